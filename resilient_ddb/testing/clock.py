@@ -1,0 +1,44 @@
+"""A clock that tests move by hand."""
+
+from __future__ import annotations
+
+import threading
+
+
+class FakeClock:
+    """Time that only passes when it is told to, or when the library waits.
+
+    Give it to a policy (`Policy(clock=clock)`): every back-off then moves the clock on at once instead of
+    sleeping, and `waits` lists what was waited, in seconds, in order. Safe to share between threads.
+    """
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        """Start at `start` seconds since the epoch; the monotonic clock starts at the same number."""
+        self._lock = threading.Lock()
+        self._now = start
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        """Give the present time of this clock, in seconds."""
+        return self._now
+
+    def time(self) -> float:
+        """Give the present time of this clock, in seconds since the epoch."""
+        return self._now
+
+    def wait(self, seconds: float) -> float:
+        """Note the wait, move on by `seconds`, and leave nothing to sleep."""
+        with self._lock:
+            self.waits.append(seconds)
+            self._now += seconds
+        return 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        if seconds < 0:
+            raise ValueError(f"seconds must be 0 or more: time does not go back; got {seconds!r}")
+        with self._lock:
+            self._now += seconds
+
+    def __repr__(self) -> str:
+        return f"FakeClock({self._now!r})"
