@@ -40,5 +40,8 @@ class FakeClock:
         with self._lock:
             self._now += seconds
 
+    def __reduce__(self) -> tuple[type[FakeClock], tuple[float]]:
+        return FakeClock, (self._now,)
+
     def __repr__(self) -> str:
         return f"FakeClock({self._now!r})"

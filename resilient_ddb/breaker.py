@@ -1,0 +1,80 @@
+"""When to stop asking: the settings of the circuit breakers.
+
+The semantics are resilience4j's (failure rate and slow-call rate over a sliding window, a minimum number of
+calls, permits while half-open); states, listeners and storages are pybreaker's. `circuit.py` holds the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .settings import check_callable, check_number, check_share, check_whole
+
+if TYPE_CHECKING:
+    from pybreaker import CircuitBreakerListener, CircuitBreakerStorage
+
+StorageFactory = Callable[[str], "CircuitBreakerStorage"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaker:
+    """One circuit for each table and operation kind (read, write, control) opens by these rules.
+
+    Transport failures, 5xx and timeouts count as failures. Conditional checks count as successes. Throttling,
+    conflicts and the caller's own mistakes count as neither.
+
+    Raises:
+        TypeError, ValueError: a value is of the wrong type or out of range.
+    """
+
+    failure_rate: float = 0.5
+    """The circuit opens when this share of the attempts in the window failed: 0.5 for half of them."""
+    minimum_calls: int = 50
+    """Attempts that must lie in the window before any rate is looked at."""
+    window_seconds: float = 10.0
+    """How far back attempts are counted, in seconds."""
+    slow_call_seconds: float | None = None
+    """An attempt that takes longer is slow; None: none ever is."""
+    slow_call_rate: float = 0.8
+    """The circuit opens when this share of the attempts in the window was slow."""
+    open_seconds: float = 2.0
+    """Seconds that an open circuit refuses calls for, at least."""
+    open_jitter: float = 0.5
+    """Each open time is lengthened by up to this share of it, drawn evenly, so that clients don't return together."""
+    half_open_permits: int = 3
+    """Probes that a half-open circuit lets through at a time; as many successes close it, one failure opens it."""
+    count_throttling: bool = False
+    """Whether throttling of a table or an account counts as a failure. A hot partition's never does."""
+    listeners: Sequence[CircuitBreakerListener] = ()
+    """pybreaker listeners, told of each circuit's calls and changes. They run under the circuit's lock."""
+    storage: CircuitBreakerStorage | StorageFactory | None = None
+    """Where the state is shared: a callable that takes the circuit's name and gives a pybreaker storage, or one of
+    pybreaker's own storages, of which each circuit then uses its own namespace. None: this client's memory."""
+    sync_seconds: float = 1.0
+    """How often a shared storage is read and written, off the path of calls."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        check_share("failure_rate", self.failure_rate)
+        check_whole("minimum_calls", self.minimum_calls, least=1)
+        check_number("window_seconds", self.window_seconds, above=0)
+        if self.slow_call_seconds is not None:
+            check_number("slow_call_seconds", self.slow_call_seconds, above=0)
+        check_share("slow_call_rate", self.slow_call_rate)
+        check_number("open_seconds", self.open_seconds, above=0)
+        check_number("open_jitter", self.open_jitter, least=0)
+        check_whole("half_open_permits", self.half_open_permits, least=1)
+        check_number("sync_seconds", self.sync_seconds, above=0)
+        object.__setattr__(self, "listeners", tuple(self.listeners))
+        if self.storage is not None and not _is_pybreaker_storage(self.storage):
+            check_callable("storage", self.storage, takes="a circuit's name, and giving a pybreaker storage")
+
+
+def _is_pybreaker_storage(storage: Any) -> bool:
+    """Tell pybreaker's own storages from callables, without importing pybreaker (which may import redis)."""
+    return any(
+        cls.__module__ == "pybreaker" and cls.__name__ in ("CircuitMemoryStorage", "CircuitRedisStorage")
+        for cls in type(storage).__mro__
+    )

@@ -1,0 +1,288 @@
+"""What an error means: whether to send again, whether the write may have been applied, whose fault it was.
+
+Pure, and complete over DynamoDB's errors, botocore's and aiobotocore's transport errors. The lists follow
+botocore's model of DynamoDB and the AWS SDKs' own classifiers (botocore legacy and standard mode).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+from botocore import exceptions as bx
+from botocore.parsers import ResponseParserError
+
+from .operations import Params, is_read, is_safe_to_repeat
+
+CLOCK_SKEW_SECONDS = 240.0
+"""A signature is refused when the clocks are five minutes apart; from four on, the clock is taken to be it."""
+
+
+class Kind(StrEnum):
+    """What a failure is. Compares equal to its word: `verdict.kind == "throttling"`."""
+
+    THROTTLING = "throttling"
+    """Refused for now, and surely not applied: a capacity, a quota, a rate."""
+    TRANSIENT = "transient"
+    """Failed without having been applied (or a read failed, which changes nothing): may work the next time."""
+    AMBIGUOUS = "ambiguous"
+    """A write that failed and may have been applied all the same."""
+    CONDITIONAL = "conditional"
+    """The application's own condition did not hold: an answer, not a failure."""
+    PERMANENT = "permanent"
+    """Will fail again in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottlingReason:
+    """One limit that DynamoDB says was met."""
+
+    reason: str
+    """For example `TableReadKeyRangeThroughputExceeded`."""
+    resource: str = ""
+    """The ARN of the table or index; empty where it was not told."""
+
+    @property
+    def is_hot_partition(self) -> bool:
+        """Tell whether one key range is meant, not the table."""
+        return "KeyRange" in self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What `classify` says of an error."""
+
+    kind: Kind
+    """What the failure is."""
+    retryable: bool
+    """True where the same request may be sent again: it may succeed, and can't be applied twice by it."""
+    ambiguous: bool = False
+    """True where a write may have been applied although it failed."""
+    counts_against_breaker: bool = False
+    """True for signs of an outage: transport failures, 5xx, timeouts."""
+    throttling_reasons: tuple[ThrottlingReason, ...] = ()
+    """The limits that were met, where DynamoDB names them."""
+    max_retries: int | None = None
+    """How often at most to send again because of this; None leaves it to the policy."""
+    minimum_age: float = 0.0
+    """Seconds after the first attempt before which sending again can't help."""
+    refresh_credentials: bool = False
+    """True where new credentials are to be fetched before the next attempt."""
+
+    @property
+    def is_hot_partition(self) -> bool:
+        """Tell whether only single key ranges were throttled, not the table or the account."""
+        return bool(self.throttling_reasons) and all(r.is_hot_partition for r in self.throttling_reasons)
+
+
+_THROTTLING = frozenset(
+    {
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequests",
+        "TooManyRequestsException",
+    }
+)
+_CONFLICTS = frozenset({"ReplicatedWriteConflictException", "TransactionConflict", "TransactionConflictException"})
+_CONDITIONAL = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "ConditionalCheckFailedException",
+        "DuplicateItem",
+        "DuplicateItemException",
+    }
+)
+_SERVER = frozenset({"InternalFailure", "InternalServerError", "ServiceUnavailable", "ServiceUnavailableException"})
+_TIMEOUT = frozenset({"RequestTimeout", "RequestTimeoutException"})
+_EXPIRED_TOKEN = frozenset({"ExpiredToken", "ExpiredTokenException"})
+_CLOCK = frozenset(
+    {
+        "InvalidSignature",
+        "InvalidSignatureException",
+        "RequestExpired",
+        "RequestInTheFuture",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
+_SERVER_STATUS = frozenset({500, 502, 503, 504})
+_NEVER_SENT = (bx.ConnectTimeoutError, bx.ProxyConnectionError)
+_TRANSPORT = (
+    bx.HTTPClientError,
+    bx.ConnectionError,
+    bx.IncompleteReadError,
+    bx.ChecksumError,
+    ResponseParserError,
+    OSError,
+    TimeoutError,
+)
+_REASONS_IN_MESSAGE = re.compile(r"reasons? \[([\w, ]*)\]")
+_TRANSACTION_IN_PROGRESS_SECONDS = 5.0
+
+PERMANENT = Verdict(kind=Kind.PERMANENT, retryable=False)
+_CONDITION_FAILED = Verdict(kind=Kind.CONDITIONAL, retryable=False)
+_CONFLICT = Verdict(kind=Kind.TRANSIENT, retryable=True)
+_NOT_SENT = Verdict(kind=Kind.TRANSIENT, retryable=True, counts_against_breaker=True)
+_TOKEN_EXPIRED = Verdict(kind=Kind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
+_CLOCK_SKEWED = Verdict(kind=Kind.TRANSIENT, retryable=True, max_retries=1)
+_IN_PROGRESS = Verdict(kind=Kind.TRANSIENT, retryable=True, minimum_age=_TRANSACTION_IN_PROGRESS_SECONDS)
+
+
+def classify(
+    error: BaseException | Mapping[str, Any],
+    *,
+    operation: str | None = None,
+    params: Params | None = None,
+    now: float | None = None,
+) -> Verdict:
+    """Say what an error means.
+
+    Args:
+        error: what was raised by boto3 or aiobotocore; or one error of a batch, as the service shapes it: a
+            `BatchStatementError` or `CancellationReason` (`{"Code": ..., "Message": ...}`), or the error response
+            itself (`{"Error": {"Code": ...}, ...}`).
+        operation: the operation's name (`"UpdateItem"`); a `ClientError` brings its own. Without one, a failure
+            that may have been applied is taken for a write's.
+        params: the request's parameters, with native or with typed values. They decide whether an update may be
+            sent twice; an update without them is taken to be one that may not.
+        now: seconds since the epoch, for telling a skewed clock; the machine's clock where left out.
+
+    Raises:
+        TypeError: `error` is neither an exception nor a mapping.
+    """
+    if isinstance(error, Mapping):
+        response = error if "Error" in error else {"Error": error}
+        return classify_response(response, operation=operation, params=params, now=now)
+    if isinstance(error, bx.ClientError):
+        return classify_response(error.response, operation=operation or error.operation_name, params=params, now=now)
+    if isinstance(error, BaseException):
+        return classify_transport(error, operation=operation, params=params)
+    raise TypeError(
+        f"error must be an exception or an error response, such as the one a ClientError holds; got {error!r}"
+    )
+
+
+def classify_response(
+    response: Mapping[str, Any],
+    *,
+    operation: str | None = None,
+    params: Params | None = None,
+    now: float | None = None,
+) -> Verdict:
+    """Say what an error response of the service means. See `classify`."""
+    code = str(response.get("Error", {}).get("Code", ""))
+    if code == "TransactionCanceledException":
+        return _classify_cancellation(response)
+    if code in _CONDITIONAL:
+        return _CONDITION_FAILED
+    if code in _CONFLICTS:
+        return _CONFLICT
+    if code == "TransactionInProgressException":
+        return _IN_PROGRESS
+    if code in _EXPIRED_TOKEN:
+        return _TOKEN_EXPIRED
+    if code in _CLOCK:
+        return _CLOCK_SKEWED if _is_clock_skewed(response, now) else PERMANENT
+    status = _status(response, code)
+    if code in _THROTTLING or status == 429:  # noqa: PLR2004 - "too many requests", whatever its code
+        return Verdict(kind=Kind.THROTTLING, retryable=True, throttling_reasons=_throttling_reasons(response))
+    if code in _SERVER or code in _TIMEOUT or status in _SERVER_STATUS:
+        return _maybe_applied(operation, params)
+    return PERMANENT
+
+
+def classify_transport(error: BaseException, *, operation: str | None = None, params: Params | None = None) -> Verdict:
+    """Say what it means that no whole response came. See `classify`."""
+    if isinstance(error, _NEVER_SENT):
+        return _NOT_SENT
+    if isinstance(error, bx.EndpointConnectionError) and _never_sent(error):
+        return _NOT_SENT
+    if isinstance(error, _TRANSPORT):
+        return _maybe_applied(operation, params)
+    return PERMANENT
+
+
+def _maybe_applied(operation: str | None, params: Params | None) -> Verdict:
+    if operation is not None and is_read(operation, params):
+        return Verdict(kind=Kind.TRANSIENT, retryable=True, counts_against_breaker=True)
+    return Verdict(
+        kind=Kind.AMBIGUOUS,
+        retryable=operation is not None and is_safe_to_repeat(operation, params),
+        ambiguous=True,
+        counts_against_breaker=True,
+    )
+
+
+def _never_sent(error: bx.EndpointConnectionError) -> bool:
+    """Tell a connection that could not be made from one that was lost.
+
+    botocore raises EndpointConnectionError for the first only, aiobotocore for both: there, what aiohttp raised
+    tells them apart. aiohttp is asked for only where it has been imported already.
+    """
+    aiohttp = sys.modules.get("aiohttp")
+    cause = error.kwargs.get("error")
+    if aiohttp is None or not isinstance(cause, aiohttp.ClientError):
+        return True
+    return isinstance(cause, aiohttp.ClientConnectorError)
+
+
+def _status(response: Mapping[str, Any], code: str) -> int | None:
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if isinstance(status, int):
+        return status
+    return int(code) if code.isdigit() else None  # botocore's code for a body that is no JSON
+
+
+def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, ...]:
+    entries = response.get("ThrottlingReasons") or response.get("throttlingReasons")
+    error = response.get("Error", {})
+    entries = entries or error.get("ThrottlingReasons") or error.get("throttlingReasons") or ()
+    return tuple(
+        ThrottlingReason(str(entry.get("reason", "")), str(entry.get("resource", "")))
+        for entry in entries
+        if isinstance(entry, Mapping)
+    )
+
+
+def _classify_cancellation(response: Mapping[str, Any]) -> Verdict:
+    """Judge a cancelled transaction by its reasons: it is worth repeating only if each of them is."""
+    codes = [code for code in _cancellation_codes(response) if code not in ("None", "")]
+    verdicts = [classify_response({"Error": {"Code": code}}, operation="TransactWriteItems") for code in codes]
+    kinds = {verdict.kind for verdict in verdicts}
+    if verdicts and all(verdict.retryable for verdict in verdicts):
+        kind = Kind.THROTTLING if Kind.THROTTLING in kinds else Kind.TRANSIENT
+        return Verdict(kind=kind, retryable=True)
+    return _CONDITION_FAILED if Kind.CONDITIONAL in kinds else PERMANENT
+
+
+def _cancellation_codes(response: Mapping[str, Any]) -> list[str]:
+    reasons = response.get("CancellationReasons")
+    if reasons:
+        return [str(reason.get("Code", "None")) for reason in reasons]
+    found = _REASONS_IN_MESSAGE.search(str(response.get("Error", {}).get("Message", "")))
+    return [code.strip() for code in found.group(1).split(",")] if found else []
+
+
+def _is_clock_skewed(response: Mapping[str, Any], now: float | None) -> bool:
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    date = headers.get("date") or headers.get("Date")
+    if not date:
+        return False
+    try:
+        server = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return False
+    return abs((time.time() if now is None else now) - server) > CLOCK_SKEW_SECONDS

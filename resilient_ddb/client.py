@@ -1,0 +1,81 @@
+"""The sync client: what every call passes through, around botocore's own `_make_api_call`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+
+from .drive import run
+from .ending import cancel, recover, succeed
+from .fallback import Response, mark
+from .hooks import CURRENT
+from .host import ClientHost, check_client, harden
+
+if TYPE_CHECKING:
+    from .core import Core
+    from .policy import Policy
+
+
+class ResilientClient:
+    """Mixed into the class of a botocore client."""
+
+    _resilience: Core
+
+    def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Response:
+        execution = self._resilience.begin(operation_name, api_params)
+        token = CURRENT.set(execution)
+        try:
+            execution.admit()
+            response: Response = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # mixed in
+        except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
+            return run(recover(execution, error))
+        except BaseException:
+            cancel(execution)
+            raise
+        finally:
+            CURRENT.reset(token)
+        return succeed(execution, response)
+
+
+class SyncHost(ClientHost):
+    """A sync client, as its core sees it."""
+
+    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Response:
+        """Make a call in another region, and mark its answer."""
+        key = (region, endpoint_url)
+        if key not in self.siblings:
+            self.siblings[key] = self._make_sibling(region, endpoint_url)
+        response: Response = self.siblings[key]._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
+        return mark(response, replica=region)
+
+    def _make_sibling(self, region: str, endpoint_url: str | None) -> Any:
+        session = botocore.session.get_session()
+        session.register_component("credential_provider", _Given(self.credentials()))
+        sibling = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
+        return install_on_client(sibling, self.client._resilience.policy_without_fallback(), self.native)  # noqa: SLF001
+
+
+class _Given:
+    """Stands in for botocore's chain of credential providers."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> Any:
+        """Give the credentials that were given."""
+        return self._credentials
+
+
+def install_on_client(client: Any, policy: Policy | None, native: bool = False) -> Any:  # noqa: FBT001, FBT002 - internal
+    """Harden a client that exists."""
+    check_client(client)
+    if not isinstance(client, ResilientClient):
+        cls = type(client)
+        client.__class__ = type(cls.__name__, (ResilientClient, cls), {"__module__": cls.__module__})
+    host = SyncHost(client)
+    harden(client, policy, host)
+    if native:
+        host.use_native_values()
+    return client

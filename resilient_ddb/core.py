@@ -1,0 +1,146 @@
+"""What outlives a call: the circuits and budgets of one client, and whom to tell."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .circuit import OPEN, Circuit
+from .classify import Verdict
+from .events import AnyEvent, CircuitEvent
+from .execution import Execution
+from .fallback import Chain, FallbackFunction
+from .operations import operation_kind, table_of
+from .policy import Policy
+from .retry import TokenBucket
+
+_log = logging.getLogger("resilient_ddb")
+
+
+class Host(Protocol):
+    """What a core asks of the client that it serves: the rim's part."""
+
+    def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
+        """Give the client's own exception for an error response."""
+        ...
+
+    def expire_credentials(self) -> None:
+        """See to it that the next request is signed with credentials that were fetched anew."""
+        ...
+
+    def identity(self) -> tuple[Any, ...]:
+        """Give who asks whom: credentials, region, endpoint, and whether values are native."""
+        ...
+
+    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
+        """Make a call in another region, and mark its answer."""
+        ...
+
+
+class Lane:
+    """What is kept for one table and operation kind."""
+
+    __slots__ = ("budget", "circuit", "hot_budget", "table")
+
+    def __init__(self, table: str | None, kind: str, core: Core) -> None:
+        """Begin with a closed circuit and full budgets."""
+        policy = core.policy
+        self.table = table
+        self.circuit: Circuit | None = None
+        if policy.breaker is not None:
+            name = f"{table or '*'}/{kind}"
+            self.circuit = Circuit(name, policy.breaker, core.clock, policy.uniform, core.circuit_changed)
+        # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
+        self.budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
+        self.hot_budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
+
+    def earn(self) -> None:
+        """Note a success."""
+        if self.budget is not None and self.hot_budget is not None:
+            self.budget.earn()
+            self.hot_budget.earn()
+
+    def spend(self, verdict: Verdict) -> bool:
+        """Pay for a retry; False where the budget is used up."""
+        bucket = self.hot_budget if verdict.is_hot_partition else self.budget
+        return bucket is None or bucket.spend()
+
+    def refuses_retries(self) -> bool:
+        """Tell whether the circuit is open: a retry would only be refused later."""
+        return self.circuit is not None and self.circuit.state == OPEN
+
+
+class Core:
+    """The part of a hardened client that changes. Shared by the views that Tables with options have of it."""
+
+    def __init__(self, policy: Policy, host: Host) -> None:
+        """Begin with no circuits: each is made at the first call to its table."""
+        self.policy = policy
+        self.host = host
+        self.clock = policy.clock
+        self.observers = policy.observers
+        self._failed_observers: set[int] = set()
+        self._lanes: dict[tuple[str | None, str], Lane] = {}
+        self.answer_with(policy.fallback)
+
+    def answer_with(self, fallback: FallbackFunction | None) -> None:
+        """Set what answers when DynamoDB can't."""
+        self.fallback = fallback
+        self.remembering = () if fallback is None else Chain(fallback).remembering
+
+    def view(self, fallback: FallbackFunction) -> Core:
+        """Give this core with another fallback: the same circuits, budgets and observers."""
+        view = copy.copy(self)
+        view.answer_with(fallback)
+        return view
+
+    def policy_without_fallback(self) -> Policy:
+        """Give the policy for a call that is itself a fallback's."""
+        return dataclasses.replace(self.policy, fallback=None)
+
+    def begin(self, operation: str, params: Mapping[str, Any]) -> Execution:
+        """Begin a call."""
+        return Execution(self, self.lane(operation, params), operation, params)
+
+    def lane(self, operation: str, params: Mapping[str, Any]) -> Lane:
+        """Give what is kept for the table and the kind of an operation."""
+        table = table_of(operation, params)
+        key = (table, operation_kind(operation, params))
+        lane = self._lanes.get(key)
+        if lane is None:  # two threads may both make one: setdefault keeps the first
+            lane = self._lanes.setdefault(key, Lane(*key, self))
+        return lane
+
+    @property
+    def circuits(self) -> dict[str, Circuit]:
+        """Give the circuits there are, by name."""
+        lanes = list(self._lanes.values())
+        return {lane.circuit.name: lane.circuit for lane in lanes if lane.circuit is not None}
+
+    def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str) -> None:
+        """Tell the observers of a circuit's change."""
+        if self.observers:
+            table = circuit.name.rpartition("/")[0]
+            self.tell(
+                CircuitEvent(
+                    table=None if table == "*" else table,
+                    operation="",
+                    circuit=circuit.name,
+                    old_state=old,
+                    new_state=new,
+                    reason=reason,
+                )
+            )
+
+    def tell(self, event: AnyEvent) -> None:
+        """Tell every observer. One that fails is logged, once, and never fails the call."""
+        for observer in self.observers:
+            try:
+                observer(event)
+            except Exception:  # whatever an observer raises is its own affair
+                if id(observer) not in self._failed_observers:
+                    self._failed_observers.add(id(observer))
+                    _log.warning("observer %s failed", type(observer).__name__, exc_info=True)

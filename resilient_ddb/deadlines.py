@@ -1,0 +1,88 @@
+"""Deadlines: a time after which nothing below sleeps, and no attempt begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Protocol
+
+from .clock import SYSTEM_CLOCK, Clock
+from .settings import check_number
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on a monotonic clock."""
+
+    at: float
+    clock: Clock
+
+    def remaining(self) -> float:
+        """Give the seconds left; negative once it has passed."""
+        return self.at - self.clock.monotonic()
+
+
+# A context variable: tasks inherit it as they are made, and threads that this library starts run in a copy of
+# the context of whoever started them.
+_current: ContextVar[Deadline | None] = ContextVar("resilient_ddb.deadline", default=None)
+
+current_deadline = _current.get
+
+
+class LambdaContext(Protocol):
+    """What `lambda_deadline` asks of AWS Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Give the milliseconds that are left of the invocation."""
+        ...
+
+
+@contextmanager
+def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[Deadline]:
+    """Give everything below `seconds` to be done in.
+
+    Within the block no attempt begins after the deadline, and no back-off begins that would end after it: the call
+    raises `DeadlineExceededError` at once instead. An async attempt under way is cancelled at the deadline; a
+    sync one ends with its read timeout, which is cut to what is left where botocore allows it (1.43 and later).
+    Deadlines nest: the earliest holds. Works in threads and tasks alike, as `with`, in async code too.
+
+    Args:
+        seconds: how long, from now. 0 means: nothing may be sent any more.
+        clock: a monotonic clock; the machine's by default.
+
+    Raises:
+        TypeError, ValueError: `seconds` is no number, negative, or not finite.
+    """
+    check_number("seconds", seconds, least=0)
+    new = Deadline(clock.monotonic() + seconds, clock)
+    outer = _current.get()
+    token = _current.set(new if outer is None or new.remaining() < outer.remaining() else outer)
+    try:
+        yield new
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def lambda_deadline(context: LambdaContext, margin: float = 0.5) -> Iterator[Deadline]:
+    """Give everything below the time that is left of a Lambda invocation, less a margin to answer in.
+
+    Args:
+        context: Lambda's context object, the handler's second argument.
+        margin: seconds kept back.
+
+    Raises:
+        TypeError: `context` has no `get_remaining_time_in_millis`.
+        ValueError: `margin` is negative.
+    """
+    check_number("margin", margin, least=0)
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    if remaining is None:
+        raise TypeError(
+            "context must be the context object that Lambda gives to a handler, with "
+            f"get_remaining_time_in_millis(); got {type(context).__name__}"
+        )
+    with deadline(max(0.0, remaining() / 1000 - margin)) as made:
+        yield made

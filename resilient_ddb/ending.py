@@ -1,0 +1,150 @@
+"""How a call ends: with DynamoDB's response, a fallback's, or an error that says all that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .classify import PERMANENT, Kind, Verdict, classify
+from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
+from .events import CallEndEvent, FallbackEvent
+from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
+from .fallback import Call, Chain, Response
+
+_EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
+
+Recovery = Generator[Callable[[], Any], Any, Response]
+"""Yields what is to be called, takes in what it gave or raised, and returns the response or raises."""
+
+
+def succeed(execution: Execution, response: Response) -> Response:
+    """End a call with DynamoDB's response."""
+    execution.release()
+    core = execution.core
+    for member in core.remembering:
+        member.remember(_call(execution), response)
+    if core.observers:
+        _tell(execution, "success", response)
+    return response
+
+
+def cancel(execution: Execution) -> None:
+    """End a call that was cancelled from outside: it leaves nothing behind."""
+    execution.release()
+    _tell(execution, "cancelled", None)
+
+
+def recover(execution: Execution, error: Exception) -> Recovery:
+    """End a call that failed: as the success it was, with a fallback's answer, or with the error."""
+    execution.release()
+    if execution.found_own and isinstance(error, ClientError):
+        metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
+        response: Response = {"ResponseMetadata": metadata}
+        _tell(execution, "own write found", response)
+        return response
+    error = _explain(execution, error)
+    last_failure: Exception | None = None
+    for member in _fallbacks(execution):
+        answer, last_failure = None, None
+        try:
+            answer = yield partial(member, _call(execution), error)
+        except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
+            last_failure = failure
+        _tell_fallback(execution, member, answered=answer is not None)
+        if answer is not None:
+            _tell(execution, "fallback", answer)
+            return answer  # type: ignore[no-any-return]  # a fallback's answer is taken as it is
+    _tell(execution, "error", None)
+    if last_failure is not None:
+        raise last_failure from error
+    raise error
+
+
+def _fallbacks(execution: Execution) -> tuple[Any, ...]:
+    """Give the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
+    fallback = execution.core.fallback
+    if fallback is None or execution.stopped_by not in _EXHAUSTED:
+        return ()
+    return Chain(fallback).members
+
+
+def _explain(execution: Execution, error: Exception) -> Exception:
+    """Give the error to raise: the original one, with the facts of the call attached."""
+    if execution.stopped_by == DEADLINE and not isinstance(error, DeadlineExceededError):
+        error = execution.deadline_error()
+    elif execution.verdict is None:
+        execution.verdict = _verdict_unsent(execution, error)
+    elif execution.verdict.ambiguous and _is_conditional(error):
+        error = execution.original_error()  # the condition may have failed because of this call's own write
+    verdict = execution.verdict or PERMANENT
+    facts = CallFacts(
+        table=execution.lane.table,
+        operation=execution.operation,
+        kind=verdict.kind,
+        attempts=execution.attempts,
+        elapsed=execution.core.clock.monotonic() - execution.started,
+        ambiguous=execution.ambiguous,
+        throttling_reasons=verdict.throttling_reasons,
+        stopped_by=execution.stopped_by,
+    )
+    error.resilience = facts  # type: ignore[attr-defined]  # the library's addition to botocore's errors
+    error.add_note(facts.note())
+    return error
+
+
+def _is_conditional(error: Exception) -> bool:
+    return isinstance(error, ClientError) and classify(error).kind is Kind.CONDITIONAL
+
+
+def _verdict_unsent(execution: Execution, error: Exception) -> Verdict:
+    """Judge an error that came without a response having been judged: from a stub, or before anything was sent."""
+    if isinstance(error, CircuitOpenError | DeadlineExceededError):
+        return replace(PERMANENT, kind=Kind.TRANSIENT)
+    if isinstance(error, ClientError):
+        return classify(error, operation=execution.operation, params=execution.params)
+    return PERMANENT
+
+
+def _call(execution: Execution) -> Call:
+    host = execution.core.host
+    return Call(
+        operation=execution.operation,
+        params=execution.params,
+        table=execution.lane.table,
+        identity=host.identity(),
+        clock=execution.core.clock,
+        elsewhere=partial(host.elsewhere, execution.operation, execution.params),
+    )
+
+
+def _tell_fallback(execution: Execution, member: Any, *, answered: bool) -> None:
+    name = getattr(member, "name", None) or getattr(member, "__name__", type(member).__name__)
+    event = FallbackEvent(
+        table=execution.lane.table, operation=execution.operation, fallback=str(name), answered=answered
+    )
+    execution.core.tell(event)
+
+
+def _tell(execution: Execution, outcome: str, response: Mapping[str, Any] | None) -> None:
+    event = CallEndEvent(
+        table=execution.lane.table,
+        operation=execution.operation,
+        outcome=outcome,
+        kind=execution.verdict.kind if execution.verdict else None,
+        attempts=execution.attempts,
+        elapsed=execution.core.clock.monotonic() - execution.started,
+        ambiguous=execution.ambiguous,
+        consumed_capacity=_consumed(response),
+    )
+    execution.core.tell(event)
+
+
+def _consumed(response: Mapping[str, Any] | None) -> float | None:
+    consumed = (response or {}).get("ConsumedCapacity")
+    entries = [consumed] if isinstance(consumed, Mapping) else consumed or []
+    units = [entry["CapacityUnits"] for entry in entries if "CapacityUnits" in entry]
+    return float(sum(units)) if units else None

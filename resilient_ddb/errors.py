@@ -1,0 +1,124 @@
+"""What can go wrong that boto3 has no word for, and what is known of a call that failed.
+
+    ClientError (botocore)
+     └ ResilienceError
+        ├ CircuitOpenError         the circuit refused the call: nothing was sent
+        ├ DeadlineExceededError    a deadline ended the call
+        └ UnprocessedItemsError    a batch gave up: the items that are not surely written
+
+Everything else that leaves the library is the botocore error that boto3 would have raised, with the facts
+of the call attached as `error.resilience` (a `CallFacts`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .classify import Kind, ThrottlingReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFacts:
+    """What is known of a call that ended in an error: attached to it as `error.resilience`."""
+
+    table: str | None
+    """The table's name, or None where the call names none, or several."""
+    operation: str
+    """The operation, as the service spells it: `GetItem`."""
+    kind: Kind
+    """What the last failure was."""
+    attempts: int
+    """Requests that were begun, the first included."""
+    elapsed: float
+    """Seconds from the start of the call to its end, waits included."""
+    ambiguous: bool
+    """True where the write may have been applied although the call failed: a reply was lost on the way."""
+    throttling_reasons: tuple[ThrottlingReason, ...] = ()
+    """What DynamoDB named as the limit that was met, if it did."""
+    stopped_by: str = ""
+    """Why no further attempt was made: `not retryable`, `ambiguous`, `max attempts`, `budget`, `deadline`,
+    `circuit`, or nothing where the call never got as far."""
+
+    def note(self) -> str:
+        """Give one line for a person who reads the traceback."""
+        parts = [
+            f"{self.operation} on {self.table or 'no single table'}: {self.kind}",
+            f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} in {self.elapsed:.3f} s",
+        ]
+        if self.stopped_by:
+            parts.append(f"stopped by: {self.stopped_by}")
+        if self.throttling_reasons:
+            parts.append("throttled by " + ", ".join(reason.reason for reason in self.throttling_reasons))
+        if self.ambiguous:
+            parts.append("AMBIGUOUS: a reply was lost, the write may have been applied")
+        return "; ".join(parts)
+
+
+class ResilienceError(ClientError):
+    """Base of the errors that only this library raises. A `ClientError`, so that boto3's handlers catch it."""
+
+    resilience: CallFacts
+
+    def __init__(self, error_response: Mapping[str, Any], operation_name: str) -> None:
+        """Take a response as botocore shapes it (`{"Error": {"Code": ..., "Message": ...}}`)."""
+        super().__init__(error_response, operation_name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle whole: botocore's own errors come back as a plain ClientError."""
+        return _restore, (type(self), self.response, self.operation_name, dict(self.__dict__))
+
+
+def _restore(
+    cls: type[ResilienceError], response: dict[str, Any], operation_name: str, state: dict[str, Any]
+) -> ResilienceError:
+    error = cls.__new__(cls)
+    ClientError.__init__(error, response, operation_name)
+    error.__dict__.update(state)
+    return error
+
+
+class CircuitOpenError(ResilienceError):
+    """The circuit of this table and operation kind is open: nothing was sent."""
+
+    def __init__(self, *, operation_name: str, circuit: str, state: str, reason: str, retry_after: float) -> None:
+        """Name the circuit, its state (`open` or `half-open`), and why; `retry_after` is in seconds."""
+        self.circuit = circuit
+        """The circuit's name: `table/read`, `table/write` or `table/control`."""
+        self.state = state
+        """`open`, or `half-open` where all permits for probes are taken."""
+        self.reason = reason
+        """What opened it."""
+        self.retry_after = retry_after
+        """Seconds until the circuit lets a probe through; 0.0 while probes are under way."""
+        message = f"circuit {circuit!r} is {state}: {reason}; nothing was sent, retry after {retry_after:.2f} s"
+        super().__init__({"Error": {"Code": "CircuitOpen", "Message": message}}, operation_name)
+
+
+class DeadlineExceededError(ResilienceError):
+    """A deadline (`resilient_ddb.deadline`) ended the call.
+
+    Its `response` is that of the last failed attempt, if there was one with a response, so that code which
+    looks at `error.response["Error"]["Code"]` still finds it; that failure is also its `__cause__`.
+    """
+
+    def __init__(self, *, operation_name: str, message: str, response: Mapping[str, Any] | None = None) -> None:
+        """Say what the deadline cut short; `response` is the last failed attempt's."""
+        super().__init__(response or {"Error": {"Code": "DeadlineExceeded", "Message": message}}, operation_name)
+        self.args = (f"{message} ({self.args[0]})" if response else self.args[0],)
+
+
+class UnprocessedItemsError(ResilienceError):
+    """A batch writer gave up. `items` holds every request that is not surely written, in order."""
+
+    def __init__(self, *, operation_name: str, table: str, items: Sequence[Mapping[str, Any]], why: str) -> None:
+        """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why."""
+        self.items = list(items)
+        """The write requests left, as the batch writer was given them."""
+        message = f"{len(self.items)} items for table {table!r} are not surely written: {why}"
+        super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)

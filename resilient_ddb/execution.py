@@ -1,0 +1,368 @@
+"""One call, attempt by attempt: every decision, and no I/O.
+
+The rim asks `admit` before an attempt and hands what came of it to `settle`, which answers a delay in seconds, or
+None for "no further attempt"; `ending` then ends the call. Everything that changes during a call lives here; what
+outlives calls (circuits, budgets) lives in the `Core` of the client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from . import own_write
+from .circuit import Outcome
+from .classify import Kind, Verdict, classify_response, classify_transport
+from .deadlines import current_deadline
+from .errors import CircuitOpenError, DeadlineExceededError
+from .events import AttemptEvent, RetryEvent
+from .integrity import find_damage
+from .retry import RETRY_AFTER_WINDOW_SECONDS, TenacityState
+
+if TYPE_CHECKING:
+    from .core import Core, Lane
+
+NOT_RETRYABLE = "not retryable"
+AMBIGUOUS = "ambiguous"
+MAX_ATTEMPTS = "max attempts"
+BUDGET = "budget"
+DEADLINE = "deadline"
+CIRCUIT = "circuit"
+_SUCCESS_BELOW = 300
+_SHORTEST_READ_TIMEOUT = 0.001
+
+
+class Execution:
+    """The state of one call."""
+
+    __slots__ = (
+        "_asked_for_item",
+        "_attempt_started",
+        "_context",
+        "_damage",
+        "_deadline",
+        "_last_error",
+        "_last_response",
+        "_permit",
+        "_retries_for_cause",
+        "_sent",
+        "_tenacity",
+        "ambiguous",
+        "attempts",
+        "core",
+        "found_own",
+        "lane",
+        "operation",
+        "params",
+        "started",
+        "stopped_by",
+        "verdict",
+    )
+
+    def __init__(self, core: Core, lane: Lane, operation: str, params: Mapping[str, Any]) -> None:
+        """Begin a call; nothing is admitted yet."""
+        self.core = core
+        self.lane = lane
+        self.operation = operation
+        self.params = params
+        self.started = self._attempt_started = core.clock.monotonic()
+        self.attempts = 0
+        self.ambiguous = False
+        """Whether the write may have been applied by an attempt that failed."""
+        self.found_own = False
+        """Whether a failed condition turned out to be this call's own doing."""
+        self.stopped_by = ""
+        self.verdict: Verdict | None = None
+        self._deadline = current_deadline()
+        self._context: MutableMapping[str, Any] = {}
+        self._permit: int | None = None
+        self._damage: Exception | None = None
+        self._last_error: Exception | None = None
+        self._last_response: Mapping[str, Any] | None = None
+        self._retries_for_cause = 0
+        self._tenacity: TenacityState | None = None
+        self._sent: Mapping[str, Any] | None = None
+        self._asked_for_item = False
+
+    # Before an attempt.
+
+    def remaining(self) -> float | None:
+        """Give the seconds until the deadline, or None where there is none."""
+        return None if self._deadline is None else self._deadline.remaining()
+
+    def admit(self) -> None:
+        """Let an attempt begin.
+
+        Raises:
+            CircuitOpenError: the circuit refuses it.
+            DeadlineExceededError: the deadline has passed.
+        """
+        if self._deadline is not None and self._deadline.remaining() <= 0:
+            self.stopped_by = DEADLINE
+            raise self.deadline_error()
+        circuit = self.lane.circuit
+        if circuit is not None:
+            try:
+                self._permit = circuit.admit(self.operation)
+            except CircuitOpenError:
+                self.stopped_by = CIRCUIT
+                raise
+        self.attempts += 1
+        self._attempt_started = self.core.clock.monotonic()
+
+    def admit_again(self) -> None:
+        """Let a further attempt begin. What refuses it ends the call with the error that it had."""
+        try:
+            self.admit()
+        except (CircuitOpenError, DeadlineExceededError):
+            raise self.original_error() from None
+        self._limit_read_timeout()
+
+    def bind(self, context: MutableMapping[str, Any]) -> None:
+        """Take the request context that botocore keeps for this call."""
+        self._context = context
+        self._limit_read_timeout()
+
+    def _limit_read_timeout(self) -> None:
+        """Cut the attempt's read timeout to what the deadline leaves. botocore before 1.43 takes no notice."""
+        if self._deadline is not None:
+            allowed = self._context["client_config"].read_timeout
+            left = max(self._deadline.remaining(), _SHORTEST_READ_TIMEOUT)
+            self._context["read_timeout"] = min(allowed, left)
+
+    # After an attempt.
+
+    def received(self, response: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
+        """Take in a response as it came, before anything is made of it."""
+        self._damage = find_damage(self.operation, response, parsed)
+
+    def settle(
+        self,
+        status: int | None,
+        parsed: Mapping[str, Any] | None,
+        error: Exception | None,
+        request: MutableMapping[str, Any],
+    ) -> float | None:
+        """Judge an attempt, and answer the delay in seconds before the next one; None: no further attempt.
+
+        Args:
+            status: the HTTP status, where a response came.
+            parsed: the parsed response.
+            error: what was raised instead of a response.
+            request: botocore's request dict, whose `body` is what the next attempt sends.
+
+        Raises:
+            ChecksumError, ResponseParserError: the response is damaged, and there is no further attempt.
+        """
+        now = self.core.clock.monotonic()
+        elapsed = now - self._attempt_started
+        damage, self._damage = self._damage, None
+        if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
+            self._record(Outcome.SUCCESS, elapsed)
+            self.lane.earn()
+            if self.core.observers:
+                self._tell_attempt(elapsed, None, None, parsed)
+            return None
+        failure = damage or error
+        verdict = self._judge(failure, parsed, request)
+        code = type(failure).__name__ if failure is not None else _code(parsed)
+        self._record(_outcome(verdict, self.core.policy.breaker), elapsed, code)
+        if self.core.observers:
+            self._tell_attempt(elapsed, verdict.kind, code, parsed)
+        if verdict.kind is Kind.CONDITIONAL and self.ambiguous:
+            self._resolve_condition(verdict, parsed or {})
+            return None
+        self.verdict, self._last_error, self._last_response = verdict, failure, parsed
+        delay = self._next_delay(verdict, now)
+        if delay is None:
+            if parsed is not None and self.stopped_by == MAX_ATTEMPTS:
+                parsed["ResponseMetadata"]["MaxAttemptsReached"] = True
+            if damage is not None:
+                raise damage
+            return None
+        if self.core.observers:
+            event = RetryEvent(
+                table=self.lane.table,
+                operation=self.operation,
+                attempt=self.attempts,
+                kind=verdict.kind,
+                delay=delay,
+            )
+            self.core.tell(event)
+        if self.ambiguous:
+            self._ask_for_item(request)
+        if verdict.refresh_credentials:
+            self.core.host.expire_credentials()
+        return self.core.clock.wait(delay)
+
+    def _judge(
+        self, failure: Exception | None, parsed: Mapping[str, Any] | None, request: Mapping[str, Any]
+    ) -> Verdict:
+        if self._sent is None:  # the parameters as they go over the wire: what the caller's were turned into
+            self._sent = _json_object(request.get("body"))
+        if failure is not None:
+            verdict = classify_transport(failure, operation=self.operation, params=self._sent)
+        else:
+            now = self.core.clock.time()
+            verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
+        if verdict.max_retries is not None:
+            self._retries_for_cause += 1
+        self.ambiguous = self.ambiguous or verdict.ambiguous
+        return verdict
+
+    def _record(self, outcome: Outcome, elapsed: float, code: str = "") -> None:
+        circuit = self.lane.circuit
+        if circuit is not None and self._permit is not None:
+            permit, self._permit = self._permit, None
+            circuit.record(permit, outcome, elapsed, code)
+
+    def _next_delay(self, verdict: Verdict, now: float) -> float | None:
+        """Decide on a further attempt; where there is none, keep why."""
+        risky = verdict.ambiguous and self.core.policy.ambiguous == "retry"
+        if not verdict.retryable and not risky:
+            self.stopped_by = AMBIGUOUS if verdict.ambiguous else NOT_RETRYABLE
+            return None
+        if verdict.max_retries is not None and self._retries_for_cause > verdict.max_retries:
+            self.stopped_by = NOT_RETRYABLE
+            return None
+        delay = self._delay(verdict, now)
+        if delay is None:
+            self.stopped_by = MAX_ATTEMPTS
+        elif self._deadline is not None and delay >= self._deadline.remaining():
+            self.stopped_by = DEADLINE
+        elif self.lane.refuses_retries():
+            self.stopped_by = CIRCUIT
+        elif not self.lane.spend(verdict):
+            self.stopped_by = BUDGET
+        else:
+            return delay
+        return None
+
+    def _delay(self, verdict: Verdict, now: float) -> float | None:
+        retry = self.core.policy.retry
+        if retry.stop is None and self.attempts >= retry.max_attempts:
+            return None
+        state = None
+        if retry.wait is not None or retry.stop is not None:
+            self._tenacity = self._tenacity or TenacityState(self.started)
+            state = self._tenacity.failed(self.attempts, self.original_error(), now)
+        if retry.wait is not None and state is not None:
+            delay = max(0.0, float(retry.wait(state)))
+        else:
+            delay = retry.delay(self.attempts, self.core.policy.uniform)
+        delay = _honour_retry_after(delay, self._last_response)
+        delay = max(delay, verdict.minimum_age - (now - self.started))
+        if state is not None and self._tenacity is not None:
+            self._tenacity.waits(delay)
+            if retry.stop is not None and retry.stop(state):
+                return None
+        return delay
+
+    # After a lost reply.
+
+    def _ask_for_item(self, request: MutableMapping[str, Any]) -> None:
+        body = own_write.ask_for_item(self.operation, request["body"], self._sent or {})
+        if body is not None:
+            request["body"] = body
+            self._sent = _json_object(body)
+            self._asked_for_item = True
+
+    def _resolve_condition(self, verdict: Verdict, parsed: Mapping[str, Any]) -> None:
+        """Say what a failed condition means that follows on an attempt which may have been applied."""
+        finding = own_write.judge(self.operation, self._sent or {}, parsed)
+        if self._asked_for_item and isinstance(parsed, dict):
+            parsed.pop("Item", None)  # the caller did not ask for it
+        if finding is own_write.Finding.OWN:
+            self.found_own = True
+        elif finding is own_write.Finding.MAYBE_OWN:  # the first failure stands: nobody can know
+            self.stopped_by = AMBIGUOUS
+            return
+        elif finding is own_write.Finding.NOT_APPLIED:
+            self.ambiguous = False
+        self.verdict, self._last_error, self._last_response = verdict, None, parsed
+        self.stopped_by = NOT_RETRYABLE
+
+    # For the end of the call.
+
+    def release(self) -> None:
+        """Give back the permit of an attempt that never came to its end."""
+        if self._permit is not None and self.lane.circuit is not None:
+            self.lane.circuit.release(self._permit)
+        self._permit = None
+
+    def original_error(self) -> Exception:
+        """Give the failure to report: what was raised, or what the service's response amounts to."""
+        if self._last_error is None and self._last_response is not None:
+            self._last_error = self.core.host.make_error(self._last_response, self.operation)
+        return self._last_error or ClientError({}, self.operation)
+
+    def cut_off(self) -> DeadlineExceededError:
+        """Take note that the deadline cut off whatever was under way, and give the error that says so."""
+        self.stopped_by = DEADLINE
+        if self._permit is not None or self.lane.circuit is None:  # an attempt was in the air
+            verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
+            self.verdict = verdict
+            self.ambiguous = self.ambiguous or verdict.ambiguous
+        return self.deadline_error()
+
+    def deadline_error(self) -> DeadlineExceededError:
+        """Give the error for a deadline that has passed, with the last failure as its cause."""
+        failed = self._last_error is not None or self._last_response is not None
+        cause = self.original_error() if failed else None
+        response = getattr(cause, "response", None)
+        error = DeadlineExceededError(
+            operation_name=self.operation,
+            message=f"the deadline passed, after {self.attempts} attempt{'' if self.attempts == 1 else 's'}",
+            response=response if isinstance(response, dict) else None,
+        )
+        error.__cause__ = cause
+        return error
+
+    def _tell_attempt(
+        self, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None
+    ) -> None:
+        event = AttemptEvent(
+            table=self.lane.table,
+            operation=self.operation,
+            attempt=self.attempts,
+            elapsed=elapsed,
+            kind=kind,
+            code=code,
+            request_id=(parsed or {}).get("ResponseMetadata", {}).get("RequestId"),
+        )
+        self.core.tell(event)
+
+
+def _outcome(verdict: Verdict, breaker: Any) -> Outcome:
+    if verdict.counts_against_breaker:
+        return Outcome.FAILURE
+    if verdict.kind is Kind.CONDITIONAL:
+        return Outcome.SUCCESS
+    counted = breaker is not None and breaker.count_throttling
+    if counted and verdict.kind is Kind.THROTTLING and not verdict.is_hot_partition:
+        return Outcome.FAILURE
+    return Outcome.NEITHER
+
+
+def _code(parsed: Mapping[str, Any] | None) -> str:
+    return str((parsed or {}).get("Error", {}).get("Code", ""))
+
+
+def _json_object(body: Any) -> Mapping[str, Any]:
+    try:
+        found = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _honour_retry_after(delay: float, parsed: Mapping[str, Any] | None) -> float:
+    """Lengthen a delay to what the server asks for (`x-amz-retry-after`, milliseconds), by 5 seconds at most."""
+    headers = (parsed or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    text = headers.get("x-amz-retry-after", "")
+    if not text.isdigit():
+        return delay
+    return min(max(int(text) / 1000, delay), delay + RETRY_AFTER_WINDOW_SECONDS)

@@ -1,0 +1,85 @@
+"""Turning `Key` and `Attr` conditions into expressions, in place of boto3's own handler.
+
+boto3 keeps one builder for each resource, which two threads race for; and the placeholders that it generates (`#n0`,
+`:v0`) silently overwrite a caller's own of the same name. Here each call has a builder of its own, and where a name is
+taken the generated ones get a prefix of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
+
+HANDLER_ID = "dynamodb-condition-expression"
+"""boto3's id for its own handler: registered under it, this one takes its place."""
+
+_CONDITIONS = ("KeyConditionExpression", "FilterExpression", "ConditionExpression")
+_NAMES, _VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
+_RESERVED_PREFIX = "rddb_"
+
+
+class _PrefixedBuilder(ConditionExpressionBuilder):  # type: ignore[misc]  # boto3 has no types of its own
+    """Generates `#rddb_n0` and `:rddb_v0`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._name_placeholder = f"{_RESERVED_PREFIX}n"
+        self._value_placeholder = f"{_RESERVED_PREFIX}v"
+
+
+def inject_condition_expressions(params: dict[str, Any], **_: Any) -> None:
+    """Replace condition objects in a request's parameters by expressions with placeholders.
+
+    Raises:
+        ValueError: the caller's placeholders take both the ordinary and the reserved names.
+    """
+    _inject(params)
+    for entry in params.get("TransactItems") or ():
+        for action in entry.values() if isinstance(entry, Mapping) else ():
+            if isinstance(action, dict):
+                _inject(action)
+
+
+def _inject(params: dict[str, Any]) -> None:
+    conditions = {name: params[name] for name in _CONDITIONS if isinstance(params.get(name), ConditionBase)}
+    if not conditions:
+        return
+    built, names, values = _build(ConditionExpressionBuilder(), conditions)
+    if _collide(params, names, values):
+        built, names, values = _build(_PrefixedBuilder(), conditions)
+        taken = _collide(params, names, values)
+        if taken:
+            raise ValueError(
+                f"{_NAMES} and {_VALUES} must leave the names free that begin with '#{_RESERVED_PREFIX}' and "
+                f"':{_RESERVED_PREFIX}', for those of Key() and Attr() conditions; got {sorted(taken)}"
+            )
+    params.update(built)
+    if names:
+        params[_NAMES] = {**(params.get(_NAMES) or {}), **names}
+    if values:
+        params[_VALUES] = {**(params.get(_VALUES) or {}), **values}
+
+
+def _build(
+    builder: ConditionExpressionBuilder, conditions: Mapping[str, ConditionBase]
+) -> tuple[dict[str, str], dict[str, str], dict[str, Any]]:
+    built: dict[str, str] = {}
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    # boto3's order: conditions on any attribute first, key conditions last.
+    for parameter in sorted(conditions, key=lambda name: name == "KeyConditionExpression"):
+        expression = builder.build_expression(
+            conditions[parameter], is_key_condition=parameter == "KeyConditionExpression"
+        )
+        built[parameter] = expression.condition_expression
+        names.update(expression.attribute_name_placeholders)
+        values.update(expression.attribute_value_placeholders)
+    return built, names, values
+
+
+def _collide(params: Mapping[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> set[str]:
+    """Give the generated placeholders that the caller's own would be overwritten by, or that it uses already."""
+    own = {**(params.get(_NAMES) or {}), **(params.get(_VALUES) or {})}
+    return {name for name in (*names, *values) if name in own}

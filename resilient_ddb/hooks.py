@@ -1,0 +1,75 @@
+"""The handlers on botocore's events. Plain functions: botocore and aiobotocore call the same ones.
+
+They find the call that they serve in the request context, where `attach` has put it; a request that is none of ours
+passes through untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+from .execution import Execution
+
+CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
+"""The call that the client has just begun, until botocore has made a request context for it."""
+
+_KEY = "resilient_ddb"
+_SDK_RETRIES = "retry-config-dynamodb"
+_SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
+
+
+def register(events: Any) -> None:
+    """Put our handlers in the place of the SDK's retries, on one client's or session's event emitter.
+
+    The SDK registers its own handler under an id: where that is taken first, it leaves it at that; and where it
+    came first, it is unregistered by that id. There is one retry layer either way.
+    """
+    for name, unique_id in (("needs-retry", _SDK_RETRIES), ("request-created", _SDK_MAX_ATTEMPTS)):
+        events.unregister(f"{name}.dynamodb", unique_id=unique_id)
+    events.register("needs-retry.dynamodb", needs_retry, unique_id=_SDK_RETRIES)
+    events.register_first("provide-client-params.dynamodb", attach, unique_id=f"{_KEY}-attach")
+    events.register_first("request-created.dynamodb", request_created, unique_id=f"{_KEY}-admit")
+    events.register_first("response-received.dynamodb", response_received, unique_id=f"{_KEY}-receive")
+
+
+def attach(context: MutableMapping[str, Any], **_: Any) -> None:
+    """Put the call into the request context, where the other handlers find it."""
+    execution = CURRENT.get()
+    if execution is not None:
+        context[_KEY] = execution
+        execution.bind(context)
+
+
+def request_created(request: Any, **_: Any) -> None:
+    """Let a further attempt begin, or end the call. The first attempt was admitted before it was serialized."""
+    execution: Execution | None = request.context.get(_KEY)
+    if execution is not None and request.context["retries"]["attempt"] > 1:
+        execution.admit_again()
+
+
+def response_received(
+    response_dict: Mapping[str, Any] | None,
+    parsed_response: Mapping[str, Any] | None,
+    context: Mapping[str, Any],
+    **_: Any,
+) -> None:
+    """Look whether a response is whole."""
+    execution: Execution | None = context.get(_KEY)
+    if execution is not None and response_dict is not None:
+        execution.received(response_dict, parsed_response or {})
+
+
+def needs_retry(
+    response: tuple[Any, dict[str, Any]] | None,
+    caught_exception: Exception | None,
+    request_dict: MutableMapping[str, Any],
+    **_: Any,
+) -> float | None:
+    """Judge an attempt: botocore, or aiobotocore, sleeps for the seconds given and tries again; None ends it."""
+    execution: Execution | None = request_dict["context"].get(_KEY)
+    if execution is None:
+        return None
+    status, parsed = (None, None) if response is None else (response[0].status_code, response[1])
+    return execution.settle(status, parsed, caught_exception, request_dict)

@@ -1,0 +1,160 @@
+"""What a core needs of its client, apart from calls: the part that is the same for sync and async clients."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from botocore.config import Config
+
+from . import hooks, native
+from .core import Core
+from .policy import Policy
+from .retry import Retry
+
+POOL_CONNECTIONS = 128
+"""Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
+_EXPIRED = timedelta(minutes=1)
+
+
+class ClientHost:
+    """The client, as its core sees it."""
+
+    def __init__(self, client: Any) -> None:
+        """Serve `client`."""
+        self.client = client
+        self.native = False
+        """Whether the client takes and gives native values."""
+        self.siblings: dict[tuple[str, str | None], Any] = {}
+        self._lock = threading.Lock()
+
+    def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
+        """Give the client's own exception for an error response."""
+        code = response.get("Error", {}).get("Code")
+        error: Exception = self.client.exceptions.from_code(code)(response, operation)
+        return error
+
+    def credentials(self) -> Any:
+        """Give the credentials that requests are signed with."""
+        return getattr(self.client._request_signer, "_credentials", None)  # noqa: SLF001 - there is no public way
+
+    def expire_credentials(self) -> None:
+        """Have credentials that can be refreshed be so before the next request is signed.
+
+        botocore goes by the expiry time that it was told, and has no public way to say "the service disagrees".
+        Credentials without one (static keys) can't be refreshed: the retry then signs with the same ones.
+        """
+        credentials = self.credentials()
+        if getattr(credentials, "_expiry_time", None) is not None:
+            credentials._expiry_time = datetime.now(UTC) - _EXPIRED  # noqa: SLF001 - as above
+
+    def identity(self) -> tuple[Any, ...]:
+        """Give who asks whom: credentials, region, endpoint, and whether values are native."""
+        credentials = self.credentials()
+        # Refreshed credentials change their key with time: there the object stands for who it is.
+        who = credentials if hasattr(credentials, "refresh_needed") else getattr(credentials, "access_key", None)
+        meta = self.client.meta
+        return (who, meta.region_name, meta.endpoint_url, self.native)
+
+    def use_native_values(self) -> None:
+        """Have the client take and give native values from now on."""
+        with self._lock:
+            if not self.native:
+                native.register(self.client.meta.events)
+                self.native = True
+
+    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
+        """Make a call in another region, and mark its answer."""
+        raise NotImplementedError
+
+    def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
+        """Give `create_client`'s arguments for a client like this one in another region."""
+        config = self.client.meta.config.merge(Config(region_name=region))
+        return {"region_name": region, "endpoint_url": endpoint_url, "config": config}
+
+
+def harden(client: Any, policy: Policy | None, host: ClientHost) -> None:
+    """Put a core behind a client whose class already asks for it; a second time, the policy is replaced."""
+    chosen = policy or policy_from_config(client.meta.config)
+    before = getattr(client, "_resilience", None)
+    if before is not None:
+        host.native = before.host.native
+    client._resilience = Core(chosen, host)  # noqa: SLF001 - the attribute is this library's own
+    hooks.register(client.meta.events)
+
+
+def check_client(target: Any) -> None:
+    """Refuse a client that can't be hardened.
+
+    Raises:
+        ValueError: it is not DynamoDB's, or was made in adaptive mode.
+    """
+    service = target.meta.service_model.service_name
+    if service != "dynamodb":
+        raise ValueError(f"target must be a DynamoDB client; got one of {service!r}")
+    retries = getattr(target.meta.config, "retries", None) or {}
+    if retries.get("mode") == "adaptive":
+        raise ValueError(
+            "target must not be a client in retry mode 'adaptive': its rate limiter can't be taken out, and would "
+            "slow down every call beneath this library's retries; make it with mode 'standard', or with "
+            "resilient_ddb.client(...)"
+        )
+
+
+def policy_from_config(config: Any) -> Policy:
+    """Give the policy of a client for which none was given: the default, with the attempts that its Config states."""
+    attempts = (config.retries or {}).get("total_max_attempts")
+    return Policy(retry=Retry(max_attempts=max(1, int(attempts)))) if attempts is not None else Policy()
+
+
+def check_policy(policy: Any) -> None:
+    """Refuse what is no policy.
+
+    Raises:
+        TypeError: it is neither a Policy nor None.
+    """
+    if policy is not None and not isinstance(policy, Policy):
+        raise TypeError(f"policy must be a resilient_ddb.Policy, or None for the default one; got {policy!r}")
+
+
+def settled_config(own: Config, session: Any, given: Any) -> Any:
+    """Join our defaults, the session's default Config and the caller's: the later wins, option by option.
+
+    Raises:
+        TypeError: `given` is no Config.
+        ValueError: `given` asks for retry mode `adaptive`.
+    """
+    if given is not None and not isinstance(given, Config):
+        raise TypeError(f"config must be a botocore.config.Config; got {given!r}")
+    for config in (session.get_default_client_config(), given):
+        own = own.merge(config) if config is not None else own
+    mode = (own.retries or {}).get("mode")
+    if mode == "adaptive":
+        raise ValueError(
+            "config must not ask for retry mode 'adaptive': the policy is the only retry layer; leave the mode out, "
+            "and set policy=Policy(retry=..., budget=...) instead"
+        )
+    if mode is None and session.get_config_variable("retry_mode") == "adaptive":
+        # The environment's wish for all clients: there is no such handler in ours to begin with.
+        return own.merge(Config(retries={**(own.retries or {}), "mode": "standard"}))
+    return own
+
+
+def default_options(policy: Policy | None) -> dict[str, Any]:
+    """Give the Config options that a policy brings along."""
+    timeouts = (policy or Policy()).timeouts
+    return {
+        "connect_timeout": timeouts.connect,
+        "read_timeout": timeouts.read,
+        "max_pool_connections": POOL_CONNECTIONS,
+    }
+
+
+def copy_with(client: Any, core: Core) -> Any:
+    """Give a view of a client: the same connections, events and circuits, with a core of its own."""
+    view = object.__new__(type(client))
+    view.__dict__.update(client.__dict__)
+    view._resilience = core
+    return view

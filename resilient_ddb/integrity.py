@@ -1,0 +1,54 @@
+"""Whether a response arrived whole: a body cut short must not pass for "no such item".
+
+botocore's standard mode gives a truncated GetItem body back as a success without an Item, and both of its modes do
+so for a body that is no JSON. Pure, and shared by the sync and the async client.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ChecksumError
+from botocore.parsers import ResponseParserError
+
+from .operations import PARTIQL, READS, WRITES
+
+_ALWAYS_ANSWERED = READS | WRITES | PARTIQL
+_SUCCESS = range(200, 300)
+
+
+def find_damage(
+    operation: str, response: Mapping[str, Any], parsed: Mapping[str, Any]
+) -> ChecksumError | ResponseParserError | None:
+    """Give the error that a damaged response amounts to, or None where it is whole.
+
+    Args:
+        operation: the operation's name.
+        response: botocore's response dict: `headers`, `status_code` and `body` (bytes).
+        parsed: what botocore's parser made of it.
+    """
+    body = response["body"]
+    headers = response["headers"]
+    expected = headers.get("x-amz-crc32")
+    if expected is not None and "content-encoding" not in headers:
+        actual = zlib.crc32(body)
+        if not expected.isdigit() or int(expected) != actual:
+            return ChecksumError(checksum_type="crc32", expected_checksum=expected, actual_checksum=str(actual))
+    # botocore makes an empty result of what it can't read: only that is worth a second look.
+    if len(parsed) <= 1 and response["status_code"] in _SUCCESS and not _is_json_object(operation, body):
+        return ResponseParserError(
+            f"the response to {operation} is no JSON object: {len(body)} bytes that can't be read"
+        )
+    return None
+
+
+def _is_json_object(operation: str, body: bytes) -> bool:
+    if not body:
+        return operation not in _ALWAYS_ANSWERED
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False

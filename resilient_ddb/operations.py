@@ -1,0 +1,150 @@
+"""What each DynamoDB operation is: a read or a write, on which table, and whether it may be sent twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
+"""Reads of items: what a stale answer or a replica can stand in for."""
+WRITES = frozenset(
+    {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteTransaction"}
+)
+PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
+
+_SELECT = re.compile(r"\s*SELECT\b", re.IGNORECASE)
+_STATEMENT_TABLE = re.compile(r"""\b(?:FROM|INTO|UPDATE)\s+["']?([\w.\-]+)""", re.IGNORECASE)
+# The four clause words are reserved in DynamoDB: they only occur as attribute names behind '#'.
+_CLAUSE = re.compile(r"(?<![#:\w.])(SET|REMOVE|ADD|DELETE)(?=\s)", re.IGNORECASE)
+_CONSTANT = re.compile(r":\w+|if_not_exists\s*\(\s*(?P<path>[^(),]+?)\s*,\s*:\w+\s*\)", re.IGNORECASE)
+_COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
+
+Params = Mapping[str, Any]
+
+
+def operation_kind(operation: str, params: Params | None = None) -> str:
+    """Give `read`, `write` or `control`: what a circuit is kept for, beside the table."""
+    if operation in READS:
+        return "read"
+    if operation in WRITES:
+        return "write"
+    if operation in PARTIQL:
+        return "read" if _only_selects(params or {}) else "write"
+    return "control"
+
+
+def is_read(operation: str, params: Params | None = None) -> bool:
+    """Tell whether sending this operation changes nothing."""
+    kind = operation_kind(operation, params)
+    return kind == "read" or (kind == "control" and operation.startswith(("Describe", "List")))
+
+
+def table_of(operation: str, params: Params) -> str | None:
+    """Give the one table (or its ARN) that a request names, or None where it names none or several."""
+    name = params.get("TableName")
+    if isinstance(name, str):
+        return name
+    tables = set(_tables_within(operation, params))
+    return tables.pop() if len(tables) == 1 else None
+
+
+def _tables_within(operation: str, params: Params) -> list[str]:
+    if operation in ("BatchGetItem", "BatchWriteItem"):
+        items = params.get("RequestItems")
+        return list(items) if isinstance(items, Mapping) else []
+    if operation in PARTIQL or operation == "ExecuteTransaction":
+        return [name for text in _statements(params) for name in _STATEMENT_TABLE.findall(text)]
+    found = []
+    for entry in _list(params.get("TransactItems")):
+        for action in entry.values() if isinstance(entry, Mapping) else ():
+            if isinstance(action, Mapping) and isinstance(action.get("TableName"), str):
+                found.append(action["TableName"])
+    return found
+
+
+def is_conditional(params: Params) -> bool:
+    """Tell whether a single-item write carries a condition."""
+    return "ConditionExpression" in params or "Expected" in params
+
+
+def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
+    """Tell whether a request may be sent again when it may already have been applied.
+
+    True for reads, for transactions (each carries one idempotency token a logical call), and for writes that
+    leave the same item however often they are applied. False wherever that can't be seen: for an update that
+    adds, appends or copies, for a write whose `ReturnValues` would then show its own doing as the old item, for
+    PartiQL writes, and for control-plane writes.
+    """
+    if is_read(operation, params):
+        return True
+    if operation in ("TransactWriteItems", "ExecuteTransaction", "BatchWriteItem"):
+        return True
+    known = params or {}
+    if known.get("ReturnValues", "NONE") in ("ALL_OLD", "UPDATED_OLD"):
+        return False
+    if operation in ("PutItem", "DeleteItem"):
+        return True
+    return operation == "UpdateItem" and params is not None and _is_constant_update(params)
+
+
+def _is_constant_update(params: Params) -> bool:
+    expression = params.get("UpdateExpression")
+    if isinstance(expression, str):
+        return _is_constant_expression(expression, params.get("ExpressionAttributeValues") or {})
+    updates = params.get("AttributeUpdates")
+    if isinstance(updates, Mapping):
+        return all(
+            isinstance(update, Mapping) and (update.get("Action", "PUT") != "ADD" or _is_set(update.get("Value")))
+            for update in updates.values()
+        )
+    return "UpdateExpression" not in params  # an update of nothing makes sure that the item exists
+
+
+def _is_constant_expression(expression: str, values: Params) -> bool:
+    pieces = _CLAUSE.split(expression)
+    if len(pieces) == 1 or pieces[0].strip():
+        return False
+    clauses = zip(pieces[1::2], pieces[2::2], strict=True)
+    return all(_is_constant_clause(word.upper(), body, values) for word, body in clauses)
+
+
+def _is_constant_clause(word: str, body: str, values: Params) -> bool:
+    if word == "DELETE":  # takes elements out of a set
+        return True
+    if word == "REMOVE":  # a list's elements move up when one is taken out
+        return "[" not in body
+    actions = [action.strip() for action in _COMMA_OUTSIDE_PARENTHESES.split(body)]
+    if word == "ADD":  # to a set: the same set again; to a number: another number
+        return all(_is_set(values.get(action.rsplit(None, 1)[-1])) for action in actions if action)
+    return all(_is_constant_assignment(action) for action in actions)
+
+
+def _is_constant_assignment(action: str) -> bool:
+    target, _, value = action.partition("=")
+    constant = _CONSTANT.fullmatch(value.strip())
+    if constant is None or "[" in target:  # a list index past the end appends, and would append again
+        return False
+    return constant["path"] in (None, target.strip())
+
+
+def _is_set(value: Any) -> bool:
+    """Tell whether a value is a set: a Python set, or the typed form `{"SS": [...]}`."""
+    if isinstance(value, (set, frozenset)):
+        return True
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("SS", "NS", "BS")
+
+
+def _only_selects(params: Params) -> bool:
+    texts = _statements(params)
+    return bool(texts) and all(_SELECT.match(text) for text in texts)
+
+
+def _statements(params: Params) -> list[str]:
+    entries = [params, *_list(params.get("Statements")), *_list(params.get("TransactStatements"))]
+    texts = (entry.get("Statement") for entry in entries if isinstance(entry, Mapping))
+    return [text for text in texts if isinstance(text, str)]
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []

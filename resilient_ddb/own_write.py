@@ -1,0 +1,127 @@
+"""Telling one's own write from another's, after a reply was lost.
+
+A conditional write that is sent again can meet its own first writing: the condition no longer holds, because it did
+hold. The second request asks for the item in the error (`ReturnValuesOnConditionCheckFailure=ALL_OLD`), so that it
+can be seen whose it is. Everything here works on the wire's JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from typing import Any
+
+from .operations import Params, is_conditional
+
+_SINGLE_ITEM_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
+_RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
+_PLACEHOLDER = re.compile(r":\w+")
+
+
+class Finding(Enum):
+    """Whose the item is that a failed condition met."""
+
+    OWN = "own"
+    """The item is, to the last attribute, the one that was put: the write was applied."""
+    MAYBE_OWN = "maybe own"
+    """What is there could be the write's own doing, or another's."""
+    ANOTHERS = "another's"
+    """What is there is not what the write would have left."""
+    NOT_APPLIED = "not applied"
+    """The service itself knows: a transaction's token tells a repeated request from a new one."""
+
+
+def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
+    """Give the body that also asks for the item if the condition fails; None where that is not to be changed."""
+    if operation not in _SINGLE_ITEM_WRITES or not is_conditional(params) or "Expected" in params:
+        return None
+    if _RETURN_ON_FAILURE in params:
+        return None
+    return json.dumps({**json.loads(body), _RETURN_ON_FAILURE: "ALL_OLD"}).encode()
+
+
+def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Finding:
+    """Say whose doing it is that a condition failed which may have met this call's own first writing.
+
+    Args:
+        operation: the operation's name.
+        params: the parameters of the request whose condition failed, as on the wire.
+        response: the error response, with the item that the condition met if the request asked for it.
+    """
+    if operation not in _SINGLE_ITEM_WRITES:
+        return Finding.NOT_APPLIED
+    if params.get(_RETURN_ON_FAILURE) != "ALL_OLD":
+        return Finding.MAYBE_OWN
+    found = response.get("Item")
+    if operation == "DeleteItem":
+        return Finding.ANOTHERS if found else Finding.MAYBE_OWN
+    if operation == "UpdateItem":
+        return Finding.MAYBE_OWN if _shows_update(params, found) else Finding.ANOTHERS
+    if found is None or not _same_item(found, params.get("Item", {})):
+        return Finding.ANOTHERS
+    return Finding.OWN if params.get("ReturnValues", "NONE") == "NONE" else Finding.MAYBE_OWN
+
+
+def _shows_update(params: Params, found: Mapping[str, Any] | None) -> bool:
+    """Tell whether an item holds one of the values that an update was to set, or can't be told apart."""
+    values = params.get("ExpressionAttributeValues")
+    if not found or not values:
+        return True
+    present = [normalise(attribute) for attribute in _all_values(found)]
+    named = set(_PLACEHOLDER.findall(str(params.get("UpdateExpression", ""))))
+    assigned = [normalise(value) for name, value in values.items() if name in named]
+    return all(value in present for value in assigned)
+
+
+def _all_values(attributes: Mapping[str, Any]) -> list[Any]:
+    found = []
+    for attribute in attributes.values():
+        found.append(attribute)
+        if "M" in attribute:
+            found.extend(_all_values(attribute["M"]))
+        if "L" in attribute:
+            found.extend(_all_values(dict(enumerate(attribute["L"]))))
+    return found
+
+
+def _same_item(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return {k: normalise(v) for k, v in one.items()} == {k: normalise(v) for k, v in other.items()}
+
+
+def normalise(attribute: Any) -> Any:
+    """Give an attribute value in one form, whatever order its sets have and however its numbers are written."""
+    if not isinstance(attribute, Mapping) or len(attribute) != 1:
+        return attribute
+    [(kind, value)] = attribute.items()
+    if kind == "N":
+        return (kind, _number(value))
+    if kind == "NS":
+        return (kind, frozenset(_number(member) for member in value))
+    if kind in ("B", "BS"):
+        return (kind, frozenset(map(_base64, value)) if kind == "BS" else _base64(value))
+    if kind == "SS":
+        return (kind, frozenset(value))
+    if kind == "L":
+        return (kind, [normalise(member) for member in value])
+    if kind == "M":
+        return (kind, {name: normalise(member) for name, member in value.items()})
+    return (kind, value)
+
+
+def _number(text: Any) -> Any:
+    try:
+        return Decimal(str(text))
+    except InvalidOperation:
+        return text
+
+
+def _base64(value: Any) -> Any:
+    """Give bytes (as botocore parses binary values) in the form that they have on the wire."""
+    if isinstance(value, (bytes, bytearray)):
+        import base64  # noqa: PLC0415 - rare
+
+        return base64.b64encode(value).decode()
+    return value

@@ -1,0 +1,90 @@
+"""Everything that can be set, in one immutable value."""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .breaker import Breaker
+from .clock import SYSTEM_CLOCK, Clock
+from .events import Observer
+from .fallback import FallbackFunction
+from .retry import Retry, RetryBudget
+from .settings import check_callable, check_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeouts:
+    """How long one attempt may take. A caller's own `Config(connect_timeout=..., read_timeout=...)` wins.
+
+    Raises:
+        TypeError, ValueError: a value is no number above 0.
+    """
+
+    connect: float = 1.0
+    """Seconds to make a connection in."""
+    read: float = 5.0
+    """Seconds without a byte of the response, after which the attempt has failed. botocore's own default is 60."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        check_number("connect", self.connect, above=0)
+        check_number("read", self.read, above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How calls are made. Immutable, and shared by any number of clients: what changes is kept by each client.
+
+    Raises:
+        TypeError, ValueError: a value is of the wrong type or out of range.
+    """
+
+    retry: Retry = field(default_factory=Retry)
+    """How often, and how far apart, a call is attempted."""
+    budget: RetryBudget | None = field(default_factory=RetryBudget)
+    """What retries may cost in an outage; None: no bound but `retry`'s."""
+    breaker: Breaker | None = field(default_factory=Breaker)
+    """When to stop asking; None: never."""
+    ambiguous: Literal["raise", "retry"] = "raise"
+    """What becomes of a write whose reply was lost and that may not be sent twice: `raise` the error, with
+    `error.resilience.ambiguous` true, or `retry` it, and risk that it is applied twice."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    """How long one attempt may take. Only for clients made with this policy: it can't be set afterwards."""
+    observers: Sequence[Observer] = ()
+    """Callables that are told what happens."""
+    fallback: FallbackFunction | None = None
+    """What answers when DynamoDB can't; a Table's own `fallback=` comes in its place."""
+    clock: Clock = SYSTEM_CLOCK
+    """Where time comes from."""
+    random: random_module.Random | None = None
+    """Where chance comes from; None: the interpreter's own generator."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        _check_type("retry", self.retry, Retry)
+        _check_type("budget", self.budget, RetryBudget, none="no budget")
+        _check_type("breaker", self.breaker, Breaker, none="no circuit breaker")
+        _check_type("timeouts", self.timeouts, Timeouts)
+        if self.ambiguous not in ("raise", "retry"):
+            raise ValueError(f"ambiguous must be 'raise' or 'retry'; got {self.ambiguous!r}")
+        if callable(self.observers) or isinstance(self.observers, (str, bytes)):
+            raise TypeError(f"observers must be a sequence of callables; got {self.observers!r}")
+        object.__setattr__(self, "observers", tuple(self.observers))
+        for observer in self.observers:
+            check_callable("observers", observer, takes="one event")
+        if self.fallback is not None:
+            check_callable("fallback", self.fallback, takes="(call, error), and giving a response or None")
+
+    def uniform(self, low: float, high: float) -> float:
+        """Draw a number evenly between `low` and `high`."""
+        return (self.random or random_module).uniform(low, high)
+
+
+def _check_type(name: str, value: Any, cls: type, *, none: str = "") -> None:
+    if isinstance(value, cls) or (none and value is None):
+        return
+    alternative = f", or None for {none}" if none else ""
+    raise TypeError(f"{name} must be a {cls.__name__}{alternative}; got {value!r}")

@@ -1,0 +1,150 @@
+"""The bridge to pybreaker: a circuit as one of its storages, and shared storages off the path of calls.
+
+Imported when a circuit first needs it: pybreaker imports redis where that is installed.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import weakref
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pybreaker
+
+if TYPE_CHECKING:
+    from .circuit import Circuit
+
+_TRIPPED = 1
+_log = logging.getLogger("resilient_ddb")
+
+
+class CircuitStorage(pybreaker.CircuitBreakerStorage):
+    """A circuit, as pybreaker sees it: increments are failures, resets are successes, the counter is the trip test."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        """Keep the state in `circuit`."""
+        super().__init__(circuit.name)
+        self._circuit = circuit
+        self._opened_at: datetime | None = None
+        self.wake = threading.Event()
+        """Set when the state changed."""
+
+    @property
+    def state(self) -> str:
+        """Give the circuit's state."""
+        return self._circuit.state
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._circuit.enter(state)
+        self.wake.set()
+
+    def increment_counter(self) -> None:
+        """Count a failure."""
+        self._circuit.count_failure()
+
+    def reset_counter(self) -> None:
+        """Count a success. (pybreaker also calls it when it closes: `enter` clears the window after that.)"""
+        self._circuit.count_success()
+
+    def increment_success_counter(self) -> None:
+        """Count a successful probe."""
+        self._circuit.count_probe_success()
+
+    def reset_success_counter(self) -> None:
+        """Start counting successful probes anew."""
+        self._circuit.forget_probe_successes()
+
+    @property
+    def counter(self) -> int:
+        """Give 1 where the window says that the circuit should open: pybreaker's `fail_max` is 1."""
+        return _TRIPPED if self._circuit.is_failing() else 0
+
+    @property
+    def success_counter(self) -> int:
+        """Give the successful probes."""
+        return self._circuit.probe_successes
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """Give when the circuit was opened last. Reopening does not go by it, but by the policy's clock."""
+        return self._opened_at
+
+    @opened_at.setter
+    def opened_at(self, moment: datetime) -> None:
+        self._opened_at = moment
+
+
+def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
+    """Make the pybreaker breaker that holds `circuit`'s state."""
+    settings = circuit.settings
+    storage = CircuitStorage(circuit)
+    breaker = pybreaker.CircuitBreaker(
+        fail_max=_TRIPPED,
+        success_threshold=settings.half_open_permits,
+        listeners=list(settings.listeners),
+        state_storage=storage,
+        name=circuit.name,
+        throw_new_error_on_trip=False,
+    )
+    if settings.storage is not None:
+        _start_synchronising(circuit, storage.wake)
+    return breaker
+
+
+def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushed: str) -> str:
+    """Write a state that changed since `pushed` to the shared storage, or else take over the one there.
+
+    Gives the state that both now have.
+    """
+    mine = circuit.state
+    if mine != pushed:
+        if mine == pybreaker.STATE_OPEN:
+            shared.opened_at = datetime.now(UTC)  # type: ignore[assignment]  # pybreaker's setter is not annotated
+        shared.state = mine
+        return mine
+    theirs = str(shared.state)
+    if theirs != mine:
+        circuit.adopt(theirs, "another process found it so")
+    return circuit.state
+
+
+def shared_storage(circuit: Circuit) -> pybreaker.CircuitBreakerStorage:
+    """Make the shared storage of one circuit. This may do I/O."""
+    storage: Any = circuit.settings.storage
+    if not isinstance(storage, pybreaker.CircuitBreakerStorage):
+        made: pybreaker.CircuitBreakerStorage = storage(circuit.name)
+        return made
+    own = copy.copy(storage)  # shares the connection; memory storage is a value
+    if isinstance(own, pybreaker.CircuitRedisStorage):
+        parts = (own._namespace_name, circuit.name)  # noqa: SLF001 - pybreaker has no public way
+        own._namespace_name = ":".join(part for part in parts if part)  # noqa: SLF001 - as above
+    return own
+
+
+def _start_synchronising(circuit: Circuit, wake: threading.Event) -> None:
+    thread = threading.Thread(
+        target=_keep_synchronised,
+        args=(weakref.ref(circuit), wake, circuit.settings.sync_seconds),
+        name=f"resilient_ddb {circuit.name}",
+        daemon=True,
+    )
+    thread.start()
+
+
+def _keep_synchronised(circuit: weakref.ref[Circuit], wake: threading.Event, seconds: float) -> None:
+    """Synchronise until the circuit is gone: at once when it changed, and every `seconds`."""
+    pushed = pybreaker.STATE_CLOSED
+    shared: pybreaker.CircuitBreakerStorage | None = None
+    while (alive := circuit()) is not None:
+        try:
+            shared = shared or shared_storage(alive)
+            pushed = synchronise(alive, shared, pushed)
+        except Exception:  # whatever a storage raises, calls go on with what this process knows
+            _log.warning("circuit %s: its shared storage failed", alive.name, exc_info=True)
+        del alive
+        wake.wait(seconds)
+        wake.clear()

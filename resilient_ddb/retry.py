@@ -1,0 +1,160 @@
+"""When to send again: full-jitter exponential back-off, and a budget that bounds what retries may cost.
+
+Full jitter is from Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: each delay is
+drawn evenly between nothing and a window that doubles. The budget is a token bucket as in the AWS SDKs' retry
+quota, with two differences: a token is taken when the retry is scheduled (retries that still wait would
+otherwise escape it), and the bucket also refills slowly with time (a bucket that only successes refill starves).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .settings import check_callable, check_number, check_whole
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+    from .clock import Clock
+
+WaitStrategy = Callable[["RetryCallState"], float]
+StopStrategy = Callable[["RetryCallState"], bool]
+Uniform = Callable[[float, float], float]
+
+RETRY_AFTER_WINDOW_SECONDS = 5.0
+"""A server's wish (`x-amz-retry-after`) is honoured up to this much beyond our own delay."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How often, and how far apart, a call is attempted.
+
+    Raises:
+        TypeError, ValueError: a value is of the wrong type or out of range.
+    """
+
+    max_attempts: int = 10
+    """Requests at most, the first included."""
+    base_delay: float = 0.025
+    """Seconds: the first delay is drawn from [0, base_delay], and each further window is twice as wide."""
+    max_delay: float = 5.0
+    """Seconds: no window grows beyond this."""
+    wait: WaitStrategy | None = None
+    """Any tenacity `wait` strategy, in place of `base_delay` and `max_delay`."""
+    stop: StopStrategy | None = None
+    """Any tenacity `stop` strategy, in place of `max_attempts`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        check_whole("max_attempts", self.max_attempts, least=1)
+        check_number("base_delay", self.base_delay, least=0)
+        check_number("max_delay", self.max_delay, least=0)
+        if self.base_delay > self.max_delay:
+            raise ValueError(
+                f"base_delay must not be greater than max_delay; got {self.base_delay!r} and {self.max_delay!r}"
+            )
+        if self.wait is not None:
+            check_callable("wait", self.wait, takes="a tenacity RetryCallState, and giving seconds")
+        if self.stop is not None:
+            check_callable("stop", self.stop, takes="a tenacity RetryCallState, and giving True to stop")
+
+    def delay(self, attempt: int, uniform: Uniform) -> float:
+        """Draw the full-jitter delay, in seconds, that follows attempt number `attempt` (from 1)."""
+        # Beyond 2**63 the window is past any cap: the exponent is held so that it can't overflow.
+        window = min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 1, 63))
+        return uniform(0.0, window)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryBudget:
+    """What retries may cost: a token bucket for each table and operation kind.
+
+    With the default, a steady failure rate of 30% is retried in full (0.3 / 0.7 = 0.43 retries for each success),
+    and an outage costs 40 retries and one more every ten seconds, however many calls are made.
+
+    Raises:
+        TypeError, ValueError: a value is of the wrong type or out of range.
+    """
+
+    capacity: float = 40.0
+    """Retries that may be spent at once, from a full bucket."""
+    refill_per_success: float = 0.43
+    """Retries that each success earns."""
+    refill_per_second: float = 0.1
+    """Retries that each second earns."""
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        check_number("capacity", self.capacity, least=0)
+        check_number("refill_per_success", self.refill_per_success, least=0)
+        check_number("refill_per_second", self.refill_per_second, least=0)
+
+
+class TokenBucket:
+    """The state of one `RetryBudget`. Safe to share between threads."""
+
+    def __init__(self, budget: RetryBudget, clock: Clock) -> None:
+        """Start full."""
+        self._budget = budget
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tokens = float(budget.capacity)
+        self._filled_at = clock.monotonic()
+
+    @property
+    def tokens(self) -> float:
+        """Give the retries left now."""
+        with self._lock:
+            return self._refill()
+
+    def spend(self) -> bool:
+        """Take a token for a retry that is being scheduled; False where none is left."""
+        with self._lock:
+            if self._refill() < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def earn(self) -> None:
+        """Note a success."""
+        if self._tokens >= self._budget.capacity:  # the usual case; a stale look costs at most one success
+            return
+        with self._lock:
+            self._tokens = min(self._budget.capacity, self._refill() + self._budget.refill_per_success)
+
+    def _refill(self) -> float:
+        now = self._clock.monotonic()
+        earned = (now - self._filled_at) * self._budget.refill_per_second
+        self._tokens = min(self._budget.capacity, self._tokens + max(earned, 0.0))
+        self._filled_at = now
+        return self._tokens
+
+
+class TenacityState:
+    """Presents a call to tenacity's strategies. Made after a first failure only, one for each call.
+
+    The clock is ours: tenacity's own reads the machine's.
+    """
+
+    def __init__(self, started: float) -> None:
+        """Begin at `started`, on the policy's monotonic clock."""
+        import tenacity  # noqa: PLC0415 - the happy path must not pay for it
+
+        self._state: Any = tenacity.RetryCallState(tenacity.Retrying(), fn=None, args=(), kwargs={})
+        self._state.start_time = started
+
+    def failed(self, attempt: int, error: BaseException, now: float) -> RetryCallState:
+        """Note that attempt number `attempt` ended in `error`, and give the state to ask a strategy with."""
+        self._state.attempt_number = attempt
+        self._state.set_exception((type(error), error, error.__traceback__))
+        self._state.outcome_timestamp = now
+        self._state.upcoming_sleep = 0.0
+        return self._state  # type: ignore[no-any-return]  # tenacity's class is imported late
+
+    def waits(self, seconds: float) -> None:
+        """Note the delay that was decided, for `stop` strategies that look at it."""
+        self._state.upcoming_sleep = seconds
+        self._state.idle_for += seconds

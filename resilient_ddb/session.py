@@ -1,0 +1,260 @@
+"""The way in: `resource`, `client`, `table` and `install`, for boto3."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import boto3
+import boto3.session
+import boto3.utils
+import botocore.session
+from boto3.resources.base import ServiceResource
+from boto3.resources.factory import ResourceFactory
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.loaders import Loader
+
+from .client import ResilientClient, install_on_client
+from .host import check_policy, default_options, settled_config
+from .table import (
+    ResilientServiceResource,
+    ResilientTable,
+    check_fallback,
+    harden_service_resource_class,
+    harden_table_class,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+    from .fallback import FallbackFunction
+    from .policy import Policy
+
+Target = TypeVar("Target")
+_CLIENT = "creating-client-class.dynamodb"
+_SERVICE_RESOURCE = "creating-resource-class.dynamodb.ServiceResource"
+_TABLE = "creating-resource-class.dynamodb.Table"
+_ID = "resilient_ddb"
+
+
+def client(
+    service_name: str = "dynamodb",
+    *args: Any,
+    policy: Policy | None = None,
+    session: boto3.session.Session | None = None,
+    **kwargs: Any,
+) -> DynamoDBClient:
+    """Make a hardened low-level client: `boto3.client`'s signature, plus `policy` and `session`.
+
+    Args:
+        service_name: `"dynamodb"`.
+        args: boto3's further arguments, by position: `region_name`, `api_version`, `use_ssl`, `verify`, ...
+        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+            `retries` or `AWS_MAX_ATTEMPTS` state.
+        session: the boto3 Session to build on; boto3's default session where left out. It stays as it is: only this
+            client is hardened.
+        kwargs: boto3's further arguments, by name. A `config` of the caller's wins over our timeouts and pool size.
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range.
+    """
+    chosen = _session(session)
+    _check_service(service_name)
+    check_policy(policy)
+    arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
+    core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
+    config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
+    made = chosen.client(**{**arguments, "config": config})
+    return cast("DynamoDBClient", install_on_client(made, policy))
+
+
+def resource(
+    service_name: str = "dynamodb",
+    *args: Any,
+    policy: Policy | None = None,
+    session: boto3.session.Session | None = None,
+    **kwargs: Any,
+) -> ResilientServiceResource:
+    """Make a hardened resource: `boto3.resource`'s signature, plus `policy` and `session`. See `client`."""
+    chosen = _session(session)
+    _check_service(service_name)
+    arguments = inspect.signature(chosen.resource).bind(service_name, *args, **kwargs).arguments
+    given = arguments.get("config")
+    if given is None or getattr(given, "user_agent_extra", None) is None:
+        extra = Config(user_agent_extra="Resource")  # as boto3's resources say of themselves
+        arguments["config"] = extra.merge(given) if isinstance(given, Config) else given or extra
+    low_level = client(policy=policy, session=chosen, **arguments)
+    factory = _factory(chosen.events)
+    return cast("ResilientServiceResource", factory.load_service_resource(low_level)(client=low_level))
+
+
+def table(
+    name: str,
+    *,
+    policy: Policy | None = None,
+    session: boto3.session.Session | None = None,
+    fallback: FallbackFunction | None = None,
+    **kwargs: Any,
+) -> ResilientTable:
+    """Make a hardened Table: short for `resource("dynamodb", ...).Table(name, ...)`.
+
+    Args:
+        name: the table's name.
+        policy: how calls are made. See `client`.
+        session: the boto3 Session to build on. See `client`.
+        fallback: what answers when DynamoDB can't, in place of the policy's.
+        kwargs: boto3's arguments for a resource: `region_name`, `endpoint_url`, `config`, ...
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range.
+    """
+    made = resource("dynamodb", policy=policy, session=session, **kwargs)
+    return made.Table(name, fallback=fallback)
+
+
+def install(target: Target, *, policy: Policy | None = None) -> Target:
+    """Harden what exists already, in place: a boto3 Session, client, resource or Table. Gives it back.
+
+    A Session hardens what it makes from now on. A Table or resource shares its client with whatever was made from
+    it: they are hardened together. Installing twice replaces the policy, and starts with closed circuits. Timeouts
+    and pool size of a client that exists stay as they are.
+
+    Args:
+        target: what to harden.
+        policy: how calls are made. See `client`.
+
+    Raises:
+        TypeError: `target` is none of these.
+        ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
+    """
+    check_policy(policy)
+    if policy is not None and policy.fallback is not None:
+        check_fallback(policy.fallback)
+    if any(cls.__module__.startswith("aiobotocore") for cls in type(target).__mro__):
+        raise TypeError(f"target must be of boto3; got {target!r}: use resilient_ddb.aio.install for async ones")
+    if isinstance(target, boto3.session.Session | botocore.session.Session):
+        _install_on_session(target, policy)
+    elif isinstance(target, BaseClient):
+        install_on_client(target, policy)
+    elif isinstance(target, ServiceResource):
+        _install_on_resource(target, policy)
+    else:
+        raise TypeError(
+            f"target must be a boto3 Session, DynamoDB client, resource or Table; got {type(target).__name__}"
+        )
+    return target
+
+
+def _install_on_session(target: Any, policy: Policy | None) -> None:
+    events = target.events if isinstance(target, boto3.session.Session) else target.get_component("event_emitter")
+
+    class InstalledClient(ResilientClient):
+        """Hardens itself as the Session makes it, before the SDK registers its retries."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            install_on_client(self, policy)
+
+    def add_client_class(base_classes: list[type], **_: Any) -> None:
+        base_classes.insert(0, InstalledClient)
+
+    _replace(events, _CLIENT, add_client_class)
+    _replace(events, _SERVICE_RESOURCE, harden_service_resource_class)
+    _replace(events, _TABLE, harden_table_class)
+
+
+def _replace(events: Any, event: str, handler: Any) -> None:
+    unique_id = f"{_ID}-{event}"
+    events.unregister(event, unique_id=unique_id)
+    events.register(event, handler, unique_id=unique_id)
+
+
+def _install_on_resource(target: Any, policy: Policy | None) -> None:
+    if target.meta.service_name != "dynamodb":
+        raise ValueError(f"target must be a DynamoDB resource; got one of {target.meta.service_name!r}")
+    low_level = install_on_client(target.meta.client, policy, native=True)
+    if isinstance(target, ResilientTable | ResilientServiceResource):
+        return
+    factory = _DynamoDBFactory(low_level.meta.events)
+    is_service = type(target).__name__ == "dynamodb.ServiceResource"
+    target.__class__ = (
+        factory.load_service_resource(low_level)
+        if is_service
+        else factory.load(type(target).__name__.partition(".")[2], low_level)
+    )
+
+
+class _DynamoDBFactory(ResourceFactory):  # type: ignore[misc]  # boto3 has no types of its own
+    """boto3's factory of resource classes, with a copy of its events on which our handlers are registered.
+
+    The session that the events are from is left alone. Classes are kept: boto3 makes a new one for each Table.
+    """
+
+    def __init__(self, events: Any) -> None:
+        own = copy.copy(events)
+        _replace(own, _SERVICE_RESOURCE, harden_service_resource_class)
+        _replace(own, _TABLE, harden_table_class)
+        super().__init__(own)
+        self._classes: dict[str, type] = {}
+        self._definitions = _definitions()
+
+    def load_service_resource(self, low_level: Any) -> type:
+        return self._classes.get("dynamodb") or self.load_from_definition(
+            "dynamodb", self._definitions["service"], self._context(low_level)
+        )
+
+    def load(self, name: str, low_level: Any) -> type:
+        return self.load_from_definition(name, self._definitions["resources"][name], self._context(low_level))
+
+    def load_from_definition(
+        self, resource_name: str, single_resource_json_definition: Any, service_context: Any
+    ) -> type:
+        cls = self._classes.get(resource_name)
+        if cls is None:
+            made = super().load_from_definition(resource_name, single_resource_json_definition, service_context)
+            cls = self._classes.setdefault(resource_name, made)
+        return cls
+
+    def _context(self, low_level: Any) -> Any:
+        waiters = boto3.utils.LazyLoadedWaiterModel(botocore.session.get_session(), "dynamodb", None)
+        return boto3.utils.ServiceContext(
+            service_name="dynamodb",
+            service_model=low_level.meta.service_model,
+            resource_json_definitions=self._definitions["resources"],
+            service_waiter_model=waiters,
+        )
+
+
+_factories: weakref.WeakKeyDictionary[Any, _DynamoDBFactory] = weakref.WeakKeyDictionary()
+
+
+def _factory(events: Any) -> _DynamoDBFactory:
+    """Give the factory for a session's events: one for each, so that a resource costs little the second time."""
+    factory = _factories.get(events)
+    if factory is None:
+        factory = _factories.setdefault(events, _DynamoDBFactory(events))
+    return factory
+
+
+def _definitions() -> Any:
+    loader = Loader(extra_search_paths=[os.path.join(os.path.dirname(boto3.__file__), "data")])  # noqa: PTH118, PTH120
+    return loader.load_service_model("dynamodb", "resources-1")
+
+
+def _session(session: Any) -> boto3.session.Session:
+    if session is None:
+        if boto3.DEFAULT_SESSION is None:
+            boto3.setup_default_session()
+        session = boto3.DEFAULT_SESSION
+    if not isinstance(session, boto3.session.Session):
+        raise TypeError(f"session must be a boto3.session.Session; got {session!r}")
+    return session
+
+
+def _check_service(service_name: Any) -> None:
+    if service_name != "dynamodb":
+        raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")

@@ -1,0 +1,38 @@
+"""Checks that every policy makes of what it was given."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def check_number(name: str, value: Any, *, above: float | None = None, least: float | None = None) -> None:
+    """Refuse what is no finite number, is not greater than `above`, or is less than `least`."""
+    bound = f"greater than {above:g}" if above is not None else f"{least:g} or more"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number {bound}; got {value!r}")
+    too_low = value <= above if above is not None else value < (least or 0)
+    if not math.isfinite(value) or too_low:
+        raise ValueError(f"{name} must be a number {bound}; got {value!r}")
+
+
+def check_whole(name: str, value: Any, *, least: int) -> None:
+    """Refuse what is no whole number, or is less than `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, {least} or more; got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be {least} or more; got {value!r}")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Refuse what is no share of a whole: greater than 0 and at most 1."""
+    check_number(name, value, above=0)
+    if value > 1:
+        percent = f"; {value:g} percent is {value / 100:g}" if value <= 100 else ""  # noqa: PLR2004 - percent
+        raise ValueError(f"{name} is a share: greater than 0 and at most 1; got {value!r}{percent}")
+
+
+def check_callable(name: str, value: Any, *, takes: str) -> None:
+    """Refuse what can't be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, taking {takes}; got {value!r}")

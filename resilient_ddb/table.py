@@ -1,0 +1,149 @@
+"""The classes that are mixed into boto3's own resource classes, at the extension point that boto3 itself uses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .fallback import Chain, FallbackFunction
+from .host import copy_with
+from .settings import check_callable
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
+    from types_boto3_dynamodb.service_resource import Table as _Table
+
+    from .policy import Policy
+else:
+    _ServiceResource = _Table = object
+
+_TABLE_OPTIONS = ("fallback",)
+
+
+class _Native:
+    """Has a resource's client take and give native values, before boto3 registers its own handlers for that."""
+
+    meta: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        client = kwargs.get("client")
+        if client is not None and hasattr(client, "_resilience"):
+            client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
+        super().__init__(*args, **kwargs)
+
+
+class ResilientServiceResource(_Native, _ServiceResource):
+    """boto3's `dynamodb.ServiceResource`, hardened."""
+
+    def __aenter__(self) -> NoReturn:
+        raise TypeError(
+            "resource is the sync one: use it without 'async with', or take resilient_ddb.aio.resource(...)"
+        )
+
+    __aexit__ = None
+
+    if TYPE_CHECKING:
+
+        def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> ResilientTable:  # type: ignore[override]  # noqa: N802 - boto3's name; ours adds options
+            """Give a Table; `fallback` answers its calls when DynamoDB can't."""
+
+
+class ResilientTable(_Native, _Table):
+    """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
+
+    def __await__(self) -> Generator[Any, None, NoReturn]:
+        raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")
+        yield
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
+        core = self.meta.client._resilience  # type: ignore[attr-defined]  # noqa: SLF001 - this library's own
+        policy = core.policy
+        fallback = core.fallback if core.fallback is not policy.fallback else None
+        meta = self.meta.client.meta
+        return _restore_table, (self.name, meta.region_name, meta.endpoint_url, policy, fallback)
+
+
+def _restore_table(
+    name: str, region: str, endpoint_url: str, policy: Policy, fallback: FallbackFunction | None
+) -> ResilientTable:
+    from .session import table  # noqa: PLC0415 - session builds on this module
+
+    return table(name, region_name=region, endpoint_url=endpoint_url, policy=policy, fallback=fallback)
+
+
+def harden_service_resource_class(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
+    """Handle boto3's `creating-resource-class.dynamodb.ServiceResource`."""
+    if ResilientServiceResource in base_classes:
+        return
+    base_classes.insert(0, ResilientServiceResource)
+    class_attributes["Table"] = _with_options(class_attributes["Table"])
+
+
+def harden_table_class(
+    class_attributes: dict[str, Any], base_classes: list[type], service_context: Any, **_: Any
+) -> None:
+    """Handle boto3's `creating-resource-class.dynamodb.Table`."""
+    if ResilientTable in base_classes:
+        return
+    base_classes.insert(0, ResilientTable)
+    model = class_attributes["meta"].resource_model
+    shape = service_context.service_model.shape_for(model.shape)
+    identifiers = {identifier.member_name for identifier in model.identifiers}
+    for name, (member, _shape) in model.get_attributes(shape).items():
+        if name not in identifiers:
+            class_attributes[name] = _attribute(member, class_attributes[name])
+
+
+def _attribute(member: str, original: property) -> property:
+    """Give an attribute that is read from what was loaded, in one step.
+
+    boto3's reads `meta.data` twice; an action on another thread may have cleared it in between.
+    """
+
+    def load_and_get(self: Any) -> Any:
+        data = self.meta.data
+        if data is None:
+            data = self.meta.client.describe_table(TableName=self.name)["Table"]
+            self.meta.data = data
+        return data.get(member)
+
+    load_and_get.__doc__ = original.__doc__
+    return property(load_and_get)
+
+
+def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
+    def table(self: Any, *args: Any, **options: Any) -> Any:
+        fallback = options.pop("fallback", None)
+        unknown = [option for option in options if option != "name"]
+        if unknown:
+            raise TypeError(
+                f"Table() got the unknown option {unknown[0]!r} ({options[unknown[0]]!r}); it takes a name, and "
+                f"the options {', '.join(_TABLE_OPTIONS)}"
+            )
+        made = make(self, *args, **options)
+        if fallback is not None:
+            check_fallback(fallback)
+            core = made.meta.client._resilience  # noqa: SLF001 - the attribute is this library's own
+            made.meta.client = copy_with(made.meta.client, core.view(fallback))
+        return made
+
+    table.__name__ = "Table"
+    table.__doc__ = make.__doc__
+    return table
+
+
+def check_fallback(fallback: Any) -> None:
+    """Refuse what can't answer for a sync Table.
+
+    Raises:
+        TypeError: it can't be called, or is async.
+    """
+    check_callable("fallback", fallback, takes="(call, error), and giving a response or None")
+    for member in Chain(fallback).members:
+        if inspect.iscoroutinefunction(member):
+            raise TypeError(
+                f"fallback must not be async on the sync Table; got {member!r}: async fallbacks are for "
+                "resilient_ddb.aio"
+            )

@@ -1,0 +1,169 @@
+"""Faults on the way: late, lost, cut and spoilt answers, and broken connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from resilient_ddb.testing.messages import Response, crc32, header
+from resilient_ddb.testing.plan import Act, End, Fault, Forward, Refuse, check_number, check_whole
+
+if TYPE_CHECKING:
+    from resilient_ddb.testing.calls import Call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delay(Fault):
+    """Forward late. A client that has given up by then has its request applied all the same."""
+
+    seconds: float
+    """How long to wait, in real seconds."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_number("seconds", self.seconds, 0)
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, later."""
+        return Forward(delay=self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hang(Fault):
+    """Never answer: hold the connection until the client leaves or the proxy stops. Nothing is forwarded."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Say nothing."""
+        return Refuse(answer=End.HANG)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetBefore(Fault):
+    """Break the connection before anything is forwarded."""
+
+    close: bool = False
+    """Close it in good order (FIN) instead of resetting it (RST)."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Break off."""
+        return Refuse(answer=End.CLOSE if self.close else End.RESET)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoseReply(Fault):
+    """Forward the request, which is applied, then break the connection without an answer."""
+
+    close: bool = False
+    """Close it in good order (FIN) instead of resetting it (RST)."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then break off."""
+        return Forward(change=lambda _: End.CLOSE if self.close else End.RESET)
+
+
+ResetAfter = LoseReply
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut(Fault):
+    """Forward, then lose the end of the answer's body."""
+
+    keep: float = 0.5
+    """The share of the body that arrives, from 0.0 to below 1.0; rounded down to whole bytes."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_number("keep", self.keep, 0, 1)
+        if self.keep == 1:
+            raise ValueError(f"keep must be below 1; got {self.keep!r}")
+
+    def _whole(self, response: Response) -> tuple[Response, int]:
+        """Give the answer with a right checksum, and how many bytes of it to keep."""
+        return response.with_body(response.body), int(len(response.body) * self.keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruncateBody(_Cut):
+    """Forward, then cut the answer's body; HTTP does not show it, only the whole body's checksum does."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then cut."""
+
+        def cut(response: Response) -> Response:
+            whole, kept = self._whole(response)
+            return replace(whole, body=whole.body[:kept])
+
+        return Forward(change=cut)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortBody(_Cut):
+    """Forward, then close the connection in the middle of the answer's body: short of `Content-Length`."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then break off."""
+
+        def cut(response: Response) -> Response:
+            whole, kept = self._whole(response)
+            return replace(whole, cut=kept)
+
+        return Forward(change=cut)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadCrc(Fault):
+    """Forward, then give a checksum that does not fit the answer's body."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then spoil the checksum."""
+        return Forward(change=self._spoil)
+
+    @staticmethod
+    def _spoil(response: Response) -> Response:
+        wrong = int(header(response.headers, "x-amz-crc32") or crc32(response.body)) ^ 0xFFFFFFFF
+        return response.with_header("x-amz-crc32", str(wrong))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadJson(Fault):
+    """Forward, then answer HTTP 200 with a body that is not JSON, whatever the upstream said."""
+
+    body: bytes = b'{"Item": {'
+    crc: bool = True
+    """Send the checksum of that body; False: send none."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if not isinstance(self.body, bytes):
+            raise TypeError(f"body must be bytes; got {self.body!r}")
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then put the other body in place."""
+        return Forward(change=self._spoil)
+
+    def _spoil(self, response: Response) -> Response:
+        spoilt = replace(response, status=200).with_body(self.body)
+        return spoilt if self.crc else spoilt.with_header("x-amz-crc32", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HtmlError(Fault):
+    """Refuse as a load balancer does: HTML, no request id, no checksum. Nothing is forwarded."""
+
+    status: int = 503
+    """HTTP status, 400 to 599."""
+    empty: bool = False
+    """Send no body at all."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_whole("status", self.status, 400, 599)
+
+    def act(self, _call: Call, /) -> Act:
+        """Answer for what stands before the service."""
+        body = b"" if self.empty else b"<html><body><h1>%d</h1></body></html>" % self.status
+        return Refuse(answer=Response(status=self.status, headers=(("Content-Type", "text/html"),), body=body))

@@ -1,0 +1,193 @@
+"""What tests run against: fake credentials, moto, and DynamoDB emulators in processes of their own.
+
+Nothing here needs the async stack: the same suite runs where aiobotocore is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import uuid
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulators import (
+    CREDENTIALS,
+    EMULATORS,
+    REGION,
+    Emulators,
+    EmulatorUnavailableError,
+    Server,
+    plain_client,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
+
+collect_ignore_glob = [] if HAS_AIO else ["aio/*", "fault_proxy/test_*aio*"]
+
+POOL = pytest.StashKey[Emulators]()
+
+DROPPED_ENVIRONMENT = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "AWS_REGION")
+FAKE_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
+    "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def pytest_configure(config):
+    config.stash[POOL] = Emulators()
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` picks
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if _uses_emulators(item):
+            item.add_marker(pytest.mark.emulator)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """Download before the first test starts: a test's time limit is not for 57 MB."""
+    if not session.config.option.collectonly and any(map(_uses_emulators, session.items)):
+        for name in EMULATORS:
+            with suppress(EmulatorUnavailableError):  # `_start` is going to say it again, where it matters
+                session.config.stash[POOL].fetch(name)
+
+
+def _uses_emulators(item) -> bool:
+    return "emulators" in getattr(item, "fixturenames", ())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_env() -> Iterator[dict[str, str]]:
+    """Keep every test away from the developer's AWS account and settings; yields what is set instead."""
+    with pytest.MonkeyPatch.context() as patch:
+        endpoints = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]
+        for name in (*DROPPED_ENVIRONMENT, *endpoints):
+            patch.delenv(name, raising=False)
+        for name, value in FAKE_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        for name in ("NO_PROXY", "no_proxy"):  # a machine's proxy is not asked for what runs on loopback
+            patch.setenv(name, "127.0.0.1,localhost", prepend="," if os.environ.get(name) else None)
+        yield dict(FAKE_ENVIRONMENT)
+
+
+@pytest.fixture(scope="session")
+def emulators(pytestconfig, aws_env) -> Iterator[Emulators]:  # noqa: ARG001  # clients come after the fake environment
+    """Give the emulators of this run. Whatever depends on it is marked `emulator`."""
+    pool = pytestconfig.stash[POOL]
+    yield pool
+    pool.stop()
+
+
+@pytest.fixture(scope="session", params=list(EMULATORS))
+def emulator(request, emulators) -> Server:
+    """Give every emulator in turn: `.name` and `.endpoint_url`."""
+    return _start(emulators, request.param)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local(emulators) -> Server:
+    """Give Amazon's own emulator."""
+    return _start(emulators, "dynamodb-local")
+
+
+def _start(emulators: Emulators, name: str) -> Server:
+    try:
+        return emulators.start(name)
+    except EmulatorUnavailableError as error:
+        return unavailable(str(error))
+
+
+def unavailable(reason: str) -> Any:
+    """Skip the test, except in CI, where nothing that should run may go missing in silence."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"CI must run this test, and cannot: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def moto_aws() -> Iterator[None]:
+    """Answer boto3's calls in this process, with no tables at first. It does not work with aiobotocore."""
+    from moto import mock_aws  # noqa: PLC0415  # slow to import
+
+    with mock_aws():
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_server(aws_env) -> Iterator[Server]:  # noqa: ARG001  # moto reads the environment as it is imported
+    """Give moto behind a socket, in a thread: for aiobotocore.
+
+    `mock_aws` empties the same backends when it starts: do not use both in one test.
+    """
+    if importlib.util.find_spec("flask") is None:
+        unavailable("moto's server needs flask: pip install moto[server]")
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415  # slow to import
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield Server(name="moto", endpoint_url=f"http://{host}:{port}")
+    server.stop()
+
+
+@pytest.fixture
+def table_name() -> str:
+    """Give a table name that nobody else uses."""
+    return unique_table_name()
+
+
+def unique_table_name() -> str:
+    return f"table-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def make_table(aws_env) -> Iterator[Callable[..., str]]:  # noqa: ARG001  # see above
+    """Give a function that creates a table with plain boto3 and gives its name; it goes after the test.
+
+    `make_table(server.endpoint_url, sort_key="sk")` has the keys pk and sk, both strings. Other arguments
+    go to create_table; AttributeDefinitions add to those of the keys.
+    """
+    with ExitStack() as cleanup:
+
+        def make(endpoint_url: str, *, sort_key: str | None = None, sort_type: str = "S", **create_table: Any) -> str:
+            client = plain_client(endpoint_url)
+            cleanup.callback(client.close)
+            arguments = _table_arguments(sort_key, sort_type, create_table)
+            client.create_table(**arguments)
+            cleanup.callback(_drop_table, client, arguments["TableName"])
+            client.get_waiter("table_exists").wait(
+                TableName=arguments["TableName"], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+            )
+            return arguments["TableName"]
+
+        yield make
+
+
+def _table_arguments(sort_key: str | None, sort_type: str, create_table: dict[str, Any]) -> dict[str, Any]:
+    schema = [{"AttributeName": "pk", "KeyType": "HASH"}]
+    attributes = [{"AttributeName": "pk", "AttributeType": "S"}]
+    if sort_key is not None:
+        schema.append({"AttributeName": sort_key, "KeyType": "RANGE"})
+        attributes.append({"AttributeName": sort_key, "AttributeType": sort_type})
+    return {
+        "TableName": unique_table_name(),
+        "KeySchema": schema,
+        "BillingMode": "PAY_PER_REQUEST",
+        **create_table,
+        "AttributeDefinitions": [*attributes, *create_table.get("AttributeDefinitions", [])],
+    }
+
+
+def _drop_table(client: Any, table_name: str) -> None:
+    with suppress(client.exceptions.ResourceNotFoundException):  # the test dropped it itself
+        client.delete_table(TableName=table_name)
