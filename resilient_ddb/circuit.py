@@ -8,6 +8,7 @@ is first needed, by a failure or for listeners: a circuit that only sees success
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from enum import Enum
@@ -102,7 +103,7 @@ class Circuit:
         with self._lock:
             now = self.clock.monotonic()
             if self.state == OPEN and now >= self._reopens_at:
-                self._because("its open time is over: probing", lambda: self.breaker.half_open())
+                self._because("its open time is over: probing", self.breaker.half_open)
             refused = self.state == OPEN or (
                 self.state == HALF_OPEN and self._probes >= self.settings.half_open_permits
             )
@@ -150,9 +151,9 @@ class Circuit:
         """Take over a state that another process has found."""
         with self._lock:
             if state == OPEN and self.state == CLOSED:
-                self._because(reason, lambda: self.breaker.open())
+                self._because(reason, self.breaker.open)
             elif state == CLOSED and self.state != CLOSED:
-                self._because(reason, lambda: self.breaker.close())
+                self._because(reason, self.breaker.close)
         self._tell()
 
     def _count(self, outcome: Outcome, elapsed: float, code: str) -> None:
@@ -165,14 +166,14 @@ class Circuit:
                 self._window.add(now, failed=failed, slow=True)
                 self._open_if_slow(now)
             elif failed:
-                self._because(self._failing_text(now, code), lambda: self._fail())
+                self._because(self._failing_text(now, code), self._fail)
             elif self.settings.listeners:
                 self.breaker.call(_succeed)
             else:
                 self._window.add(now)
         elif failed or slow:
             what = f"a probe failed: {code}" if failed else f"a probe took {elapsed:.2f} s"
-            self._because(what, lambda: self._fail())
+            self._because(what, self._fail)
         else:
             self._because("probes succeeded", lambda: self.breaker.call(_succeed))
 
@@ -180,13 +181,11 @@ class Circuit:
         calls, _, slow = self._window.totals(now)
         if calls >= self.settings.minimum_calls and slow >= calls * self.settings.slow_call_rate:
             text = f"{slow} of {calls} attempts took over {self.settings.slow_call_seconds:g} s"
-            self._because(text, lambda: self.breaker.open())
+            self._because(text, self.breaker.open)
 
     def _fail(self) -> None:
-        try:
+        with contextlib.suppress(_FailureError):
             self.breaker.call(_raise_failure)
-        except _FailureError:
-            pass
 
     def _failing_text(self, now: float, code: str) -> str:
         calls, failures, _ = self._window.totals(now)

@@ -175,7 +175,7 @@ def classify(
     )
 
 
-def classify_response(
+def classify_response(  # noqa: PLR0911 - a table, one row after the other
     response: Mapping[str, Any],
     *,
     operation: str | None = None,

@@ -25,7 +25,8 @@ class ResilientClient:
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Response:
         execution = self._resilience.begin(operation_name, api_params)
-        token = CURRENT.set(execution)
+        outer = CURRENT.get()
+        CURRENT.set(execution)
         try:
             execution.admit()
             response: Response = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # mixed in
@@ -35,7 +36,7 @@ class ResilientClient:
             cancel(execution)
             raise
         finally:
-            CURRENT.reset(token)
+            CURRENT.set(outer)
         return succeed(execution, response)
 
 

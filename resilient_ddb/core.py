@@ -140,7 +140,7 @@ class Core:
         for observer in self.observers:
             try:
                 observer(event)
-            except Exception:  # whatever an observer raises is its own affair
+            except Exception:  # noqa: BLE001 - whatever an observer raises is its own affair
                 if id(observer) not in self._failed_observers:
                     self._failed_observers.add(id(observer))
                     _log.warning("observer %s failed", type(observer).__name__, exc_info=True)

@@ -27,6 +27,9 @@ def run(flow: Flow[T]) -> T:
             resume, outcome = flow.send, _no_awaitable(step())
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             resume, outcome = flow.throw, error
+        except BaseException:  # interrupted, or cancelled: the flow tidies up, and has no say
+            flow.close()
+            raise
 
 
 async def run_async(flow: Flow[T]) -> T:
@@ -43,6 +46,9 @@ async def run_async(flow: Flow[T]) -> T:
             resume, outcome = flow.send, await result if inspect.isawaitable(result) else result
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             resume, outcome = flow.throw, error
+        except BaseException:  # interrupted, or cancelled: the flow tidies up, and has no say
+            flow.close()
+            raise
 
 
 def _no_awaitable(result: Any) -> Any:

@@ -60,7 +60,7 @@ class CallFacts:
         return "; ".join(parts)
 
 
-class ResilienceError(ClientError):
+class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no types of its own
     """Base of the errors that only this library raises. A `ClientError`, so that boto3's handlers catch it."""
 
     resilience: CallFacts
@@ -110,7 +110,8 @@ class DeadlineExceededError(ResilienceError):
     def __init__(self, *, operation_name: str, message: str, response: Mapping[str, Any] | None = None) -> None:
         """Say what the deadline cut short; `response` is the last failed attempt's."""
         super().__init__(response or {"Error": {"Code": "DeadlineExceeded", "Message": message}}, operation_name)
-        self.args = (f"{message} ({self.args[0]})" if response else self.args[0],)
+        if response:
+            self.args = (f"{message}; the last attempt failed: {self}",)
 
 
 class UnprocessedItemsError(ResilienceError):

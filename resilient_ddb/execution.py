@@ -44,6 +44,7 @@ class Execution:
         "_context",
         "_damage",
         "_deadline",
+        "_in_flight",
         "_last_error",
         "_last_response",
         "_permit",
@@ -79,6 +80,7 @@ class Execution:
         self._deadline = current_deadline()
         self._context: MutableMapping[str, Any] = {}
         self._permit: int | None = None
+        self._in_flight = False
         self._damage: Exception | None = None
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
@@ -111,6 +113,7 @@ class Execution:
                 self.stopped_by = CIRCUIT
                 raise
         self.attempts += 1
+        self._in_flight = True
         self._attempt_started = self.core.clock.monotonic()
 
     def admit_again(self) -> None:
@@ -160,6 +163,7 @@ class Execution:
         now = self.core.clock.monotonic()
         elapsed = now - self._attempt_started
         damage, self._damage = self._damage, None
+        self._in_flight = False
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(Outcome.SUCCESS, elapsed)
             self.lane.earn()
@@ -177,26 +181,14 @@ class Execution:
             return None
         self.verdict, self._last_error, self._last_response = verdict, failure, parsed
         delay = self._next_delay(verdict, now)
-        if delay is None:
-            if parsed is not None and self.stopped_by == MAX_ATTEMPTS:
-                parsed["ResponseMetadata"]["MaxAttemptsReached"] = True
-            if damage is not None:
-                raise damage
-            return None
-        if self.core.observers:
-            event = RetryEvent(
-                table=self.lane.table,
-                operation=self.operation,
-                attempt=self.attempts,
-                kind=verdict.kind,
-                delay=delay,
-            )
-            self.core.tell(event)
-        if self.ambiguous:
-            self._ask_for_item(request)
-        if verdict.refresh_credentials:
-            self.core.host.expire_credentials()
-        return self.core.clock.wait(delay)
+        if delay is not None:
+            self._prepare_retry(verdict, delay, request)
+            return self.core.clock.wait(delay)
+        if damage is not None:
+            raise damage
+        if parsed is not None and self.stopped_by == MAX_ATTEMPTS:
+            parsed["ResponseMetadata"]["MaxAttemptsReached"] = True  # as botocore says it
+        return None
 
     def _judge(
         self, failure: Exception | None, parsed: Mapping[str, Any] | None, request: Mapping[str, Any]
@@ -240,6 +232,21 @@ class Execution:
         else:
             return delay
         return None
+
+    def _prepare_retry(self, verdict: Verdict, delay: float, request: MutableMapping[str, Any]) -> None:
+        if self.core.observers:
+            event = RetryEvent(
+                table=self.lane.table,
+                operation=self.operation,
+                attempt=self.attempts,
+                kind=verdict.kind,
+                delay=delay,
+            )
+            self.core.tell(event)
+        if self.ambiguous:
+            self._ask_for_item(request)
+        if verdict.refresh_credentials:
+            self.core.host.expire_credentials()
 
     def _delay(self, verdict: Verdict, now: float) -> float | None:
         retry = self.core.policy.retry
@@ -302,7 +309,7 @@ class Execution:
     def cut_off(self) -> DeadlineExceededError:
         """Take note that the deadline cut off whatever was under way, and give the error that says so."""
         self.stopped_by = DEADLINE
-        if self._permit is not None or self.lane.circuit is None:  # an attempt was in the air
+        if self._in_flight:
             verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
             self.verdict = verdict
             self.ambiguous = self.ambiguous or verdict.ambiguous

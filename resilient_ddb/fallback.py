@@ -46,7 +46,7 @@ class Call:
         return self.operation in READS
 
 
-FallbackFunction = Callable[[Call, Exception], Response | None | Awaitable[Response | None]]
+FallbackFunction = Callable[[Call, Exception], Response | Awaitable[Response | None] | None]
 
 
 class Fallback:
@@ -85,7 +85,7 @@ class Chain(Fallback):
         for member in members:
             check_callable("fallback", member, takes="(call, error), and giving a response or None")
             flat.extend(member.members if isinstance(member, Chain) else [member])
-        self.members = tuple(flat)
+        self.members: tuple[FallbackFunction, ...] = tuple(flat)
         self.remembering = tuple(
             member for member in flat if isinstance(member, Fallback) and type(member).remember is not Fallback.remember
         )

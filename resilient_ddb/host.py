@@ -126,20 +126,31 @@ def settled_config(own: Config, session: Any, given: Any) -> Any:
         TypeError: `given` is no Config.
         ValueError: `given` asks for retry mode `adaptive`.
     """
+    check_config(given)
+    for config in (session.get_default_client_config(), given):
+        if config is not None:  # begun with the caller's, so that the result is of its class
+            own = config.merge(own).merge(config)
+    check_config(own)
+    if (own.retries or {}).get("mode") is None and session.get_config_variable("retry_mode") == "adaptive":
+        # The environment's wish for all clients: there is no such handler in ours to begin with.
+        return own.merge(Config(retries={**(own.retries or {}), "mode": "standard"}))
+    return own
+
+
+def check_config(given: Any) -> None:
+    """Refuse what is no Config, or asks for what can't be had.
+
+    Raises:
+        TypeError: `given` is neither a Config nor None.
+        ValueError: `given` asks for retry mode `adaptive`.
+    """
     if given is not None and not isinstance(given, Config):
         raise TypeError(f"config must be a botocore.config.Config; got {given!r}")
-    for config in (session.get_default_client_config(), given):
-        own = own.merge(config) if config is not None else own
-    mode = (own.retries or {}).get("mode")
-    if mode == "adaptive":
+    if given is not None and (given.retries or {}).get("mode") == "adaptive":
         raise ValueError(
             "config must not ask for retry mode 'adaptive': the policy is the only retry layer; leave the mode out, "
             "and set policy=Policy(retry=..., budget=...) instead"
         )
-    if mode is None and session.get_config_variable("retry_mode") == "adaptive":
-        # The environment's wish for all clients: there is no such handler in ours to begin with.
-        return own.merge(Config(retries={**(own.retries or {}), "mode": "standard"}))
-    return own
 
 
 def default_options(policy: Policy | None) -> dict[str, Any]:

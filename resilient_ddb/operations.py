@@ -55,12 +55,9 @@ def _tables_within(operation: str, params: Params) -> list[str]:
         return list(items) if isinstance(items, Mapping) else []
     if operation in PARTIQL or operation == "ExecuteTransaction":
         return [name for text in _statements(params) for name in _STATEMENT_TABLE.findall(text)]
-    found = []
-    for entry in _list(params.get("TransactItems")):
-        for action in entry.values() if isinstance(entry, Mapping) else ():
-            if isinstance(action, Mapping) and isinstance(action.get("TableName"), str):
-                found.append(action["TableName"])
-    return found
+    entries = [entry for entry in _list(params.get("TransactItems")) if isinstance(entry, Mapping)]
+    actions = [action for entry in entries for action in entry.values() if isinstance(action, Mapping)]
+    return [action["TableName"] for action in actions if isinstance(action.get("TableName"), str)]
 
 
 def is_conditional(params: Params) -> bool:

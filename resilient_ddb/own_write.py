@@ -83,7 +83,7 @@ def _all_values(attributes: Mapping[str, Any]) -> list[Any]:
         if "M" in attribute:
             found.extend(_all_values(attribute["M"]))
         if "L" in attribute:
-            found.extend(_all_values(dict(enumerate(attribute["L"]))))
+            found.extend(_all_values({str(index): member for index, member in enumerate(attribute["L"])}))
     return found
 
 
@@ -91,7 +91,7 @@ def _same_item(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return {k: normalise(v) for k, v in one.items()} == {k: normalise(v) for k, v in other.items()}
 
 
-def normalise(attribute: Any) -> Any:
+def normalise(attribute: Any) -> Any:  # noqa: PLR0911 - one row for each type of value
     """Give an attribute value in one form, whatever order its sets have and however its numbers are written."""
     if not isinstance(attribute, Mapping) or len(attribute) != 1:
         return attribute

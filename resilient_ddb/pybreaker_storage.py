@@ -47,7 +47,7 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
         self._circuit.count_failure()
 
     def reset_counter(self) -> None:
-        """Count a success. (pybreaker also calls it when it closes: `enter` clears the window after that.)"""
+        """Count a success. pybreaker also calls it as it closes: `enter` clears the window right after that."""
         self._circuit.count_success()
 
     def increment_success_counter(self) -> None:
@@ -103,7 +103,7 @@ def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushe
     mine = circuit.state
     if mine != pushed:
         if mine == pybreaker.STATE_OPEN:
-            shared.opened_at = datetime.now(UTC)  # type: ignore[assignment]  # pybreaker's setter is not annotated
+            shared.opened_at = datetime.now(UTC)
         shared.state = mine
         return mine
     theirs = str(shared.state)
@@ -143,7 +143,7 @@ def _keep_synchronised(circuit: weakref.ref[Circuit], wake: threading.Event, sec
         try:
             shared = shared or shared_storage(alive)
             pushed = synchronise(alive, shared, pushed)
-        except Exception:  # whatever a storage raises, calls go on with what this process knows
+        except Exception:  # noqa: BLE001 - whatever a storage raises, calls go on with what this process knows
             _log.warning("circuit %s: its shared storage failed", alive.name, exc_info=True)
         del alive
         wake.wait(seconds)

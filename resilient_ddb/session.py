@@ -6,6 +6,7 @@ import copy
 import inspect
 import os
 import weakref
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
@@ -200,7 +201,7 @@ class _DynamoDBFactory(ResourceFactory):  # type: ignore[misc]  # boto3 has no t
         _replace(own, _TABLE, harden_table_class)
         super().__init__(own)
         self._classes: dict[str, type] = {}
-        self._definitions = _definitions()
+        self._definitions = resource_definitions()
 
     def load_service_resource(self, low_level: Any) -> type:
         return self._classes.get("dynamodb") or self.load_from_definition(
@@ -240,7 +241,9 @@ def _factory(events: Any) -> _DynamoDBFactory:
     return factory
 
 
-def _definitions() -> Any:
+@lru_cache(maxsize=1)
+def resource_definitions() -> Any:
+    """Give boto3's resource model of DynamoDB."""
     loader = Loader(extra_search_paths=[os.path.join(os.path.dirname(boto3.__file__), "data")])  # noqa: PTH118, PTH120
     return loader.load_service_model("dynamodb", "resources-1")
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .batch import BatchWriter
 from .fallback import Chain, FallbackFunction
 from .host import copy_with
 from .settings import check_callable
@@ -45,12 +46,31 @@ class ResilientServiceResource(_Native, _ServiceResource):
 
     if TYPE_CHECKING:
 
-        def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> ResilientTable:  # type: ignore[override]  # noqa: N802 - boto3's name; ours adds options
+        def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> ResilientTable:  # noqa: N802 - boto3's name; ours adds options
             """Give a Table; `fallback` answers its calls when DynamoDB can't."""
 
 
 class ResilientTable(_Native, _Table):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
+
+    def batch_writer(
+        self,
+        overwrite_by_pkeys: list[str] | None = None,
+    ) -> BatchWriter:
+        """Give a writer that sends puts and deletes in batches of 25: boto3's, but nothing is lost on failure.
+
+        Used as a context manager; what is buffered is written when the block ends. Items that DynamoDB did not take
+        are sent again, after a full-jitter pause where a pass made no progress.
+
+        Args:
+            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one in a
+                batch is sent.
+
+        Raises:
+            UnprocessedItemsError: from the writer, when the policy's `max_attempts` passes made no progress, or the
+                deadline comes before the next one; its `items` are all that is not surely written.
+        """
+        return BatchWriter(self.name, self.meta.client, overwrite_by_pkeys=overwrite_by_pkeys)
 
     def __await__(self) -> Generator[Any, None, NoReturn]:
         raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")
@@ -58,7 +78,7 @@ class ResilientTable(_Native, _Table):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
-        core = self.meta.client._resilience  # type: ignore[attr-defined]  # noqa: SLF001 - this library's own
+        core = self.meta.client._resilience  # noqa: SLF001 - this library's own
         policy = core.policy
         fallback = core.fallback if core.fallback is not policy.fallback else None
         meta = self.meta.client.meta

@@ -1,0 +1,18 @@
+"""The async twin: the same verbs on aiobotocore, in the shape that aioboto3's users know. Extra: `aio`.
+
+from resilient_ddb import aio
+
+orders = aio.table("orders")                        # module scope: opens on first use
+async with aio.resource("dynamodb") as dynamodb:    # or as aioboto3 does it
+    orders = await dynamodb.Table("orders")
+"""
+
+import importlib.util
+
+if importlib.util.find_spec("aiobotocore") is None:
+    raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
+
+from .session import client, install, resource, table
+from .table import AsyncServiceResource, AsyncTable
+
+__all__ = ["AsyncServiceResource", "AsyncTable", "client", "install", "resource", "table"]

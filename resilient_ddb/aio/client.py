@@ -1,0 +1,132 @@
+"""The async client: what every call passes through, around aiobotocore's own `_make_api_call`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiobotocore.client import AioBaseClient
+from aiobotocore.session import AioSession, get_session
+
+from resilient_ddb.drive import run_async
+from resilient_ddb.ending import cancel, recover, succeed
+from resilient_ddb.fallback import Response, mark
+from resilient_ddb.hooks import CURRENT
+from resilient_ddb.host import ClientHost, check_client, harden
+
+if TYPE_CHECKING:
+    from resilient_ddb.core import Core
+    from resilient_ddb.execution import Execution
+    from resilient_ddb.policy import Policy
+
+
+class ResilientAioClient:
+    """Mixed into the class of an aiobotocore client."""
+
+    _resilience: Core
+
+    async def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Response:
+        execution = self._resilience.begin(operation_name, api_params)
+        outer = CURRENT.get()
+        CURRENT.set(execution)
+        try:
+            execution.admit()
+            call: Awaitable[Response] = super()._make_api_call(  # type: ignore[misc]  # mixed in
+                operation_name, api_params
+            )
+            response = await _within_deadline(execution, call)
+        except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
+            return await run_async(recover(execution, error))
+        except BaseException:
+            cancel(execution)
+            raise
+        finally:
+            CURRENT.set(outer)
+        return succeed(execution, response)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
+        await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
+
+
+async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> Response:
+    """Await a call, and cut it off at the deadline."""
+    remaining = execution.remaining()
+    if remaining is None:
+        return await call
+    try:
+        async with asyncio.timeout(remaining) as limit:
+            return await call
+    except TimeoutError:
+        if limit.expired():
+            raise execution.cut_off() from None
+        raise
+
+
+class AioHost(ClientHost):
+    """An async client, as its core sees it."""
+
+    async def elsewhere(
+        self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
+    ) -> Response:
+        """Make a call in another region, and mark its answer."""
+        key = (region, endpoint_url)
+        if key not in self.siblings:  # kept as a task, so that calls that come together open one client
+            self.siblings[key] = asyncio.ensure_future(self._make_sibling(region, endpoint_url))
+        try:
+            sibling = await asyncio.shield(self.siblings[key])
+        except Exception:
+            self.siblings.pop(key, None)
+            raise
+        response: Response = await sibling._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
+        return mark(response, replica=region)
+
+    async def _make_sibling(self, region: str, endpoint_url: str | None) -> Any:
+        session = get_session()
+        session.register_component("credential_provider", _Given(self.credentials()))
+        context = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
+        sibling = await context.__aenter__()
+        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
+        return install_on_client(sibling, policy, native=self.native)
+
+    async def close_siblings(self) -> None:
+        """Close the clients that were opened for other regions."""
+        opening, self.siblings = self.siblings, {}
+        for task in opening.values():
+            sibling = await task
+            await sibling.__aexit__(None, None, None)
+
+
+class _Given:
+    """Stands in for aiobotocore's chain of credential providers."""
+
+    def __init__(self, credentials: Any) -> None:
+        self._credentials = credentials
+
+    async def load_credentials(self) -> Any:
+        """Give the credentials that were given."""
+        return self._credentials
+
+
+def install_on_client(client: Any, policy: Policy | None, *, native: bool = False) -> Any:
+    """Harden a client that exists."""
+    check_client(client)
+    if not isinstance(client, ResilientAioClient):
+        cls = type(client)
+        client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
+    host = AioHost(client)
+    harden(client, policy, host)
+    if native:
+        host.use_native_values()
+    return client
+
+
+def is_aio_client(target: Any) -> bool:
+    """Tell whether something is an aiobotocore client."""
+    return isinstance(target, AioBaseClient)
+
+
+def is_aio_session(target: Any) -> bool:
+    """Tell whether something is an aiobotocore session."""
+    return isinstance(target, AioSession)

@@ -1,0 +1,137 @@
+"""A client that opens on first use, and follows the running event loop.
+
+A client belongs to the loop that it was opened on. An application that calls `asyncio.run` again and again (a Lambda
+handler) has a new loop each time: each gets a client of its own, which is closed as the loop shuts down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+OpenClient = Callable[[], Awaitable[Any]]
+
+
+class LazyClient:
+    """Stands in for an aiobotocore client: the verbs open it, everything else asks for one that is open."""
+
+    def __init__(self, open_client: OpenClient, verbs: frozenset[str]) -> None:
+        """Open with `open_client`, once for each event loop; `verbs` are the names of the client's operations."""
+        self._open_client = open_client
+        self._verbs = verbs
+        self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+        self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
+        self._lock = threading.Lock()
+        _living.add(self)
+
+    async def current(self) -> Any:
+        """Give the running loop's client."""
+        loop = asyncio.get_running_loop()
+        task = self._opening.get(loop)
+        if task is None:
+            self._abandon_closed()
+            task = self._opening[loop] = loop.create_task(self._open(loop))
+        try:
+            return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
+        except BaseException:
+            if task.done() and (task.cancelled() or task.exception() is not None):
+                self._opening.pop(loop, None)
+            raise
+
+    async def aclose(self) -> None:
+        """Close the running loop's client, if it is open. The next call opens it anew."""
+        keeper = self._keepers.get(asyncio.get_running_loop())
+        if keeper is not None:
+            await keeper.aclose()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._verbs:
+
+            async def verb(*args: Any, **kwargs: Any) -> Any:
+                return await getattr(await self.current(), name)(*args, **kwargs)
+
+            return verb
+        with contextlib.suppress(RuntimeError):
+            task = self._opening.get(asyncio.get_running_loop())
+            if task is not None and task.done():
+                return getattr(task.result(), name)
+        raise AttributeError(
+            f"{name!r} is there once the client is open on the running event loop: await one of the table's verbs first"
+        )
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> Any:
+        keeper = self._keep(loop)
+        client = await anext(keeper)
+        self._keepers[loop] = keeper
+        return client
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
+        """Hold a client open. A loop closes its async generators as it shuts down: that is when this one ends."""
+        client = await self._open_client()
+        try:
+            yield client
+        finally:
+            self._opening.pop(loop, None)
+            self._keepers.pop(loop, None)
+            await client.__aexit__(None, None, None)
+
+    def _abandon_closed(self) -> None:
+        """Let go of the clients whose loop was closed without having been shut down."""
+        with self._lock:
+            for loop in [loop for loop in self._opening if loop.is_closed()]:
+                self._abandon(loop)
+
+    def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = self._opening.pop(loop, None)
+        self._keepers.pop(loop, None)
+        if task is not None and task.done() and not task.cancelled() and task.exception() is None:
+            abandon(task.result())
+
+    def abandon_all(self) -> None:
+        """Let go of every client, at the end of the process."""
+        with self._lock:
+            for loop in list(self._opening):
+                self._abandon(loop)
+
+
+def abandon(client: Any) -> None:
+    """Close the connections of a client whose loop can't run any more, as far as that can be done without it."""
+    sessions = getattr(client._endpoint.http_session, "_sessions", None) or {}  # noqa: SLF001 - no public way
+    for session in sessions.values():
+        connector = session.connector
+        session.detach()
+        for connections in list(getattr(connector, "_conns", {}).values()):
+            for protocol, _ in connections:
+                _cut(protocol.transport)
+        # The first step of an awaitable `close` does what there is to do; with no loop there is no second one.
+        with contextlib.suppress(Exception):
+            next(iter(connector.close().__await__()))
+
+
+def _cut(transport: Any) -> None:
+    """Close a connection's socket, with no loop to do it."""
+    if transport is None:
+        return
+    with contextlib.suppress(Exception):  # the loop is closed: a transport can't schedule its own end
+        transport.abort()
+    with contextlib.suppress(Exception):
+        transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
+
+
+async def opened(client: Any) -> Any:
+    """Give a client that is open on the running loop: the client itself, or what a lazy one stands for."""
+    return await client.current() if isinstance(client, LazyClient) else client
+
+
+_living: weakref.WeakSet[LazyClient] = weakref.WeakSet()
+
+
+@atexit.register
+def _abandon_the_living() -> None:
+    for client in list(_living):
+        client.abandon_all()

@@ -1,0 +1,47 @@
+"""What an async Table's verbs give: a coroutine that says what is missing when it is taken for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class Pending(Coroutine[Any, Any, T]):
+    """A coroutine in every respect. Used like a response before it was awaited, it says so."""
+
+    __slots__ = ("_coroutine", "_name")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], name: str) -> None:
+        """Stand for `coroutine`, which `name` describes."""
+        self._coroutine = coroutine
+        self._name = name
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        """See `collections.abc.Coroutine`."""
+        return self._coroutine.send(value)
+
+    def throw(self, typ: Any, val: BaseException | object = None, tb: TracebackType | None = None) -> Any:
+        """See `collections.abc.Coroutine`."""
+        return self._coroutine.throw(typ) if val is None else self._coroutine.throw(typ, val, tb)
+
+    def close(self) -> None:
+        """See `collections.abc.Coroutine`."""
+        self._coroutine.close()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        self._coroutine.close()
+        raise TypeError(
+            f"{self._name} of the async Table gives a coroutine, which is to be awaited first: write "
+            f"'await table.{self._name}', or use the sync Table of resilient_ddb.table(...)"
+        )
+
+    __getitem__ = __contains__ = __iter__ = __len__ = get = keys = values = items = _refuse
+
+    def __repr__(self) -> str:
+        return f"<Pending {self._name}>"

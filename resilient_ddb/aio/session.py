@@ -1,0 +1,243 @@
+"""The way in: `resource`, `client`, `table` and `install`, for aiobotocore."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+import botocore.session
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from boto3.resources.base import ServiceResource
+from botocore.client import BaseClient
+
+from resilient_ddb.host import check_config, check_policy, default_options, settled_config
+from resilient_ddb.settings import check_callable
+
+from .client import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
+from .lazy import LazyClient
+from .resources import resource_class, service_model, shared_loader
+from .table import AsyncServiceResource, AsyncTable, with_fallback
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.client import DynamoDBClient
+
+    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.policy import Policy
+
+T = TypeVar("T")
+Target = TypeVar("Target")
+_CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
+_NEVER_PICKLED = ("session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+
+
+class Opening(Generic[T]):
+    """What `aio.client` and `aio.resource` give: `async with` opens it, and closes it at the end of the block."""
+
+    def __init__(self, open_client: Callable[[], Awaitable[Any]], wrap: Callable[[Any], T], name: str) -> None:
+        """Open with `open_client`, and give what `wrap` makes of the client; `name` is for error messages."""
+        self._open_client = open_client
+        self._wrap = wrap
+        self._name = name
+        self._client: Any = None
+
+    async def __aenter__(self) -> T:
+        self._client = await self._open_client()
+        return self._wrap(self._client)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._client.__aexit__(*exc_info)
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise TypeError(
+            f"aio.{self._name}(...) is to be opened first: write 'async with aio.{self._name}(...) as ...'; "
+            "aio.table(...) opens by itself"
+        )
+
+    __enter__ = __exit__ = __await__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse()
+
+
+def client(
+    service_name: str = "dynamodb",
+    *args: Any,
+    policy: Policy | None = None,
+    session: Any = None,
+    **kwargs: Any,
+) -> Opening[DynamoDBClient]:
+    """Make a hardened low-level client, to be opened with `async with`.
+
+    Args:
+        service_name: `"dynamodb"`.
+        args: aiobotocore's further arguments, by position: `region_name`, `api_version`, `use_ssl`, `verify`, ...
+        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+            `retries` or `AWS_MAX_ATTEMPTS` state.
+        session: the aiobotocore (or aioboto3) Session to build on; one of this library's where left out. It stays as
+            it is: only this client is hardened.
+        kwargs: aiobotocore's further arguments, by name. A `config` of the caller's wins over our timeouts and pool.
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range.
+    """
+    arguments = _arguments(service_name, args, kwargs, policy, session)
+    return Opening(lambda: _open(arguments, policy, session), lambda made: made, "client")
+
+
+def resource(
+    service_name: str = "dynamodb",
+    *args: Any,
+    policy: Policy | None = None,
+    session: Any = None,
+    **kwargs: Any,
+) -> Opening[AsyncServiceResource]:
+    """Make a hardened resource, to be opened with `async with`, in the shape that aioboto3's has. See `client`."""
+    arguments = _arguments(service_name, args, kwargs, policy, session)
+    cls: Any = resource_class("dynamodb")
+    return Opening(lambda: _open(arguments, policy, session), lambda made: cls(client=made), "resource")
+
+
+def table(
+    name: str,
+    *,
+    policy: Policy | None = None,
+    session: Any = None,
+    fallback: FallbackFunction | None = None,
+    **kwargs: Any,
+) -> AsyncTable:
+    """Make a hardened Table that needs no context manager: for module scope.
+
+    It opens on first use, and follows the running event loop: over repeated `asyncio.run` calls, each loop gets a
+    client of its own, which is closed as the loop shuts down.
+
+    Args:
+        name: the table's name.
+        policy: how calls are made. See `client`.
+        session: the aiobotocore (or aioboto3) Session to build on. See `client`.
+        fallback: what answers when DynamoDB can't, in place of the policy's. May be async.
+        kwargs: aiobotocore's arguments for a client: `region_name`, `endpoint_url`, `config`, ...
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range.
+    """
+    arguments = _arguments("dynamodb", (), kwargs, policy, session)
+    if fallback is not None:
+        check_callable("fallback", fallback, takes="(call, error), and giving a response or None")
+
+    async def open_client() -> Any:
+        made = await _open(arguments, policy, session)
+        made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
+        return with_fallback(made, fallback)
+
+    lazy = LazyClient(open_client, _verbs())
+    made: Any = resource_class("Table")(name, client=lazy)
+    kept = {key: value for key, value in kwargs.items() if key not in _NEVER_PICKLED}
+    made._recipe = {"policy": policy, "fallback": fallback, **kept}  # noqa: SLF001 - it was made here
+    return cast("AsyncTable", made)
+
+
+def install(target: Target, *, policy: Policy | None = None) -> Target:
+    """Harden what exists already, in place: an aiobotocore session, client, or a resource on one. Gives it back.
+
+    A session hardens what it makes from now on. Installing twice replaces the policy, and starts with closed
+    circuits. Timeouts and pool size of a client that exists stay as they are.
+
+    Args:
+        target: what to harden. Also an aioboto3 Session, resource or Table.
+        policy: how calls are made. See `client`.
+
+    Raises:
+        TypeError: `target` is none of these.
+        ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
+    """
+    check_policy(policy)
+    session = _botocore_session(target)
+    if session is not None:
+        _install_on_session(session, policy)
+    elif isinstance(target, AsyncTable) and isinstance(target.meta.client, LazyClient):
+        raise ValueError("target must not be an aio.table(...): it is hardened already, give it policy=... instead")
+    elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
+        install_on_client(target.meta.client, policy, native=True)
+    elif is_aio_client(target):
+        install_on_client(target, policy)
+    elif isinstance(target, BaseClient | ServiceResource | botocore.session.Session):
+        raise TypeError(f"target must be of aiobotocore; got {target!r}: use resilient_ddb.install for sync ones")
+    else:
+        raise TypeError(
+            "target must be an aiobotocore session or DynamoDB client, or a resource on one; "
+            f"got {type(target).__name__}"
+        )
+    return target
+
+
+def _install_on_session(session: AioSession, policy: Policy | None) -> None:
+    class InstalledClient(ResilientAioClient):
+        """Hardens itself as the session makes it, before the SDK registers its retries."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            install_on_client(self, policy)
+
+    def add_client_class(base_classes: list[type], **_: Any) -> None:
+        base_classes.insert(0, InstalledClient)
+
+    events = session.get_component("event_emitter")
+    event = "creating-client-class.dynamodb"
+    unique_id = f"resilient_ddb-{event}"
+    events.unregister(event, unique_id=unique_id)
+    events.register(event, add_client_class, unique_id=unique_id)
+
+
+def _arguments(
+    service_name: Any, args: tuple[Any, ...], kwargs: dict[str, Any], policy: Any, session: Any
+) -> dict[str, Any]:
+    """Check what was given, before anything is opened, and give `create_client`'s arguments by name."""
+    if service_name != "dynamodb":
+        raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")
+    check_policy(policy)
+    if session is not None and _botocore_session(session) is None:
+        raise TypeError(f"session must be an aiobotocore or aioboto3 session; got {session!r}")
+    arguments = dict(_CREATE_CLIENT.bind(None, service_name, *args, **kwargs).arguments)
+    del arguments["self"]
+    check_config(arguments.get("config"))
+    return arguments
+
+
+async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) -> Any:
+    chosen = _botocore_session(session) or _own_session()
+    config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
+    made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
+    return install_on_client(made, policy)
+
+
+def _botocore_session(session: Any) -> AioSession | None:
+    """Give the aiobotocore session behind a session: itself, or what an aioboto3 Session holds."""
+    if is_aio_session(session):
+        return session  # type: ignore[no-any-return]  # just checked
+    inner = getattr(session, "_session", None)
+    return inner if is_aio_session(inner) else None
+
+
+_sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AioSession] = weakref.WeakKeyDictionary()
+
+
+def _own_session() -> AioSession:
+    """Give this library's session for the running loop: what it keeps (credentials' locks) belongs to the loop."""
+    loop = asyncio.get_running_loop()
+    session = _sessions.get(loop)
+    if session is None:
+        session = _sessions[loop] = AioSession()
+        session.register_component("data_loader", shared_loader())
+    return session
+
+
+def _verbs() -> frozenset[str]:
+    from botocore import xform_name  # noqa: PLC0415 - only here
+
+    return frozenset(xform_name(name) for name in service_model().operation_names)

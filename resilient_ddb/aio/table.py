@@ -1,0 +1,118 @@
+"""The bases of the async ServiceResource and Table: what the resource model does not say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from boto3.resources.base import ServiceResource
+
+from resilient_ddb.host import copy_with
+from resilient_ddb.settings import check_callable
+
+from .batch import AsyncBatchWriter
+from .lazy import LazyClient, opened
+from .pending import Pending
+
+if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
+    from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
+
+    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.policy import Policy
+else:
+    _ServiceResourceTypes = _TableTypes = object
+
+
+class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no types of its own
+    """A resource on an async client. `==`, `hash` and `repr` as boto3's."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take boto3's arguments: the identifiers, and `client`."""
+        super().__init__(*args, **kwargs)
+        if not isinstance(self.meta.client, LazyClient):
+            self.meta.client._resilience.host.use_native_values()  # noqa: SLF001 - this library's own
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is the async one: write 'async with'")
+
+
+class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
+    """`dynamodb.ServiceResource`, async and hardened."""
+
+    def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> Pending[AsyncTable]:  # noqa: N802 - boto3's name; ours adds options
+        """Give a Table, to be awaited; `fallback` answers its calls when DynamoDB can't."""
+        return Pending(self._table(name, fallback), "Table(...)")
+
+    async def _table(self, name: str, fallback: FallbackFunction | None) -> AsyncTable:
+        from .resources import resource_class  # noqa: PLC0415 - it builds on this module
+
+        client = await opened(self.meta.client)
+        return resource_class("Table")(name, client=with_fallback(client, fallback))
+
+
+class AsyncTable(AsyncResource, _TableTypes):
+    """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
+
+    _recipe: dict[str, Any] | None = None
+
+    def batch_writer(
+        self,
+        overwrite_by_pkeys: list[str] | None = None,
+        flush_amount: int = 25,
+        on_exit_loop_sleep: float = 0,
+    ) -> AsyncBatchWriter:
+        """Give a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost on failure.
+
+        Used as an async context manager; what is buffered is written when the block ends.
+
+        Args:
+            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one in a
+                batch is sent.
+            flush_amount: requests a batch, 25 at most.
+            on_exit_loop_sleep: seconds to sleep between batches as the block ends.
+
+        Raises:
+            UnprocessedItemsError: from the writer, when the policy's `max_attempts` passes made no progress, or the
+                deadline comes before the next one; its `items` are all that is not surely written.
+        """
+        return AsyncBatchWriter(
+            self.name,
+            self.meta.client,
+            flush_amount=flush_amount,
+            overwrite_by_pkeys=overwrite_by_pkeys,
+            on_exit_loop_sleep=on_exit_loop_sleep,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the client that a module-level table has opened on the running loop. A later call opens it anew."""
+        if isinstance(self.meta.client, LazyClient):
+            await self.meta.client.aclose()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
+        return _restore_table, (self.name, self._recipe or _recipe_of(self.meta.client))
+
+
+def with_fallback(client: Any, fallback: FallbackFunction | None) -> Any:
+    """Give a client, or a view of it whose calls `fallback` answers when DynamoDB can't."""
+    if fallback is None:
+        return client
+    check_callable("fallback", fallback, takes="(call, error), and giving a response or None")
+    return copy_with(client, client._resilience.view(fallback))  # noqa: SLF001 - this library's own
+
+
+def _recipe_of(client: Any) -> dict[str, Any]:
+    policy: Policy = client._resilience.policy  # noqa: SLF001 - this library's own
+    return {"policy": policy, "region_name": client.meta.region_name, "endpoint_url": client.meta.endpoint_url}
+
+
+def _restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
+    from .session import table  # noqa: PLC0415 - it builds on this module
+
+    return table(name, **recipe)

@@ -1,0 +1,104 @@
+"""The batch writer: boto3's, but nothing is lost when a request fails, and a table under load is given time.
+
+boto3's own takes a batch out of its buffer before it sends it, and resends what DynamoDB did not take at once,
+without end. Here a batch stays in the buffer until it is answered; passes that make no progress are spaced by the
+policy's back-off, and after `max_attempts` of them the items are handed back in an `UnprocessedItemsError`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from typing import Any
+
+from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
+
+from .deadlines import current_deadline
+from .drive import run
+from .errors import UnprocessedItemsError
+from .policy import Policy
+
+_OPERATION = "BatchWriteItem"
+Request = dict[str, Any]
+
+
+class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types of its own
+    """What both batch writers share: boto3's buffer, and every decision."""
+
+    _items_buffer: list[Request]
+    _flush_amount: int
+
+    def __init__(
+        self,
+        table_name: str,
+        client: Any,
+        flush_amount: int = 25,
+        overwrite_by_pkeys: Sequence[str] | None = None,
+    ) -> None:
+        """Take boto3's parameters."""
+        super().__init__(table_name, client, flush_amount=flush_amount, overwrite_by_pkeys=overwrite_by_pkeys)
+        core = getattr(client, "_resilience", None)
+        self._policy: Policy = core.policy if core is not None else Policy()
+        self._fruitless = 0
+
+    def add(self, request: Request) -> bool:
+        """Take a request in, and tell whether a batch is due."""
+        if self._overwrite_by_pkeys:
+            self._remove_dup_pkeys_request_if_any(request)
+        self._items_buffer.append(request)
+        return len(self._items_buffer) >= self._flush_amount
+
+    def flush_flow(self, sleep: Callable[[float], Any]) -> Generator[Callable[[], Any], Any, None]:
+        """Send one batch; wait first, if the last one made no progress."""
+        if self._fruitless:
+            yield partial(sleep, self._pause())
+        batch = self._items_buffer[: self._flush_amount]
+        self._items_buffer = self._items_buffer[self._flush_amount :]
+        try:
+            response = yield partial(self._client.batch_write_item, RequestItems={self._table_name: batch})
+        except BaseException:  # also where the flow is closed: the caller was interrupted, or cancelled
+            self._items_buffer = batch + self._items_buffer
+            raise
+        left = list((response.get("UnprocessedItems") or {}).get(self._table_name, []))
+        self._items_buffer.extend(left)
+        self._fruitless = self._fruitless + 1 if len(left) >= len(batch) else 0
+
+    def drain_flow(self, sleep: Callable[[float], Any]) -> Generator[Callable[[], Any], Any, None]:
+        """Send until the buffer is empty."""
+        while self._items_buffer:
+            yield from self.flush_flow(sleep)
+
+    def _pause(self) -> float:
+        """Give the seconds to sleep before the next pass.
+
+        Raises:
+            UnprocessedItemsError: enough passes made no progress, or the deadline comes before the next one.
+        """
+        retry = self._policy.retry
+        if self._fruitless >= retry.max_attempts:
+            raise self._given_up(f"{self._fruitless} passes made no progress")
+        delay = retry.delay(self._fruitless, self._policy.uniform)
+        deadline = current_deadline()
+        if deadline is not None and delay >= deadline.remaining():
+            raise self._given_up("the deadline comes before the next pass")
+        return self._policy.clock.wait(delay)
+
+    def _given_up(self, why: str) -> UnprocessedItemsError:
+        return UnprocessedItemsError(
+            operation_name=_OPERATION, table=self._table_name, items=self._items_buffer, why=why
+        )
+
+
+class BatchWriter(BatchBuffer):
+    """See `ResilientTable.batch_writer`."""
+
+    def _add_request_and_process(self, request: Request) -> None:
+        if self.add(request):
+            self._flush()
+
+    def _flush(self) -> None:
+        run(self.flush_flow(time.sleep))
+
+    def __exit__(self, exc_type: object, exc_value: object, tb: object) -> None:
+        run(self.drain_flow(time.sleep))
