@@ -7,22 +7,27 @@
 The async twin is `resilient_ddb.aio`; what helps in tests is `resilient_ddb.testing`.
 """
 
-from . import fallback, observers
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
-from .breaker import Breaker
-from .classify import Kind, ThrottlingReason, Verdict, classify
-from .deadlines import deadline, lambda_deadline
-from .errors import (
-    CallFacts,
-    CircuitOpenError,
-    DeadlineExceededError,
-    ResilienceError,
-    UnprocessedItemsError,
-)
-from .policy import Policy, Timeouts
-from .retry import Retry, RetryBudget
-from .session import client, install, resource, table
-from .table import ResilientServiceResource, ResilientTable
+
+if TYPE_CHECKING:
+    from . import aio, fallback, observers, testing
+    from .breaker import Breaker
+    from .classification import Kind, ThrottlingReason, Verdict, classify
+    from .deadlines import deadline, lambda_deadline
+    from .errors import (
+        CallFacts,
+        CircuitOpenError,
+        DeadlineExceededError,
+        ResilienceError,
+        UnprocessedItemsError,
+    )
+    from .policy import Policy, Timeouts
+    from .retry import Retry, RetryBudget
+    from .session import client, install, resource, table
+    from .tables import ResilientServiceResource, ResilientTable
 
 __all__ = [
     "Breaker",
@@ -41,6 +46,7 @@ __all__ = [
     "UnprocessedItemsError",
     "Verdict",
     "__version__",
+    "aio",
     "classify",
     "client",
     "deadline",
@@ -50,4 +56,47 @@ __all__ = [
     "observers",
     "resource",
     "table",
+    "testing",
 ]
+
+# Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
+# the sync Table, and importing the package costs next to nothing.
+_MODULES = ("aio", "fallback", "observers", "testing")
+_HOMES = {
+    "Breaker": "breaker",
+    "CallFacts": "errors",
+    "CircuitOpenError": "errors",
+    "DeadlineExceededError": "errors",
+    "Kind": "classification",
+    "Policy": "policy",
+    "ResilienceError": "errors",
+    "ResilientServiceResource": "tables",
+    "ResilientTable": "tables",
+    "Retry": "retry",
+    "RetryBudget": "retry",
+    "ThrottlingReason": "classification",
+    "Timeouts": "policy",
+    "UnprocessedItemsError": "errors",
+    "Verdict": "classification",
+    "classify": "classification",
+    "client": "session",
+    "deadline": "deadlines",
+    "install": "session",
+    "lambda_deadline": "deadlines",
+    "resource": "session",
+    "table": "session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from .circuit import OPEN, Circuit
-from .classify import Verdict
+from .classification import Verdict
 from .events import AnyEvent, CircuitEvent
 from .execution import Execution
 from .fallback import Chain, FallbackFunction

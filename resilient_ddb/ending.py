@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .classify import PERMANENT, Kind, Verdict, classify
+from .classification import PERMANENT, Kind, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
 from .events import CallEndEvent, FallbackEvent
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution

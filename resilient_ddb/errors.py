@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .classify import Kind, ThrottlingReason
+    from .classification import Kind, ThrottlingReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .classify import Kind
+    from .classification import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from . import own_write
 from .circuit import Outcome
-from .classify import Kind, Verdict, classify_response, classify_transport
+from .classification import Kind, Verdict, classify_response, classify_transport
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .events import AttemptEvent, RetryEvent

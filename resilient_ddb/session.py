@@ -19,9 +19,9 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.loaders import Loader
 
-from .client import ResilientClient, install_on_client
+from .clients import ResilientClient, install_on_client
 from .host import check_policy, default_options, settled_config
-from .table import (
+from .tables import (
     ResilientServiceResource,
     ResilientTable,
     check_fallback,

@@ -13,6 +13,6 @@ if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
 from .session import client, install, resource, table
-from .table import AsyncServiceResource, AsyncTable
+from .tables import AsyncServiceResource, AsyncTable
 
 __all__ = ["AsyncServiceResource", "AsyncTable", "client", "install", "resource", "table"]

@@ -25,7 +25,7 @@ from resilient_ddb.session import resource_definitions
 
 from .lazy import opened
 from .pending import Pending
-from .table import AsyncResource, AsyncServiceResource, AsyncTable
+from .tables import AsyncResource, AsyncServiceResource, AsyncTable
 
 _BASES: dict[str, type[AsyncResource]] = {"dynamodb": AsyncServiceResource, "Table": AsyncTable}
 

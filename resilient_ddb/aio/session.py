@@ -17,10 +17,10 @@ from botocore.client import BaseClient
 from resilient_ddb.host import check_config, check_policy, default_options, settled_config
 from resilient_ddb.settings import check_callable
 
-from .client import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
+from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
 from .lazy import LazyClient
 from .resources import resource_class, service_model, shared_loader
-from .table import AsyncServiceResource, AsyncTable, with_fallback
+from .tables import AsyncServiceResource, AsyncTable, with_fallback
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -219,7 +219,7 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) 
 def _botocore_session(session: Any) -> AioSession | None:
     """Give the aiobotocore session behind a session: itself, or what an aioboto3 Session holds."""
     if is_aio_session(session):
-        return session  # type: ignore[no-any-return]  # just checked
+        return session
     inner = getattr(session, "_session", None)
     return inner if is_aio_session(inner) else None
 
