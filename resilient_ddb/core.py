@@ -8,8 +8,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from .circuit import OPEN, Circuit
-from .classification import Verdict
+from .breaker import Breaker
+from .circuit import OPEN, Circuit, Outcome
+from .classification import Kind, Verdict
 from .events import AnyEvent, CircuitEvent
 from .execution import Execution
 from .fallback import Chain, FallbackFunction
@@ -56,6 +57,11 @@ class Lane:
         # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
         self.budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
         self.hot_budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
+
+    def record(self, permit: int, verdict: Verdict | None, elapsed: float, code: str) -> None:
+        """Tell the circuit how an attempt ended: None for a success."""
+        if self.circuit is not None:
+            self.circuit.record(permit, _outcome(verdict, self.circuit.settings), elapsed, code)
 
     def earn(self) -> None:
         """Note a success."""
@@ -144,3 +150,14 @@ class Core:
                 if id(observer) not in self._failed_observers:
                     self._failed_observers.add(id(observer))
                     _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
+
+
+def _outcome(verdict: Verdict | None, settings: Breaker) -> Outcome:
+    """Give what an attempt says about the health of its table."""
+    if verdict is None or verdict.kind is Kind.CONDITIONAL:
+        return Outcome.SUCCESS
+    if verdict.counts_against_breaker:
+        return Outcome.FAILURE
+    if settings.count_throttling and verdict.kind is Kind.THROTTLING and not verdict.is_hot_partition:
+        return Outcome.FAILURE
+    return Outcome.NEITHER

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from . import own_write
-from .circuit import Outcome
 from .classification import Kind, Verdict, classify_response, classify_transport
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .events import AttemptEvent, RetryEvent
 from .integrity import find_damage
-from .retry import RETRY_AFTER_WINDOW_SECONDS, TenacityState
+from .retry import Backoff
 
 if TYPE_CHECKING:
     from .core import Core, Lane
@@ -41,6 +40,7 @@ class Execution:
     __slots__ = (
         "_asked_for_item",
         "_attempt_started",
+        "_backoff",
         "_context",
         "_damage",
         "_deadline",
@@ -50,7 +50,6 @@ class Execution:
         "_permit",
         "_retries_for_cause",
         "_sent",
-        "_tenacity",
         "ambiguous",
         "attempts",
         "core",
@@ -85,7 +84,7 @@ class Execution:
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
         self._retries_for_cause = 0
-        self._tenacity: TenacityState | None = None
+        self._backoff: Backoff | None = None
         self._sent: Mapping[str, Any] | None = None
         self._asked_for_item = False
 
@@ -165,7 +164,7 @@ class Execution:
         damage, self._damage = self._damage, None
         self._in_flight = False
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
-            self._record(Outcome.SUCCESS, elapsed)
+            self._record(None, elapsed)
             self.lane.earn()
             if self.core.observers:
                 self._tell_attempt(elapsed, None, None, parsed)
@@ -173,7 +172,7 @@ class Execution:
         failure = damage or error
         verdict = self._judge(failure, parsed, request)
         code = type(failure).__name__ if failure is not None else _code(parsed)
-        self._record(_outcome(verdict, self.core.policy.breaker), elapsed, code)
+        self._record(verdict, elapsed, code)
         if self.core.observers:
             self._tell_attempt(elapsed, verdict.kind, code, parsed)
         if verdict.kind is Kind.CONDITIONAL and self.ambiguous:
@@ -205,11 +204,10 @@ class Execution:
         self.ambiguous = self.ambiguous or verdict.ambiguous
         return verdict
 
-    def _record(self, outcome: Outcome, elapsed: float, code: str = "") -> None:
-        circuit = self.lane.circuit
-        if circuit is not None and self._permit is not None:
-            permit, self._permit = self._permit, None
-            circuit.record(permit, outcome, elapsed, code)
+    def _record(self, verdict: Verdict | None, elapsed: float, code: str = "") -> None:
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            self.lane.record(permit, verdict, elapsed, code)
 
     def _next_delay(self, verdict: Verdict, now: float) -> float | None:
         """Decide on a further attempt; where there is none, keep why."""
@@ -220,7 +218,16 @@ class Execution:
         if verdict.max_retries is not None and self._retries_for_cause > verdict.max_retries:
             self.stopped_by = NOT_RETRYABLE
             return None
-        delay = self._delay(verdict, now)
+        if self._backoff is None:
+            self._backoff = Backoff(self.core.policy.retry, self.core.policy.uniform, self.started)
+        headers = (self._last_response or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        delay = self._backoff.delay(
+            self.attempts,
+            self.original_error(),
+            now,
+            least=verdict.minimum_age - (now - self.started),
+            retry_after=headers.get("x-amz-retry-after", ""),
+        )
         if delay is None:
             self.stopped_by = MAX_ATTEMPTS
         elif self._deadline is not None and delay >= self._deadline.remaining():
@@ -247,26 +254,6 @@ class Execution:
             self._ask_for_item(request)
         if verdict.refresh_credentials:
             self.core.host.expire_credentials()
-
-    def _delay(self, verdict: Verdict, now: float) -> float | None:
-        retry = self.core.policy.retry
-        if retry.stop is None and self.attempts >= retry.max_attempts:
-            return None
-        state = None
-        if retry.wait is not None or retry.stop is not None:
-            self._tenacity = self._tenacity or TenacityState(self.started)
-            state = self._tenacity.failed(self.attempts, self.original_error(), now)
-        if retry.wait is not None and state is not None:
-            delay = max(0.0, float(retry.wait(state)))
-        else:
-            delay = retry.delay(self.attempts, self.core.policy.uniform)
-        delay = _honour_retry_after(delay, self._last_response)
-        delay = max(delay, verdict.minimum_age - (now - self.started))
-        if state is not None and self._tenacity is not None:
-            self._tenacity.waits(delay)
-            if retry.stop is not None and retry.stop(state):
-                return None
-        return delay
 
     # After a lost reply.
 
@@ -343,17 +330,6 @@ class Execution:
         self.core.tell(event)
 
 
-def _outcome(verdict: Verdict, breaker: Any) -> Outcome:
-    if verdict.counts_against_breaker:
-        return Outcome.FAILURE
-    if verdict.kind is Kind.CONDITIONAL:
-        return Outcome.SUCCESS
-    counted = breaker is not None and breaker.count_throttling
-    if counted and verdict.kind is Kind.THROTTLING and not verdict.is_hot_partition:
-        return Outcome.FAILURE
-    return Outcome.NEITHER
-
-
 def _code(parsed: Mapping[str, Any] | None) -> str:
     return str((parsed or {}).get("Error", {}).get("Code", ""))
 
@@ -364,12 +340,3 @@ def _json_object(body: Any) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _honour_retry_after(delay: float, parsed: Mapping[str, Any] | None) -> float:
-    """Lengthen a delay to what the server asks for (`x-amz-retry-after`, milliseconds), by 5 seconds at most."""
-    headers = (parsed or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    text = headers.get("x-amz-retry-after", "")
-    if not text.isdigit():
-        return delay
-    return min(max(int(text) / 1000, delay), delay + RETRY_AFTER_WINDOW_SECONDS)

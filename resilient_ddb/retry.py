@@ -133,28 +133,52 @@ class TokenBucket:
         return self._tokens
 
 
-class TenacityState:
-    """Presents a call to tenacity's strategies. Made after a first failure only, one for each call.
+class Backoff:
+    """The delays of one call. tenacity's strategies are only entered here, after a first failure."""
 
-    The clock is ours: tenacity's own reads the machine's.
-    """
+    def __init__(self, retry: Retry, uniform: Uniform, started: float) -> None:
+        """Begin for a call that started at `started`, on the policy's monotonic clock."""
+        self._retry = retry
+        self._uniform = uniform
+        self._started = started
+        self._state: Any = None
+        if retry.wait is not None or retry.stop is not None:
+            import tenacity  # noqa: PLC0415 - only where one of its strategies was given
 
-    def __init__(self, started: float) -> None:
-        """Begin at `started`, on the policy's monotonic clock."""
-        import tenacity  # noqa: PLC0415 - the happy path must not pay for it
+            # A state of its own for each call: tenacity's strategies keep none, its Retrying objects do.
+            self._state = tenacity.RetryCallState(tenacity.Retrying(), fn=None, args=(), kwargs={})
+            self._state.start_time = started
 
-        self._state: Any = tenacity.RetryCallState(tenacity.Retrying(), fn=None, args=(), kwargs={})
-        self._state.start_time = started
+    def delay(
+        self, attempt: int, error: BaseException, now: float, *, least: float = 0.0, retry_after: str = ""
+    ) -> float | None:
+        """Give the seconds to wait after attempt number `attempt` (from 1) failed; None: attempts are used up.
 
-    def failed(self, attempt: int, error: BaseException, now: float) -> RetryCallState:
-        """Note that attempt number `attempt` ended in `error`, and give the state to ask a strategy with."""
+        Args:
+            attempt: the number of the attempt that failed.
+            error: how it failed.
+            now: the present, on the policy's monotonic clock.
+            least: seconds before which a further attempt can't help.
+            retry_after: what the server asks for (`x-amz-retry-after`): milliseconds, or nothing.
+        """
+        retry = self._retry
+        if retry.stop is None and attempt >= retry.max_attempts:
+            return None
+        if self._state is not None:
+            self._tell_state(attempt, error, now)
+        delay = retry.delay(attempt, self._uniform) if retry.wait is None else max(0.0, float(retry.wait(self._state)))
+        if retry_after.isdigit():
+            delay = min(max(int(retry_after) / 1000, delay), delay + RETRY_AFTER_WINDOW_SECONDS)
+        delay = max(delay, least)
+        if self._state is not None:
+            self._state.upcoming_sleep = delay
+            if retry.stop is not None and retry.stop(self._state):
+                return None
+            self._state.idle_for += delay
+        return delay
+
+    def _tell_state(self, attempt: int, error: BaseException, now: float) -> None:
         self._state.attempt_number = attempt
         self._state.set_exception((type(error), error, error.__traceback__))
-        self._state.outcome_timestamp = now
+        self._state.outcome_timestamp = now  # tenacity's own clock is the machine's
         self._state.upcoming_sleep = 0.0
-        return self._state  # type: ignore[no-any-return]  # tenacity's class is imported late
-
-    def waits(self, seconds: float) -> None:
-        """Note the delay that was decided, for `stop` strategies that look at it."""
-        self._state.upcoming_sleep = seconds
-        self._state.idle_for += seconds
