@@ -38,9 +38,13 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     ) -> None:
         """Take boto3's parameters."""
         super().__init__(table_name, client, flush_amount=flush_amount, overwrite_by_pkeys=overwrite_by_pkeys)
-        core = getattr(client, "_resilience", None)
-        self._policy: Policy = core.policy if core is not None else Policy()
         self._fruitless = 0
+
+    @property
+    def _policy(self) -> Policy:
+        """Asked for when it is needed: a module-level async table opens its client with the first request."""
+        core = getattr(self._client, "_resilience", None)
+        return core.policy if core is not None else Policy()
 
     def add(self, request: Request) -> bool:
         """Take a request in, and tell whether a batch is due."""
@@ -50,19 +54,28 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         return len(self._items_buffer) >= self._flush_amount
 
     def flush_flow(self, sleep: Callable[[float], Any]) -> Generator[Callable[[], Any], Any, None]:
-        """Send one batch; wait first, if the last one made no progress."""
+        """Send one batch, if there is one; wait first, if the last one made no progress."""
         if self._fruitless:
             yield partial(sleep, self._pause())
         batch = self._items_buffer[: self._flush_amount]
+        if not batch:
+            return
         self._items_buffer = self._items_buffer[self._flush_amount :]
         try:
             response = yield partial(self._client.batch_write_item, RequestItems={self._table_name: batch})
         except BaseException:  # also where the flow is closed: the caller was interrupted, or cancelled
-            self._items_buffer = batch + self._items_buffer
+            self._items_buffer = self._still_wanted(batch) + self._items_buffer
             raise
         left = list((response.get("UnprocessedItems") or {}).get(self._table_name, []))
-        self._items_buffer.extend(left)
+        self._items_buffer.extend(self._still_wanted(left))
         self._fruitless = self._fruitless + 1 if len(left) >= len(batch) else 0
+
+    def _still_wanted(self, requests: list[Request]) -> list[Request]:
+        """Leave out requests for keys that came into the buffer anew while they were under way: the last one wins."""
+        if not self._overwrite_by_pkeys:
+            return requests
+        newer = [self._extract_pkey_values(request) for request in self._items_buffer]
+        return [request for request in requests if self._extract_pkey_values(request) not in newer]
 
     def drain_flow(self, sleep: Callable[[float], Any]) -> Generator[Callable[[], Any], Any, None]:
         """Send until the buffer is empty."""

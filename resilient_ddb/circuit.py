@@ -3,7 +3,7 @@
 Calls go around pybreaker, not through it: its `call` holds a lock while it runs what it wraps. A call asks
 `admit` first, does its I/O with no lock held, and hands the outcome to `record`, which drives a pybreaker breaker
 with functions that only return or raise: its states, listeners and storages all hold. That breaker is made when it
-is first needed, by a failure or for listeners: a circuit that only sees successes costs one counter.
+is first needed, for a change of state or for listeners: until then a circuit costs one counter.
 """
 
 from __future__ import annotations
@@ -162,37 +162,40 @@ class Circuit:
         failed = outcome is Outcome.FAILURE
         now = self.clock.monotonic()
         if self.state == CLOSED:
-            if slow:
-                self._window.add(now, failed=failed, slow=True)
-                self._open_if_slow(now)
-            elif failed:
-                self._because(self._failing_text(now, code), self._fail)
-            elif self.settings.listeners:
-                self.breaker.call(_succeed)
-            else:
-                self._window.add(now)
+            self._count_closed(now, failed=failed, slow=slow, code=code)
         elif failed or slow:
             what = f"a probe failed: {code}" if failed else f"a probe took {elapsed:.2f} s"
             self._because(what, self._fail)
         else:
-            self._because("probes succeeded", lambda: self.breaker.call(_succeed))
+            self._because("probes succeeded", self._succeed)
 
-    def _open_if_slow(self, now: float) -> None:
+    def _count_closed(self, now: float, *, failed: bool, slow: bool, code: str) -> None:
+        self._window.add(now, failed=failed, slow=slow)
+        reason = ""
+        if failed and self.is_failing():
+            reason = self._failing_text(now, code)
+        elif slow and self._is_slow(now):
+            limits = (self.settings.slow_call_rate, self.settings.slow_call_seconds)
+            reason = "{:.0%} or more of the attempts took over {:g} s".format(*limits)
+        if self.settings.listeners:
+            self._because(reason, self._fail if failed else self._succeed)
+        if reason and self.state == CLOSED:
+            self._because(reason, self.breaker.open)
+
+    def _is_slow(self, now: float) -> bool:
         calls, _, slow = self._window.totals(now)
-        if calls >= self.settings.minimum_calls and slow >= calls * self.settings.slow_call_rate:
-            text = f"{slow} of {calls} attempts took over {self.settings.slow_call_seconds:g} s"
-            self._because(text, self.breaker.open)
+        return calls >= self.settings.minimum_calls and slow >= calls * self.settings.slow_call_rate
+
+    def _succeed(self) -> None:
+        self.breaker.call(_return)
 
     def _fail(self) -> None:
         with contextlib.suppress(_FailureError):
-            self.breaker.call(_raise_failure)
+            self.breaker.call(_raise)
 
     def _failing_text(self, now: float, code: str) -> str:
         calls, failures, _ = self._window.totals(now)
-        return (
-            f"{failures + 1} of {calls + 1} attempts failed within {self.settings.window_seconds:g} s, "
-            f"the last with {code}"
-        )
+        return f"{failures} of {calls} attempts failed within {self.settings.window_seconds:g} s, the last with {code}"
 
     def _because(self, reason: str, act: Callable[[], object]) -> None:
         """Do what may change the state, and keep `reason` if it did."""
@@ -225,14 +228,6 @@ class Circuit:
                 stretch = self._uniform(0.0, self.settings.open_jitter)
                 self._reopens_at = self.clock.monotonic() + self.settings.open_seconds * (1.0 + stretch)
 
-    def count_failure(self) -> None:
-        """Count one failed attempt."""
-        self._window.add(self.clock.monotonic(), failed=True)
-
-    def count_success(self) -> None:
-        """Count one successful attempt."""
-        self._window.add(self.clock.monotonic())
-
     def is_failing(self) -> bool:
         """Tell whether the window says that the circuit should open."""
         calls, failures, _ = self._window.totals(self.clock.monotonic())
@@ -256,9 +251,9 @@ class _FailureError(Exception):
     """Stands for any failure, towards pybreaker."""
 
 
-def _succeed() -> None:
+def _return() -> None:
     return None
 
 
-def _raise_failure() -> None:
+def _raise() -> None:
     raise _FailureError

@@ -41,7 +41,6 @@ class Execution:
         "_asked_for_item",
         "_attempt_started",
         "_backoff",
-        "_context",
         "_damage",
         "_deadline",
         "_in_flight",
@@ -77,7 +76,6 @@ class Execution:
         self.stopped_by = ""
         self.verdict: Verdict | None = None
         self._deadline = current_deadline()
-        self._context: MutableMapping[str, Any] = {}
         self._permit: int | None = None
         self._in_flight = False
         self._damage: Exception | None = None
@@ -121,19 +119,12 @@ class Execution:
             self.admit()
         except (CircuitOpenError, DeadlineExceededError):
             raise self.original_error() from None
-        self._limit_read_timeout()
 
-    def bind(self, context: MutableMapping[str, Any]) -> None:
-        """Take the request context that botocore keeps for this call."""
-        self._context = context
-        self._limit_read_timeout()
-
-    def _limit_read_timeout(self) -> None:
-        """Cut the attempt's read timeout to what the deadline leaves. botocore before 1.43 takes no notice."""
+    def limit_read_timeout(self, context: MutableMapping[str, Any]) -> None:
+        """Cut the read timeout of an attempt to what the deadline leaves. botocore before 1.43 takes no notice."""
         if self._deadline is not None:
-            allowed = self._context["client_config"].read_timeout
-            left = max(self._deadline.remaining(), _SHORTEST_READ_TIMEOUT)
-            self._context["read_timeout"] = min(allowed, left)
+            allowed = context["client_config"].read_timeout
+            context["read_timeout"] = min(allowed, max(self._deadline.remaining(), _SHORTEST_READ_TIMEOUT))
 
     # After an attempt.
 

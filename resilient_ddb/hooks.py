@@ -39,14 +39,17 @@ def attach(context: MutableMapping[str, Any], **_: Any) -> None:
     execution = CURRENT.get()
     if execution is not None:
         context[_KEY] = execution
-        execution.bind(context)
 
 
 def request_created(request: Any, **_: Any) -> None:
     """Let a further attempt begin, or end the call. The first attempt was admitted before it was serialized."""
-    execution: Execution | None = request.context.get(_KEY)
-    if execution is not None and request.context["retries"]["attempt"] > 1:
+    context = request.context
+    execution: Execution | None = context.get(_KEY)
+    if execution is None:
+        return
+    if context["retries"]["attempt"] > 1:
         execution.admit_again()
+    execution.limit_read_timeout(context)
 
 
 def response_received(

@@ -22,7 +22,7 @@ _log = logging.getLogger("resilient_ddb")
 
 
 class CircuitStorage(pybreaker.CircuitBreakerStorage):
-    """A circuit, as pybreaker sees it: increments are failures, resets are successes, the counter is the trip test."""
+    """A circuit, as pybreaker sees it: the circuit counts, and the counter is the trip test."""
 
     def __init__(self, circuit: Circuit) -> None:
         """Keep the state in `circuit`."""
@@ -43,12 +43,10 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
         self.wake.set()
 
     def increment_counter(self) -> None:
-        """Count a failure."""
-        self._circuit.count_failure()
+        """Do nothing: the circuit has counted the failure already."""
 
     def reset_counter(self) -> None:
-        """Count a success. pybreaker also calls it as it closes: `enter` clears the window right after that."""
-        self._circuit.count_success()
+        """Do nothing: the circuit has counted the success already."""
 
     def increment_success_counter(self) -> None:
         """Count a successful probe."""

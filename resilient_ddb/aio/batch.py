@@ -36,11 +36,12 @@ class AsyncBatchWriter(BatchBuffer):
 
     async def _add_and_flush(self, request: Request) -> None:
         if self.add(request):
-            await self._flush()
+            await self._flush(least=self._flush_amount)
 
-    async def _flush(self) -> None:
+    async def _flush(self, least: int = 1) -> None:
         async with self._lock:  # tasks that share the writer send one batch after the other
-            await run_async(self.flush_flow(asyncio.sleep))
+            if len(self._items_buffer) >= least:  # else another task has sent it meanwhile
+                await run_async(self.flush_flow(asyncio.sleep))
 
     async def __aenter__(self) -> Self:
         return self

@@ -87,7 +87,8 @@ def resource_class(name: str) -> type[AsyncResource]:
             )
     if model.load:
         attributes["_load_data"] = _load_data(model.load)
-        attributes["load"] = attributes["reload"] = _verb(_load, "load")
+        attributes["load"] = _verb(_load, "load")
+        attributes["reload"] = _verb(_load, "reload")
     for action in model.actions:
         attributes[action.name] = _action(action, clears=bool(model.load))
     for collection in model.collections:
