@@ -97,7 +97,7 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
         *lines,
         fact("requests sent", lambda tally: f"{tally.requests:,}", "all requests on the wire, retries included"),
         fact(
-            "  of those in the outage",
+            "- of those, in the outage",
             lambda tally: f"{tally.outage_requests:,}",
             "requests sent to a service that could not answer",
         ),
@@ -105,9 +105,13 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
         fact(
             "median wait",
             lambda tally: duration(tally.p50),
-            "half of the calls took no longer, from when they were due",
+            "half of the calls, failed ones included, took no longer, from when they were due",
         ),
-        fact("p99 wait", lambda tally: duration(tally.p99), "99% of the calls took no longer, from when they were due"),
+        fact(
+            "p99 wait",
+            lambda tally: duration(tally.p99),
+            "99% of the calls, failed ones included, took no longer, from when they were due",
+        ),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -73,11 +73,11 @@ class RunRecord:
 
     client: str
     """`boto3 1.43.117` and the like."""
-    rows: Set[str]
+    rows: frozenset[str]
     """The rows that were handed to the batch writer, by code."""
-    told: Set[str]
+    told: frozenset[str]
     """The rows that an error was raised about."""
-    found: Set[str]
+    found: frozenset[str]
     """The rows that are in the table afterwards, read without the proxy."""
     counters: Mapping[str, int]
     """What the counters stand at afterwards, read without the proxy."""

@@ -11,7 +11,7 @@ from resilient_ddb.testing import faults
 
 from .airports import Row
 
-FULL_SECONDS = 12.0
+FULL_SECONDS = 11.0
 """How long calls are made for, with the whole data set."""
 LEAST_SECONDS = 6.0
 """How long calls are made for, with a handful of records: long enough to see the outage end."""
@@ -110,7 +110,7 @@ def make_scenario(rows: Sequence[Row], seed: int) -> Scenario:
 
 def _plan_calls(rows: Sequence[Row], seconds: float, dice: random.Random) -> list[Planned]:
     popular = dice.sample(list(rows), min(POPULAR, len(rows)))
-    verbs = dice.choices([Verb.GET, Verb.COUNT, Verb.QUERY], weights=[60, 33, 7], k=round(seconds * CALLS_PER_SECOND))
+    verbs = dice.choices([Verb.GET, Verb.COUNT, Verb.QUERY], weights=[62, 35, 3], k=round(seconds * CALLS_PER_SECOND))
     calls = []
     for number, verb in enumerate(verbs):
         row = dice.choice(popular)

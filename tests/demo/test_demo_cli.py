@@ -1,0 +1,149 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+import resilient_ddb
+from resilient_ddb import cli
+
+ROOT = Path(resilient_ddb.__file__).parent.parent
+QUICK = ("--records", "120", "--seed", "5")
+
+
+def run_program(*arguments, cwd, timeout=60):
+    return subprocess.run(  # noqa: S603  # this interpreter, and this package
+        [sys.executable, "-m", "resilient_ddb", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def check_result(finished, folder, report):
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert f"boto3 {boto3.__version__}" in finished.stdout
+    rows = {line[:34].strip(): line[34:].split() for line in finished.stdout.splitlines()}
+    assert rows["rows written"][-3:] == ["120", "of", "120"]
+    for harm in ("rows lost in silence", "counted twice", "counts lost", "phantom not-founds"):
+        assert rows[harm][-1] == "0", harm
+    assert int(rows["requests sent"][-1].replace(",", "")) > 200
+    assert f"Report: {report} " in finished.stdout
+    html = (folder / report).read_text(encoding="utf-8")
+    assert html.count("<svg ") == 2
+    assert "Outage(start=" in html
+
+
+@pytest.mark.timeout(90)
+def test_the_demo_runs_whole_and_leaves_a_report(tmp_path):
+    finished = run_program("demo", *QUICK, cwd=tmp_path)
+    check_result(finished, tmp_path, "resilient-ddb-demo.html")
+
+
+@pytest.mark.timeout(90)
+def test_the_demo_uses_another_endpoint_and_leaves_no_table_there(tmp_path, moto_server):
+    with_tables = moto_server.client()
+    before = with_tables.list_tables()["TableNames"]
+    finished = run_program(
+        "demo", *QUICK, "--endpoint-url", moto_server.endpoint_url, "--report", "report.html", cwd=tmp_path
+    )
+    check_result(finished, tmp_path, "report.html")
+    assert moto_server.endpoint_url in finished.stdout
+    assert with_tables.list_tables()["TableNames"] == before
+    with_tables.close()
+
+
+def test_an_endpoint_that_does_not_answer_is_said_in_one_line(tmp_path):
+    finished = run_program("demo", "--records", "5", "--endpoint-url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("resilient-ddb: error: http://127.0.0.1:9 does not answer")
+    assert finished.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_the_command_imports_nothing_of_the_demo(tmp_path):
+    code = (
+        "import sys, resilient_ddb.cli\n"
+        "print({'rich', 'moto', 'flask', 'vega_datasets', 'pandas', 'resilient_ddb.demo'} & set(sys.modules))"
+    )
+    finished = subprocess.run(  # noqa: S603  # this interpreter, and this code
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert finished.stdout == "set()\n"
+
+
+def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "moto" else object())
+    assert cli.main(["demo"]) == 1
+    said = capsys.readouterr()
+    assert said.err == "resilient-ddb: error: the demo needs moto: pip install 'resilient_ddb[demo]'\n"
+
+
+def test_an_emulator_that_does_not_start_is_said_in_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("resilient_ddb.demo.run.running_emulator", _broken_emulator)
+    assert cli.main(["demo", "--records", "5", "--report", str(tmp_path / "report.html")]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("resilient-ddb: error: the embedded emulator (moto's server) did not start:")
+    assert "No such file" in said.err
+    assert said.err.count("\n") == 1
+
+
+def _broken_emulator():
+    from resilient_ddb.demo.emulator import running_emulator  # noqa: PLC0415 - the real one
+
+    return running_emulator(Path("not_there.py"))
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_work(capsys, tmp_path):
+    assert cli.main(["demo", "--report", str(tmp_path / "missing" / "report.html")]) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
+    def interrupt(_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resilient_ddb.demo.run.run_demo", interrupt)
+    assert cli.main(["demo"]) == 130
+    assert capsys.readouterr().err == "resilient-ddb: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["demo", "--records", "0"],
+        ["demo", "--records", "many"],
+        ["demo", "--seed", "x"],
+        ["demo", "--endpoint-url", "localhost:8000"],
+        ["demo", "--endpoint-url", "https://dynamodb.eu-west-1.amazonaws.com"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "text"), [("--version", resilient_ddb.__version__), ("--help", "demo")])
+def test_version_and_help(option, text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([option])
+    assert ended.value.code == 0
+    assert text in capsys.readouterr().out
+
+
+def test_no_command_shows_the_help(capsys):
+    assert cli.main([]) == 0
+    assert "usage: resilient-ddb" in capsys.readouterr().out

@@ -1,0 +1,79 @@
+"""The API page names everything that is public, and the build of the pages has no warning."""
+
+import ast
+import dataclasses
+import inspect
+
+import pytest
+from listed import DOCS, literals, tables
+
+import resilient_ddb as rddb
+from resilient_ddb import aio, events, fallback, observers, testing
+from resilient_ddb.testing import faults
+
+PAGE = (DOCS / "api.rst").read_text()
+MODULES = {"aio", "fallback", "observers", "testing", "faults"}
+
+
+def own_names(module):
+    """Give the public classes and functions that a module without `__all__` defines."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and inspect.getmodule(value) is module
+        and (inspect.isclass(value) or callable(value))
+    }
+
+
+def described(module):
+    """Give the names that the API page describes under a module's heading."""
+    title = f"``{module.__name__}``"
+    section = PAGE.split(f"\n{title}\n", 1)[1].split("\n``resilient_ddb.", 1)[0]
+    lines = [line.strip() for line in section.splitlines() if line.startswith((".. auto", ".. py:data::"))]
+    return {line.rpartition(" ")[2].rpartition(".")[2] for line in lines}
+
+
+@pytest.mark.parametrize("module", [rddb, aio, testing, faults], ids=lambda module: module.__name__)
+def test_every_public_name_is_described(module):
+    assert described(module) == set(module.__all__) - MODULES
+    for name in MODULES & set(module.__all__):
+        assert f"{module.__name__}.{name}``" in PAGE
+
+
+def test_fallbacks_observers_and_events_are_described():
+    assert described(fallback) == {"stale", "replica", "value", "Call"}
+    assert described(observers) == own_names(observers)
+    assert described(events) == own_names(events) - {"AnyEvent", "Observer"}
+
+
+def test_the_events_fields_are_listed():
+    [rows] = [rows for heading, rows in tables("observers.rst") if heading == "Observers"]
+    common = {field.name for field in dataclasses.fields(events.Event)}
+    for name, _, fields in rows:
+        cls = getattr(events, literals(name)[0])
+        assert literals(fields) == [field.name for field in dataclasses.fields(cls) if field.name not in common]
+    assert {literals(name)[0] for name, *_ in rows} == described(events) - {"Event"}
+
+
+def test_every_fault_is_in_the_table_of_faults():
+    [rows] = [rows for heading, rows in tables("testing.rst") if heading == "The fault proxy"]
+    assert {name for cell, *_ in rows for name in literals(cell)} == set(faults.__all__) - {"Fault"}
+
+
+def test_the_readme_has_the_two_commands_on_lines_of_their_own():
+    lines = (DOCS.parent / "README.md").read_text().splitlines()
+    for extra, program in (("demo", "resilient-ddb demo"), ("test", "pytest")):
+        command = f'python -m venv .venv && .venv/bin/pip install -e ".[{extra}]" && .venv/bin/{program}'
+        assert lines.count(command) == 1
+
+
+def test_pages_and_readme_link_to_what_is_there():
+    readme = (DOCS.parent / "README.md").read_text()
+    for page in DOCS.glob("*.rst"):
+        assert f"(docs/{page.name})" in readme, page.name
+
+
+def test_programs_say_what_they_are_for():
+    for program in (DOCS.parent / "examples").glob("*.py"):
+        assert "AWS_ENDPOINT_URL_DYNAMODB" in ast.get_docstring(ast.parse(program.read_text()))

@@ -1,0 +1,53 @@
+"""Every example in the README, in the documentation and in examples/ runs."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sybil.document import Document
+from sybil.parsers import markdown, rest
+
+from resilient_ddb.testing import FakeClock
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.rst")])
+PROGRAMS = sorted(path.name for path in ROOT.glob("examples/*.py"))
+PARSERS = {
+    ".md": (markdown.PythonCodeBlockParser(), markdown.SkipParser()),
+    ".rst": (rest.PythonCodeBlockParser(), rest.DocTestParser(), rest.SkipParser()),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_a_page_run_in_order(page, dynamodb_for_docs):
+    path = ROOT / page
+    document = Document.parse(str(path), *PARSERS[path.suffix])
+    document.namespace.update(__name__="__page__", endpoint_url=dynamodb_for_docs, FakeClock=FakeClock)
+    for example in document.examples():
+        try:
+            example.evaluate()
+        except Exception as error:
+            error.add_note(f"{page}, line {example.line}")
+            raise
+
+
+@pytest.mark.parametrize("program", [name for name in PROGRAMS if name != "faults_in_tests.py"])
+def test_a_program_runs(program, dynamodb_for_docs, capsys):  # noqa: ARG001  # the programs find it by themselves
+    runpy.run_path(str(ROOT / "examples" / program), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_the_example_of_a_users_tests_passes(dynamodb_for_docs):  # noqa: ARG001  # as above
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/faults_in_tests.py"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # our own file
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_there_is_something_to_run():
+    assert len(PAGES) > 10
+    assert len(PROGRAMS) >= 4
