@@ -18,6 +18,7 @@ from .deadlines import current_deadline
 from .drive import run
 from .errors import UnprocessedItemsError
 from .policy import Policy
+from .retry import Backoff
 
 _OPERATION = "BatchWriteItem"
 Request = dict[str, Any]
@@ -28,6 +29,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
 
     _items_buffer: list[Request]
     _flush_amount: int
+    _backoff: Backoff
 
     def __init__(
         self,
@@ -88,14 +90,18 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         Raises:
             UnprocessedItemsError: enough passes made no progress, or the deadline comes before the next one.
         """
-        retry = self._policy.retry
-        if self._fruitless >= retry.max_attempts:
-            raise self._given_up(f"{self._fruitless} passes made no progress")
-        delay = retry.delay(self._fruitless, self._policy.uniform)
+        policy = self._policy
+        given_up = self._given_up(f"{self._fruitless} passes made no progress")
+        now = policy.clock.monotonic()
+        if self._fruitless == 1:
+            self._backoff = Backoff(policy.retry, policy.uniform, now)
+        delay = self._backoff.delay(self._fruitless, given_up, now)
+        if delay is None:
+            raise given_up
         deadline = current_deadline()
         if deadline is not None and delay >= deadline.remaining():
             raise self._given_up("the deadline comes before the next pass")
-        return self._policy.clock.wait(delay)
+        return policy.clock.wait(delay)
 
     def _given_up(self, why: str) -> UnprocessedItemsError:
         return UnprocessedItemsError(

@@ -6,7 +6,7 @@ calls, permits while half-open); states, listeners and storages are pybreaker's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +31,13 @@ class Breaker:
 
     failure_rate: float = 0.5
     """The circuit opens when this share of the attempts in the window failed: 0.5 for half of them."""
+    window_calls: int = 100
+    """How many attempts the window holds at most (`minimum_calls`, if that is more): the last ones. The busier a
+    table, the sooner an outage shows."""
+    window_seconds: float = 10.0
+    """Seconds after which an attempt falls out of the window."""
     minimum_calls: int = 50
     """Attempts that must lie in the window before any rate is looked at."""
-    window_seconds: float = 10.0
-    """How far back attempts are counted, in seconds."""
     slow_call_seconds: float | None = None
     """An attempt that takes longer is slow; None: none ever is."""
     slow_call_rate: float = 0.8
@@ -44,20 +47,22 @@ class Breaker:
     open_jitter: float = 0.5
     """Each open time is lengthened by up to this share of it, drawn evenly, so that clients don't return together."""
     half_open_permits: int = 3
-    """Probes that a half-open circuit lets through at a time; as many successes close it, one failure opens it."""
+    """Probes that a half-open circuit lets through. It opens again when `failure_rate` of them failed, and closes
+    otherwise. A probe that was cancelled, or throttled, gives its permit back."""
     count_throttling: bool = False
     """Whether throttling of a table or an account counts as a failure. A hot partition's never does."""
     listeners: Sequence[CircuitBreakerListener] = ()
     """pybreaker listeners, told of each circuit's calls and changes. They run under the circuit's lock."""
     storage: CircuitBreakerStorage | StorageFactory | None = None
-    """Where the state is shared: a callable that takes the circuit's name and gives a pybreaker storage, or one of
-    pybreaker's own storages, of which each circuit then uses its own namespace. None: this client's memory."""
+    """Where the state is shared: a callable that takes the circuit's name and gives a pybreaker storage, or a
+    `CircuitRedisStorage`, of which each circuit uses a namespace of its own. None: this client's memory."""
     sync_seconds: float = 1.0
     """How often a shared storage is read and written, off the path of calls."""
 
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
         check_share("failure_rate", self.failure_rate)
+        check_whole("window_calls", self.window_calls, least=1)
         check_whole("minimum_calls", self.minimum_calls, least=1)
         check_number("window_seconds", self.window_seconds, above=0)
         if self.slow_call_seconds is not None:
@@ -67,9 +72,12 @@ class Breaker:
         check_number("open_jitter", self.open_jitter, least=0)
         check_whole("half_open_permits", self.half_open_permits, least=1)
         check_number("sync_seconds", self.sync_seconds, above=0)
+        if not isinstance(self.listeners, Iterable):
+            raise TypeError(f"listeners must be a sequence of pybreaker listeners; got {self.listeners!r}")
         object.__setattr__(self, "listeners", tuple(self.listeners))
         if self.storage is not None and not _is_pybreaker_storage(self.storage):
-            check_callable("storage", self.storage, takes="a circuit's name, and giving a pybreaker storage")
+            takes = "a circuit's name and giving a pybreaker storage, such as lambda name: CircuitRedisStorage(...)"
+            check_callable("storage", self.storage, takes=takes)
 
 
 def _is_pybreaker_storage(storage: Any) -> bool:

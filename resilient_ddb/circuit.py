@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .errors import CircuitOpenError
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from .retry import Uniform
 
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
-_BUCKETS = 10
 
 StateChange = Callable[["Circuit", str, str, str], None]
 
@@ -38,33 +39,39 @@ class Outcome(Enum):
 
 
 class Window:
-    """Attempts, failures and slow attempts of the last seconds, counted in ten buckets of time."""
+    """The last attempts, as many as `calls` at most and none older than `seconds`; how many failed, or were slow."""
 
-    def __init__(self, seconds: float) -> None:
-        """Cover `seconds`."""
-        self._width = seconds / _BUCKETS
-        self._slots = [[-1, 0, 0, 0] for _ in range(_BUCKETS)]
+    def __init__(self, calls: int, seconds: float) -> None:
+        """Begin empty."""
+        self._calls = calls
+        self._seconds = seconds
+        self._attempts: deque[tuple[float, bool, bool]] = deque()
+        self._failed = 0
+        self._slow = 0
 
     def add(self, now: float, *, failed: bool = False, slow: bool = False) -> None:
         """Count one attempt that ended `now`."""
-        index = int(now / self._width)
-        slot = self._slots[index % _BUCKETS]
-        if slot[0] != index:
-            slot[:] = (index, 0, 0, 0)
-        slot[1] += 1
-        slot[2] += failed
-        slot[3] += slow
+        self._attempts.append((now, failed, slow))
+        self._failed += failed
+        self._slow += slow
+        if len(self._attempts) > self._calls:
+            self._forget_oldest()
 
     def totals(self, now: float) -> tuple[int, int, int]:
         """Give attempts, failures and slow attempts of the window that ends `now`."""
-        oldest = int(now / self._width) - _BUCKETS + 1
-        slots = [slot for slot in self._slots if slot[0] >= oldest]
-        return sum(s[1] for s in slots), sum(s[2] for s in slots), sum(s[3] for s in slots)
+        while self._attempts and self._attempts[0][0] <= now - self._seconds:
+            self._forget_oldest()
+        return len(self._attempts), self._failed, self._slow
 
     def clear(self) -> None:
         """Forget all."""
-        for slot in self._slots:
-            slot[:] = (-1, 0, 0, 0)
+        self._attempts.clear()
+        self._failed = self._slow = 0
+
+    def _forget_oldest(self) -> None:
+        _, failed, slow = self._attempts.popleft()
+        self._failed -= failed
+        self._slow -= slow
 
 
 class Circuit:
@@ -82,10 +89,11 @@ class Circuit:
         self._uniform = uniform
         self._on_change = on_change
         self._lock = threading.RLock()
-        self._window = Window(breaker.window_seconds)
+        self._window = Window(max(breaker.window_calls, breaker.minimum_calls), breaker.window_seconds)
         self._period = 0
         self._probes = 0
-        self._probe_successes = 0
+        self._probe_outcomes = 0
+        self._probe_failures = 0
         self._reopens_at = 0.0
         self._changes: list[tuple[str, str, str]] = []
         self._pybreaker: CircuitBreaker | None = None
@@ -98,8 +106,9 @@ class Circuit:
         Raises:
             CircuitOpenError: the circuit is open, or half-open with every permit taken.
         """
+        permit = self._period  # read first: a circuit that opens right now must not give out a permit of its open time
         if self.state == CLOSED:
-            return self._period
+            return permit
         with self._lock:
             now = self.clock.monotonic()
             if self.state == OPEN and now >= self._reopens_at:
@@ -127,10 +136,10 @@ class Circuit:
         with self._lock:
             if permit != self._period:
                 return
-            if self.state == HALF_OPEN:
-                self._probes -= 1
             if outcome is not Outcome.NEITHER:
                 self._count(outcome, elapsed, code)
+            elif self.state == HALF_OPEN:
+                self._probes -= 1
         self._tell()
 
     def release(self, permit: int) -> None:
@@ -163,11 +172,8 @@ class Circuit:
         now = self.clock.monotonic()
         if self.state == CLOSED:
             self._count_closed(now, failed=failed, slow=slow, code=code)
-        elif failed or slow:
-            what = f"a probe failed: {code}" if failed else f"a probe took {elapsed:.2f} s"
-            self._because(what, self._fail)
         else:
-            self._because("probes succeeded", self._succeed)
+            self._count_probe(code if failed else f"it took {elapsed:.2f} s" if slow else "")
 
     def _count_closed(self, now: float, *, failed: bool, slow: bool, code: str) -> None:
         self._window.add(now, failed=failed, slow=slow)
@@ -178,9 +184,26 @@ class Circuit:
             limits = (self.settings.slow_call_rate, self.settings.slow_call_seconds)
             reason = "{:.0%} or more of the attempts took over {:g} s".format(*limits)
         if self.settings.listeners:
-            self._because(reason, self._fail if failed else self._succeed)
+            self._because(reason, partial(self._fail, code) if failed else self._succeed)
         if reason and self.state == CLOSED:
             self._because(reason, self.breaker.open)
+
+    def _count_probe(self, trouble: str) -> None:
+        """Count a probe, which failed if there was `trouble`: the rate decides, as soon as it can."""
+        self._probe_outcomes += 1
+        self._probe_failures += bool(trouble)
+        permits = self.settings.half_open_permits
+        if trouble and self._probe_failures >= permits * self.settings.failure_rate:
+            reason = f"{self._probe_failures} of {self._probe_outcomes} probes failed, the last: {trouble}"
+            self._because(reason, partial(self._fail, trouble))
+            return
+        for listener in self.breaker.listeners:  # pybreaker itself would open at the first failure
+            if trouble:
+                listener.failure(self.breaker, AttemptFailedError(trouble))
+            else:
+                listener.success(self.breaker)
+        if self._probe_outcomes == permits:
+            self._because(f"{permits - self._probe_failures} of {permits} probes succeeded", self.breaker.close)
 
     def _is_slow(self, now: float) -> bool:
         calls, _, slow = self._window.totals(now)
@@ -189,9 +212,9 @@ class Circuit:
     def _succeed(self) -> None:
         self.breaker.call(_return)
 
-    def _fail(self) -> None:
-        with contextlib.suppress(_FailureError):
-            self.breaker.call(_raise)
+    def _fail(self, code: str) -> None:
+        with contextlib.suppress(AttemptFailedError):
+            self.breaker.call(_raise, code)
 
     def _failing_text(self, now: float, code: str) -> str:
         calls, failures, _ = self._window.totals(now)
@@ -223,7 +246,7 @@ class Circuit:
             self.state = state
             self._period += 1
             self._window.clear()
-            self._probes = self._probe_successes = 0
+            self._probes = self._probe_outcomes = self._probe_failures = 0
             if state == OPEN:
                 stretch = self._uniform(0.0, self.settings.open_jitter)
                 self._reopens_at = self.clock.monotonic() + self.settings.open_seconds * (1.0 + stretch)
@@ -233,27 +256,14 @@ class Circuit:
         calls, failures, _ = self._window.totals(self.clock.monotonic())
         return calls >= self.settings.minimum_calls and failures >= calls * self.settings.failure_rate
 
-    def count_probe_success(self) -> None:
-        """Count one successful probe."""
-        self._probe_successes += 1
 
-    def forget_probe_successes(self) -> None:
-        """Start counting successful probes anew."""
-        self._probe_successes = 0
-
-    @property
-    def probe_successes(self) -> int:
-        """Give the successful probes of this half-open period."""
-        return self._probe_successes
-
-
-class _FailureError(Exception):
-    """Stands for any failure, towards pybreaker."""
+class AttemptFailedError(Exception):
+    """Stands for an attempt's failure towards pybreaker's listeners: its text is the error's code."""
 
 
 def _return() -> None:
     return None
 
 
-def _raise() -> None:
-    raise _FailureError
+def _raise(code: str) -> None:
+    raise AttemptFailedError(code)

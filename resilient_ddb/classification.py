@@ -243,7 +243,7 @@ def _status(response: Mapping[str, Any], code: str) -> int | None:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if isinstance(status, int):
         return status
-    return int(code) if code.isdigit() else None  # botocore's code for a body that is no JSON
+    return int(code) if code.isdecimal() else None  # botocore's code for a body that is no JSON
 
 
 def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, ...]:

@@ -14,6 +14,7 @@ from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
 from .events import CallEndEvent, FallbackEvent
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
 from .fallback import Call, Chain, Response
+from .operations import is_safe_to_repeat
 
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
 
@@ -56,18 +57,36 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             last_failure = failure
         _tell_fallback(execution, member, answered=answer is not None)
         if answer is not None:
+            answer = _marked(execution, member, answer)
             _tell(execution, "fallback", answer)
-            return answer  # type: ignore[no-any-return]  # a fallback's answer is taken as it is
+            return answer
     _tell(execution, "error", None)
     if last_failure is not None:
         raise last_failure from error
     raise error
 
 
+def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Response:
+    """Give a fallback's answer with the metadata that callers look for, and with where it came from."""
+    metadata = {
+        "HTTPStatusCode": 200,
+        "HTTPHeaders": {},
+        "RetryAttempts": max(0, execution.attempts - 1),
+        "Resilience": {"fallback": _name(member)},
+    }
+    return {**answer, "ResponseMetadata": {**metadata, **answer.get("ResponseMetadata", {})}}
+
+
+def _name(member: Any) -> str:
+    return str(getattr(member, "name", None) or getattr(member, "__name__", type(member).__name__))
+
+
 def _fallbacks(execution: Execution) -> tuple[Any, ...]:
     """Give the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
     if fallback is None or execution.stopped_by not in _EXHAUSTED:
+        return ()
+    if execution.ambiguous and not is_safe_to_repeat(execution.operation, execution.params):
         return ()
     return Chain(fallback).members
 
@@ -76,8 +95,9 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     """Give the error to raise: the original one, with the facts of the call attached."""
     if execution.stopped_by == DEADLINE and not isinstance(error, DeadlineExceededError):
         error = execution.deadline_error()
-    elif execution.verdict is None:
+    elif execution.verdict is None:  # no attempt was judged: none was sent
         execution.verdict = _verdict_unsent(execution, error)
+        execution.attempts = 0
     elif execution.verdict.ambiguous and _is_conditional(error):
         error = execution.original_error()  # the condition may have failed because of this call's own write
     verdict = execution.verdict or PERMANENT
@@ -122,9 +142,8 @@ def _call(execution: Execution) -> Call:
 
 
 def _tell_fallback(execution: Execution, member: Any, *, answered: bool) -> None:
-    name = getattr(member, "name", None) or getattr(member, "__name__", type(member).__name__)
     event = FallbackEvent(
-        table=execution.lane.table, operation=execution.operation, fallback=str(name), answered=answered
+        table=execution.lane.table, operation=execution.operation, fallback=_name(member), answered=answered
     )
     execution.core.tell(event)
 

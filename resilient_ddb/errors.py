@@ -71,14 +71,19 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle whole: botocore's own errors come back as a plain ClientError."""
-        return _restore, (type(self), self.response, self.operation_name, dict(self.__dict__))
+        return _restore, (type(self), self.response, self.operation_name, self.args, dict(self.__dict__))
 
 
 def _restore(
-    cls: type[ResilienceError], response: dict[str, Any], operation_name: str, state: dict[str, Any]
+    cls: type[ResilienceError],
+    response: dict[str, Any],
+    operation_name: str,
+    args: tuple[Any, ...],
+    state: dict[str, Any],
 ) -> ResilienceError:
     error = cls.__new__(cls)
     ClientError.__init__(error, response, operation_name)
+    error.args = args
     error.__dict__.update(state)
     return error
 

@@ -32,6 +32,7 @@ DEADLINE = "deadline"
 CIRCUIT = "circuit"
 _SUCCESS_BELOW = 300
 _SHORTEST_READ_TIMEOUT = 0.001
+_NONE: Mapping[Verdict, int] = {}
 
 
 class Execution:
@@ -46,8 +47,9 @@ class Execution:
         "_in_flight",
         "_last_error",
         "_last_response",
+        "_lost_reply",
         "_permit",
-        "_retries_for_cause",
+        "_retries_by_cause",
         "_sent",
         "ambiguous",
         "attempts",
@@ -81,7 +83,8 @@ class Execution:
         self._damage: Exception | None = None
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
-        self._retries_for_cause = 0
+        self._lost_reply: tuple[Verdict, Exception | None, Mapping[str, Any] | None] | None = None
+        self._retries_by_cause: Mapping[Verdict, int] = _NONE
         self._backoff: Backoff | None = None
         self._sent: Mapping[str, Any] | None = None
         self._asked_for_item = False
@@ -148,7 +151,7 @@ class Execution:
             request: botocore's request dict, whose `body` is what the next attempt sends.
 
         Raises:
-            ChecksumError, ResponseParserError: the response is damaged, and there is no further attempt.
+            ChecksumError, HTTPClientError: the response is damaged, and there is no further attempt.
         """
         now = self.core.clock.monotonic()
         elapsed = now - self._attempt_started
@@ -170,6 +173,8 @@ class Execution:
             self._resolve_condition(verdict, parsed or {})
             return None
         self.verdict, self._last_error, self._last_response = verdict, failure, parsed
+        if verdict.ambiguous:
+            self._lost_reply = (verdict, failure, parsed)
         delay = self._next_delay(verdict, now)
         if delay is not None:
             self._prepare_retry(verdict, delay, request)
@@ -190,8 +195,6 @@ class Execution:
         else:
             now = self.core.clock.time()
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
-        if verdict.max_retries is not None:
-            self._retries_for_cause += 1
         self.ambiguous = self.ambiguous or verdict.ambiguous
         return verdict
 
@@ -202,13 +205,19 @@ class Execution:
 
     def _next_delay(self, verdict: Verdict, now: float) -> float | None:
         """Decide on a further attempt; where there is none, keep why."""
+        if self._last_response is None and self._deadline is not None and self._deadline.remaining() <= 0:
+            self.stopped_by = DEADLINE  # an attempt whose read timeout was cut to what the deadline left
+            return None
         risky = verdict.ambiguous and self.core.policy.ambiguous == "retry"
         if not verdict.retryable and not risky:
             self.stopped_by = AMBIGUOUS if verdict.ambiguous else NOT_RETRYABLE
             return None
-        if verdict.max_retries is not None and self._retries_for_cause > verdict.max_retries:
-            self.stopped_by = NOT_RETRYABLE
-            return None
+        if verdict.max_retries is not None:
+            retried = self._retries_by_cause.get(verdict, 0)
+            if retried >= verdict.max_retries:
+                self.stopped_by = NOT_RETRYABLE
+                return None
+            self._retries_by_cause = {**self._retries_by_cause, verdict: retried + 1}
         if self._backoff is None:
             self._backoff = Backoff(self.core.policy.retry, self.core.policy.uniform, self.started)
         headers = (self._last_response or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -262,7 +271,8 @@ class Execution:
             parsed.pop("Item", None)  # the caller did not ask for it
         if finding is own_write.Finding.OWN:
             self.found_own = True
-        elif finding is own_write.Finding.MAYBE_OWN:  # the first failure stands: nobody can know
+        elif finding is own_write.Finding.MAYBE_OWN and self._lost_reply is not None:  # nobody can know: that stands
+            self.verdict, self._last_error, self._last_response = self._lost_reply
             self.stopped_by = AMBIGUOUS
             return
         elif finding is own_write.Finding.NOT_APPLIED:
@@ -300,11 +310,16 @@ class Execution:
         response = getattr(cause, "response", None)
         error = DeadlineExceededError(
             operation_name=self.operation,
-            message=f"the deadline passed, after {self.attempts} attempt{'' if self.attempts == 1 else 's'}",
+            message=f"the deadline passed: {self._attempts_text()}",
             response=response if isinstance(response, dict) else None,
         )
         error.__cause__ = cause
         return error
+
+    def _attempts_text(self) -> str:
+        if not self.attempts:
+            return "nothing was sent"
+        return f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} had been made"
 
     def _tell_attempt(
         self, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None

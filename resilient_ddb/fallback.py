@@ -179,15 +179,15 @@ class Value(Fallback):
     name = "value"
 
     def __init__(self, response: Mapping[str, Any]) -> None:
-        """Answer with `response`."""
+        """Answer reads with `response`."""
         if not isinstance(response, Mapping):
             raise TypeError(f"response must be a mapping such as {{'Item': {{...}}}}; got {response!r}")
-        self._response = dict(response)
+        self._response = copy.deepcopy(dict(response))
 
-    def __call__(self, call: Call, error: Exception) -> Response:
-        """Give a copy of the response."""
-        del call, error
-        return mark(copy.deepcopy(self._response), fallback=self.name)
+    def __call__(self, call: Call, error: Exception) -> Response | None:
+        """Give a copy of the response to a read."""
+        del error
+        return copy.deepcopy(self._response) if call.is_read else None
 
 
 def stale(max_age: float = 300.0, max_items: int = 10_000) -> Fallback:
@@ -223,9 +223,10 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
 
 
 def value(response: Mapping[str, Any]) -> Fallback:
-    """Answer every call with one response, such as `{"Item": {...}}`.
+    """Answer every read of items with one response, such as `{"Item": {...}}`.
 
-    The answer says so: `response["ResponseMetadata"]["Resilience"] == {"fallback": "value"}`.
+    The answer says so: `response["ResponseMetadata"]["Resilience"] == {"fallback": "value"}`. A write is never
+    answered: nobody would know that it was not done.
 
     Args:
         response: what to answer, in the shape of the operation's response. Each call gets a copy of its own.

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from .execution import Execution
+from .integrity import parseable
 
 CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
 """The call that the client has just begun, until botocore has made a request context for it."""
@@ -31,6 +32,7 @@ def register(events: Any) -> None:
     events.register("needs-retry.dynamodb", needs_retry, unique_id=_SDK_RETRIES)
     events.register_first("provide-client-params.dynamodb", attach, unique_id=f"{_KEY}-attach")
     events.register_first("request-created.dynamodb", request_created, unique_id=f"{_KEY}-admit")
+    events.register_first("before-parse.dynamodb", before_parse, unique_id=f"{_KEY}-parse")
     events.register_first("response-received.dynamodb", response_received, unique_id=f"{_KEY}-receive")
 
 
@@ -50,6 +52,11 @@ def request_created(request: Any, **_: Any) -> None:
     if context["retries"]["attempt"] > 1:
         execution.admit_again()
     execution.limit_read_timeout(context)
+
+
+def before_parse(response_dict: MutableMapping[str, Any], **_: Any) -> None:
+    """Keep from botocore's parser what it can't take."""
+    response_dict["body"] = parseable(response_dict["status_code"], response_dict["body"])
 
 
 def response_received(

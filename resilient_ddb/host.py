@@ -98,8 +98,8 @@ def check_client(target: Any) -> None:
     if retries.get("mode") == "adaptive":
         raise ValueError(
             "target must not be a client in retry mode 'adaptive': its rate limiter can't be taken out, and would "
-            "slow down every call beneath this library's retries; make it with mode 'standard', or with "
-            "resilient_ddb.client(...)"
+            "slow down every call beneath this library's retries; make it with mode 'standard' (in its Config, "
+            "AWS_RETRY_MODE or profile), or with resilient_ddb.client(...)"
         )
 
 

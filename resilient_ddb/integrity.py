@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ChecksumError
+from botocore.exceptions import ChecksumError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from .operations import PARTIQL, READS, WRITES
@@ -22,7 +22,7 @@ _SUCCESS = range(200, 300)
 
 def find_damage(
     operation: str, response: Mapping[str, Any], parsed: Mapping[str, Any]
-) -> ChecksumError | ResponseParserError | None:
+) -> ChecksumError | HTTPClientError | None:
     """Give the error that a damaged response amounts to, or None where it is whole.
 
     Args:
@@ -35,14 +35,29 @@ def find_damage(
     expected = headers.get("x-amz-crc32")
     if expected is not None and "content-encoding" not in headers:
         actual = zlib.crc32(body)
-        if not expected.isdigit() or int(expected) != actual:
+        if not expected.isdecimal() or int(expected) != actual:
             return ChecksumError(checksum_type="crc32", expected_checksum=expected, actual_checksum=str(actual))
     # botocore makes an empty result of what it can't read: only that is worth a second look.
     if len(parsed) <= 1 and response["status_code"] in _SUCCESS and not _is_json_object(operation, body):
-        return ResponseParserError(
-            f"the response to {operation} is no JSON object: {len(body)} bytes that can't be read"
-        )
+        text = f"the response to {operation} is no JSON object: {len(body)} bytes that can't be read"
+        return HTTPClientError(error=ResponseParserError(text))  # in a class that handlers written for boto3 catch
     return None
+
+
+def parseable(status: int, body: bytes) -> bytes:
+    """Give a body that botocore's parser can take: it fails with an AttributeError on JSON that is no object.
+
+    An empty object stands in for such a body. `find_damage` then sees what really came.
+    """
+    if body.lstrip()[:1] in (b"{", b""):
+        return body
+    if status in _SUCCESS:
+        return b"{}"
+    try:
+        json.loads(body)
+    except ValueError:
+        return body  # HTML and the like: botocore makes an error of it
+    return b"{}"
 
 
 def _is_json_object(operation: str, body: bytes) -> bool:

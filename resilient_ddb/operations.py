@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
+READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems", "SearchVectors"})
 """Reads of items: what a stale answer or a replica can stand in for."""
 WRITES = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteTransaction"}
@@ -37,7 +37,7 @@ def operation_kind(operation: str, params: Params | None = None) -> str:
 def is_read(operation: str, params: Params | None = None) -> bool:
     """Tell whether sending this operation changes nothing."""
     kind = operation_kind(operation, params)
-    return kind == "read" or (kind == "control" and operation.startswith(("Describe", "List")))
+    return kind == "read" or (kind == "control" and operation.startswith(("Describe", "Get", "List")))
 
 
 def table_of(operation: str, params: Params) -> str | None:
@@ -113,7 +113,7 @@ def _is_constant_clause(word: str, body: str, values: Params) -> bool:
         return "[" not in body
     actions = [action.strip() for action in _COMMA_OUTSIDE_PARENTHESES.split(body)]
     if word == "ADD":  # to a set: the same set again; to a number: another number
-        return all(_is_set(values.get(action.rsplit(None, 1)[-1])) for action in actions if action)
+        return all(action and _is_set(values.get(action.rsplit(None, 1)[-1])) for action in actions)
     return all(_is_constant_assignment(action) for action in actions)
 
 

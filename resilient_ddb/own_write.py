@@ -18,7 +18,7 @@ from .operations import Params, is_conditional
 
 _SINGLE_ITEM_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
-_PLACEHOLDER = re.compile(r":\w+")
+_ASSIGNED = re.compile(r"=\s*(:\w++)(?!\s*[-+])")  # `SET path = :value`: what such an update leaves is known
 
 
 class Finding(Enum):
@@ -66,12 +66,12 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
 
 
 def _shows_update(params: Params, found: Mapping[str, Any] | None) -> bool:
-    """Tell whether an item holds one of the values that an update was to set, or can't be told apart."""
+    """Tell whether an item holds all the values that an update was to set as they are, or can't be told apart."""
     values = params.get("ExpressionAttributeValues")
     if not found or not values:
         return True
     present = [normalise(attribute) for attribute in _all_values(found)]
-    named = set(_PLACEHOLDER.findall(str(params.get("UpdateExpression", ""))))
+    named = set(_ASSIGNED.findall(str(params.get("UpdateExpression", ""))))
     assigned = [normalise(value) for name, value in values.items() if name in named]
     return all(value in present for value in assigned)
 

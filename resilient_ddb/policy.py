@@ -12,7 +12,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .events import Observer
 from .fallback import FallbackFunction
 from .retry import Retry, RetryBudget
-from .settings import check_callable, check_number
+from .settings import check_callable, check_callables, check_methods, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,12 @@ class Policy:
         _check_type("timeouts", self.timeouts, Timeouts)
         if self.ambiguous not in ("raise", "retry"):
             raise ValueError(f"ambiguous must be 'raise' or 'retry'; got {self.ambiguous!r}")
-        if callable(self.observers) or isinstance(self.observers, (str, bytes)):
-            raise TypeError(f"observers must be a sequence of callables; got {self.observers!r}")
-        object.__setattr__(self, "observers", tuple(self.observers))
-        for observer in self.observers:
-            check_callable("observers", observer, takes="one event")
+        object.__setattr__(self, "observers", check_callables("observers", self.observers, takes="one event"))
         if self.fallback is not None:
             check_callable("fallback", self.fallback, takes="(call, error), and giving a response or None")
+        check_methods("clock", self.clock, "monotonic", "time", "wait")
+        if self.random is not None:
+            check_methods("random", self.random, "uniform")
 
     def uniform(self, low: float, high: float) -> float:
         """Draw a number evenly between `low` and `high`."""

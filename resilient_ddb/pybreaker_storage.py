@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 import threading
 import weakref
 from datetime import UTC, datetime
@@ -49,12 +50,10 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
         """Do nothing: the circuit has counted the success already."""
 
     def increment_success_counter(self) -> None:
-        """Count a successful probe."""
-        self._circuit.count_probe_success()
+        """Do nothing: the circuit decides on its probes itself."""
 
     def reset_success_counter(self) -> None:
-        """Start counting successful probes anew."""
-        self._circuit.forget_probe_successes()
+        """Do nothing, as above."""
 
     @property
     def counter(self) -> int:
@@ -63,8 +62,8 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
 
     @property
     def success_counter(self) -> int:
-        """Give the successful probes."""
-        return self._circuit.probe_successes
+        """Give 0, as above."""
+        return 0
 
     @property
     def opened_at(self) -> datetime | None:
@@ -82,7 +81,7 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
     storage = CircuitStorage(circuit)
     breaker = pybreaker.CircuitBreaker(
         fail_max=_TRIPPED,
-        success_threshold=settings.half_open_permits,
+        success_threshold=sys.maxsize,
         listeners=list(settings.listeners),
         state_storage=storage,
         name=circuit.name,
@@ -104,6 +103,8 @@ def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushe
             shared.opened_at = datetime.now(UTC)
         shared.state = mine
         return mine
+    if isinstance(shared, pybreaker.CircuitRedisStorage):  # what it answers where Redis does not
+        shared._fallback_circuit_state = mine  # noqa: SLF001 - pybreaker has no public way
     theirs = str(shared.state)
     if theirs != mine:
         circuit.adopt(theirs, "another process found it so")

@@ -167,7 +167,7 @@ class Backoff:
         if self._state is not None:
             self._tell_state(attempt, error, now)
         delay = retry.delay(attempt, self._uniform) if retry.wait is None else max(0.0, float(retry.wait(self._state)))
-        if retry_after.isdigit():
+        if retry_after.isdecimal():
             delay = min(max(int(retry_after) / 1000, delay), delay + RETRY_AFTER_WINDOW_SECONDS)
         delay = max(delay, least)
         if self._state is not None:

@@ -65,7 +65,7 @@ def client(
     """
     chosen = _session(session)
     _check_service(service_name)
-    check_policy(policy)
+    _check_policy(policy)
     arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
@@ -132,9 +132,7 @@ def install(target: Target, *, policy: Policy | None = None) -> Target:
         TypeError: `target` is none of these.
         ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
     """
-    check_policy(policy)
-    if policy is not None and policy.fallback is not None:
-        check_fallback(policy.fallback)
+    _check_policy(policy)
     if any(cls.__module__.startswith("aiobotocore") for cls in type(target).__mro__):
         raise TypeError(f"target must be of boto3; got {target!r}: use resilient_ddb.aio.install for async ones")
     if isinstance(target, boto3.session.Session | botocore.session.Session):
@@ -261,3 +259,9 @@ def _session(session: Any) -> boto3.session.Session:
 def _check_service(service_name: Any) -> None:
     if service_name != "dynamodb":
         raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")
+
+
+def _check_policy(policy: Any) -> None:
+    check_policy(policy)
+    if policy is not None and policy.fallback is not None:
+        check_fallback(policy.fallback)

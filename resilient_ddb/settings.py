@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 
 def check_number(name: str, value: Any, *, above: float | None = None, least: float | None = None) -> None:
     """Refuse what is no finite number, is not greater than `above`, or is less than `least`."""
-    bound = f"greater than {above:g}" if above is not None else f"{least:g} or more"
+    bound = f"greater than {above:g}" if above is not None else f"of {least:g} or more"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number {bound}; got {value!r}")
     too_low = value <= above if above is not None else value < (least or 0)
@@ -36,3 +37,20 @@ def check_callable(name: str, value: Any, *, takes: str) -> None:
     """Refuse what can't be called."""
     if not callable(value):
         raise TypeError(f"{name} must be callable, taking {takes}; got {value!r}")
+
+
+def check_callables(name: str, value: Any, *, takes: str) -> tuple[Any, ...]:
+    """Give a sequence of callables as a tuple, and refuse what is none."""
+    if callable(value) or isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of callables; got {value!r}")
+    members = tuple(value)
+    for member in members:
+        check_callable(f"each of {name}", member, takes=takes)
+    return members
+
+
+def check_methods(name: str, value: Any, *methods: str) -> None:
+    """Refuse what lacks one of `methods`."""
+    if not all(callable(getattr(value, method, None)) for method in methods):
+        calls = ", ".join(f"{method}()" for method in methods)
+        raise TypeError(f"{name} must be an object with {calls}; got {value!r}")

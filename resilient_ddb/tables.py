@@ -76,6 +76,16 @@ class ResilientTable(_Native, _Table):
         raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")
         yield
 
+    def __copy__(self) -> ResilientTable:
+        """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ResilientTable:
+        """Share the client: boto3's Table can't be copied deeply."""
+        return self.__copy__()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
@@ -140,7 +150,7 @@ def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
         if unknown:
             raise TypeError(
                 f"Table() got the unknown option {unknown[0]!r} ({options[unknown[0]]!r}); it takes a name, and "
-                f"the options {', '.join(_TABLE_OPTIONS)}"
+                f"as options: {', '.join(_TABLE_OPTIONS)}"
             )
         made = make(self, *args, **options)
         if fallback is not None:

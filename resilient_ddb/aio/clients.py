@@ -45,6 +45,11 @@ class ResilientAioClient:
             CURRENT.set(outer)
         return succeed(execution, response)
 
+    async def close(self) -> None:
+        """Close the connections, also those to other regions."""
+        await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
+        await super().close()  # type: ignore[misc]  # mixed in
+
     async def __aexit__(self, *exc_info: object) -> None:
         await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
@@ -90,6 +95,14 @@ class AioHost(ClientHost):
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
         return install_on_client(sibling, policy, native=self.native)
 
+    def take_siblings(self, before: AioHost) -> None:
+        """Take over what an earlier host of the same client has opened: it goes by the new policy, and is closed."""
+        self.siblings = before.siblings
+        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
+        for opening in self.siblings.values():
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                install_on_client(opening.result(), policy)
+
     async def close_siblings(self) -> None:
         """Close the clients that were opened for other regions."""
         opening, self.siblings = self.siblings, {}
@@ -115,10 +128,13 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
     if not isinstance(client, ResilientAioClient):
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
+    before = getattr(client, "_resilience", None)
     host = AioHost(client)
     harden(client, policy, host)
     if native:
         host.use_native_values()
+    if before is not None:
+        host.take_siblings(before.host)
     return client
 
 

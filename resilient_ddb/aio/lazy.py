@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import threading
-import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -26,22 +24,16 @@ class LazyClient:
         self._verbs = verbs
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
         self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
-        self._lock = threading.Lock()
-        _living.add(self)
 
     async def current(self) -> Any:
         """Give the running loop's client."""
         loop = asyncio.get_running_loop()
         task = self._opening.get(loop)
         if task is None:
-            self._abandon_closed()
+            self._forget_closed()
             task = self._opening[loop] = loop.create_task(self._open(loop))
-        try:
-            return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
-        except BaseException:
-            if task.done() and (task.cancelled() or task.exception() is not None):
-                self._opening.pop(loop, None)
-            raise
+            task.add_done_callback(self._forget_failed)
+        return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
 
     async def aclose(self) -> None:
         """Close the running loop's client, if it is open. The next call opens it anew."""
@@ -58,7 +50,7 @@ class LazyClient:
             return verb
         with contextlib.suppress(RuntimeError):
             task = self._opening.get(asyncio.get_running_loop())
-            if task is not None and task.done():
+            if task is not None and _has_succeeded(task):
                 return getattr(task.result(), name)
         raise AttributeError(
             f"{name!r} is there once the client is open on the running event loop: await one of the table's verbs first"
@@ -73,34 +65,39 @@ class LazyClient:
     async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
         """Hold a client open. A loop closes its async generators as it shuts down: that is when this one ends."""
         client = await self._open_client()
+        held = (loop, client)
+        _open.add(held)
         try:
             yield client
         finally:
+            _open.discard(held)
             self._opening.pop(loop, None)
             self._keepers.pop(loop, None)
             await client.__aexit__(None, None, None)
 
-    def _abandon_closed(self) -> None:
-        """Let go of the clients whose loop was closed without having been shut down."""
-        with self._lock:
-            for loop in [loop for loop in self._opening if loop.is_closed()]:
-                self._abandon(loop)
+    def _forget_failed(self, task: asyncio.Task[Any]) -> None:
+        """Let go of an opening that failed, before its callers hear of it: whoever comes next tries anew."""
+        if not _has_succeeded(task):
+            self._opening.pop(task.get_loop(), None)
 
-    def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
-        task = self._opening.pop(loop, None)
-        self._keepers.pop(loop, None)
-        if task is not None and task.done() and not task.cancelled() and task.exception() is None:
-            abandon(task.result())
+    def _forget_closed(self) -> None:
+        """Let go of what belonged to loops that were closed without having been shut down."""
+        for loop in list(self._opening):  # a copy: other threads open clients for loops of their own
+            if loop.is_closed():
+                self._opening.pop(loop, None)
+                self._keepers.pop(loop, None)
+        _abandon_clients(lambda loop: loop.is_closed())
 
-    def abandon_all(self) -> None:
-        """Let go of every client, at the end of the process."""
-        with self._lock:
-            for loop in list(self._opening):
-                self._abandon(loop)
+
+def _has_succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 def abandon(client: Any) -> None:
     """Close the connections of a client whose loop can't run any more, as far as that can be done without it."""
+    for opening in client._resilience.host.siblings.values():  # noqa: SLF001 - this library's own
+        if _has_succeeded(opening):
+            abandon(opening.result())
     sessions = getattr(client._endpoint.http_session, "_sessions", None) or {}  # noqa: SLF001 - no public way
     for session in sessions.values():
         connector = session.connector
@@ -128,10 +125,18 @@ async def opened(client: Any) -> Any:
     return await client.current() if isinstance(client, LazyClient) else client
 
 
-_living: weakref.WeakSet[LazyClient] = weakref.WeakSet()
+_open: set[tuple[asyncio.AbstractEventLoop, Any]] = set()
+"""The clients that are open, kept here: they have to be closed also if their table is dropped after its loop."""
+
+
+def _abandon_clients(is_over: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
+    for held in list(_open):
+        if is_over(held[0]):
+            with contextlib.suppress(KeyError):  # another thread was quicker
+                _open.remove(held)
+                abandon(held[1])
 
 
 @atexit.register
-def _abandon_the_living() -> None:
-    for client in list(_living):
-        client.abandon_all()
+def _abandon_all() -> None:
+    _abandon_clients(lambda _: True)

@@ -43,12 +43,21 @@ class Opening(Generic[T]):
         self._wrap = wrap
         self._name = name
         self._client: Any = None
+        self._is_open = False
 
     async def __aenter__(self) -> T:
-        self._client = await self._open_client()
+        if self._is_open:
+            raise RuntimeError(f"this aio.{self._name}(...) is open already: make one for each 'async with'")
+        self._is_open = True
+        try:
+            self._client = await self._open_client()
+        except BaseException:
+            self._is_open = False
+            raise
         return self._wrap(self._client)
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._is_open = False
         await self._client.__aexit__(*exc_info)
 
     def _refuse(self, *_: Any) -> NoReturn:

@@ -32,8 +32,16 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
         if not isinstance(self.meta.client, LazyClient):
             self.meta.client._resilience.host.use_native_values()  # noqa: SLF001 - this library's own
 
+    async def close(self) -> None:
+        """Close the client, as aioboto3's resources do. What else was made from it is closed with it."""
+        client = self.meta.client
+        await (client.aclose() if isinstance(client, LazyClient) else client.close())
+
     def __enter__(self) -> NoReturn:
         raise TypeError(f"{self!r} is the async one: write 'async with'")
+
+    def __exit__(self, *_: object) -> None:
+        """Not used: without it, Python would not get as far as the message above."""
 
 
 class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
@@ -94,6 +102,16 @@ class AsyncTable(AsyncResource, _TableTypes):
         if isinstance(self.meta.client, LazyClient):
             await self.meta.client.aclose()
 
+    def __copy__(self) -> AsyncTable:
+        """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AsyncTable:
+        """Share the client: it can't be copied deeply."""
+        return self.__copy__()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
         return _restore_table, (self.name, self._recipe or _recipe_of(self.meta.client))
@@ -108,8 +126,14 @@ def with_fallback(client: Any, fallback: FallbackFunction | None) -> Any:
 
 
 def _recipe_of(client: Any) -> dict[str, Any]:
-    policy: Policy = client._resilience.policy  # noqa: SLF001 - this library's own
-    return {"policy": policy, "region_name": client.meta.region_name, "endpoint_url": client.meta.endpoint_url}
+    core = client._resilience  # noqa: SLF001 - this library's own
+    policy: Policy = core.policy
+    return {
+        "policy": policy,
+        "fallback": core.fallback if core.fallback is not policy.fallback else None,
+        "region_name": client.meta.region_name,
+        "endpoint_url": client.meta.endpoint_url,
+    }
 
 
 def _restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
