@@ -173,7 +173,7 @@ class Circuit:
         if self.state == CLOSED:
             self._count_closed(now, failed=failed, slow=slow, code=code)
         else:
-            self._count_probe(code if failed else f"it took {elapsed:.2f} s" if slow else "")
+            self._count_probe((code or "no code") if failed else f"it took {elapsed:.2f} s" if slow else "")
 
     def _count_closed(self, now: float, *, failed: bool, slow: bool, code: str) -> None:
         self._window.add(now, failed=failed, slow=slow)

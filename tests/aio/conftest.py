@@ -1,0 +1,100 @@
+"""Hardened async resources, plain and hardened sync ones beside them, and a proxy that makes faults."""
+
+from contextlib import AsyncExitStack, ExitStack
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from aio_support import ACCESS
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock, FaultProxy
+
+
+@pytest.fixture
+def opened():
+    """Keep what is to be closed after the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def plain(opened):
+    """Give boto3's own resource for an endpoint, from a session of its own."""
+
+    def make(url=None, **options):
+        made = boto3.Session(**ACCESS).resource("dynamodb", endpoint_url=url, **options)
+        opened.callback(made.meta.client.close)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def hardened_sync(opened):
+    """Give the hardened sync resource for an endpoint, from a session of its own."""
+
+    def make(url=None, policy=None, **options):
+        session = boto3.Session(**ACCESS)
+        made = rddb.resource("dynamodb", endpoint_url=url, policy=policy, session=session, **options)
+        opened.callback(made.meta.client.close)
+        return made
+
+    return make
+
+
+@pytest.fixture
+async def hardened():
+    """Give the hardened async resource for an endpoint; awaited."""
+    from resilient_ddb import aio  # noqa: PLC0415 - pytest reads this file where aiobotocore is missing, too
+
+    async with AsyncExitStack() as stack:
+
+        async def make(url=None, policy=None, **options):
+            opening = aio.resource("dynamodb", endpoint_url=url, policy=policy, **{**ACCESS, **options})
+            return await stack.enter_async_context(opening)
+
+        yield make
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def proxy(dynamodb_local):
+    with FaultProxy(dynamodb_local.endpoint_url, seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clock):
+    """A table on DynamoDB Local; `direct` goes past the proxy with plain boto3, `table(...)` through it, hardened."""
+    name = make_table(dynamodb_local.endpoint_url)
+    direct = plain(dynamodb_local.endpoint_url).Table(name)
+
+    def policy(**settings):
+        return rddb.Policy(**{"clock": clock, **settings})
+
+    async def table(fallback=None, config=None, **settings):
+        made = await hardened(proxy.endpoint_url, policy(**settings), config=config)
+        return await made.Table(name, fallback=fallback)
+
+    def sync_table(fallback=None, config=None, **settings):
+        return hardened_sync(proxy.endpoint_url, policy(**settings), config=config).Table(name, fallback=fallback)
+
+    def stored(key="a"):
+        return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")
+
+    return SimpleNamespace(
+        proxy=proxy,
+        upstream=dynamodb_local.endpoint_url,
+        clock=clock,
+        name=name,
+        direct=direct,
+        table=table,
+        sync_table=sync_table,
+        policy=policy,
+        stored=stored,
+    )

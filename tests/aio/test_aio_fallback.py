@@ -1,0 +1,237 @@
+"""What answers on the async Table when DynamoDB can't."""
+
+import asyncio
+import gc
+
+import boto3
+import pytest
+from aio_support import ACCESS
+from botocore.exceptions import ClientError
+
+import resilient_ddb as rddb
+from resilient_ddb import aio
+from resilient_ddb.testing import faults
+
+KEY = {"pk": "a"}
+ADD = {"Key": KEY, "UpdateExpression": "ADD c :one", "ExpressionAttributeValues": {":one": 1}}
+ELSEWHERE = "eu-central-1"
+ONE = rddb.Retry(max_attempts=1)
+VALUE = rddb.fallback.value({"Item": {"pk": "fallback"}})
+
+
+def where(answer):
+    return answer["ResponseMetadata"].get("Resilience")
+
+
+@pytest.fixture
+def replica(world):
+    """The same table in another region, with another item."""
+    client = boto3.client("dynamodb", endpoint_url=world.upstream, **{**ACCESS, "region_name": ELSEWHERE})
+    client.create_table(
+        TableName=world.name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.put_item(TableName=world.name, Item={"pk": {"S": "a"}, "s": {"SS": ["replica"]}})
+    yield rddb.fallback.replica(ELSEWHERE, endpoint_url=world.upstream)
+    client.delete_table(TableName=world.name)
+    client.close()
+
+
+async def test_the_last_good_answer_comes_back_marked_with_its_age(world):
+    world.direct.put_item(Item={"pk": "a", "s": {"x"}, "b": b"y"})
+    table = await world.table(retry=ONE, fallback=rddb.fallback.stale(max_age=60))
+    fresh = await table.get_item(Key=KEY)
+    assert where(fresh) is None
+    world.proxy.plan = [faults.Throttle()]
+    world.clock.advance(7)
+    stale = await table.get_item(Key=KEY)
+    assert stale["Item"] == fresh["Item"]
+    assert where(stale) == {"stale": True, "age": 7.0}
+    stale["Item"]["s"].add("changed by the caller")
+    assert (await table.get_item(Key=KEY))["Item"] == fresh["Item"]
+    world.clock.advance(60)
+    with pytest.raises(ClientError):
+        await table.get_item(Key=KEY)
+    with pytest.raises(ClientError):
+        await table.get_item(Key={"pk": "another"})
+
+
+async def test_a_replica_in_another_region_answers_reads(world, replica):
+    table = await world.table(retry=ONE, fallback=replica)
+    world.proxy.plan = [faults.Throttle()]
+    for answer in (
+        (await table.get_item(Key=KEY))["Item"],
+        (await table.scan())["Items"][0],
+        (await table.meta.client.batch_get_item(RequestItems={world.name: {"Keys": [KEY]}}))["Responses"][world.name][
+            0
+        ],
+    ):
+        assert answer == {"pk": "a", "s": {"replica"}}
+    assert where(await table.get_item(Key=KEY)) == {"replica": ELSEWHERE}
+    with pytest.raises(ClientError):
+        await table.put_item(Item={"pk": "a"})
+
+
+async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(world, replica):
+    options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=ONE, fallback=replica), **ACCESS}
+    world.proxy.plan = [faults.Throttle()]
+    async with aio.resource("dynamodb", **options) as dynamodb:
+        table = await dynamodb.Table(world.name)
+        answers = await asyncio.gather(*(table.get_item(Key=KEY) for _ in range(20)))
+        assert all(where(answer) == {"replica": ELSEWHERE} for answer in answers)
+        [opening] = dynamodb.meta.client._resilience.host.siblings.values()
+        sibling = opening.result()
+    assert sibling._endpoint.http_session._sessions is None
+    gc.collect()  # an unclosed session would warn
+
+
+@pytest.mark.parametrize("close", ["close", "__aexit__"])
+async def test_closing_the_client_by_hand_closes_the_replicas_too(world, replica, close):
+    opening = aio.client(
+        "dynamodb", endpoint_url=world.proxy.endpoint_url, policy=world.policy(retry=ONE, fallback=replica), **ACCESS
+    )
+    client = await opening.__aenter__()
+    world.proxy.plan = [faults.Throttle()]
+    assert (await client.get_item(TableName=world.name, Key={"pk": {"S": "a"}}))["Item"]["s"] == {"SS": ["replica"]}
+    await (client.close() if close == "close" else client.__aexit__(None, None, None))
+    gc.collect()  # as above
+
+
+def test_the_replicas_client_of_a_module_level_table_follows_the_loop(world, replica):
+    table = aio.table(
+        world.name, endpoint_url=world.proxy.endpoint_url, policy=world.policy(retry=ONE), fallback=replica, **ACCESS
+    )
+    world.proxy.plan = [faults.Throttle()]
+    for _ in range(3):
+        assert asyncio.run(table.get_item(Key=KEY))["Item"] == {"pk": "a", "s": {"replica"}}
+    gc.collect()  # as above
+
+
+async def test_a_replica_that_can_not_be_opened_is_tried_anew(world):
+    broken = rddb.fallback.replica("eu-central-1", endpoint_url="not a url")
+    table = await world.table(retry=ONE, fallback=broken)
+    world.proxy.plan = [faults.Throttle()]
+    for _ in range(2):
+        results = await asyncio.gather(*(table.get_item(Key=KEY) for _ in range(3)), return_exceptions=True)
+        assert {type(result).__name__ for result in results} == {"ValueError"}
+        assert all(isinstance(result.__cause__, ClientError) for result in results)
+
+
+async def test_a_value_answers_reads_and_no_writes(world):
+    table = await world.table(retry=ONE, fallback=VALUE)
+    world.proxy.plan = [faults.Throttle()]
+    for answer in (await table.get_item(Key=KEY), await table.scan()):
+        assert answer["Item"] == {"pk": "fallback"}
+        assert where(answer) == {"fallback": "value"}
+    with pytest.raises(ClientError):
+        await table.put_item(Item=KEY)
+
+
+async def asynchronous(call, error):
+    await asyncio.sleep(0)
+    return {"Item": {"pk": "async", "operation": call.operation, "table": call.table, "error": type(error).__name__}}
+
+
+def synchronous(call, _error):
+    return {"Item": {"pk": "sync", "operation": call.operation}}
+
+
+async def no_answer_async(_call, _error):
+    return None
+
+
+def no_answer(_call, _error):
+    return None
+
+
+async def failing(_call, _error):
+    raise LookupError("nothing here")
+
+
+def failing_sync(_call, _error):
+    raise KeyError("nor here")
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        (asynchronous, "async"),
+        (synchronous, "sync"),
+        (rddb.fallback.stale() | no_answer_async | no_answer | asynchronous, "async"),
+        (rddb.fallback.stale() | failing | failing_sync | synchronous | asynchronous, "sync"),
+        (rddb.fallback.stale() | VALUE | asynchronous, "fallback"),
+        (no_answer | rddb.fallback.stale() | asynchronous, "async"),
+        (no_answer_async | (rddb.fallback.stale() | failing) | VALUE, "fallback"),
+    ],
+)
+async def test_chains_of_sync_and_async_fallbacks_are_asked_in_turn(world, chain, expected):
+    table = await world.table(retry=ONE, fallback=chain)
+    world.proxy.plan = [faults.Throttle()]
+    answer = await table.get_item(Key=KEY)
+    assert answer["Item"]["pk"] == expected
+
+
+async def test_an_async_fallback_is_told_what_was_asked(world):
+    table = await world.table(retry=ONE, fallback=asynchronous)
+    world.proxy.plan = [faults.Throttle()]
+    item = (await table.get_item(Key=KEY))["Item"]
+    assert (item["operation"], item["table"]) == ("GetItem", world.name)
+    assert item["error"] == "ProvisionedThroughputExceededException"
+
+
+async def test_what_the_last_of_a_chain_raises_reaches_the_caller(world):
+    world.proxy.plan = [faults.Throttle()]
+    table = await world.table(retry=ONE, fallback=rddb.fallback.stale() | failing)
+    with pytest.raises(LookupError, match="nothing here") as raised:
+        await table.get_item(Key=KEY)
+    assert isinstance(raised.value.__cause__, ClientError)
+    table = await world.table(retry=ONE, fallback=rddb.fallback.stale() | failing | no_answer)
+    with pytest.raises(ClientError, match="ProvisionedThroughputExceeded"):
+        await table.get_item(Key=KEY)
+
+
+async def test_fallbacks_are_not_asked_where_the_answer_is_final(world):
+    asked = []
+
+    async def ask(call, _error):
+        asked.append(call.operation)
+        return {}
+
+    table = await world.table(retry=ONE, fallback=ask)
+    await table.put_item(Item=KEY)
+    client = table.meta.client
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        await table.put_item(Item=KEY, ConditionExpression="attribute_not_exists(pk)")
+    with pytest.raises(ClientError, match="ValidationException"):
+        await table.update_item(Key=KEY, UpdateExpression="nonsense")
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        await client.get_item(TableName="absent-table", Key=KEY)
+    with pytest.raises(TypeError):
+        await table.put_item(Item={"pk": "a", "f": 0.5})
+    world.proxy.plan = [faults.LoseReply()]
+    with pytest.raises(Exception) as raised:  # noqa: PT011 - a lost connection
+        await table.update_item(**ADD)
+    assert raised.value.resilience.ambiguous
+    assert asked == []
+
+
+async def test_fallbacks_are_asked_where_a_circuit_is_open_or_a_deadline_passed(world):
+    breaker = rddb.Breaker(minimum_calls=1, open_jitter=0.0)
+    table = await world.table(retry=ONE, breaker=breaker, fallback=VALUE)
+    world.proxy.plan = [faults.ServerError()]
+    for _ in range(2):
+        assert where(await table.get_item(Key=KEY)) == {"fallback": "value"}
+    assert world.proxy.count() == 1
+    with rddb.deadline(0.0):
+        assert where(await table.get_item(Key=KEY)) == {"fallback": "value"}
+
+
+async def test_a_tables_own_fallback_comes_in_place_of_the_policys(world, hardened):
+    dynamodb = await hardened(world.proxy.endpoint_url, world.policy(retry=ONE, fallback=VALUE))
+    theirs, own = await dynamodb.Table(world.name), await dynamodb.Table(world.name, fallback=asynchronous)
+    world.proxy.plan = [faults.Throttle()]
+    assert (await theirs.get_item(Key=KEY))["Item"]["pk"] == "fallback"
+    assert (await own.get_item(Key=KEY))["Item"]["pk"] == "async"
+    assert (await theirs.get_item(Key=KEY))["Item"]["pk"] == "fallback"

@@ -1,0 +1,342 @@
+"""Hardening what exists already, and what is refused at the door."""
+
+import gc
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+
+import boto3
+import botocore.session
+import pytest
+from aio_support import ACCESS
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoRegionError
+
+import resilient_ddb as rddb
+from resilient_ddb import aio
+from resilient_ddb.aio.clients import ResilientAioClient
+from resilient_ddb.testing import faults
+
+KEY = {"pk": {"S": "a"}}
+MODES = ["legacy", "standard"]
+THREE = rddb.Retry(max_attempts=3)
+
+
+@pytest.fixture
+async def plain_client(world):
+    """Open clients that nobody has hardened."""
+    async with AsyncExitStack() as stack:
+
+        async def make(session=None, **config):
+            session = session or AioSession()
+            context = session.create_client(
+                "dynamodb", endpoint_url=world.proxy.endpoint_url, config=AioConfig(**config), **ACCESS
+            )
+            return await stack.enter_async_context(context)
+
+        yield make
+
+
+async def attempts(world, client, name=None):
+    """Count what an always-throttled call sends."""
+    world.proxy.plan = [faults.Throttle()]
+    world.proxy.clear()
+    with pytest.raises(ClientError) as raised:
+        await client.get_item(TableName=name or world.name, Key=KEY)
+    assert raised.value.resilience.attempts == world.proxy.count()
+    return world.proxy.count()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("total", [None, 2, 7])
+async def test_a_client_makes_exactly_the_policys_attempts(world, plain_client, mode, total):
+    retries = {"mode": mode} if total is None else {"mode": mode, "total_max_attempts": total}
+    client = await plain_client(retries=retries)
+    assert aio.install(client, policy=world.policy(retry=THREE)) is client
+    assert await attempts(world, client) == 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_installing_twice_replaces_the_policy_and_never_stacks(world, plain_client, mode):
+    client = await plain_client(retries={"mode": mode})
+    cls = type(aio.install(client, policy=world.policy(retry=THREE)))
+    for most in (5, 1, 4):
+        aio.install(client, policy=world.policy(retry=rddb.Retry(max_attempts=most)))
+        assert type(client) is cls
+        assert await attempts(world, client) == most
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_session_hardens_what_it_makes_from_then_on(world, plain_client, mode):
+    session = AioSession()
+    before = await plain_client(session, retries={"mode": mode})
+    assert aio.install(session, policy=world.policy(retry=THREE)) is session
+    after = await plain_client(session, retries={"mode": mode})
+    assert not isinstance(before, ResilientAioClient)
+    assert isinstance(after, ResilientAioClient)
+    assert await attempts(world, after) == 3
+    aio.install(session, policy=world.policy(retry=rddb.Retry(max_attempts=2)))
+    assert await attempts(world, await plain_client(session, retries={"mode": mode})) == 2
+    assert await attempts(world, after) == 3
+    aio.install(after, policy=world.policy(retry=rddb.Retry(max_attempts=4)))
+    assert await attempts(world, after) == 4
+
+
+async def test_other_sessions_and_other_services_stay_as_they_are(world, plain_client):
+    session = AioSession()
+    aio.install(session, policy=world.policy(retry=THREE))
+    async with session.create_client("sts", **ACCESS) as sts:
+        assert not isinstance(sts, ResilientAioClient)
+    assert not isinstance(await plain_client(), ResilientAioClient)
+
+
+async def test_a_session_that_holds_one_is_taken_as_aioboto3s(world, plain_client):
+    session = SimpleNamespace(_session=AioSession())
+    assert aio.install(session, policy=world.policy(retry=THREE)) is session
+    assert await attempts(world, await plain_client(session._session)) == 3
+    own = SimpleNamespace(_session=AioSession())
+    options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=THREE), **ACCESS}
+    async with aio.client("dynamodb", session=own, **options) as client:
+        assert await attempts(world, client) == 3
+    assert not isinstance(await plain_client(own._session), ResilientAioClient)
+
+
+async def test_a_resource_is_hardened_with_its_client(world, hardened):
+    dynamodb = await hardened(world.proxy.endpoint_url, world.policy(retry=THREE))
+    table = await dynamodb.Table(world.name)
+    await table.put_item(Item={"pk": "a", "n": 1})
+    for target in (dynamodb, table):
+        assert aio.install(target, policy=world.policy(retry=rddb.Retry(max_attempts=2))) is target
+    assert (await table.get_item(Key={"pk": "a"}))["Item"]["n"] == 1
+    world.proxy.plan = [faults.Throttle()]
+    world.proxy.clear()
+    with pytest.raises(ClientError):
+        await table.get_item(Key={"pk": "a"})
+    assert world.proxy.count() == 2
+
+
+async def test_an_installed_client_of_native_values_stays_one(world, hardened):
+    table = await (await hardened(world.proxy.endpoint_url)).Table(world.name)
+    client = aio.install(table.meta.client)
+    await client.put_item(TableName=world.name, Item={"pk": "a", "s": {"x"}})
+    assert (await table.get_item(Key={"pk": "a"}))["Item"]["s"] == {"x"}
+
+
+async def test_what_a_hardened_client_had_opened_is_closed_after_a_second_install(world, plain_client):
+    replica = rddb.fallback.replica("eu-west-1", endpoint_url=world.upstream)
+    client = await plain_client()
+    aio.install(client, policy=world.policy(retry=THREE, fallback=replica))
+    world.proxy.plan = [faults.Throttle()]
+    answer = await client.get_item(TableName=world.name, Key=KEY)
+    assert answer["ResponseMetadata"]["Resilience"] == {"replica": "eu-west-1"}
+    aio.install(client, policy=world.policy(retry=THREE))  # the sibling is still to be closed, or it warns
+
+
+async def test_adaptive_mode_is_refused(world, plain_client, monkeypatch):
+    with pytest.raises(ValueError, match="adaptive"):
+        aio.install(await plain_client(retries={"mode": "adaptive"}))
+    with pytest.raises(ValueError, match="adaptive"):
+        aio.client("dynamodb", config=AioConfig(retries={"mode": "adaptive"}))
+    session = AioSession()
+    aio.install(session)
+    with pytest.raises(ValueError, match="adaptive"):
+        await plain_client(session, retries={"mode": "adaptive"})
+    monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
+    options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=THREE), **ACCESS}
+    async with aio.client("dynamodb", **options) as client:
+        assert await attempts(world, client) == 3
+
+
+@pytest.mark.parametrize(
+    ("retries", "expected"),
+    [({"max_attempts": 0}, 1), ({"max_attempts": 2}, 3), ({"total_max_attempts": 4, "mode": "standard"}, 4)],
+)
+async def test_the_callers_retries_set_the_attempts_where_no_policy_was_given(world, retries, expected):
+    options = {"endpoint_url": world.proxy.endpoint_url, **ACCESS}
+    async with aio.client("dynamodb", config=AioConfig(retries=retries), **options) as client:
+        assert client._resilience.policy.retry.max_attempts == expected
+        if expected == 1:
+            assert await attempts(world, client) == 1
+
+
+async def test_the_callers_config_wins_and_ours_fills_in(world):
+    options = {"endpoint_url": world.proxy.endpoint_url, **ACCESS}
+    async with aio.client("dynamodb", **options) as client:
+        config = client.meta.config
+        assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.0, 5.0, 128)
+    given = AioConfig(read_timeout=17, max_pool_connections=3, connector_args={"keepalive_timeout": 3})
+    async with aio.client("dynamodb", config=given, **options) as client:
+        config = client.meta.config
+        assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (1.0, 17, 3)
+        assert config.connector_args == {"keepalive_timeout": 3}
+    async with aio.client("dynamodb", config=Config(read_timeout=17), **options) as client:  # botocore's own
+        assert client.meta.config.read_timeout == 17
+        await client.list_tables()
+
+
+def sync_targets():
+    session = boto3.Session(**ACCESS)
+    dynamodb = session.resource("dynamodb", endpoint_url="http://127.0.0.1:1")
+    return {
+        "Session": session,
+        "client": dynamodb.meta.client,
+        "resource": dynamodb,
+        "Table": dynamodb.Table("x"),
+        "botocore session": botocore.session.Session(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["Session", "client", "resource", "Table", "botocore session"])
+def test_sync_targets_are_refused(kind):
+    target = sync_targets()[kind]
+    with pytest.raises(TypeError, match=r"aiobotocore.*resilient_ddb\.install|must be an aiobotocore"):
+        aio.install(target)
+    if kind != "Session":
+        with pytest.raises(TypeError, match=r"use resilient_ddb\.install for sync ones"):
+            aio.install(target)
+
+
+@pytest.mark.parametrize("target", [None, "orders", 3, object()])
+def test_other_targets_are_refused(target):
+    with pytest.raises(TypeError, match="target must be an aiobotocore session or DynamoDB client"):
+        aio.install(target)
+
+
+async def test_the_sync_install_refuses_async_targets(plain_client):
+    for target in (AioSession(), await plain_client()):
+        with pytest.raises(TypeError, match=r"resilient_ddb\.aio\.install"):
+            rddb.install(target)
+
+
+async def test_a_client_of_another_service_is_refused():
+    async with AioSession().create_client("sts", **ACCESS) as sts:
+        with pytest.raises(ValueError, match="target must be a DynamoDB client; got one of 'sts'"):
+            aio.install(sts)
+
+
+def test_a_module_level_table_is_not_to_be_installed_on():
+    with pytest.raises(ValueError, match=r"hardened already, give it policy="):
+        aio.install(aio.table("orders"))
+
+
+@pytest.mark.parametrize("make", [aio.client, aio.resource, lambda *_, **options: aio.table("orders", **options)])
+def test_bad_arguments_are_refused_before_anything_is_opened(make):
+    with pytest.raises(TypeError, match=r"policy must be a resilient_ddb.Policy"):
+        make("dynamodb", policy={"max_attempts": 3})
+    with pytest.raises(TypeError, match=r"config must be a botocore.config.Config"):
+        make("dynamodb", config={"read_timeout": 3})
+    with pytest.raises(TypeError, match=r"session must be an aiobotocore or aioboto3 session"):
+        make("dynamodb", session=boto3.Session(**ACCESS))
+    with pytest.raises(TypeError, match="nonsense"):
+        make("dynamodb", nonsense=1)
+
+
+def test_other_bad_arguments_are_refused():
+    for make in (aio.client, aio.resource):
+        with pytest.raises(ValueError, match=r"service_name must be 'dynamodb'.*'s3'"):
+            make("s3")
+    with pytest.raises(TypeError, match="fallback"):
+        aio.table("orders", fallback=3)
+    with pytest.raises(TypeError, match="policy must be"):
+        aio.install(AioSession(), policy=3)
+
+
+async def test_a_fallback_that_can_not_be_called_is_refused(world, hardened):
+    dynamodb = await hardened(world.proxy.endpoint_url)
+    with pytest.raises(TypeError, match="fallback"):
+        await dynamodb.Table(world.name, fallback="stale")
+
+
+def test_a_resource_is_not_there_before_it_is_entered():
+    for make in (aio.client, aio.resource):
+        opening = make("dynamodb", **ACCESS)
+        with pytest.raises(TypeError, match="async with"):
+            opening.Table("orders")
+        with pytest.raises(TypeError, match="async with"), opening:
+            pass
+        with pytest.raises(TypeError, match="async with"):
+            iter(opening.tables.all())
+
+
+async def test_a_resource_is_not_to_be_awaited():
+    with pytest.raises(TypeError, match="async with"):
+        await aio.resource("dynamodb", **ACCESS)
+
+
+async def test_a_resource_can_be_opened_again_but_not_twice_at_a_time(world):
+    opening = aio.resource("dynamodb", endpoint_url=world.proxy.endpoint_url, **ACCESS)
+    for _ in range(2):
+        async with opening as dynamodb:
+            await (await dynamodb.Table(world.name)).load()
+            with pytest.raises(RuntimeError, match="open already"):
+                async with opening:
+                    pass
+            await (await dynamodb.Table(world.name)).load()
+        assert dynamodb.meta.client._endpoint.http_session._sessions is None
+
+
+async def test_a_resource_that_could_not_be_opened_can_be_opened_later(world, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    opening = aio.resource("dynamodb", endpoint_url=world.proxy.endpoint_url)
+    with pytest.raises(NoRegionError):
+        async with opening:
+            pass
+    monkeypatch.setenv("AWS_DEFAULT_REGION", ACCESS["region_name"])
+    async with opening as dynamodb:
+        await (await dynamodb.Table(world.name)).load()
+
+
+async def test_sync_blocks_and_loops_are_refused(world, hardened):
+    dynamodb = await hardened(world.proxy.endpoint_url)
+    table = await dynamodb.Table(world.name)
+    for target in (table, dynamodb):
+        with pytest.raises(TypeError, match="async"), target:
+            pass
+    for collection in (dynamodb.tables.all(), dynamodb.tables.filter(), dynamodb.tables.limit(1)):
+        with pytest.raises(TypeError, match="async for"):
+            for _ in collection:
+                pass
+        with pytest.raises(TypeError, match="async for"):
+            list(collection)
+
+
+USES = {
+    "[]": lambda made: made["Item"],
+    "in": lambda made: "Item" in made,
+    "get": lambda made: made.get("Item"),
+    "len": len,
+    "for": list,
+    "items": lambda made: made.items(),
+    "keys": lambda made: made.keys(),
+    "values": lambda made: made.values(),
+    "**": lambda made: dict(**made),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_a_forgotten_await_says_which_verb_it_was(world, use):
+    table = await world.table()
+    for make, verb in [
+        (lambda: table.get_item(Key={"pk": "a"}), r"get_item\(\.\.\.\)"),
+        (table.query, r"query\(\.\.\.\)"),
+        (lambda: table.key_schema, "key_schema"),
+    ]:
+        with pytest.raises(TypeError, match=f"await table.{verb}"):
+            USES[use](make())
+    gc.collect()  # no coroutine is left that would warn
+    assert world.proxy.count() == 0
+
+
+async def test_a_forgotten_await_of_a_module_level_table_says_so():
+    table = aio.table("orders", **ACCESS)
+    with pytest.raises(TypeError, match=r"await table.get_item"):
+        table.get_item(Key={"pk": "a"})["Item"]
+    with pytest.raises(TypeError, match=r"await table\.item_count"):
+        table.item_count["x"]
+    gc.collect()
+
+
+async def test_the_sync_table_says_that_it_is_not_to_be_awaited(world):
+    with pytest.raises(TypeError, match="sync"):
+        await world.sync_table()

@@ -1,0 +1,82 @@
+"""Plain and hardened resources side by side, and a proxy that makes faults before DynamoDB Local."""
+
+from contextlib import ExitStack
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from emulators import CREDENTIALS, REGION
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock, FaultProxy
+
+ACCESS = {"region_name": REGION, **CREDENTIALS}
+
+
+@pytest.fixture
+def opened():
+    """Keep what is to be closed after the test."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def plain(opened):
+    """Give boto3's own resource for an endpoint, from a session of its own."""
+
+    def make(url=None, **options):
+        made = boto3.Session(**ACCESS).resource("dynamodb", endpoint_url=url, **options)
+        opened.callback(made.meta.client.close)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def hardened(opened):
+    """Give the hardened resource for an endpoint, from a session of its own."""
+
+    def make(url=None, policy=None, session=None, **options):
+        session = session or boto3.Session(**ACCESS)
+        made = rddb.resource("dynamodb", endpoint_url=url, policy=policy, session=session, **options)
+        opened.callback(made.meta.client.close)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture(params=["dynamodb-local", "moto"])
+def backend(request):
+    """Give DynamoDB Local and moto in turn."""
+    return request.getfixturevalue({"dynamodb-local": "dynamodb_local", "moto": "moto_server"}[request.param])
+
+
+@pytest.fixture
+def proxy(dynamodb_local):
+    with FaultProxy(dynamodb_local.endpoint_url, seed=1) as running:
+        yield running
+
+
+@pytest.fixture
+def world(dynamodb_local, proxy, make_table, plain, hardened, clock):
+    """A table on DynamoDB Local; `direct` goes past the proxy with plain boto3, `table(...)` through it, hardened."""
+    name = make_table(dynamodb_local.endpoint_url)
+    direct = plain(dynamodb_local.endpoint_url).Table(name)
+
+    def policy(**settings):
+        return rddb.Policy(**{"clock": clock, **settings})
+
+    def table(fallback=None, **settings):
+        return hardened(proxy.endpoint_url, policy(**settings)).Table(name, fallback=fallback)
+
+    def stored(key="a"):
+        return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")
+
+    return SimpleNamespace(
+        proxy=proxy, clock=clock, name=name, direct=direct, table=table, policy=policy, stored=stored
+    )

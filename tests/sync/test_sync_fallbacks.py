@@ -1,0 +1,304 @@
+"""What answers in DynamoDB's place, and when it is not asked."""
+
+from decimal import Decimal
+
+import boto3
+import pytest
+from boto3.dynamodb.conditions import Attr, Key
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
+from emulators import CREDENTIALS
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import faults
+
+ITEM = {"pk": "a", "n": Decimal(1), "s": {"x"}}
+ONCE = rddb.Retry(max_attempts=1)
+OUTAGE = [faults.ServerError()]
+
+
+def get(table, **more):
+    return table.get_item(Key={"pk": "a"}, **more)
+
+
+class Asked:
+    """A fallback that notes what it is asked."""
+
+    def __init__(self, answer=None):
+        self.calls = []
+        self.answer = answer
+
+    def __call__(self, call, error):
+        self.calls.append((call.operation, error))
+        return self.answer
+
+
+@pytest.fixture
+def filled(world):
+    world.direct.put_item(Item=ITEM)
+    return world
+
+
+def test_the_last_good_answer_is_given_with_its_age(filled):
+    table = filled.table(retry=ONCE, fallback=rddb.fallback.stale(max_age=60))
+    good = get(table)
+    filled.clock.advance(42)
+    filled.proxy.plan = OUTAGE
+    stale = get(table)
+    assert stale["Item"] == good["Item"] == ITEM
+    assert stale["ResponseMetadata"]["Resilience"] == {"stale": True, "age": 42.0}
+    assert "Resilience" not in good["ResponseMetadata"]
+    filled.clock.advance(19)
+    with pytest.raises(ClientError, match="InternalServerError"):
+        get(table)
+
+
+def test_a_stale_answer_is_only_given_to_the_very_same_read(filled):
+    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.stale())
+    get(table)
+    table.query(KeyConditionExpression=Key("pk").eq("a"), FilterExpression=Attr("n").gt(0))
+    filled.proxy.plan = OUTAGE
+    assert get(table)["Item"] == ITEM
+    same = table.query(KeyConditionExpression=Key("pk").eq("a"), FilterExpression=Attr("n").gt(0))
+    assert same["Items"] == [ITEM]
+    for other in (
+        lambda: get(table, ConsistentRead=True),
+        lambda: table.get_item(Key={"pk": "b"}),
+        lambda: table.query(KeyConditionExpression=Key("pk").eq("a"), FilterExpression=Attr("n").gt(1)),
+        lambda: table.query(KeyConditionExpression=Key("pk").eq("a"), FilterExpression=Attr("n").gte(0)),
+        lambda: table.query(KeyConditionExpression=Key("pk").eq("a"), FilterExpression=Attr("m").gt(0)),
+    ):
+        with pytest.raises(ClientError, match="InternalServerError"):
+            other()
+
+
+def test_a_stale_answer_cannot_be_changed_by_who_got_it(filled):
+    table = filled.table(retry=ONCE, fallback=rddb.fallback.stale())
+    get(table)["Item"]["s"].add("mine")
+    filled.proxy.plan = OUTAGE
+    get(table)["Item"]["s"].add("mine")
+    assert get(table)["Item"] == ITEM
+
+
+def test_a_stale_answer_says_too_that_there_was_no_item(world):
+    table = world.table(retry=ONCE, fallback=rddb.fallback.stale())
+    get(table)
+    world.proxy.plan = OUTAGE
+    assert "Item" not in get(table)
+
+
+def test_a_stale_answer_is_never_given_for_a_write(world):
+    table = world.table(retry=ONCE, fallback=rddb.fallback.stale())
+    table.put_item(Item=ITEM)
+    world.proxy.plan = OUTAGE
+    with pytest.raises(ClientError, match="InternalServerError"):
+        table.put_item(Item=ITEM)
+
+
+def test_an_open_circuit_is_answered_without_a_request(filled):
+    table = filled.table(retry=ONCE, breaker=rddb.Breaker(minimum_calls=2), fallback=rddb.fallback.stale())
+    get(table)
+    filled.proxy.plan = OUTAGE
+    filled.proxy.clear()
+    for _ in range(10):
+        assert get(table)["Item"] == ITEM
+    assert filled.proxy.count() == 1  # with the good one before it, half of two attempts failed
+
+
+def test_exhausted_retries_throttling_and_deadlines_are_answered(filled):
+    table = filled.table(breaker=None, fallback=rddb.fallback.stale())
+    get(table)
+    filled.proxy.plan = [faults.Throttle()]
+    assert get(table)["ResponseMetadata"]["Resilience"]["stale"] is True
+    with rddb.deadline(0, clock=filled.clock):
+        assert get(table)["ResponseMetadata"]["Resilience"]["stale"] is True
+
+
+def test_a_replica_in_another_region_answers(filled, dynamodb_local, opened):
+    far = boto3.Session(region_name="us-west-2", **CREDENTIALS).resource(
+        "dynamodb", endpoint_url=dynamodb_local.endpoint_url
+    )
+    opened.callback(far.meta.client.close)
+    copy = far.create_table(
+        TableName=filled.name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    opened.callback(copy.delete)
+    copy.put_item(Item={**ITEM, "n": 2})
+    table = filled.table(
+        fallback=rddb.fallback.replica("us-west-2", endpoint_url=dynamodb_local.endpoint_url),
+    )
+    assert get(table)["Item"]["n"] == 1
+    filled.proxy.plan = OUTAGE
+    for answer in (
+        get(table),
+        {"Item": table.query(KeyConditionExpression=Key("pk").eq("a"))["Items"][0], "ResponseMetadata": None},
+    ):
+        assert answer["Item"] == {**ITEM, "n": 2}
+    assert get(table)["ResponseMetadata"]["Resilience"] == {"replica": "us-west-2"}
+    with pytest.raises(ClientError, match="InternalServerError"):
+        table.put_item(Item={"pk": "never sent there"})
+    assert copy.scan(Select="COUNT")["Count"] == 1
+
+
+def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened):
+    policy = filled.policy(retry=ONCE, fallback=rddb.fallback.replica("us-west-2", endpoint_url="http://127.0.0.1:1"))
+
+    table = hardened(filled.proxy.endpoint_url, policy, config=Config(read_timeout=33)).Table(filled.name)
+    filled.proxy.plan = OUTAGE
+    with pytest.raises(Exception, match=r"127\.0\.0\.1:1"):
+        get(table)
+    [sibling] = table.meta.client._resilience.host.siblings.values()
+    assert sibling.meta.region_name == sibling.meta.config.region_name == "us-west-2"
+    assert sibling.meta.config.read_timeout == 33
+    assert sibling._request_signer._credentials is table.meta.client._request_signer._credentials
+
+
+def test_a_fixed_value_answers_and_is_a_copy(filled):
+    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.value({"Item": {"pk": "?", "list": []}}))
+    filled.proxy.plan = OUTAGE
+    answer = get(table)
+    answer["Item"]["list"].append(1)
+    assert answer["ResponseMetadata"]["Resilience"] == {"fallback": "value"}
+    assert get(table)["Item"] == {"pk": "?", "list": []}
+
+
+def test_a_function_is_told_of_the_call_and_its_error(filled):
+    asked = Asked({"Item": {"pk": "from the function"}})
+    table = filled.table(retry=ONCE, fallback=asked)
+    filled.proxy.plan = OUTAGE
+    assert get(table) == {"Item": {"pk": "from the function"}}
+    [(operation, error)] = asked.calls
+    assert operation == "GetItem"
+    assert error.resilience.kind == "transient"
+
+
+def test_an_answer_of_none_leaves_the_error_as_it_was(filled):
+    table = filled.table(retry=ONCE, fallback=Asked())
+    filled.proxy.plan = OUTAGE
+    with pytest.raises(table.meta.client.exceptions.InternalServerError) as raised:
+        get(table)
+    assert raised.value.resilience.attempts == 1
+
+
+def test_fallbacks_of_a_chain_are_asked_in_turn(filled):
+    def broken(_call, _error):
+        raise LookupError("out of order")
+
+    first, last = Asked(), Asked({"Item": {"pk": "never"}})
+    chain = first | rddb.fallback.stale() | broken | rddb.fallback.value({"Item": {"pk": "value"}}) | last
+    table = filled.table(retry=ONCE, breaker=None, fallback=chain)
+    filled.proxy.plan = OUTAGE
+    assert get(table)["Item"] == {"pk": "value"}
+    filled.proxy.plan = []
+    get(table)
+    filled.proxy.plan = OUTAGE
+    assert get(table)["Item"] == ITEM  # now there is an answer to remember
+    assert len(first.calls) == 2
+    assert last.calls == []
+
+
+def test_what_the_last_fallback_raises_reaches_the_caller(filled):
+    def broken(_call, _error):
+        raise LookupError("out of order")
+
+    table = filled.table(retry=ONCE, fallback=rddb.fallback.stale() | broken)
+    filled.proxy.plan = OUTAGE
+    with pytest.raises(LookupError, match="out of order") as raised:
+        get(table)
+    assert isinstance(raised.value.__cause__, ClientError)
+
+
+def test_a_tables_fallback_comes_in_place_of_the_policys(filled, hardened):
+    policy = filled.policy(retry=ONCE, breaker=None, fallback=rddb.fallback.value({"Item": {"pk": "policy"}}))
+    dynamodb = hardened(filled.proxy.endpoint_url, policy)
+    own = dynamodb.Table(filled.name, fallback=rddb.fallback.value({"Item": {"pk": "table"}}))
+    filled.proxy.plan = OUTAGE
+    assert get(own)["Item"] == {"pk": "table"}
+    assert get(dynamodb.Table(filled.name))["Item"] == {"pk": "policy"}
+    answered = dynamodb.meta.client.get_item(TableName=filled.name, Key={"pk": "a"})
+    assert answered["Item"] == {"pk": "policy"}
+
+
+def test_tables_with_and_without_a_fallback_share_their_circuits(filled, hardened):
+    policy = filled.policy(retry=ONCE, breaker=rddb.Breaker(minimum_calls=2))
+    dynamodb = hardened(filled.proxy.endpoint_url, policy)
+    with_fallback = dynamodb.Table(filled.name, fallback=rddb.fallback.value({}))
+    filled.proxy.plan = OUTAGE
+    for _ in range(2):
+        get(with_fallback)
+    with pytest.raises(rddb.CircuitOpenError):
+        get(dynamodb.Table(filled.name))
+
+
+def test_no_fallback_is_asked_after_what_is_the_callers_own_affair(filled):
+    asked = Asked({})
+    table = filled.table(retry=ONCE, fallback=asked)
+    exceptions = table.meta.client.exceptions
+    with pytest.raises(exceptions.ConditionalCheckFailedException):
+        table.put_item(Item=ITEM, ConditionExpression=Attr("pk").not_exists())
+    with pytest.raises(ClientError, match="ValidationException"):
+        table.get_item(Key={"pk": 1})
+    with pytest.raises(exceptions.ResourceNotFoundException):
+        table.meta.client.get_item(TableName="absent-table", Key={"pk": "a"})
+    with pytest.raises(ParamValidationError):
+        table.get_item()
+    with pytest.raises(TypeError, match="Float types"):
+        table.put_item(Item={"pk": "a", "f": 0.5})
+    filled.proxy.plan = [faults.ErrorResponse(code="AccessDeniedException")]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        get(table)
+    assert asked.calls == []
+
+
+def test_no_fallback_is_asked_about_a_write_that_may_have_been_applied(filled):
+    asked = Asked({})
+    filled.proxy.plan = [faults.LoseReply()]
+    with pytest.raises(ConnectionClosedError):
+        filled.table(fallback=asked).update_item(
+            Key={"pk": "a"}, UpdateExpression="ADD n :n", ExpressionAttributeValues={":n": 1}
+        )
+    assert asked.calls == []
+
+
+def test_an_async_fallback_is_refused_by_the_sync_table(hardened):
+    async def later(_call, _error):
+        return {}
+
+    with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
+        hardened("http://127.0.0.1:1").Table("orders", fallback=later)
+    with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
+        rddb.install(boto3.Session(), policy=rddb.Policy(fallback=later))
+    with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
+        hardened("http://127.0.0.1:1", rddb.Policy(fallback=later))
+
+
+def test_an_open_circuit_says_which_it_is_and_why_and_when_to_come_back(world):
+    table = world.table(
+        retry=ONCE, breaker=rddb.Breaker(minimum_calls=4, open_seconds=2.0, open_jitter=0.5, window_seconds=10.0)
+    )
+    world.proxy.plan = OUTAGE
+    for _ in range(4):
+        with pytest.raises(table.meta.client.exceptions.InternalServerError):
+            get(table)
+    with pytest.raises(ClientError) as raised:
+        get(table)
+    error = raised.value
+    assert isinstance(error, rddb.CircuitOpenError)
+    assert isinstance(error, rddb.ResilienceError)
+    assert error.circuit == f"{world.name}/read"
+    assert error.state == "open"
+    assert error.reason == "4 of 4 attempts failed within 10 s, the last with InternalServerError"
+    assert 2.0 <= error.retry_after <= 3.0
+    assert error.response["Error"]["Code"] == "CircuitOpen"
+    assert error.operation_name == "GetItem"
+    assert error.circuit in str(error)
+    assert error.reason in str(error)
+    assert error.resilience.attempts == 0
+    assert error.resilience.stopped_by == "circuit"
+    assert error.resilience.ambiguous is False
+    world.clock.advance(error.retry_after + 0.001)
+    world.proxy.plan = []
+    get(table)
