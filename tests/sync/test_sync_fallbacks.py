@@ -169,7 +169,10 @@ def test_a_function_is_told_of_the_call_and_its_error(filled):
     asked = Asked({"Item": {"pk": "from the function"}})
     table = filled.table(retry=ONCE, fallback=asked)
     filled.proxy.plan = OUTAGE
-    assert get(table) == {"Item": {"pk": "from the function"}}
+    answer = get(table)
+    assert answer["Item"] == {"pk": "from the function"}
+    assert answer["ResponseMetadata"]["Resilience"] == {"fallback": "Asked"}
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     [(operation, error)] = asked.calls
     assert operation == "GetItem"
     assert error.resilience.kind == "transient"

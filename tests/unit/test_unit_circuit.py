@@ -281,6 +281,14 @@ def test_as_many_failed_probes_as_the_rate_says_open_it_again():
     assert (circuit.state, circuit.reason) == (OPEN, "2 of 3 probes failed, the last: InternalServerError")
 
 
+def test_a_failure_that_has_no_code_is_a_failure_of_a_probe_too():
+    clock = FakeClock()
+    circuit = opened(clock=clock, half_open_permits=1)
+    clock.advance(2.0)
+    attempt(circuit, FAILURE, code="")
+    assert (circuit.state, circuit.reason) == (OPEN, "1 of 1 probes failed, the last: no code")
+
+
 def test_fewer_failed_probes_than_that_do_not_keep_it_from_closing():
     clock = FakeClock()
     circuit = opened(clock=clock, half_open_permits=3, failure_rate=0.5)

@@ -206,6 +206,24 @@ def test_a_write_that_was_only_waiting_at_the_deadline_is_not_ambiguous(breaker)
     assert error.response["Error"]["Code"] == "ThrottlingException"
 
 
+@pytest.mark.parametrize(("operation", "ambiguous"), [(GET, False), (ADD, True)])
+def test_an_attempt_that_ends_with_the_deadline_is_ended_by_it(operation, ambiguous):
+    clock = FakeClock()
+    with deadline(2, clock=clock):
+        made = call(make_core(clock), *operation, [LOST], took=2.0)
+    assert isinstance(made.error, DeadlineExceededError)
+    assert made.error.__cause__ is LOST
+    assert (made.facts.stopped_by, made.facts.ambiguous, made.facts.attempts) == ("deadline", ambiguous, 1)
+
+
+def test_a_response_that_comes_after_the_deadline_is_still_the_answer():
+    clock = FakeClock()
+    with deadline(2, clock=clock):
+        assert call(make_core(clock), *GET, [good(Item={})], took=3.0).response["Item"] == {}
+        made = call(make_core(clock), "PutItem", PUT[1], [], took=0)
+    assert made.code == "DeadlineExceeded"
+
+
 def test_an_attempt_s_read_timeout_is_cut_to_what_is_left():
     class Config:
         read_timeout = 5.0
