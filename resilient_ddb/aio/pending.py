@@ -43,5 +43,9 @@ class Pending(Coroutine[Any, Any, T]):
 
     __getitem__ = __contains__ = __iter__ = __len__ = get = keys = values = items = _refuse
 
+    def __bool__(self) -> bool:
+        """As any coroutine. asyncio asks for it where it describes a task, from Python 3.12 on."""
+        return True
+
     def __repr__(self) -> str:
         return f"<Pending {self._name}>"

@@ -252,9 +252,11 @@ async def test_nested_deadlines_the_earlier_holds(world, outer, inner):
 
 
 async def test_a_write_whose_reply_comes_after_the_deadline_is_ambiguous_and_was_applied(world):
-    world.proxy.plan = [faults.Delay(seconds=0.15, times=1)]
+    world.proxy.plan = [faults.Delay(seconds=0.5, operations={"UpdateItem"})]
     table = await world.table()
-    with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError) as raised:
+    await table.get_item(Key=KEY)  # its connection is there
+    world.proxy.clear()
+    with rddb.deadline(0.3), pytest.raises(rddb.DeadlineExceededError) as raised:
         await table.update_item(**ADD)
     assert raised.value.resilience.ambiguous
     await until(lambda: world.proxy.seen[0].status == 200)

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -61,7 +62,8 @@ async def test_closing_by_hand_is_as_on_aioboto3(dynamodb_local, make_table):
         await table.load()
         await (dynamodb if owner == "resource" else table).close()
         assert dynamodb.meta.client._endpoint.http_session._sessions is None
-        await opening.__aexit__(None, None, None)
+        with suppress(AssertionError):  # aiobotocore 3.0 does not let itself be closed twice
+            await opening.__aexit__(None, None, None)
     lazy = aio.table(name, endpoint_url=dynamodb_local.endpoint_url, **ACCESS)
     await lazy.close()
     await lazy.load()
@@ -80,6 +82,7 @@ async def test_everything_that_calls_is_a_coroutine_when_called(pair):
     for name in names:
         made = getattr(table, name)()
         assert asyncio.iscoroutine(made), name
+        assert made  # truthy, as any coroutine
         assert inspect.isawaitable(made), name
         assert name in repr(made)
         made.close()

@@ -231,6 +231,33 @@ def test_attributes_can_be_read_while_other_threads_write(dynamodb_local, harden
         assert {state for reader in readers for state in reader.result()} == {("ACTIVE", table.name, 1)}
 
 
+class Cleared:
+    """A Table's meta whose data another thread clears as soon as it has been looked at."""
+
+    def __init__(self, meta):
+        self.__dict__["meta"] = meta
+
+    def __getattr__(self, name):
+        found = getattr(self.meta, name)
+        if name == "data":
+            self.meta.data = None
+        return found
+
+    def __setattr__(self, name, value):
+        setattr(self.meta, name, value)
+
+
+def test_an_attribute_is_read_in_one_look(dynamodb_local, hardened, plain, make_table):
+    name = make_table(dynamodb_local.endpoint_url)
+    theirs, ours = (make(dynamodb_local.endpoint_url).Table(name) for make in (plain, hardened))
+    for table in (theirs, ours):
+        table.load()
+        table.meta = Cleared(table.meta)
+    with pytest.raises(AttributeError):
+        theirs.table_status  # noqa: B018 - this is what goes wrong with boto3's own
+    assert ours.table_status == "ACTIVE"
+
+
 def test_a_condition_never_overwrites_the_callers_own_placeholders(world):
     """A filter that meant "ACTIVE" was sent as "tenantA"."""
     for pk, status in (("1", "ACTIVE"), ("2", "tenantA")):

@@ -195,6 +195,13 @@ def test_slow_successes_open_a_circuit():
     assert circuit.reason == "80% or more of the attempts took over 1 s"
 
 
+def test_an_attempt_is_slow_only_beyond_the_limit():
+    circuit = make_circuit(minimum_calls=5, slow_call_seconds=1.0)
+    for _ in range(10):
+        attempt(circuit, SUCCESS, elapsed=1.0)
+    assert circuit.state == CLOSED
+
+
 def test_slow_failures_count_as_failures():
     circuit = make_circuit(minimum_calls=10, failure_rate=0.5, slow_call_seconds=1.0, slow_call_rate=0.9)
     for _ in range(5):

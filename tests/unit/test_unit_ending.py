@@ -326,8 +326,9 @@ def test_an_interrupted_fallback_ends_the_flow(drive):
     def interrupt():
         raise KeyboardInterrupt
 
+    running = flow()  # held here: it is not the garbage collector that ends it
     with pytest.raises(KeyboardInterrupt):
-        drive(flow())
+        drive(running)
     assert ended == [True]
 
 
@@ -340,8 +341,10 @@ def test_a_cancelled_async_fallback_ends_the_flow():
         finally:
             ended.append(True)
 
+    running = flow()
+
     async def main():
-        task = asyncio.create_task(run_async(flow()))
+        task = asyncio.create_task(run_async(running))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -504,8 +504,31 @@ def test_an_error_response_needs_no_body():
 
 # One's own write.
 
-ITEM = {"pk": {"S": "1"}, "n": {"N": "1.0"}, "tags": {"SS": ["a", "b"]}, "raw": {"B": "AAE="}}
-FOUND = {"pk": {"S": "1"}, "n": {"N": "1"}, "tags": {"SS": ["b", "a"]}, "raw": {"B": b"\x00\x01"}}
+ITEM = {
+    "pk": {"S": "1"},
+    "n": {"N": "1.0"},
+    "tags": {"SS": ["a", "b"]},
+    "numbers": {"NS": ["1", "2.0"]},
+    "raw": {"B": "AAE="},
+    "raws": {"BS": ["AAE=", "AQ=="]},
+    "deep": {"M": {"l": {"L": [{"N": "1e1"}, {"NULL": True}]}}},
+}
+FOUND = {
+    "pk": {"S": "1"},
+    "n": {"N": "1"},
+    "tags": {"SS": ["b", "a"]},
+    "numbers": {"NS": ["2", "1"]},
+    "raw": {"B": b"\x00\x01"},
+    "raws": {"BS": [b"\x01", b"\x00\x01"]},
+    "deep": {"M": {"l": {"L": [{"N": "10"}, {"NULL": True}]}}},
+}
+NOT_QUITE = [
+    {**FOUND, "n": {"S": "1"}},
+    {**FOUND, "numbers": {"NS": ["1"]}},
+    {**FOUND, "raw": {"B": b"\x00"}},
+    {**FOUND, "deep": {"M": {"l": {"L": [{"NULL": True}, {"N": "10"}]}}}},
+    {name: value for name, value in FOUND.items() if name != "tags"},
+]
 CONDITIONAL_PUT = {"TableName": "t", "Item": ITEM, "ConditionExpression": "attribute_not_exists(pk)"}
 OTHER = {"pk": {"S": "1"}, "n": {"N": "2"}}
 
@@ -535,7 +558,7 @@ def test_a_put_that_meets_its_own_item_has_succeeded():
     assert (told[-1].outcome, told[-1].ambiguous) == ("own write found", True)
 
 
-@pytest.mark.parametrize("found", [OTHER, {**FOUND, "extra": {"S": "x"}}, None, {}])
+@pytest.mark.parametrize("found", [OTHER, {**FOUND, "extra": {"S": "x"}}, None, {}, *NOT_QUITE])
 def test_a_put_that_meets_another_s_item_has_failed_its_condition(found):
     made = call(make_core(), "PutItem", CONDITIONAL_PUT, [LOST, condition(found)])
     assert made.code == "ConditionalCheckFailedException"
