@@ -52,7 +52,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     for member in _fallbacks(execution):
         answer, last_failure = None, None
         try:
-            answer = yield partial(member, _call(execution), error)
+            answer = _checked(member, (yield partial(member, _call(execution), error)))
         except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
             last_failure = failure
         _tell_fallback(execution, member, answered=answer is not None)
@@ -64,6 +64,12 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     if last_failure is not None:
         raise last_failure from error
     raise error
+
+
+def _checked(member: Any, answer: Any) -> Any:
+    if answer is None or isinstance(answer, Mapping):
+        return answer
+    raise TypeError(f"fallback {_name(member)} must give a response, which is a mapping, or None; gave {type(answer)}")
 
 
 def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Response:

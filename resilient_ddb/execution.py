@@ -195,7 +195,9 @@ class Execution:
         else:
             now = self.core.clock.time()
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
-        self.ambiguous = self.ambiguous or verdict.ambiguous
+        # A cancelled transaction was not applied by any attempt: the service goes by its token.
+        is_cancelled = failure is None and _code(parsed) == "TransactionCanceledException"
+        self.ambiguous = (self.ambiguous or verdict.ambiguous) and not is_cancelled
         return verdict
 
     def _record(self, verdict: Verdict | None, elapsed: float, code: str = "") -> None:

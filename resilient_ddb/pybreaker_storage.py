@@ -75,6 +75,31 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
         self._opened_at = moment
 
 
+class _GuardedListener(pybreaker.CircuitBreakerListener):
+    """A caller's listener, which never fails a call: what it raises is logged."""
+
+    def __init__(self, listener: pybreaker.CircuitBreakerListener) -> None:
+        self._listener = listener
+
+    def before_call(self, *args: Any, **kwargs: Any) -> None:
+        self._tell("before_call", *args, **kwargs)
+
+    def failure(self, *args: Any) -> None:
+        self._tell("failure", *args)
+
+    def success(self, *args: Any) -> None:
+        self._tell("success", *args)
+
+    def state_change(self, *args: Any) -> None:
+        self._tell("state_change", *args)
+
+    def _tell(self, method: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            getattr(self._listener, method)(*args, **kwargs)
+        except Exception:  # noqa: BLE001 - whatever a listener raises is its own affair
+            _log.warning("listener %s failed", type(self._listener).__name__, exc_info=True)
+
+
 def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
     """Make the pybreaker breaker that holds `circuit`'s state."""
     settings = circuit.settings
@@ -82,7 +107,7 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
     breaker = pybreaker.CircuitBreaker(
         fail_max=_TRIPPED,
         success_threshold=sys.maxsize,
-        listeners=list(settings.listeners),
+        listeners=[_GuardedListener(listener) for listener in settings.listeners],
         state_storage=storage,
         name=circuit.name,
         throw_new_error_on_trip=False,
@@ -102,7 +127,8 @@ def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushe
         if mine == pybreaker.STATE_OPEN:
             shared.opened_at = datetime.now(UTC)
         shared.state = mine
-        return mine
+        # pybreaker swallows what Redis raises: only what can be read back has arrived.
+        return mine if str(shared.state) == mine else pushed
     if isinstance(shared, pybreaker.CircuitRedisStorage):  # what it answers where Redis does not
         shared._fallback_circuit_state = mine  # noqa: SLF001 - pybreaker has no public way
     theirs = str(shared.state)
@@ -138,12 +164,16 @@ def _keep_synchronised(circuit: weakref.ref[Circuit], wake: threading.Event, sec
     """Synchronise until the circuit is gone: at once when it changed, and every `seconds`."""
     pushed = pybreaker.STATE_CLOSED
     shared: pybreaker.CircuitBreakerStorage | None = None
+    is_failing = False
     while (alive := circuit()) is not None:
         try:
             shared = shared or shared_storage(alive)
             pushed = synchronise(alive, shared, pushed)
+            is_failing = False
         except Exception:  # noqa: BLE001 - whatever a storage raises, calls go on with what this process knows
-            _log.warning("circuit %s: its shared storage failed", alive.name, exc_info=True)
+            if not is_failing:  # once for each outage
+                _log.warning("circuit %s: its shared storage failed", alive.name, exc_info=True)
+            is_failing = True
         del alive
         wake.wait(seconds)
         wake.clear()

@@ -183,6 +183,16 @@ def test_nothing_is_sent_once_the_deadline_has_passed(world):
 # Conditions.
 
 
+@pytest.fixture
+def hectic_threads():
+    """Threads take turns as often as the interpreter allows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hectic_threads")
 def test_threads_that_share_a_table_get_the_answers_to_their_own_questions(dynamodb_local, hardened, make_table):
     """boto3's builder of conditions is one object a resource, which two threads race for."""
     table = hardened(dynamodb_local.endpoint_url).Table(make_table(dynamodb_local.endpoint_url, sort_key="sk"))
