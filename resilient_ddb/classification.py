@@ -210,6 +210,8 @@ def classify_transport(error: BaseException, *, operation: str | None = None, pa
         return _NOT_SENT
     if isinstance(error, bx.EndpointConnectionError) and _never_sent(error):
         return _NOT_SENT
+    if isinstance(error, bx.HTTPClientError) and isinstance(error.kwargs.get("error"), AttributeError):
+        return PERMANENT  # aiobotocore's, for a client that was closed
     if isinstance(error, _TRANSPORT):
         return _maybe_applied(operation, params)
     return PERMANENT

@@ -39,6 +39,12 @@ class ResilientClient:
             CURRENT.set(outer)
         return succeed(execution, response)
 
+    def close(self) -> None:
+        """Close the connections, also those that fallbacks made to other regions."""
+        for sibling in self._resilience.host.open_siblings():  # type: ignore[attr-defined]  # a SyncHost
+            sibling.close()
+        super().close()  # type: ignore[misc]  # mixed in
+
 
 class SyncHost(ClientHost):
     """A sync client, as its core sees it."""
@@ -46,8 +52,9 @@ class SyncHost(ClientHost):
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Response:
         """Make a call in another region, and mark its answer."""
         key = (region, endpoint_url)
-        if key not in self.siblings:
-            self.siblings[key] = self._make_sibling(region, endpoint_url)
+        with self.lock:  # making a client sends nothing
+            if key not in self.siblings:
+                self.siblings[key] = self._make_sibling(region, endpoint_url)
         response: Response = self.siblings[key]._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
         return mark(response, replica=region)
 
@@ -75,8 +82,7 @@ def install_on_client(client: Any, policy: Policy | None, native: bool = False) 
     if not isinstance(client, ResilientClient):
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientClient, cls), {"__module__": cls.__module__})
-    host = SyncHost(client)
-    harden(client, policy, host)
+    harden(client, policy, SyncHost)
     if native:
-        host.use_native_values()
+        client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
     return client

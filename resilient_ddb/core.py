@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import logging
+import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -84,24 +84,40 @@ class Core:
 
     def __init__(self, policy: Policy, host: Host) -> None:
         """Begin with no circuits: each is made at the first call to its table."""
-        self.policy = policy
         self.host = host
+        self._base = self
+        self._views: weakref.WeakSet[Core] = weakref.WeakSet()
+        self.renew(policy)
+
+    def renew(self, policy: Policy) -> None:
+        """Go by another policy from now on, with closed circuits; views keep their own fallback."""
+        if self._base is not self:
+            self._base.renew(policy)
+            return
+        self.policy = policy
         self.clock = policy.clock
         self.observers = policy.observers
         self._failed_observers: set[int] = set()
         self._lanes: dict[tuple[str | None, str], Lane] = {}
-        self.answer_with(policy.fallback)
+        self._answer_with(policy.fallback)
+        for view in self._views:
+            view._follow(view.fallback)  # noqa: SLF001 - one of its own
 
-    def answer_with(self, fallback: FallbackFunction | None) -> None:
-        """Set what answers when DynamoDB can't."""
+    def _answer_with(self, fallback: FallbackFunction | None) -> None:
         self.fallback = fallback
         self.remembering = () if fallback is None else Chain(fallback).remembering
 
     def view(self, fallback: FallbackFunction) -> Core:
         """Give this core with another fallback: the same circuits, budgets and observers."""
-        view = copy.copy(self)
-        view.answer_with(fallback)
+        view = object.__new__(Core)
+        view._base = self._base
+        view._follow(fallback)
+        self._base._views.add(view)  # noqa: SLF001 - one of its own
         return view
+
+    def _follow(self, fallback: FallbackFunction | None) -> None:
+        self.__dict__.update(self._base.__dict__)
+        self._answer_with(fallback)
 
     def policy_without_fallback(self) -> Policy:
         """Give the policy for a call that is itself a fallback's."""

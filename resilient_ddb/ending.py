@@ -55,6 +55,9 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             answer = _checked(member, (yield partial(member, _call(execution), error)))
         except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
             last_failure = failure
+        except GeneratorExit:  # the call was cancelled while the fallback was under way
+            _tell(execution, "cancelled", None)
+            raise
         _tell_fallback(execution, member, answered=answer is not None)
         if answer is not None:
             answer = _marked(execution, member, answer)

@@ -112,8 +112,10 @@ class DeadlineExceededError(ResilienceError):
     looks at `error.response["Error"]["Code"]` still finds it; that failure is also its `__cause__`.
     """
 
-    def __init__(self, *, operation_name: str, message: str, response: Mapping[str, Any] | None = None) -> None:
-        """Say what the deadline cut short; `response` is the last failed attempt's."""
+    def __init__(self, *, operation_name: str, attempts: int, response: Mapping[str, Any] | None = None) -> None:
+        """Say after how many attempts the deadline passed; `response` is the last failed attempt's."""
+        done = f"{attempts} attempt{'' if attempts == 1 else 's'} had been made" if attempts else "nothing was sent"
+        message = f"the deadline passed: {done}"
         super().__init__(response or {"Error": {"Code": "DeadlineExceeded", "Message": message}}, operation_name)
         if response:
             self.args = (f"{message}; the last attempt failed: {self}",)

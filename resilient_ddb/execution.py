@@ -303,6 +303,10 @@ class Execution:
             verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
             self.verdict = verdict
             self.ambiguous = self.ambiguous or verdict.ambiguous
+            elapsed = self.core.clock.monotonic() - self._attempt_started
+            self._record(verdict, elapsed, "TimeoutError")
+            if self.core.observers:
+                self._tell_attempt(elapsed, verdict.kind, "TimeoutError", None)
         return self.deadline_error()
 
     def deadline_error(self) -> DeadlineExceededError:
@@ -312,16 +316,11 @@ class Execution:
         response = getattr(cause, "response", None)
         error = DeadlineExceededError(
             operation_name=self.operation,
-            message=f"the deadline passed: {self._attempts_text()}",
+            attempts=self.attempts,
             response=response if isinstance(response, dict) else None,
         )
         error.__cause__ = cause
         return error
-
-    def _attempts_text(self) -> str:
-        if not self.attempts:
-            return "nothing was sent"
-        return f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} had been made"
 
     def _tell_attempt(
         self, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ class ClientHost:
         self.native = False
         """Whether the client takes and gives native values."""
         self.siblings: dict[tuple[str, str | None], Any] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
         """Give the client's own exception for an error response."""
@@ -60,7 +60,7 @@ class ClientHost:
 
     def use_native_values(self) -> None:
         """Have the client take and give native values from now on."""
-        with self._lock:
+        with self.lock:
             if not self.native:
                 native.register(self.client.meta.events)
                 self.native = True
@@ -69,19 +69,31 @@ class ClientHost:
         """Make a call in another region, and mark its answer."""
         raise NotImplementedError
 
+    def open_siblings(self) -> list[Any]:
+        """Give the clients that were opened for other regions."""
+        return list(self.siblings.values())
+
+    def renew_siblings(self) -> None:
+        """Have the clients for other regions go by this client's policy."""
+        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
+        for sibling in self.open_siblings():
+            sibling._resilience.renew(policy)  # noqa: SLF001 - as above
+
     def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
         """Give `create_client`'s arguments for a client like this one in another region."""
         config = self.client.meta.config.merge(Config(region_name=region))
         return {"region_name": region, "endpoint_url": endpoint_url, "config": config}
 
 
-def harden(client: Any, policy: Policy | None, host: ClientHost) -> None:
+def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], ClientHost]) -> None:
     """Put a core behind a client whose class already asks for it; a second time, the policy is replaced."""
     chosen = policy or policy_from_config(client.meta.config)
-    before = getattr(client, "_resilience", None)
-    if before is not None:
-        host.native = before.host.native
-    client._resilience = Core(chosen, host)  # noqa: SLF001 - the attribute is this library's own
+    core = getattr(client, "_resilience", None)
+    if core is None:
+        client._resilience = Core(chosen, make_host(client))  # noqa: SLF001 - the attribute is this library's own
+    else:
+        core.renew(chosen)
+        core.host.renew_siblings()
     hooks.register(client.meta.events)
 
 

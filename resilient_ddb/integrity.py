@@ -20,6 +20,12 @@ _ALWAYS_ANSWERED = READS | WRITES | PARTIQL
 _SUCCESS = range(200, 300)
 
 
+class UnreadableResponseError(HTTPClientError):  # type: ignore[misc]  # botocore has no types of its own
+    """A response that is no JSON object. boto3 has no error for that: it takes such a response for an empty one."""
+
+    fmt = "The response can't be read: {error}"
+
+
 def find_damage(
     operation: str, response: Mapping[str, Any], parsed: Mapping[str, Any]
 ) -> ChecksumError | HTTPClientError | None:
@@ -40,7 +46,7 @@ def find_damage(
     # botocore makes an empty result of what it can't read: only that is worth a second look.
     if len(parsed) <= 1 and response["status_code"] in _SUCCESS and not _is_json_object(operation, body):
         text = f"the response to {operation} is no JSON object: {len(body)} bytes that can't be read"
-        return HTTPClientError(error=ResponseParserError(text))  # in a class that handlers written for boto3 catch
+        return UnreadableResponseError(error=ResponseParserError(text))
     return None
 
 

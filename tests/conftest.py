@@ -81,7 +81,7 @@ def aws_env() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def emulators(pytestconfig, aws_env) -> Iterator[Emulators]:  # noqa: ARG001  # clients come after the fake environment
+def emulators(pytestconfig, aws_env) -> Iterator[Emulators]:  # clients come after the fake environment
     """Give the emulators of this run. Whatever depends on it is marked `emulator`."""
     pool = pytestconfig.stash[POOL]
     yield pool
@@ -124,7 +124,7 @@ def moto_aws() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def moto_server(aws_env) -> Iterator[Server]:  # noqa: ARG001  # moto reads the environment as it is imported
+def moto_server(aws_env) -> Iterator[Server]:  # moto reads the environment as it is imported
     """Give moto behind a socket, in a thread: for aiobotocore.
 
     `mock_aws` empties the same backends when it starts: do not use both in one test.
@@ -151,7 +151,7 @@ def unique_table_name() -> str:
 
 
 @pytest.fixture
-def make_table(aws_env) -> Iterator[Callable[..., str]]:  # noqa: ARG001  # see above
+def make_table(aws_env) -> Iterator[Callable[..., str]]:  # see above
     """Give a function that creates a table with plain boto3 and gives its name; it goes after the test.
 
     `make_table(server.endpoint_url, sort_key="sk")` has the keys pk and sk, both strings. Other arguments

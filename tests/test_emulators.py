@@ -164,13 +164,13 @@ def test_dynamodb_local_is_amazons_own(dynamodb_local):
     assert dynamodb_local.name == "dynamodb-local"
 
 
-def test_moto_in_process_starts_empty(moto_aws, aws_env):  # noqa: ARG001
+def test_moto_in_process_starts_empty(moto_aws, aws_env):
     client = boto3.client("dynamodb")
     assert client.list_tables()["TableNames"] == []
     assert client.meta.region_name == aws_env["AWS_DEFAULT_REGION"]
 
 
-def test_moto_in_process_sends_the_checksum_too(moto_aws):  # noqa: ARG001
+def test_moto_in_process_sends_the_checksum_too(moto_aws):
     client = boto3.client("dynamodb")
     bodies = _bodies(client)
     assert _crc(client.list_tables()) == str(zlib.crc32(bodies[0]))

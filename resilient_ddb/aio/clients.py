@@ -95,13 +95,10 @@ class AioHost(ClientHost):
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
         return install_on_client(sibling, policy, native=self.native)
 
-    def take_siblings(self, before: AioHost) -> None:
-        """Take over what an earlier host of the same client has opened: it goes by the new policy, and is closed."""
-        self.siblings = before.siblings
-        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
-        for opening in self.siblings.values():
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                install_on_client(opening.result(), policy)
+    def open_siblings(self) -> list[Any]:
+        """Give the clients that were opened for other regions."""
+        opened = (task for task in self.siblings.values() if task.done() and not task.cancelled())
+        return [task.result() for task in opened if task.exception() is None]
 
     async def close_siblings(self) -> None:
         """Close the clients that were opened for other regions."""
@@ -128,13 +125,9 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
     if not isinstance(client, ResilientAioClient):
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
-    before = getattr(client, "_resilience", None)
-    host = AioHost(client)
-    harden(client, policy, host)
+    harden(client, policy, AioHost)
     if native:
-        host.use_native_values()
-    if before is not None:
-        host.take_siblings(before.host)
+        client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
     return client
 
 

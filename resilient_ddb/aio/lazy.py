@@ -12,6 +12,10 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+from resilient_ddb.classification import Kind
+from resilient_ddb.deadlines import current_deadline
+from resilient_ddb.errors import CallFacts, DeadlineExceededError
+
 OpenClient = Callable[[], Awaitable[Any]]
 
 
@@ -25,15 +29,26 @@ class LazyClient:
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
         self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
 
-    async def current(self) -> Any:
-        """Give the running loop's client."""
+    async def current(self, operation: str) -> Any:
+        """Give the running loop's client, for an operation.
+
+        Raises:
+            DeadlineExceededError: the deadline passed before it was open.
+        """
         loop = asyncio.get_running_loop()
         task = self._opening.get(loop)
         if task is None:
             self._forget_closed()
             task = self._opening[loop] = loop.create_task(self._open(loop))
             task.add_done_callback(self._forget_failed)
-        return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
+        deadline = current_deadline()
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline.remaining()) as limit:
+                return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
+        except TimeoutError:
+            if limit.expired():
+                raise _cut_off(operation) from None
+            raise
 
     async def aclose(self) -> None:
         """Close the running loop's client, if it is open. The next call opens it anew."""
@@ -45,7 +60,7 @@ class LazyClient:
         if name in self._verbs:
 
             async def verb(*args: Any, **kwargs: Any) -> Any:
-                return await getattr(await self.current(), name)(*args, **kwargs)
+                return await getattr(await self.current(name), name)(*args, **kwargs)
 
             return verb
         with contextlib.suppress(RuntimeError):
@@ -89,15 +104,28 @@ class LazyClient:
         _abandon_clients(lambda loop: loop.is_closed())
 
 
+def _cut_off(operation: str) -> DeadlineExceededError:
+    error = DeadlineExceededError(operation_name=operation, attempts=0)
+    error.resilience = CallFacts(
+        table=None,
+        operation=operation,
+        kind=Kind.TRANSIENT,
+        attempts=0,
+        elapsed=0.0,
+        ambiguous=False,
+        stopped_by="deadline",
+    )
+    return error
+
+
 def _has_succeeded(task: asyncio.Task[Any]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
 def abandon(client: Any) -> None:
     """Close the connections of a client whose loop can't run any more, as far as that can be done without it."""
-    for opening in client._resilience.host.siblings.values():  # noqa: SLF001 - this library's own
-        if _has_succeeded(opening):
-            abandon(opening.result())
+    for sibling in client._resilience.host.open_siblings():  # noqa: SLF001 - this library's own
+        abandon(sibling)
     sessions = getattr(client._endpoint.http_session, "_sessions", None) or {}  # noqa: SLF001 - no public way
     for session in sessions.values():
         connector = session.connector
@@ -120,9 +148,9 @@ def _cut(transport: Any) -> None:
         transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
 
 
-async def opened(client: Any) -> Any:
+async def opened(client: Any, operation: str) -> Any:
     """Give a client that is open on the running loop: the client itself, or what a lazy one stands for."""
-    return await client.current() if isinstance(client, LazyClient) else client
+    return await client.current(operation) if isinstance(client, LazyClient) else client
 
 
 _open: set[tuple[asyncio.AbstractEventLoop, Any]] = set()

@@ -37,8 +37,8 @@ class Pending(Coroutine[Any, Any, T]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         self._coroutine.close()
         raise TypeError(
-            f"{self._name} of the async Table gives a coroutine, which is to be awaited first: write "
-            f"'await table.{self._name}', or use the sync Table of resilient_ddb.table(...)"
+            f"{self._name} is async, and gives a coroutine, which is to be awaited first: write "
+            f"'await {self._name}', or use the sync Table of resilient_ddb.table(...)"
         )
 
     __getitem__ = __contains__ = __iter__ = __len__ = get = keys = values = items = _refuse

@@ -111,14 +111,14 @@ def _attribute(name: str, member: str) -> property:
             data = await self._load_data()
         return data.get(member)
 
-    return property(lambda self: Pending(load_and_get(self), name))
+    return property(lambda self: Pending(load_and_get(self), f"table.{name}"))
 
 
 def _load_data(model: Any) -> Callable[..., Any]:
     operation = xform_name(model.request.operation)
 
     async def load_data(self: Any) -> Any:
-        client = await opened(self.meta.client)
+        client = await opened(self.meta.client, model.request.operation)
         response = await getattr(client, operation)(**create_request_parameters(self, model.request))
         data = RawHandler(model.path)(self, {}, response)
         self.meta.data = data
@@ -138,7 +138,7 @@ def _action(model: Any, *, clears: bool) -> Callable[..., Any]:
     async def act(self: Any, *args: Any, **kwargs: Any) -> Any:
         params = create_request_parameters(self, model.request)
         params.update(kwargs)
-        client = await opened(self.meta.client)
+        client = await opened(self.meta.client, model.request.operation)
         response = await getattr(client, operation)(*args, **params)
         if clears:
             self.meta.data = None  # read anew when an attribute is asked for
@@ -163,7 +163,7 @@ def _waiter(model: Any) -> Callable[..., Any]:
     async def wait(self: Any, **kwargs: Any) -> None:
         params = create_request_parameters(self, model)
         params.update(kwargs)
-        client = await opened(self.meta.client)
+        client = await opened(self.meta.client, model.waiter_name)
         await client.get_waiter(xform_name(model.waiter_name)).wait(**params)
 
     return _verb(wait, model.name)
@@ -171,7 +171,7 @@ def _waiter(model: Any) -> Callable[..., Any]:
 
 def _verb(function: Callable[..., Coroutine[Any, Any, Any]], name: str) -> Callable[..., Pending[Any]]:
     def verb(self: Any, *args: Any, **kwargs: Any) -> Pending[Any]:
-        return Pending(function(self, *args, **kwargs), f"{name}(...)")
+        return Pending(function(self, *args, **kwargs), f"table.{name}(...)")
 
     verb.__name__ = verb.__qualname__ = name
     return verb
@@ -202,7 +202,7 @@ class AsyncCollection(ResourceCollection):  # type: ignore[misc]  # boto3 has no
         settings = dict(self._params)
         limit, page_size = settings.pop("limit", None), settings.pop("page_size", None)
         params = {**create_request_parameters(self._parent, self._model.request), **settings}
-        client = await opened(self._parent.meta.client)
+        client = await opened(self._parent.meta.client, self._model.request.operation)
         paginator = client.get_paginator(self._py_operation_name)
         config = {"MaxItems": limit, "PageSize": page_size}
         async for page in paginator.paginate(PaginationConfig=config, **params):

@@ -49,13 +49,26 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
 
     def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> Pending[AsyncTable]:  # noqa: N802 - boto3's name; ours adds options
         """Give a Table, to be awaited; `fallback` answers its calls when DynamoDB can't."""
-        return Pending(self._table(name, fallback), "Table(...)")
+        return PendingTable(self._table(name, fallback), "dynamodb.Table(...)")
 
     async def _table(self, name: str, fallback: FallbackFunction | None) -> AsyncTable:
         from .resources import resource_class  # noqa: PLC0415 - it builds on this module
 
-        client = await opened(self.meta.client)
+        client = await opened(self.meta.client, "Table")
         return resource_class("Table")(name, client=with_fallback(client, fallback))
+
+
+class PendingTable(Pending["AsyncTable"]):
+    """What `dynamodb.Table(...)` gives."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        from .resources import resource_class  # noqa: PLC0415 - it builds on this module
+
+        if not name.startswith("_") and hasattr(resource_class("Table"), name):
+            self._refuse()
+        raise AttributeError(name)
 
 
 class AsyncTable(AsyncResource, _TableTypes):

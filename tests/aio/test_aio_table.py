@@ -355,7 +355,7 @@ async def test_no_pickle_holds_credentials(world):
     options = {"region_name": "eu-west-1", "endpoint_url": world.proxy.endpoint_url}
     lazy = aio.table(world.name, session=AioSession(), **SECRETS, **options)
     async with lazy:
-        await lazy.meta.client.current()
+        await lazy.meta.client.current("GetItem")
         async with aio.resource("dynamodb", **SECRETS, **options) as dynamodb:
             for table in (lazy, await dynamodb.Table(world.name)):
                 assert b"PICKLE" not in pickle.dumps(table)
@@ -412,7 +412,7 @@ ENDINGS = {
         "        fallback=rddb.fallback.replica('eu-west-1', endpoint_url=endpoint))\n"
         "table = make()\n"
         "async def main():\n"
-        "    client = await table.meta.client.current()\n"
+        "    client = await table.meta.client.current('GetItem')\n"
         "    await use()\n"
         "    params = {'TableName': name, 'Key': {'pk': '0'}}\n"
         "    await client._resilience.host.elsewhere('GetItem', params, 'eu-west-1', endpoint)\n"

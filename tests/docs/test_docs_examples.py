@@ -35,12 +35,12 @@ def test_the_examples_of_a_page_run_in_order(page, dynamodb_for_docs):
 
 
 @pytest.mark.parametrize("program", [name for name in PROGRAMS if name != "faults_in_tests.py"])
-def test_a_program_runs(program, dynamodb_for_docs, capsys):  # noqa: ARG001  # the programs find it by themselves
+def test_a_program_runs(program, dynamodb_for_docs, capsys):  # the programs find it by themselves
     runpy.run_path(str(ROOT / "examples" / program), run_name="__main__")
     assert capsys.readouterr().out
 
 
-def test_the_example_of_a_users_tests_passes(dynamodb_for_docs):  # noqa: ARG001  # as above
+def test_the_example_of_a_users_tests_passes(dynamodb_for_docs):  # as above
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/faults_in_tests.py"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # our own file

@@ -66,7 +66,7 @@ def tables(direct):
 
 
 @pytest.fixture
-def world(tables, upstream_url, direct, clock, make_client):  # noqa: ARG001 - the tables have to be there
+def world(tables, upstream_url, direct, clock, make_client):
     """A running proxy on a fake clock, a client through it, and short words for the usual calls."""
     with FaultProxy(upstream_url, clock=clock) as proxy:
         client = make_client(proxy.endpoint_url, max_pool_connections=20)

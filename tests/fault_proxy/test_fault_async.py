@@ -17,7 +17,7 @@ BROKEN = (ConnectionClosedError, EndpointConnectionError)
 
 
 @pytest.fixture
-async def proxy(tables, upstream_url):  # noqa: ARG001 - the tables have to be there
+async def proxy(tables, upstream_url):
     async with FaultProxy(upstream_url) as proxy:
         yield proxy
 

@@ -243,7 +243,6 @@ def test_ten_attempts_are_the_default_whatever_the_sdks_is(opened, way, mode):
     assert client._resilience.policy.retry.max_attempts == 10
 
 
-@pytest.mark.xfail(strict=True, reason="a Table with a fallback has a view of its client, which install does not reach")
 def test_installing_on_a_resource_reaches_its_tables_with_a_fallback_of_their_own(proxy, plain):
     dynamodb = rddb.install(plain(proxy.endpoint_url), policy=attempts(7))
     table = dynamodb.Table("orders", fallback=lambda _call, _error: None)
@@ -251,7 +250,6 @@ def test_installing_on_a_resource_reaches_its_tables_with_a_fallback_of_their_ow
     assert requests_under_throttling(proxy, table.meta.client) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the Table's own fallback goes with the policy that is replaced")
 def test_installing_on_a_table_keeps_the_fallback_of_its_own(proxy, plain):
     dynamodb = rddb.install(plain(proxy.endpoint_url), policy=attempts(7))
     table = dynamodb.Table("orders", fallback=lambda _call, _error: {"TableNames": ["mine"]})

@@ -279,7 +279,7 @@ def test_moto_answers_in_process():
     dynamodb.meta.client.close()
 
 
-def test_moto_answers_clients_that_were_made_before_it_was_switched_on(aws_env):  # noqa: ARG001 - moto reads it
+def test_moto_answers_clients_that_were_made_before_it_was_switched_on(aws_env):
     from moto import mock_aws  # noqa: PLC0415  # slow to import
 
     dynamodb = rddb.resource("dynamodb", session=boto3.Session(region_name="eu-west-1"))

@@ -19,11 +19,11 @@ from resilient_ddb.testing import FakeClock
 SUCCESS, FAILURE, NEITHER = Outcome.SUCCESS, Outcome.FAILURE, Outcome.NEITHER
 
 
-def lowest(low, high):  # noqa: ARG001 - the signature is `uniform`'s
+def lowest(low, high):
     return low
 
 
-def highest(low, high):  # noqa: ARG001 - the signature is `uniform`'s
+def highest(low, high):
     return high
 
 
@@ -424,7 +424,7 @@ def test_threads_lose_no_count():
 def test_no_lock_is_held_while_observers_are_told():
     told = []
 
-    def on_change(circuit, old, new, reason):  # noqa: ARG001 - the signature is given
+    def on_change(circuit, old, new, reason):
         def other_thread():
             circuit.record(0, SUCCESS, 0.0)
             told.append((old, new))
@@ -450,13 +450,13 @@ class Listener(pybreaker.CircuitBreakerListener):
     def __init__(self):
         self.calls = []
 
-    def failure(self, cb, exc):  # noqa: ARG002 - pybreaker's signature
+    def failure(self, cb, exc):
         self.calls.append("failure")
 
-    def success(self, cb):  # noqa: ARG002 - as above
+    def success(self, cb):
         self.calls.append("success")
 
-    def state_change(self, cb, old_state, new_state):  # noqa: ARG002 - as above
+    def state_change(self, cb, old_state, new_state):
         self.calls.append((old_state.name, new_state.name))
 
 

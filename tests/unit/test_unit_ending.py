@@ -279,10 +279,10 @@ def test_an_async_fallback_on_the_sync_client_is_refused_and_the_next_is_asked(a
         def __await__(self):
             yield
 
-    async def coroutine(call, error):  # noqa: ARG001 - a fallback's signature
+    async def coroutine(call, error):
         raise AssertionError("never run")
 
-    def future(call, error):  # noqa: ARG001 - a fallback's signature
+    def future(call, error):
         return Later()
 
     first = coroutine if awaitable == "coroutine" else future
@@ -302,7 +302,7 @@ def test_an_async_fallback_on_the_sync_client_is_refused_and_the_next_is_asked(a
 def test_a_plain_function_is_named_by_its_name():
     told = []
 
-    def my_own(call, error):  # noqa: ARG001 - a fallback's signature
+    def my_own(call, error):
         return {}
 
     core = make_core(retry=ONCE, fallback=my_own, observers=[told.append])

@@ -24,7 +24,7 @@ class RaisingListener(pybreaker.CircuitBreakerListener):
 
 
 def circuit_of(**settings):
-    return Circuit("t/read", Breaker(**settings), FakeClock(), lambda low, high: low, lambda *_: None)  # noqa: ARG005
+    return Circuit("t/read", Breaker(**settings), FakeClock(), lambda low, high: low, lambda *_: None)
 
 
 def test_a_listener_that_fails_is_logged_and_the_circuit_opens_all_the_same(caplog):
@@ -58,7 +58,7 @@ def test_a_state_that_did_not_arrive_is_written_again():
 
 
 def test_an_answer_that_is_no_response_is_refused_by_name():
-    core = make_core(fallback=lambda call, error: 42)  # noqa: ARG005
+    core = make_core(fallback=lambda call, error: 42)
     execution = core.begin(*GET)
     execution.admit()
     execution.stopped_by = "max attempts"

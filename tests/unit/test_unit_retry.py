@@ -272,7 +272,7 @@ def test_a_strategy_sees_the_call_as_it_stands():
 
 def test_a_negative_wait_is_none_at_all():
     clock = FakeClock()
-    call(tenacity_core(clock, wait=lambda state: -1.0, max_attempts=2), *GET, [THROTTLED] * 2)  # noqa: ARG005
+    call(tenacity_core(clock, wait=lambda state: -1.0, max_attempts=2), *GET, [THROTTLED] * 2)
     assert clock.waits == [0.0]
 
 

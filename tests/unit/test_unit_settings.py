@@ -273,9 +273,9 @@ def make_errors():
         "CircuitOpenError": errors.CircuitOpenError(
             operation_name="GetItem", circuit="t/read", state="open", reason="5 of 9", retry_after=1.5
         ),
-        "DeadlineExceededError": errors.DeadlineExceededError(operation_name="GetItem", message="late"),
+        "DeadlineExceededError": errors.DeadlineExceededError(operation_name="GetItem", attempts=0),
         "DeadlineExceededError with a response": errors.DeadlineExceededError(
-            operation_name="GetItem", message="late", response=LAST
+            operation_name="GetItem", attempts=0, response=LAST
         ),
         "UnprocessedItemsError": errors.UnprocessedItemsError(
             operation_name="BatchWriteItem", table="t", items=[{"PutRequest": {"Item": {"pk": "1"}}}], why="gave up"
@@ -318,11 +318,11 @@ def test_errors_say_what_they_know():
         "An error occurred (CircuitOpen) when calling the GetItem operation: "
         "circuit 't/read' is open: 5 of 9; nothing was sent, retry after 1.50 s"
     )
-    assert "late" in str(made["DeadlineExceededError"])
+    assert "nothing was sent" in str(made["DeadlineExceededError"])
     assert made["DeadlineExceededError"].response["Error"]["Code"] == "DeadlineExceeded"
     late = made["DeadlineExceededError with a response"]
     assert late.response is LAST
-    assert str(late).startswith("late")
+    assert str(late).startswith("the deadline passed: nothing was sent; ")
     assert "ThrottlingException" in str(late)
     left = made["UnprocessedItemsError"]
     assert left.items == [{"PutRequest": {"Item": {"pk": "1"}}}]
@@ -482,10 +482,10 @@ def test_an_observer_that_fails_is_logged_once_and_fails_no_call(logged):
 
 
 def test_of_two_observers_that_fail_each_is_logged(logged):
-    def broken(seen):  # noqa: ARG001 - an observer's signature
+    def broken(seen):
         raise RuntimeError
 
-    def broken_too(seen):  # noqa: ARG001 - an observer's signature
+    def broken_too(seen):
         raise RuntimeError
 
     call(make_core(observers=[broken, broken_too]), *GET, [good()])

@@ -189,7 +189,7 @@ class BrokenStorage(pybreaker.CircuitBreakerStorage):
         raise RuntimeError("broken")
 
     @state.setter
-    def state(self, state):  # noqa: ARG002 - pybreaker's signature
+    def state(self, state):
         self.asked.release()
         if not self.mended:
             raise RuntimeError("broken")

@@ -54,7 +54,7 @@ class FakeHost:
         return {"Item": {"from": region}}
 
 
-def full_window(low, high):  # noqa: ARG001 - the signature is `uniform`'s
+def full_window(low, high):
     """Draw the widest delay there is: what follows is exact."""
     return high
 
