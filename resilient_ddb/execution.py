@@ -7,7 +7,6 @@ outlives calls (circuits, budgets) lives in the `Core` of the client.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .events import AttemptEvent, RetryEvent
 from .integrity import find_damage
+from .operations import params_on_the_wire
 from .retry import Backoff
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Execution:
         "lane",
         "operation",
         "params",
+        "response_bytes",
         "started",
         "stopped_by",
         "verdict",
@@ -76,6 +77,7 @@ class Execution:
         self.found_own = False
         """Whether a failed condition turned out to be this call's own doing."""
         self.stopped_by = ""
+        self.response_bytes = 0
         self.verdict: Verdict | None = None
         self._deadline = current_deadline()
         self._permit: int | None = None
@@ -133,6 +135,7 @@ class Execution:
 
     def received(self, response: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
         """Take in a response as it came, before anything is made of it."""
+        self.response_bytes = len(response["body"])
         self._damage = find_damage(self.operation, response, parsed)
 
     def settle(
@@ -189,7 +192,7 @@ class Execution:
         self, failure: Exception | None, parsed: Mapping[str, Any] | None, request: Mapping[str, Any]
     ) -> Verdict:
         if self._sent is None:  # the parameters as they go over the wire: what the caller's were turned into
-            self._sent = _json_object(request.get("body"))
+            self._sent = params_on_the_wire(request.get("body"))
         if failure is not None:
             verdict = classify_transport(failure, operation=self.operation, params=self._sent)
         else:
@@ -263,7 +266,7 @@ class Execution:
         body = own_write.ask_for_item(self.operation, request["body"], self._sent or {})
         if body is not None:
             request["body"] = body
-            self._sent = _json_object(body)
+            self._sent = params_on_the_wire(body)
             self._asked_for_item = True
 
     def _resolve_condition(self, verdict: Verdict, parsed: Mapping[str, Any]) -> None:
@@ -339,11 +342,3 @@ class Execution:
 
 def _code(parsed: Mapping[str, Any] | None) -> str:
     return str((parsed or {}).get("Error", {}).get("Code", ""))
-
-
-def _json_object(body: Any) -> Mapping[str, Any]:
-    try:
-        found = json.loads(body or b"{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -21,6 +21,11 @@ _SDK_RETRIES = "retry-config-dynamodb"
 _SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
 
 
+def execution_of(context: Mapping[str, Any]) -> Execution | None:
+    """Give the call that a request context belongs to."""
+    return context.get(_KEY)
+
+
 def register(events: Any) -> None:
     """Put our handlers in the place of the SDK's retries, on one client's or session's event emitter.
 
@@ -46,7 +51,7 @@ def attach(context: MutableMapping[str, Any], **_: Any) -> None:
 def request_created(request: Any, **_: Any) -> None:
     """Let a further attempt begin, or end the call. The first attempt was admitted before it was serialized."""
     context = request.context
-    execution: Execution | None = context.get(_KEY)
+    execution = execution_of(context)
     if execution is None:
         return
     if context["retries"]["attempt"] > 1:
@@ -66,7 +71,7 @@ def response_received(
     **_: Any,
 ) -> None:
     """Look whether a response is whole."""
-    execution: Execution | None = context.get(_KEY)
+    execution = execution_of(context)
     if execution is not None and response_dict is not None:
         execution.received(response_dict, parsed_response or {})
 
@@ -78,7 +83,7 @@ def needs_retry(
     **_: Any,
 ) -> float | None:
     """Judge an attempt: botocore, or aiobotocore, sleeps for the seconds given and tries again; None ends it."""
-    execution: Execution | None = request_dict["context"].get(_KEY)
+    execution = execution_of(request_dict["context"])
     if execution is None:
         return None
     status, parsed = (None, None) if response is None else (response[0].status_code, response[1])

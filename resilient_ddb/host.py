@@ -22,6 +22,9 @@ _EXPIRED = timedelta(minutes=1)
 class ClientHost:
     """The client, as its core sees it."""
 
+    values_out: Callable[..., Any] = staticmethod(native.values_out)
+    """Turns the typed values of a response into native ones."""
+
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
         self.client = client
@@ -62,7 +65,7 @@ class ClientHost:
         """Have the client take and give native values from now on."""
         with self.lock:
             if not self.native:
-                native.register(self.client.meta.events)
+                native.register(self.client.meta.events, self.values_out)
                 self.native = True
 
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:

@@ -7,6 +7,7 @@ object under fixed ids. The same ids are used here, so that whoever comes second
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from boto3.dynamodb.transform import TransformationInjector, copy_dynamodb_params
@@ -21,13 +22,17 @@ _VALUES_OUT = "dynamodb-attr-value-output"
 _injector = TransformationInjector()
 
 
-def register(events: Any) -> None:
+values_out = _injector.inject_attribute_value_output
+"""Turns the typed values of a response into native ones."""
+
+
+def register(events: Any, values_out: Callable[..., Any]) -> None:
     """Give native values to the client whose event emitter this is. Conditions are built before values are typed."""
     handlers = (
         ("provide-client-params.dynamodb", copy_dynamodb_params, _PARAMS_COPY),
         ("before-parameter-build.dynamodb", expressions.inject_condition_expressions, expressions.HANDLER_ID),
         ("before-parameter-build.dynamodb", _injector.inject_attribute_value_input, _VALUES_IN),
-        ("after-call.dynamodb", _injector.inject_attribute_value_output, _VALUES_OUT),
+        ("after-call.dynamodb", values_out, _VALUES_OUT),
     )
     for event, _, unique_id in handlers:
         events.unregister(event, unique_id=unique_id)

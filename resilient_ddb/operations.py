@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,15 @@ _CONSTANT = re.compile(r":\w+|if_not_exists\s*\(\s*(?P<path>[^(),]+?)\s*,\s*:\w+
 _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
 
 Params = Mapping[str, Any]
+
+
+def params_on_the_wire(body: bytes | str | None) -> Params:
+    """Give the parameters in a request's body: what the caller's were turned into."""
+    try:
+        found = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def operation_kind(operation: str, params: Params | None = None) -> str:

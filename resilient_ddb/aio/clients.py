@@ -15,6 +15,8 @@ from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
 
+from . import large_pages
+
 if TYPE_CHECKING:
     from resilient_ddb.core import Core
     from resilient_ddb.execution import Execution
@@ -72,6 +74,8 @@ async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> R
 class AioHost(ClientHost):
     """An async client, as its core sees it."""
 
+    values_out = staticmethod(large_pages.values_out)
+
     async def elsewhere(
         self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
     ) -> Response:
@@ -126,6 +130,7 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
     harden(client, policy, AioHost)
+    large_pages.register(client.meta.events)
     if native:
         client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
     return client
