@@ -62,7 +62,8 @@ class SyncHost(ClientHost):
         session = botocore.session.get_session()
         session.register_component("credential_provider", _Given(self.credentials()))
         sibling = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
-        return install_on_client(sibling, self.client._resilience.policy_without_fallback(), self.native)  # noqa: SLF001
+        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
+        return install_on_client(sibling, policy, native=self.native)
 
 
 class _Given:
@@ -76,7 +77,7 @@ class _Given:
         return self._credentials
 
 
-def install_on_client(client: Any, policy: Policy | None, native: bool = False) -> Any:  # noqa: FBT001, FBT002 - internal
+def install_on_client(client: Any, policy: Policy | None, *, native: bool = False) -> Any:
     """Harden a client that exists."""
     check_client(client)
     if not isinstance(client, ResilientClient):
