@@ -14,6 +14,7 @@ from typing import Any
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 
+from .classification import Kind, classify
 from .deadlines import current_deadline
 from .drive import run
 from .errors import UnprocessedItemsError
@@ -41,6 +42,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         """Take boto3's parameters."""
         super().__init__(table_name, client, flush_amount=flush_amount, overwrite_by_pkeys=overwrite_by_pkeys)
         self._fruitless = 0
+        self._refused: list[Request] = []
 
     @property
     def _policy(self) -> Policy:
@@ -65,12 +67,21 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         self._items_buffer = self._items_buffer[self._flush_amount :]
         try:
             response = yield partial(self._client.batch_write_item, RequestItems={self._table_name: batch})
-        except BaseException:  # also where the flow is closed: the caller was interrupted, or cancelled
-            self._items_buffer = self._still_wanted(batch) + self._items_buffer
+        except BaseException as error:  # also where the flow is closed: the caller was interrupted, or cancelled
+            if isinstance(error, Exception) and classify(error, operation=_OPERATION).kind is Kind.PERMANENT:
+                self._refused += batch  # it would only fail again, and hold up all that come after it
+            else:
+                self._items_buffer = self._still_wanted(batch) + self._items_buffer
             raise
-        left = list((response.get("UnprocessedItems") or {}).get(self._table_name, []))
-        self._items_buffer.extend(self._still_wanted(left))
+        # One table was sent: whatever comes back is its own, under its name or its ARN.
+        left = [request for requests in (response["UnprocessedItems"] or {}).values() for request in requests]
+        self._items_buffer = self._still_wanted(left) + self._items_buffer  # in front: a newer put must come later
         self._fruitless = self._fruitless + 1 if len(left) >= len(batch) else 0
+
+    @property
+    def leftovers(self) -> list[Request]:
+        """Every request that is not surely written, in order: of batches that were refused, and of the buffer."""
+        return [*self._refused, *self._items_buffer]
 
     def _still_wanted(self, requests: list[Request]) -> list[Request]:
         """Leave out requests for keys that came into the buffer anew while they were under way: the last one wins."""
@@ -104,9 +115,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         return policy.clock.wait(delay)
 
     def _given_up(self, why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(
-            operation_name=_OPERATION, table=self._table_name, items=self._items_buffer, why=why
-        )
+        return UnprocessedItemsError(operation_name=_OPERATION, table=self._table_name, items=self.leftovers, why=why)
 
 
 class BatchWriter(BatchBuffer):

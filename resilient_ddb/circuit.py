@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .retry import Uniform
 
+_PROBE_PATIENCE_SECONDS = 60.0
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
 StateChange = Callable[["Circuit", str, str, str], None]
@@ -94,7 +95,7 @@ class Circuit:
         self._probes = 0
         self._probe_outcomes = 0
         self._probe_failures = 0
-        self._reopens_at = 0.0
+        self._reopens_at = self._entered_at = 0.0
         self._changes: list[tuple[str, str, str]] = []
         self._pybreaker: CircuitBreaker | None = None
         if breaker.storage is not None:
@@ -113,6 +114,8 @@ class Circuit:
             now = self.clock.monotonic()
             if self.state == OPEN and now >= self._reopens_at:
                 self._because("its open time is over: probing", self.breaker.half_open)
+            if self.state == HALF_OPEN and now >= self._entered_at + _PROBE_PATIENCE_SECONDS:
+                self._begin_period(now)  # probes that never came back, as after a fork
             refused = self.state == OPEN or (
                 self.state == HALF_OPEN and self._probes >= self.settings.half_open_permits
             )
@@ -225,7 +228,8 @@ class Circuit:
         period, old = self._period, self.state
         act()
         if self._period != period:
-            self.reason = reason
+            if self.state != HALF_OPEN:  # there, what had opened it is still the reason
+                self.reason = reason
             self._changes.append((old, self.state, reason))
 
     def _tell(self) -> None:
@@ -244,12 +248,17 @@ class Circuit:
             if state == self.state:
                 return
             self.state = state
-            self._period += 1
-            self._window.clear()
-            self._probes = self._probe_outcomes = self._probe_failures = 0
+            now = self.clock.monotonic()
+            self._begin_period(now)
             if state == OPEN:
                 stretch = self._uniform(0.0, self.settings.open_jitter)
-                self._reopens_at = self.clock.monotonic() + self.settings.open_seconds * (1.0 + stretch)
+                self._reopens_at = now + self.settings.open_seconds * (1.0 + stretch)
+
+    def _begin_period(self, now: float) -> None:
+        self._entered_at = now
+        self._period += 1
+        self._window.clear()
+        self._probes = self._probe_outcomes = self._probe_failures = 0
 
     def is_failing(self) -> bool:
         """Tell whether the window says that the circuit should open."""

@@ -18,6 +18,7 @@ from typing import Any
 from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
+from .errors import ResilienceError
 from .operations import Params, is_read, is_safe_to_repeat
 
 CLOCK_SKEW_SECONDS = 240.0
@@ -166,6 +167,9 @@ def classify(
     if isinstance(error, Mapping):
         response = error if "Error" in error else {"Error": error}
         return classify_response(response, operation=operation, params=params, now=now)
+    facts = getattr(error, "resilience", None)
+    if isinstance(error, ResilienceError) and facts is not None:  # an error of this library's own: it knows
+        return Verdict(kind=facts.kind, retryable=not facts.ambiguous, ambiguous=facts.ambiguous)
     if isinstance(error, bx.ClientError):
         return classify_response(error.response, operation=operation or error.operation_name, params=params, now=now)
     if isinstance(error, BaseException):
@@ -212,6 +216,8 @@ def classify_transport(error: BaseException, *, operation: str | None = None, pa
         return _NOT_SENT
     if isinstance(error, bx.HTTPClientError) and isinstance(error.kwargs.get("error"), AttributeError):
         return PERMANENT  # aiobotocore's, for a client that was closed
+    if isinstance(error, bx.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return PERMANENT  # nothing is sent to a server that is not trusted
     if isinstance(error, _TRANSPORT):
         return _maybe_applied(operation, params)
     return PERMANENT

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import weakref
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from .breaker import Breaker
@@ -19,6 +20,7 @@ from .policy import Policy
 from .retry import TokenBucket
 
 _log = logging.getLogger("resilient_ddb")
+_telling: ContextVar[bool] = ContextVar("resilient_ddb.telling", default=False)
 
 
 class Host(Protocol):
@@ -63,6 +65,11 @@ class Lane:
         if self.circuit is not None:
             self.circuit.record(permit, _outcome(verdict, self.circuit.settings), elapsed, code)
 
+    def release(self, permit: int) -> None:
+        """Give a permit back: its attempt says nothing about the table."""
+        if self.circuit is not None:
+            self.circuit.release(permit)
+
     def earn(self) -> None:
         """Note a success."""
         if self.budget is not None and self.hot_budget is not None:
@@ -101,22 +108,23 @@ class Core:
         self._lanes: dict[tuple[str | None, str], Lane] = {}
         self._answer_with(policy.fallback)
         for view in self._views:
-            view._follow(view.fallback)  # noqa: SLF001 - one of its own
+            view._follow(view.fallback, view.host)  # noqa: SLF001 - one of its own
 
     def _answer_with(self, fallback: FallbackFunction | None) -> None:
         self.fallback = fallback
         self.remembering = () if fallback is None else Chain(fallback).remembering
 
-    def view(self, fallback: FallbackFunction) -> Core:
-        """Give this core with another fallback: the same circuits, budgets and observers."""
+    def view(self, fallback: FallbackFunction | None, host: Host | None = None) -> Core:
+        """Give this core with another fallback, or for another host: the same circuits, budgets and observers."""
         view = object.__new__(Core)
         view._base = self._base
-        view._follow(fallback)
+        view._follow(fallback, host or self.host)
         self._base._views.add(view)  # noqa: SLF001 - one of its own
         return view
 
-    def _follow(self, fallback: FallbackFunction | None) -> None:
+    def _follow(self, fallback: FallbackFunction | None, host: Host) -> None:
         self.__dict__.update(self._base.__dict__)
+        self.host = host
         self._answer_with(fallback)
 
     def policy_without_fallback(self) -> Policy:
@@ -159,6 +167,9 @@ class Core:
 
     def tell(self, event: AnyEvent) -> None:
         """Tell every observer. One that fails is logged, once, and never fails the call."""
+        if _telling.get():  # an observer that calls a table is not told of its own calls
+            return
+        _telling.set(True)
         for observer in self.observers:
             try:
                 observer(event)
@@ -166,6 +177,7 @@ class Core:
                 if id(observer) not in self._failed_observers:
                     self._failed_observers.add(id(observer))
                     _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
+        _telling.set(False)
 
 
 def _outcome(verdict: Verdict | None, settings: Breaker) -> Outcome:

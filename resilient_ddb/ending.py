@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from . import telling
 from .classification import PERMANENT, Kind, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
-from .events import CallEndEvent, FallbackEvent
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
-from .fallback import Call, Chain, Response
-from .operations import is_safe_to_repeat
+from .fallback import Call, Chain, Fallback, Response
+from .operations import is_read, is_safe_to_repeat
 
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
+
+_log = logging.getLogger("resilient_ddb")
+# Set while a fallback answers: what it calls is not answered by fallbacks in its turn.
+_answering: ContextVar[bool] = ContextVar("resilient_ddb.answering", default=False)
 
 Recovery = Generator[Callable[[], Any], Any, Response]
 """Yields what is to be called, takes in what it gave or raised, and returns the response or raises."""
@@ -27,16 +33,18 @@ def succeed(execution: Execution, response: Response) -> Response:
     execution.release()
     core = execution.core
     for member in core.remembering:
-        member.remember(_call(execution), response)
-    if core.observers:
-        _tell(execution, "success", response)
+        try:
+            member.remember(_call(execution), response)
+        except Exception:  # noqa: BLE001 - the call has succeeded, whatever a fallback makes of it
+            _log.warning("fallback %s can't remember an answer", _name(member), exc_info=True)
+    telling.call_ended(execution, "success", response)
     return response
 
 
 def cancel(execution: Execution) -> None:
     """End a call that was cancelled from outside: it leaves nothing behind."""
-    execution.release()
-    _tell(execution, "cancelled", None)
+    execution.interrupt()
+    telling.call_ended(execution, "cancelled")
 
 
 def recover(execution: Execution, error: Exception) -> Recovery:
@@ -45,25 +53,30 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     if execution.found_own and isinstance(error, ClientError):
         metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
         response: Response = {"ResponseMetadata": metadata}
-        _tell(execution, "own write found", response)
+        telling.call_ended(execution, "own write found", response)
         return response
     error = _explain(execution, error)
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
         answer, last_failure = None, None
+        _answering.set(True)
         try:
             answer = _checked(member, (yield partial(member, _call(execution), error)))
         except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
-            last_failure = failure
+            error.add_note(f"fallback {_name(member)} failed: {type(failure).__name__}")
+            # A function may raise on purpose; a replica's failure must not hide that of the table itself.
+            last_failure = None if isinstance(member, Fallback) or failure is error else failure
         except GeneratorExit:  # the call was cancelled while the fallback was under way
-            _tell(execution, "cancelled", None)
+            telling.call_ended(execution, "cancelled")
             raise
-        _tell_fallback(execution, member, answered=answer is not None)
+        finally:
+            _answering.set(False)
+        telling.fallback_asked(execution, _name(member), answered=answer is not None)
         if answer is not None:
             answer = _marked(execution, member, answer)
-            _tell(execution, "fallback", answer)
+            telling.call_ended(execution, "fallback", answer)
             return answer
-    _tell(execution, "error", None)
+    telling.call_ended(execution, "error")
     if last_failure is not None:
         raise last_failure from error
     raise error
@@ -93,7 +106,7 @@ def _name(member: Any) -> str:
 def _fallbacks(execution: Execution) -> tuple[Any, ...]:
     """Give the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
-    if fallback is None or execution.stopped_by not in _EXHAUSTED:
+    if fallback is None or execution.stopped_by not in _EXHAUSTED or _answering.get():
         return ()
     if execution.ambiguous and not is_safe_to_repeat(execution.operation, execution.params):
         return ()
@@ -104,6 +117,9 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     """Give the error to raise: the original one, with the facts of the call attached."""
     if execution.stopped_by == DEADLINE and not isinstance(error, DeadlineExceededError):
         error = execution.deadline_error()
+    elif execution.was_answered:  # the error is of what was made of a good response
+        execution.verdict = PERMANENT
+        execution.ambiguous = not is_read(execution.operation, execution.params)
     elif execution.verdict is None:  # no attempt was judged: none was sent
         execution.verdict = _verdict_unsent(execution, error)
         execution.attempts = 0
@@ -148,31 +164,3 @@ def _call(execution: Execution) -> Call:
         clock=execution.core.clock,
         elsewhere=partial(host.elsewhere, execution.operation, execution.params),
     )
-
-
-def _tell_fallback(execution: Execution, member: Any, *, answered: bool) -> None:
-    event = FallbackEvent(
-        table=execution.lane.table, operation=execution.operation, fallback=_name(member), answered=answered
-    )
-    execution.core.tell(event)
-
-
-def _tell(execution: Execution, outcome: str, response: Mapping[str, Any] | None) -> None:
-    event = CallEndEvent(
-        table=execution.lane.table,
-        operation=execution.operation,
-        outcome=outcome,
-        kind=execution.verdict.kind if execution.verdict else None,
-        attempts=execution.attempts,
-        elapsed=execution.core.clock.monotonic() - execution.started,
-        ambiguous=execution.ambiguous,
-        consumed_capacity=_consumed(response),
-    )
-    execution.core.tell(event)
-
-
-def _consumed(response: Mapping[str, Any] | None) -> float | None:
-    consumed = (response or {}).get("ConsumedCapacity")
-    entries = [consumed] if isinstance(consumed, Mapping) else consumed or []
-    units = [entry["CapacityUnits"] for entry in entries if "CapacityUnits" in entry]
-    return float(sum(units)) if units else None

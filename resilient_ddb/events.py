@@ -44,6 +44,8 @@ class RetryEvent(Event):
     """The number of the request that failed."""
     kind: Kind
     """What its failure was."""
+    code: str
+    """The service's error code, or the transport error's class."""
     delay: float
     """Seconds until the next one."""
 

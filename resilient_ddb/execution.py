@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from . import own_write
+from . import own_write, telling
 from .classification import Kind, Verdict, classify_response, classify_transport
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
-from .events import AttemptEvent, RetryEvent
 from .integrity import find_damage
 from .operations import params_on_the_wire
 from .retry import Backoff
@@ -32,6 +31,7 @@ DEADLINE = "deadline"
 CIRCUIT = "circuit"
 _SUCCESS_BELOW = 300
 _SHORTEST_READ_TIMEOUT = 0.001
+_TELLING_SECONDS = 1.0
 _NONE: Mapping[Verdict, int] = {}
 
 
@@ -62,6 +62,7 @@ class Execution:
         "started",
         "stopped_by",
         "verdict",
+        "was_answered",
     )
 
     def __init__(self, core: Core, lane: Lane, operation: str, params: Mapping[str, Any]) -> None:
@@ -77,6 +78,8 @@ class Execution:
         self.found_own = False
         """Whether a failed condition turned out to be this call's own doing."""
         self.stopped_by = ""
+        self.was_answered = False
+        """Whether an attempt came to a good end."""
         self.response_bytes = 0
         self.verdict: Verdict | None = None
         self._deadline = current_deadline()
@@ -129,7 +132,8 @@ class Execution:
         """Cut the read timeout of an attempt to what the deadline leaves. botocore before 1.43 takes no notice."""
         if self._deadline is not None:
             allowed = context["client_config"].read_timeout
-            context["read_timeout"] = min(allowed, max(self._deadline.remaining(), _SHORTEST_READ_TIMEOUT))
+            left = max(self._deadline.remaining(), _SHORTEST_READ_TIMEOUT)
+            context["read_timeout"] = left if allowed is None else min(allowed, left)
 
     # After an attempt.
 
@@ -163,15 +167,14 @@ class Execution:
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(None, elapsed)
             self.lane.earn()
-            if self.core.observers:
-                self._tell_attempt(elapsed, None, None, parsed)
+            self.was_answered = True
+            telling.attempt_ended(self, elapsed, None, None, parsed)
             return None
         failure = damage or error
         verdict = self._judge(failure, parsed, request)
         code = type(failure).__name__ if failure is not None else _code(parsed)
         self._record(verdict, elapsed, code)
-        if self.core.observers:
-            self._tell_attempt(elapsed, verdict.kind, code, parsed)
+        telling.attempt_ended(self, elapsed, verdict.kind, code, parsed)
         if verdict.kind is Kind.CONDITIONAL and self.ambiguous:
             self._resolve_condition(verdict, parsed or {})
             return None
@@ -180,7 +183,8 @@ class Execution:
             self._lost_reply = (verdict, failure, parsed)
         delay = self._next_delay(verdict, now)
         if delay is not None:
-            self._prepare_retry(verdict, delay, request)
+            telling.retry_scheduled(self, verdict.kind, code, delay)
+            self._prepare_retry(verdict, request)
             return self.core.clock.wait(delay)
         if damage is not None:
             raise damage
@@ -205,7 +209,12 @@ class Execution:
 
     def _record(self, verdict: Verdict | None, elapsed: float, code: str = "") -> None:
         permit, self._permit = self._permit, None
-        if permit is not None:
+        if permit is None:
+            return
+        is_cut = verdict is not None and self._deadline is not None and self._deadline.remaining() <= 0
+        if is_cut and elapsed < _TELLING_SECONDS:  # too short a time to say anything about the table
+            self.lane.release(permit)
+        else:
             self.lane.record(permit, verdict, elapsed, code)
 
     def _next_delay(self, verdict: Verdict, now: float) -> float | None:
@@ -245,16 +254,7 @@ class Execution:
             return delay
         return None
 
-    def _prepare_retry(self, verdict: Verdict, delay: float, request: MutableMapping[str, Any]) -> None:
-        if self.core.observers:
-            event = RetryEvent(
-                table=self.lane.table,
-                operation=self.operation,
-                attempt=self.attempts,
-                kind=verdict.kind,
-                delay=delay,
-            )
-            self.core.tell(event)
+    def _prepare_retry(self, verdict: Verdict, request: MutableMapping[str, Any]) -> None:
         if self.ambiguous:
             self._ask_for_item(request)
         if verdict.refresh_credentials:
@@ -280,8 +280,6 @@ class Execution:
             self.verdict, self._last_error, self._last_response = self._lost_reply
             self.stopped_by = AMBIGUOUS
             return
-        elif finding is own_write.Finding.NOT_APPLIED:
-            self.ambiguous = False
         self.verdict, self._last_error, self._last_response = verdict, None, parsed
         self.stopped_by = NOT_RETRYABLE
 
@@ -289,9 +287,9 @@ class Execution:
 
     def release(self) -> None:
         """Give back the permit of an attempt that never came to its end."""
-        if self._permit is not None and self.lane.circuit is not None:
-            self.lane.circuit.release(self._permit)
-        self._permit = None
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            self.lane.release(permit)
 
     def original_error(self) -> Exception:
         """Give the failure to report: what was raised, or what the service's response amounts to."""
@@ -303,14 +301,23 @@ class Execution:
         """Take note that the deadline cut off whatever was under way, and give the error that says so."""
         self.stopped_by = DEADLINE
         if self._in_flight:
-            verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
-            self.verdict = verdict
-            self.ambiguous = self.ambiguous or verdict.ambiguous
             elapsed = self.core.clock.monotonic() - self._attempt_started
+            verdict = self._judge_unanswered()
             self._record(verdict, elapsed, "TimeoutError")
-            if self.core.observers:
-                self._tell_attempt(elapsed, verdict.kind, "TimeoutError", None)
+            telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
         return self.deadline_error()
+
+    def interrupt(self) -> None:
+        """Take note that the call was cancelled from outside: it leaves nothing behind, but may have been applied."""
+        self.release()
+        if self._in_flight:
+            self._judge_unanswered()
+
+    def _judge_unanswered(self) -> Verdict:
+        verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
+        self.verdict = verdict
+        self.ambiguous = self.ambiguous or verdict.ambiguous
+        return verdict
 
     def deadline_error(self) -> DeadlineExceededError:
         """Give the error for a deadline that has passed, with the last failure as its cause."""
@@ -324,20 +331,6 @@ class Execution:
         )
         error.__cause__ = cause
         return error
-
-    def _tell_attempt(
-        self, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None
-    ) -> None:
-        event = AttemptEvent(
-            table=self.lane.table,
-            operation=self.operation,
-            attempt=self.attempts,
-            elapsed=elapsed,
-            kind=kind,
-            code=code,
-            request_id=(parsed or {}).get("ResponseMetadata", {}).get("RequestId"),
-        )
-        self.core.tell(event)
 
 
 def _code(parsed: Mapping[str, Any] | None) -> str:

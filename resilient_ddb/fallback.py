@@ -13,12 +13,12 @@ import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .clock import Clock
 from .operations import READS
-from .settings import check_callable, check_number, check_whole
+from .settings import check_fallback, check_number, check_whole
 
 Response = dict[str, Any]
 
@@ -29,11 +29,11 @@ class Call:
 
     operation: str
     """The operation, as the service spells it: `GetItem`."""
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = field(repr=False)
     """The call's parameters, as the application gave them. Not to be changed."""
     table: str | None
     """The table's name, or None where the call names none, or several."""
-    identity: tuple[Any, ...]
+    identity: tuple[Any, ...] = field(repr=False)
     """Who asks whom: credentials, region, endpoint, and whether values are native. Hashable."""
     clock: Clock
     """The policy's clock."""
@@ -83,7 +83,7 @@ class Chain(Fallback):
         """
         flat: list[FallbackFunction] = []
         for member in members:
-            check_callable("fallback", member, takes="(call, error), and giving a response or None")
+            check_fallback(member)
             flat.extend(member.members if isinstance(member, Chain) else [member])
         self.members: tuple[FallbackFunction, ...] = tuple(flat)
         self.remembering = tuple(
@@ -112,7 +112,7 @@ class Stale(Fallback):
     def remember(self, call: Call, response: Response) -> None:
         """Keep the answer to a read."""
         key = self._key(call)
-        if key is None:
+        if key is None or response.get("UnprocessedKeys"):  # a partial answer must not pass for a whole one
             return
         # A pickle, not a copy: it can't be changed by the caller, and takes a fifth of deepcopy's time.
         kept = (call.clock.monotonic(), pickle.dumps(response, pickle.HIGHEST_PROTOCOL))
@@ -235,6 +235,10 @@ def value(response: Mapping[str, Any]) -> Fallback:
         TypeError: `response` is no mapping.
     """
     return Value(response)
+
+
+for _factory in (stale, replica, value):
+    _factory.makes_fallback = True  # type: ignore[union-attr]  # the parentheses are easily forgotten
 
 
 def mark(response: Response, **facts: Any) -> Response:

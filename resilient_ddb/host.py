@@ -90,12 +90,12 @@ class ClientHost:
 
 def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], ClientHost]) -> None:
     """Put a core behind a client whose class already asks for it; a second time, the policy is replaced."""
-    chosen = policy or policy_from_config(client.meta.config)
     core = getattr(client, "_resilience", None)
     if core is None:
+        chosen = policy or policy_from_config(client.meta.config)
         client._resilience = Core(chosen, make_host(client))  # noqa: SLF001 - the attribute is this library's own
-    else:
-        core.renew(chosen)
+    elif policy is not None:
+        core.renew(policy)
         core.host.renew_siblings()
     hooks.register(client.meta.events)
 

@@ -11,8 +11,9 @@ from .settings import check_number
 class LoggingObserver:
     """Writes what happens to a logger: table, operation, codes and numbers, never an item's values.
 
-    Circuit changes and fallbacks are warnings; retries and failed calls are info; everything else, and calls
-    that succeed, are debug. The logger's level is left as it is.
+    Circuit changes, fallbacks without an answer and writes that may have been applied are warnings; retries, fallbacks'
+    answers and failed calls are info; everything else, and calls that succeed, are debug. The logger's level is left as
+    it is.
     """
 
     def __init__(self, logger: logging.Logger | None = None, *, slow_call_seconds: float = 1.0) -> None:
@@ -33,9 +34,9 @@ class LoggingObserver:
 
     def _level(self, event: AnyEvent) -> int:
         match event:
-            case CircuitEvent() | FallbackEvent():
+            case CircuitEvent() | FallbackEvent(answered=False) | CallEndEvent(ambiguous=True):
                 return logging.WARNING
-            case RetryEvent():
+            case RetryEvent() | FallbackEvent():
                 return logging.INFO
             case CallEndEvent(outcome=outcome, elapsed=elapsed):
                 quiet = outcome == "success" and elapsed < self._slow_call_seconds
@@ -50,8 +51,8 @@ def _describe(event: AnyEvent) -> str:
         case AttemptEvent(attempt=attempt, elapsed=elapsed, kind=kind, code=code, request_id=request_id):
             end = f"failed: {kind} ({code})" if kind else "succeeded"
             return f"{call}: attempt {attempt} {end} in {elapsed:.3f} s, request id {request_id or '-'}"
-        case RetryEvent(attempt=attempt, kind=kind, delay=delay):
-            return f"{call}: attempt {attempt} failed: {kind}; next in {delay:.3f} s"
+        case RetryEvent(attempt=attempt, kind=kind, code=code, delay=delay):
+            return f"{call}: attempt {attempt} failed: {kind} ({code}); next in {delay:.3f} s"
         case CircuitEvent(circuit=circuit, old_state=old, new_state=new, reason=reason):
             return f"circuit {circuit}: {old} -> {new}: {reason}"
         case FallbackEvent(fallback=fallback, answered=answered):

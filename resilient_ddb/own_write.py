@@ -16,9 +16,8 @@ from typing import Any
 
 from .operations import Params, is_conditional
 
-_SINGLE_ITEM_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem"})
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
-_ASSIGNED = re.compile(r"=\s*(:\w++)(?!\s*[-+])")  # `SET path = :value`: what such an update leaves is known
+_ONLY_CREATES = re.compile(r"\s*attribute_not_exists\s*\([^()]+\)\s*", re.IGNORECASE)
 
 
 class Finding(Enum):
@@ -27,16 +26,14 @@ class Finding(Enum):
     OWN = "own"
     """The item is, to the last attribute, the one that was put: the write was applied."""
     MAYBE_OWN = "maybe own"
-    """What is there could be the write's own doing, or another's."""
+    """It can't be told whether the condition failed because of this write or another's."""
     ANOTHERS = "another's"
-    """What is there is not what the write would have left."""
-    NOT_APPLIED = "not applied"
-    """The service itself knows: a transaction's token tells a repeated request from a new one."""
+    """The item is not the one that was put, and no more was asked than that there be none."""
 
 
 def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
     """Give the body that also asks for the item if the condition fails; None where that is not to be changed."""
-    if operation not in _SINGLE_ITEM_WRITES or not is_conditional(params) or "Expected" in params:
+    if operation != "PutItem" or not is_conditional(params) or "Expected" in params:
         return None
     if _RETURN_ON_FAILURE in params:
         return None
@@ -51,40 +48,14 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
         params: the parameters of the request whose condition failed, as on the wire.
         response: the error response, with the item that the condition met if the request asked for it.
     """
-    if operation not in _SINGLE_ITEM_WRITES:
-        return Finding.NOT_APPLIED
-    if params.get(_RETURN_ON_FAILURE) != "ALL_OLD":
+    if operation != "PutItem" or params.get(_RETURN_ON_FAILURE) != "ALL_OLD":
         return Finding.MAYBE_OWN
-    found = response.get("Item")
-    if operation == "DeleteItem":
-        return Finding.ANOTHERS if found else Finding.MAYBE_OWN
-    if operation == "UpdateItem":
-        return Finding.MAYBE_OWN if _shows_update(params, found) else Finding.ANOTHERS
-    if found is None or not _same_item(found, params.get("Item", {})):
-        return Finding.ANOTHERS
-    return Finding.OWN if params.get("ReturnValues", "NONE") == "NONE" else Finding.MAYBE_OWN
-
-
-def _shows_update(params: Params, found: Mapping[str, Any] | None) -> bool:
-    """Tell whether an item holds all the values that an update was to set as they are, or can't be told apart."""
-    values = params.get("ExpressionAttributeValues")
-    if not found or not values:
-        return True
-    present = [normalise(attribute) for attribute in _all_values(found)]
-    named = set(_ASSIGNED.findall(str(params.get("UpdateExpression", ""))))
-    assigned = [normalise(value) for name, value in values.items() if name in named]
-    return all(value in present for value in assigned)
-
-
-def _all_values(attributes: Mapping[str, Any]) -> list[Any]:
-    found = []
-    for attribute in attributes.values():
-        found.append(attribute)
-        if "M" in attribute:
-            found.extend(_all_values(attribute["M"]))
-        if "L" in attribute:
-            found.extend(_all_values({str(index): member for index, member in enumerate(attribute["L"])}))
-    return found
+    if _same_item(response.get("Item") or {}, params.get("Item", {})):
+        return Finding.OWN if params.get("ReturnValues", "NONE") == "NONE" else Finding.MAYBE_OWN
+    # That there is an item is all that a failed creation says, and it is so. Any other condition may have failed
+    # because of this write, on which another has followed: redoing the change would apply it twice.
+    is_creation = _ONLY_CREATES.fullmatch(str(params.get("ConditionExpression", ""))) is not None
+    return Finding.ANOTHERS if is_creation else Finding.MAYBE_OWN
 
 
 def _same_item(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from .breaker import Breaker
 from .clock import SYSTEM_CLOCK, Clock
 from .events import Observer
-from .fallback import FallbackFunction
+from .fallback import Chain, FallbackFunction
 from .retry import Retry, RetryBudget
-from .settings import check_callable, check_callables, check_methods, check_number
+from .settings import check_callables, check_methods, check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Policy:
             raise ValueError(f"ambiguous must be 'raise' or 'retry'; got {self.ambiguous!r}")
         object.__setattr__(self, "observers", check_callables("observers", self.observers, takes="one event"))
         if self.fallback is not None:
-            check_callable("fallback", self.fallback, takes="(call, error), and giving a response or None")
+            Chain(self.fallback)
         check_methods("clock", self.clock, "monotonic", "time", "wait")
         if self.random is not None:
             check_methods("random", self.random, "uniform")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -37,12 +38,14 @@ def check_callable(name: str, value: Any, *, takes: str) -> None:
     """Refuse what can't be called."""
     if not callable(value):
         raise TypeError(f"{name} must be callable, taking {takes}; got {value!r}")
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be callable, taking {takes}; got the class {value.__name__}: write it with ()")
 
 
 def check_callables(name: str, value: Any, *, takes: str) -> tuple[Any, ...]:
     """Give a sequence of callables as a tuple, and refuse what is none."""
     if callable(value) or isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of callables; got {value!r}")
+        raise TypeError(f"{name} must be a sequence of callables, such as [print]; got {value!r}")
     members = tuple(value)
     for member in members:
         check_callable(f"each of {name}", member, takes=takes)
@@ -54,3 +57,17 @@ def check_methods(name: str, value: Any, *methods: str) -> None:
     if not all(callable(getattr(value, method, None)) for method in methods):
         calls = ", ".join(f"{method}()" for method in methods)
         raise TypeError(f"{name} must be an object with {calls}; got {value!r}")
+
+
+def check_fallback(value: Any) -> None:
+    """Refuse what can't be called with a call and an error."""
+    check_callable("fallback", value, takes="(call, error), and giving a response or None")
+    try:
+        inspect.signature(value).bind("call", "error")
+    except TypeError as error:
+        name = getattr(value, "__name__", type(value).__name__)
+        raise TypeError(f"fallback must take (call, error); {name} does not ({error}): was it to be called?") from None
+    except ValueError:  # it has no signature that Python knows of
+        return
+    if getattr(value, "makes_fallback", False):
+        raise TypeError(f"fallback must be made first: write {value.__name__}(...), not {value.__name__}")

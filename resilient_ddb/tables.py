@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .batch import BatchWriter
 from .fallback import Chain, FallbackFunction
 from .host import copy_with
-from .settings import check_callable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
@@ -170,7 +169,6 @@ def check_fallback(fallback: Any) -> None:
     Raises:
         TypeError: it can't be called, or is async.
     """
-    check_callable("fallback", fallback, takes="(call, error), and giving a response or None")
     for member in Chain(fallback).members:
         if inspect.iscoroutinefunction(member):
             raise TypeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,10 @@ class ResilientAioClient:
         await super().close()  # type: ignore[misc]  # mixed in
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
-        await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
+        try:
+            await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
+        finally:
+            await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
 
 
 async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> Response:
@@ -108,8 +111,8 @@ class AioHost(ClientHost):
         """Close the clients that were opened for other regions."""
         opening, self.siblings = self.siblings, {}
         for task in opening.values():
-            sibling = await task
-            await sibling.__aexit__(None, None, None)
+            with contextlib.suppress(Exception):  # one that could not be opened has nothing to close
+                await (await task).__aexit__(None, None, None)
 
 
 class _Given:

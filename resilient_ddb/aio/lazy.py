@@ -27,6 +27,7 @@ class LazyClient:
         self._open_client = open_client
         self._verbs = verbs
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+        self._entered: dict[asyncio.AbstractEventLoop, int] = {}
         self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
 
     async def current(self, operation: str) -> Any:
@@ -49,6 +50,19 @@ class LazyClient:
             if limit.expired():
                 raise _cut_off(operation) from None
             raise
+
+    def enter(self) -> None:
+        """Begin a block at whose end the running loop's client is closed."""
+        loop = asyncio.get_running_loop()
+        self._entered[loop] = self._entered.get(loop, 0) + 1
+
+    async def leave(self) -> None:
+        """End such a block. The last one to end closes the client: others may be using it until then."""
+        loop = asyncio.get_running_loop()
+        self._entered[loop] -= 1
+        if not self._entered[loop]:
+            del self._entered[loop]
+            await self.aclose()
 
     async def aclose(self) -> None:
         """Close the running loop's client, if it is open. The next call opens it anew."""
@@ -101,6 +115,7 @@ class LazyClient:
             if loop.is_closed():
                 self._opening.pop(loop, None)
                 self._keepers.pop(loop, None)
+                self._entered.pop(loop, None)
         _abandon_clients(lambda loop: loop.is_closed())
 
 

@@ -48,4 +48,4 @@ class Pending(Coroutine[Any, Any, T]):
         return True
 
     def __repr__(self) -> str:
-        return f"<Pending {self._name}>"
+        return f"<{self._name}: not awaited; write 'await {self._name}'>"

@@ -87,8 +87,8 @@ def resource_class(name: str) -> type[AsyncResource]:
             )
     if model.load:
         attributes["_load_data"] = _load_data(model.load)
-        attributes["load"] = _verb(_load, "load")
-        attributes["reload"] = _verb(_load, "reload")
+        attributes["load"] = _verb(_loader(), "load")
+        attributes["reload"] = _verb(_loader(), "reload")
     for action in model.actions:
         attributes[action.name] = _action(action, clears=bool(model.load))
     for collection in model.collections:
@@ -111,6 +111,7 @@ def _attribute(name: str, member: str) -> property:
             data = await self._load_data()
         return data.get(member)
 
+    load_and_get.__name__, load_and_get.__qualname__ = name, f"AsyncTable.{name}"
     return property(lambda self: Pending(load_and_get(self), f"table.{name}"))
 
 
@@ -127,8 +128,11 @@ def _load_data(model: Any) -> Callable[..., Any]:
     return load_data
 
 
-async def _load(self: Any) -> None:
-    await self._load_data()
+def _loader() -> Callable[..., Any]:
+    async def load(self: Any) -> None:
+        await self._load_data()
+
+    return load
 
 
 def _action(model: Any, *, clears: bool) -> Callable[..., Any]:
@@ -170,6 +174,8 @@ def _waiter(model: Any) -> Callable[..., Any]:
 
 
 def _verb(function: Callable[..., Coroutine[Any, Any, Any]], name: str) -> Callable[..., Pending[Any]]:
+    function.__name__, function.__qualname__ = name, f"AsyncTable.{name}"  # for "... was never awaited"
+
     def verb(self: Any, *args: Any, **kwargs: Any) -> Pending[Any]:
         return Pending(function(self, *args, **kwargs), f"table.{name}(...)")
 

@@ -14,8 +14,8 @@ from aiobotocore.session import AioSession
 from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
+from resilient_ddb.fallback import Chain
 from resilient_ddb.host import check_config, check_policy, default_options, settled_config
-from resilient_ddb.settings import check_callable
 
 from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
 from .lazy import LazyClient
@@ -25,13 +25,14 @@ from .tables import AsyncServiceResource, AsyncTable, with_fallback
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
+    from resilient_ddb.core import Core
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy import Policy
 
 T = TypeVar("T")
 Target = TypeVar("Target")
 _CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
-_NEVER_PICKLED = ("session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_NEVER_PICKLED = ("session", "config", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
 class Opening(Generic[T]):
@@ -137,10 +138,18 @@ def table(
     """
     arguments = _arguments("dynamodb", (), kwargs, policy, session)
     if fallback is not None:
-        check_callable("fallback", fallback, takes="(call, error), and giving a response or None")
+        Chain(fallback)  # refuses what can't answer
+
+    kept_core: Core | None = None
 
     async def open_client() -> Any:
+        nonlocal kept_core
         made = await _open(arguments, policy, session)
+        # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
+        if kept_core is None:
+            kept_core = made._resilience  # noqa: SLF001 - the attribute is this library's own
+        else:
+            made._resilience = kept_core.view(kept_core.fallback, made._resilience.host)  # noqa: SLF001 - as above
         made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
         return with_fallback(made, fallback)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from boto3.resources.base import ServiceResource
 
+from resilient_ddb.fallback import Chain
 from resilient_ddb.host import copy_with
-from resilient_ddb.settings import check_callable
 
 from .batch import AsyncBatchWriter
 from .lazy import LazyClient, opened
@@ -105,10 +105,13 @@ class AsyncTable(AsyncResource, _TableTypes):
         )
 
     async def __aenter__(self) -> Self:
+        if isinstance(self.meta.client, LazyClient):
+            self.meta.client.enter()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
+        if isinstance(self.meta.client, LazyClient):
+            await self.meta.client.leave()
 
     async def aclose(self) -> None:
         """Close the client that a module-level table has opened on the running loop. A later call opens it anew."""
@@ -134,7 +137,7 @@ def with_fallback(client: Any, fallback: FallbackFunction | None) -> Any:
     """Give a client, or a view of it whose calls `fallback` answers when DynamoDB can't."""
     if fallback is None:
         return client
-    check_callable("fallback", fallback, takes="(call, error), and giving a response or None")
+    Chain(fallback)  # refuses what can't answer
     return copy_with(client, client._resilience.view(fallback))  # noqa: SLF001 - this library's own
 
 

@@ -1,16 +1,22 @@
 """What others hand in, or send, must not fail a call: listeners, answers, storages, bodies."""
 
 import logging
+import pickle
 
 import pybreaker
 import pytest
-from unit_support import GET, failed, make_core
+from unit_support import GET, PUT, failed, good, make_core
 
 from resilient_ddb.breaker import Breaker
 from resilient_ddb.circuit import CLOSED, OPEN, Circuit, Outcome
+from resilient_ddb.deadlines import deadline
 from resilient_ddb.drive import run
-from resilient_ddb.ending import recover
+from resilient_ddb.ending import cancel, recover, succeed
+from resilient_ddb.errors import CircuitOpenError
+from resilient_ddb.fallback import Fallback, replica, stale, value
 from resilient_ddb.integrity import parseable
+from resilient_ddb.observers import LoggingObserver
+from resilient_ddb.policy import Policy
 from resilient_ddb.pybreaker_storage import synchronise
 from resilient_ddb.testing import FakeClock
 
@@ -96,3 +102,124 @@ def test_a_cancelled_transaction_was_not_applied_by_an_earlier_attempt_either():
 )
 def test_botocores_parser_is_given_what_it_can_take(status, body, given):
     assert parseable(status, body) == given
+
+
+class ForgetfulFallback(Fallback):
+    name = "forgetful"
+
+    def __call__(self, call, error):
+        return None
+
+    def remember(self, call, response):
+        raise RuntimeError("the disk is full")
+
+
+def test_a_write_that_was_made_does_not_fail_because_a_fallback_can_not_remember_it(caplog):
+    core = make_core(fallback=ForgetfulFallback())
+    execution = core.begin(*GET)
+    with caplog.at_level(logging.WARNING, "resilient_ddb"):
+        assert succeed(execution, good(Item=1))["Item"] == 1
+    assert [record.getMessage() for record in caplog.records] == ["fallback forgetful can't remember an answer"]
+
+
+def test_a_fallback_that_raises_the_error_it_was_given_makes_no_circle():
+    def again(call, error):
+        raise error
+
+    error = ending_of(make_core(fallback=again))
+    assert error.__cause__ is None
+
+
+def test_a_replica_s_failure_does_not_hide_that_of_the_table():
+    core = make_core(fallback=replica("us-west-2"))
+    core.host.elsewhere = None
+    error = ending_of(core)
+    assert error.args == ("home",)
+    assert error.__notes__[-1] == "fallback replica failed: TypeError"
+
+
+def ending_of(core):
+    execution = core.begin(*GET)
+    execution.admit()
+    execution.stopped_by = "max attempts"
+    with pytest.raises(RuntimeError) as raised:
+        run(recover(execution, RuntimeError("home")))
+    return raised.value
+
+
+def test_an_observer_that_calls_a_table_is_not_told_of_its_own_calls():
+    told = []
+
+    def audit(event):
+        told.append(event)
+        core.tell(event)
+
+    core = make_core(observers=[audit])
+    core.tell("one")
+    core.tell("two")
+    assert told == ["one", "two"]
+
+
+def test_an_error_after_a_good_response_to_a_write_does_not_say_that_nothing_was_sent():
+    core = make_core()
+    execution = core.begin(*PUT)
+    execution.admit()
+    assert execution.settle(200, good(), None, {"body": b"{}"}) is None
+    with pytest.raises(RuntimeError) as raised:
+        run(recover(execution, RuntimeError("a handler failed")))
+    assert (raised.value.resilience.attempts, raised.value.resilience.ambiguous) == (1, True)
+
+
+def test_a_write_cancelled_in_the_air_may_have_been_applied():
+    told = []
+    core = make_core(observers=[told.append])
+    execution = core.begin(*PUT)
+    execution.admit()
+    cancel(execution)
+    assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
+
+
+def test_an_attempt_that_a_tight_deadline_cut_says_nothing_about_the_table():
+    clock = FakeClock()
+    core = make_core(clock, breaker=Breaker(minimum_calls=1))
+    for seconds, state in ((0.01, CLOSED), (2.0, OPEN)):
+        with deadline(seconds, clock=clock):
+            execution = core.begin(*GET)
+            execution.admit()
+            clock.advance(seconds)
+            execution.cut_off()
+        assert core.lane(*GET).circuit.state == state
+
+
+def test_probes_that_never_come_back_do_not_keep_a_circuit_half_open_for_ever():
+    clock = FakeClock()
+    breaker = Breaker(minimum_calls=1, half_open_permits=1)
+    circuit = Circuit("t/read", breaker, clock, lambda low, high: low, lambda *_: None)
+    circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.1, "InternalServerError")
+    clock.advance(2)
+    circuit.admit("GetItem")
+    with pytest.raises(CircuitOpenError, match="half-open: 1 of 1 attempts failed"):
+        circuit.admit("GetItem")
+    clock.advance(60)
+    circuit.record(circuit.admit("GetItem"), Outcome.SUCCESS, 0.1)
+    assert circuit.state == CLOSED
+
+
+def test_a_partial_answer_is_not_remembered():
+    kept = stale()
+    core = make_core(fallback=kept)
+    execution = core.begin("BatchGetItem", {"RequestItems": {"t": {"Keys": [{"pk": "1"}]}}})
+    succeed(execution, good(Responses={"t": [1]}, UnprocessedKeys={}))
+    succeed(execution, good(Responses={"t": []}, UnprocessedKeys={"t": {"Keys": [{"pk": "1"}]}}))
+    assert kept._answers.popitem()[1][1] == pickle.dumps(good(Responses={"t": [1]}, UnprocessedKeys={}), 5)
+
+
+@pytest.mark.parametrize("forgotten", [stale, replica, value])
+def test_a_fallback_whose_parentheses_were_forgotten_is_refused(forgotten):
+    with pytest.raises(TypeError, match=f"^fallback must .*{forgotten.__name__}"):
+        Policy(fallback=forgotten)
+
+
+def test_an_observer_whose_parentheses_were_forgotten_is_refused():
+    with pytest.raises(TypeError, match=r"got the class LoggingObserver: write it with \(\)"):
+        Policy(observers=[LoggingObserver])

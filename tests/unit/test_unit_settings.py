@@ -407,9 +407,9 @@ LINES = [
         "GetItem t: attempt 2 failed: transient (E) in 0.500 s, request id -",
     ),
     (
-        event(events.RetryEvent, attempt=1, kind=Kind.THROTTLING, delay=0.25),
+        event(events.RetryEvent, attempt=1, kind=Kind.THROTTLING, code="Throttled", delay=0.25),
         logging.INFO,
-        "GetItem t: attempt 1 failed: throttling; next in 0.250 s",
+        "GetItem t: attempt 1 failed: throttling (Throttled); next in 0.250 s",
     ),
     (
         event(events.CircuitEvent, circuit="t/read", old_state="closed", new_state="open", reason="why"),
@@ -418,7 +418,7 @@ LINES = [
     ),
     (
         event(events.FallbackEvent, fallback="stale", answered=True),
-        logging.WARNING,
+        logging.INFO,
         "GetItem t: fallback stale answered",
     ),
     (
@@ -443,7 +443,7 @@ LINES = [
             elapsed=0.5,
             **{**END, "kind": Kind.AMBIGUOUS, "attempts": 2, "ambiguous": True},
         ),
-        logging.INFO,
+        logging.WARNING,
         "GetItem t: error (ambiguous), AMBIGUOUS after 2 attempts in 0.500 s",
     ),
 ]
