@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
+from botocore.exceptions import ClientError, ParamValidationError
 
-from .classification import Kind, classify
 from .deadlines import current_deadline
 from .drive import run
 from .errors import UnprocessedItemsError
@@ -22,6 +22,7 @@ from .policy import Policy
 from .retry import Backoff
 
 _OPERATION = "BatchWriteItem"
+_ABOUT_ITEMS = ("ValidationException", "ItemCollectionSizeLimitExceededException", "413")
 Request = dict[str, Any]
 
 
@@ -62,15 +63,21 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         if self._fruitless:
             yield partial(sleep, self._pause())
         batch = self._items_buffer[: self._flush_amount]
+        self._items_buffer = self._items_buffer[self._flush_amount :]
+        try:
+            yield from self._send(batch)
+        except Exception as error:
+            if not _is_about_items(error):
+                raise
+            yield from self._send_one_by_one(batch, error)
+
+    def _send(self, batch: list[Request]) -> Generator[Callable[[], Any], Any, None]:
         if not batch:
             return
-        self._items_buffer = self._items_buffer[self._flush_amount :]
         try:
             response = yield partial(self._client.batch_write_item, RequestItems={self._table_name: batch})
         except BaseException as error:  # also where the flow is closed: the caller was interrupted, or cancelled
-            if isinstance(error, Exception) and classify(error, operation=_OPERATION).kind is Kind.PERMANENT:
-                self._refused += batch  # it would only fail again, and hold up all that come after it
-            else:
+            if not _is_about_items(error):
                 self._items_buffer = self._still_wanted(batch) + self._items_buffer
             raise
         # One table was sent: whatever comes back is its own, under its name or its ARN.
@@ -78,9 +85,30 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         self._items_buffer = self._still_wanted(left) + self._items_buffer  # in front: a newer put must come later
         self._fruitless = self._fruitless + 1 if len(left) >= len(batch) else 0
 
+    def _send_one_by_one(self, batch: list[Request], error: Exception) -> Generator[Callable[[], Any], Any, None]:
+        """Send the requests of a batch that was refused one after the other: a bad item must not fail its neighbours.
+
+        Now, not later: what comes after them in the buffer may be for the same keys.
+        """
+        alone = len(batch) == 1 or "duplicates" in str(error)  # two requests for one key: as on boto3, all are refused
+        refused = list(batch) if alone else []
+        for index, request in enumerate([] if alone else batch):
+            try:
+                yield from self._send(self._still_wanted([request]))
+            except BaseException as failure:
+                if not _is_about_items(failure):
+                    self._items_buffer += self._still_wanted(batch[index + 1 :])
+                    raise
+                refused.append(request)
+        if refused:
+            self._refused += refused
+            error.items = refused  # type: ignore[attr-defined]  # this library's addition, as UnprocessedItemsError has it
+            error.add_note(f"{len(refused)} of {len(batch)} items in this batch were refused: error.items")
+            raise error
+
     @property
     def leftovers(self) -> list[Request]:
-        """Every request that is not surely written, in order: of batches that were refused, and of the buffer."""
+        """Every request that is not surely written, in order: those that were refused, and those in the buffer."""
         return [*self._refused, *self._items_buffer]
 
     def _still_wanted(self, requests: list[Request]) -> list[Request]:
@@ -116,6 +144,13 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
 
     def _given_up(self, why: str) -> UnprocessedItemsError:
         return UnprocessedItemsError(operation_name=_OPERATION, table=self._table_name, items=self.leftovers, why=why)
+
+
+def _is_about_items(error: BaseException) -> bool:
+    """Tell whether a batch was refused because of what is in it: by the service, or before it was sent."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code") in _ABOUT_ITEMS
+    return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError)
 
 
 class BatchWriter(BatchBuffer):

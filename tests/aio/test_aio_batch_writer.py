@@ -222,7 +222,7 @@ async def test_it_gives_up_and_hands_back_every_item(world):
 
 async def test_it_gives_up_at_the_deadline(world):
     world.proxy.plan = [faults.Unprocessed(share=1.0)]
-    table = await world.table(retry=rddb.Retry(base_delay=1.0, max_delay=1.0, wait=None))
+    table = await world.table(retry=rddb.Retry(wait=lambda _: 1.0))
     with rddb.deadline(3.0, clock=world.clock), pytest.raises(rddb.UnprocessedItemsError, match="deadline") as raised:
         async with table.batch_writer() as batch:
             await batch.put_item(Item={"pk": "a"})

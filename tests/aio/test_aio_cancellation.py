@@ -362,7 +362,7 @@ async def test_an_open_circuit_sends_nothing_for_a_thousand_callers(world):
     assert world.proxy.count() == 0
 
 
-async def test_hangs_under_a_deadline_count_against_the_circuit_as_on_the_sync_table(world):
+async def test_hangs_under_a_tight_deadline_say_as_little_as_on_the_sync_table(world):
     def found(table):
         return table.meta.client._resilience.circuits[f"{world.name}/read"].state
 
@@ -373,5 +373,5 @@ async def test_hangs_under_a_deadline_count_against_the_circuit_as_on_the_sync_t
             sync.get_item(Key=KEY)
         with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError):
             await table.get_item(Key=KEY)
-    assert found(sync) == "open"
+    assert found(sync) == "closed"  # 50 ms are too short to say anything about the table
     assert found(table) == found(sync)

@@ -326,17 +326,38 @@ def test_a_conditional_put_of_every_type_is_recognised_as_its_own(world):
     assert set(world.stored()) == set(item)
 
 
-def test_a_conditional_update_whose_reply_was_lost_and_that_failed_for_anothers_write_says_its_condition(world):
+def test_a_conditional_update_that_failed_after_a_lost_reply_says_that_nobody_can_know(world):
     world.direct.put_item(Item={"pk": "a", "n": 9})
     world.proxy.plan = [faults.ServerError(times=1)]
     table = world.table()
-    with pytest.raises(table.meta.client.exceptions.ConditionalCheckFailedException):
+    with pytest.raises(table.meta.client.exceptions.InternalServerError) as raised:
         table.update_item(
             Key={"pk": "a"},
             UpdateExpression="SET t = :t",
             ConditionExpression="n = :n",
             ExpressionAttributeValues={":t": "token-123", ":n": 1},
         )
+    assert raised.value.resilience.ambiguous
+
+
+def test_an_optimistic_lock_that_lost_a_reply_is_not_told_to_do_its_work_again(world):
+    """Ours was applied, and another's on top of it: a failed condition would have the caller redo the change."""
+    world.direct.put_item(Item={"pk": "a", "version": 1, "balance": 100})
+    world.proxy.plan = [faults.LoseReply(times=1)]
+    table = world.table()
+    events = table.meta.client.meta.events
+    events.register(
+        "needs-retry.dynamodb.UpdateItem",
+        lambda **_: world.direct.put_item(Item={"pk": "a", "version": 3, "balance": 95}) and None,
+    )
+    with pytest.raises(ConnectionClosedError) as raised:
+        table.update_item(
+            Key={"pk": "a"},
+            UpdateExpression="SET balance = :b, version = :n",
+            ConditionExpression="version = :o",
+            ExpressionAttributeValues={":b": 90, ":n": 2, ":o": 1},
+        )
+    assert raised.value.resilience.ambiguous
 
 
 def test_a_conditional_update_that_may_have_met_itself_raises_the_lost_reply(world):

@@ -240,7 +240,8 @@ def test_botocores_own_session_is_hardened_in_place(opened):
 def test_ten_attempts_are_the_default_whatever_the_sdks_is(opened, way, mode):
     client = way(boto3.Session(**ACCESS), None, config=Config(retries={"mode": mode} if mode else None))
     opened.callback(client.close)
-    assert client._resilience.policy.retry.max_attempts == 10
+    # Where no policy is given, that of a session which was hardened before stays.
+    assert client._resilience.policy.retry.max_attempts == (2 if way is on_session_and_resource else 10)
 
 
 def test_installing_on_a_resource_reaches_its_tables_with_a_fallback_of_their_own(proxy, plain):

@@ -330,8 +330,8 @@ def test_every_operation_of_the_model_is_of_the_kind_that_is_expected():
 
 def test_every_control_operation_is_about_tables_and_not_about_items():
     words = (
-        "Backup", "Backups", "Contributor", "Endpoints", "Export", "Exports", "Global", "Import", "Imports", "Kinesis",
-        "Limits", "PointInTime", "Policy", "Replica", "Resource", "Table", "Tables", "Tags", "TimeToLive",
+        "Backup", "Backups", "Bulk", "Contributor", "Endpoints", "Export", "Exports", "Global", "Import", "Imports",
+        "Kinesis", "Limits", "PointInTime", "Policy", "Replica", "Resource", "Table", "Tables", "Tags", "TimeToLive",
     )  # fmt: skip
     control = {name for name in model().operation_names if operation_kind(name, {}) == "control"}
     assert {name for name in control - DATA_PLANE_LATER if not any(word in name for word in words)} == set()

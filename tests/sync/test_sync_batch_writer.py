@@ -1,0 +1,74 @@
+"""The batch writer keeps what was not written, in order, and tells a bad item from its neighbours."""
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock
+
+REGION = {"region_name": "eu-west-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}
+
+
+def puts(*items):
+    return [{"PutRequest": {"Item": item}} for item in items]
+
+
+@pytest.fixture
+def world(dynamodb_local, make_table):
+    name = make_table(dynamodb_local.endpoint_url)
+    table = rddb.table(name, endpoint_url=dynamodb_local.endpoint_url, policy=rddb.Policy(clock=FakeClock()))
+    return table, boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url).Table(name)
+
+
+def test_a_bad_item_stands_alone_and_its_neighbours_are_written(world):
+    table, direct = world
+    batch = table.batch_writer()
+    for number in range(24):
+        batch.put_item(Item={"pk": f"{number:02}"} if number != 3 else {"pk": ""})
+    with pytest.raises(ClientError, match="ValidationException") as raised:
+        batch.put_item(Item={"pk": "24"})
+    assert raised.value.items == puts({"pk": ""}) == batch.leftovers
+    with batch:
+        batch.put_item(Item={"pk": "25"})
+    assert sorted(item["pk"] for item in direct.scan()["Items"]) == [f"{n:02}" for n in range(26) if n != 3]
+
+
+def test_an_item_that_can_not_be_serialized_stands_alone_too(world):
+    table, direct = world
+    batch = table.batch_writer()
+    for item in ({"pk": "a"}, {"pk": "b", "n": 1.5}, {"pk": "c"}):
+        batch.put_item(Item=item)
+    with pytest.raises(TypeError, match="Float types are not supported") as raised:
+        batch.__exit__(None, None, None)
+    assert raised.value.items == puts({"pk": "b", "n": 1.5})
+    assert sorted(item["pk"] for item in direct.scan()["Items"]) == ["a", "c"]
+
+
+def test_a_refusal_that_is_not_about_items_leaves_them_in_the_buffer(world):
+    table, _ = world
+    batch = rddb.table("no-such-table", endpoint_url=table.meta.client.meta.endpoint_url).batch_writer()
+    for number in range(24):
+        batch.put_item(Item={"pk": str(number)})
+    with pytest.raises(batch._client.exceptions.ResourceNotFoundException):
+        batch.put_item(Item={"pk": "24"})
+    assert batch.leftovers == puts(*({"pk": str(number)} for number in range(25)))
+
+
+@pytest.mark.parametrize("key", ["t", "arn:aws:dynamodb:eu-west-1:123456789012:table/t"])
+def test_unprocessed_items_are_sent_again_first_under_whatever_name_they_come_back(key):
+    table = rddb.table("t", **REGION, policy=rddb.Policy(clock=FakeClock()))
+    typed = [{"PutRequest": {"Item": {"pk": {"S": str(number)}}}} for number in range(25)]
+    with Stubber(table.meta.client) as stub:
+        stub.add_response("batch_write_item", {"UnprocessedItems": {key: typed[:2]}})
+        stub.add_response(
+            "batch_write_item",
+            {"UnprocessedItems": {}},
+            {"RequestItems": {"t": puts({"pk": "0"}, {"pk": "1"}, {"pk": "new"})}},
+        )
+        with table.batch_writer() as batch:
+            for number in range(25):
+                batch.put_item(Item={"pk": str(number)})
+            batch.put_item(Item={"pk": "new"})
+        stub.assert_no_pending_responses()
