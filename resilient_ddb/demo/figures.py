@@ -83,7 +83,8 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
         harm(
             "calls failed with an error",
             lambda tally: tally.failed_calls,
-            "get_item, update_item and query calls that raised, out of all that were made",
+            'get_item, update_item and query calls that raised; "unsure" ones and those that an open circuit refused at '
+            "once are among them: that is what it does in an outage, where boto3 makes its callers wait",
         ),
         fact(
             "reads answered from cache",
@@ -101,7 +102,7 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
             lambda tally: f"{tally.outage_requests:,}",
             "requests sent to a service that could not answer",
         ),
-        fact("time", lambda tally: f"{tally.seconds:.1f} s", "from the first row to the last call"),
+        fact("time", lambda tally: f"{tally.seconds:.1f} s", "from the first row to the last call or row"),
         fact(
             "median wait",
             lambda tally: duration(tally.p50),

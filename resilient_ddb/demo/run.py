@@ -101,7 +101,10 @@ def _candidates(circuits: list[tuple[float, CircuitEvent]]) -> Iterator[_Candida
     def plain(endpoint_url: str, name: str) -> Any:
         return new_session().resource("dynamodb", endpoint_url=endpoint_url).Table(name)
 
-    yield _Candidate(name="boto3", version=boto3.__version__, airports=plain, counters=plain)
+    low_level = new_session().client("dynamodb")
+    mode = low_level.meta.config.retries["mode"]  # boto3's default: it differs between 1.43 and 1.44
+    low_level.close()
+    yield _Candidate(name="boto3", version=f"{boto3.__version__} ({mode})", airports=plain, counters=plain)
 
     def observe(event: AnyEvent) -> None:
         if isinstance(event, CircuitEvent):
