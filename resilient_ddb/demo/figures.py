@@ -83,8 +83,8 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
         harm(
             "calls failed with an error",
             lambda tally: tally.failed_calls,
-            'get_item, update_item and query calls that raised; "unsure" ones and those that an open circuit refused at '
-            "once are among them: that is what it does in an outage, where boto3 makes its callers wait",
+            "get_item, update_item and query calls that raised, the unsure ones included, and those that an open "
+            "circuit refused at once: that is what it does in an outage, where boto3 makes its callers wait",
         ),
         fact(
             "reads answered from cache",
