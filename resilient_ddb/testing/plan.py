@@ -10,9 +10,18 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from resilient_ddb.operations import PARTIQL, READS, WRITES
+
 if TYPE_CHECKING:
     from resilient_ddb.testing.calls import Call, Part
     from resilient_ddb.testing.messages import Response
+
+
+_OF_ITEMS = READS | WRITES | PARTIQL
+_OF_TABLES = re.compile(
+    r"(Create|Delete(?!Item)|Describe|Disable|Enable|Export|Get(?!Item)|Import|List|Put(?!Item)|Restore|Tag|Untag|"
+    r"Update(?!Item)|Start|Cancel)([A-Z][a-z]+)+"
+)
 
 
 class End(Enum):
@@ -111,7 +120,7 @@ class Fault(ABC):
             check_whole("times", self.times, 0)
         if self.table is not None:
             check_text("table", self.table)
-        if self.key is not None and not isinstance(self.key, Mapping):
+        if self.key is not None and not _is_typed(self.key):
             raise TypeError(f'key must be wire values such as {{"pk": {{"S": "a"}}}}; got {self.key!r}')
         self._check_operations()
 
@@ -121,7 +130,7 @@ class Fault(ABC):
         if isinstance(self.operations, str) or not isinstance(self.operations, Collection):
             raise TypeError(f'operations must be a set of names such as {{"GetItem"}}; got {self.operations!r}')
         for name in self.operations:
-            if not isinstance(name, str) or not re.fullmatch(r"([A-Z][a-z]+)+", name):
+            if not isinstance(name, str) or not (name in _OF_ITEMS or _OF_TABLES.fullmatch(name)):
                 raise ValueError(f"operations must be the API's own names such as 'GetItem'; got {name!r}")
         if self.fits is not None and not self.fits.issuperset(self.operations):
             raise ValueError(
@@ -194,3 +203,8 @@ class Plan:
             if act is not None:
                 return act, type(armed.fault).__name__
         return Forward(), None
+
+
+def _is_typed(key: Any) -> bool:
+    """Tell whether a key's values are those of the wire: `{"S": "a"}`."""
+    return isinstance(key, Mapping) and all(isinstance(value, Mapping) and len(value) == 1 for value in key.values())

@@ -203,3 +203,19 @@ def test_settings_that_cannot_be_meant(make, error, words):
 def test_exported_names_are_sorted_and_there():
     assert faults.__all__ == sorted(faults.__all__)
     assert all(hasattr(faults, name) for name in faults.__all__)
+
+
+@pytest.mark.parametrize("name", ["GetItems", "PutItems", "get_item", "Foo", "UpdateItems"])
+def test_an_operation_that_there_is_not_is_refused(name):
+    with pytest.raises(ValueError, match="operations must be the API's own names"):
+        faults.Throttle(operations={name})
+
+
+@pytest.mark.parametrize("name", ["GetItem", "Query", "DescribeTable", "CreateTable", "ListTables", "BatchWriteItem"])
+def test_an_operation_that_there_is_is_taken(name):
+    assert faults.Throttle(operations={name}).operations == {name}
+
+
+def test_a_key_without_types_is_refused():
+    with pytest.raises(TypeError, match="key must be wire values"):
+        faults.Throttle(key={"id": "x"})
