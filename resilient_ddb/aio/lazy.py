@@ -22,8 +22,9 @@ OpenClient = Callable[[], Awaitable[Any]]
 class LazyClient:
     """Stands in for an aiobotocore client: the verbs open it, everything else asks for one that is open."""
 
-    def __init__(self, open_client: OpenClient, verbs: frozenset[str]) -> None:
+    def __init__(self, open_client: OpenClient, verbs: frozenset[str], table: str) -> None:
         """Open with `open_client`, once for each event loop; `verbs` are the names of the client's operations."""
+        self._table = table
         self._open_client = open_client
         self._verbs = verbs
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
@@ -48,7 +49,7 @@ class LazyClient:
                 return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
         except TimeoutError:
             if limit.expired():
-                raise _cut_off(operation) from None
+                raise _cut_off(operation, self._table) from None
             raise
 
     def enter(self) -> None:
@@ -119,10 +120,10 @@ class LazyClient:
         _abandon_clients(lambda loop: loop.is_closed())
 
 
-def _cut_off(operation: str) -> DeadlineExceededError:
+def _cut_off(operation: str, table: str) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=operation, attempts=0)
     error.resilience = CallFacts(
-        table=None,
+        table=table,
         operation=operation,
         kind=Kind.TRANSIENT,
         attempts=0,
@@ -130,6 +131,7 @@ def _cut_off(operation: str) -> DeadlineExceededError:
         ambiguous=False,
         stopped_by="deadline",
     )
+    error.add_note(error.resilience.note() + "; the client was still being opened")
     return error
 
 

@@ -153,7 +153,7 @@ def table(
         made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
         return with_fallback(made, fallback)
 
-    lazy = LazyClient(open_client, _verbs())
+    lazy = LazyClient(open_client, _verbs(), name)
     made: Any = resource_class("Table")(name, client=lazy)
     kept = {key: value for key, value in kwargs.items() if key not in _NEVER_PICKLED}
     made._recipe = {"policy": policy, "fallback": fallback, **kept}  # noqa: SLF001 - it was made here
