@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,16 +50,16 @@ class Call:
 FallbackFunction = Callable[[Call, Exception], Response | Awaitable[Response | None] | None]
 
 
-class Fallback:
+class Fallback(ABC):
     """Base of the fallbacks here; `|` chains them, with each other and with any callable."""
 
     name = "fallback"
 
+    @abstractmethod
     def __call__(self, call: Call, error: Exception) -> Any:
         """Answer `call`, or give None."""
-        raise NotImplementedError
 
-    def remember(self, call: Call, response: Response) -> None:
+    def remember(self, call: Call, response: Response) -> None:  # noqa: B027 - most have nothing to remember
         """Take note of a good answer. Does nothing, unless a fallback says otherwise."""
 
     def __or__(self, other: FallbackFunction) -> Chain:
@@ -91,8 +92,8 @@ class Chain(Fallback):
         )
 
     def __call__(self, call: Call, error: Exception) -> Any:
-        """Not used: the members are asked one by one."""
-        raise NotImplementedError
+        """Have no answer of its own: the members are asked one by one, by whoever ends the call."""
+        del call, error
 
 
 class Stale(Fallback):

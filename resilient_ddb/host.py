@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ POOL_CONNECTIONS = 128
 _EXPIRED = timedelta(minutes=1)
 
 
-class ClientHost:
+class ClientHost(ABC):
     """The client, as its core sees it."""
 
     values_out: Callable[..., Any] = staticmethod(native.values_out)
@@ -68,9 +69,9 @@ class ClientHost:
                 native.register(self.client.meta.events, self.values_out)
                 self.native = True
 
+    @abstractmethod
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
         """Make a call in another region, and mark its answer."""
-        raise NotImplementedError
 
     def open_siblings(self) -> list[Any]:
         """Give the clients that were opened for other regions."""

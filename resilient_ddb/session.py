@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 import weakref
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
@@ -242,7 +242,7 @@ def _factory(events: Any) -> _DynamoDBFactory:
 @lru_cache(maxsize=1)
 def resource_definitions() -> Any:
     """Give boto3's resource model of DynamoDB."""
-    loader = Loader(extra_search_paths=[os.path.join(os.path.dirname(boto3.__file__), "data")])  # noqa: PTH118, PTH120
+    loader = Loader(extra_search_paths=[str(Path(boto3.__file__).parent / "data")])
     return loader.load_service_model("dynamodb", "resources-1")
 
 
