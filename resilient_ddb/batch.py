@@ -97,7 +97,10 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
                 yield from self._send(self._still_wanted([request]))
             except BaseException as failure:
                 if not _is_about_items(failure):
-                    self._items_buffer += self._still_wanted(batch[index + 1 :])
+                    # `_send` has put the request back in front: what was to follow it belongs right behind it.
+                    behind = int(self._items_buffer[:1] == [request])
+                    self._items_buffer[behind:behind] = self._still_wanted(batch[index + 1 :])
+                    self._refused += refused
                     raise
                 refused.append(request)
         if refused:

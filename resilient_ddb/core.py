@@ -170,14 +170,16 @@ class Core:
         if _telling.get():  # an observer that calls a table is not told of its own calls
             return
         _telling.set(True)
-        for observer in self.observers:
-            try:
-                observer(event)
-            except Exception:  # noqa: BLE001 - whatever an observer raises is its own affair
-                if id(observer) not in self._failed_observers:
-                    self._failed_observers.add(id(observer))
-                    _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
-        _telling.set(False)
+        try:
+            for observer in self.observers:
+                try:
+                    observer(event)
+                except Exception:  # noqa: BLE001 - whatever an observer raises is its own affair
+                    if id(observer) not in self._failed_observers:
+                        self._failed_observers.add(id(observer))
+                        _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
+        finally:
+            _telling.set(False)
 
 
 def _outcome(verdict: Verdict | None, settings: Breaker) -> Outcome:
