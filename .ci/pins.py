@@ -27,7 +27,7 @@ def lowest(project: dict) -> list[str]:
     wanted = [*project["dependencies"], *(line for extra in USERS_EXTRAS for line in extras[extra])]
     pins = []
     for line in wanted:
-        match = MINIMUM.match(line.replace(" ", ""))
+        match = MINIMUM.match(line.partition(";")[0].replace(" ", ""))
         if match is None:
             raise SystemExit(f"pyproject.toml gives no plain lower bound: {line}")
         pins.append(f"{match['name']}=={match['version']}")

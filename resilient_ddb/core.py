@@ -7,17 +7,19 @@ import logging
 import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .breaker import Breaker
 from .circuit import OPEN, Circuit, Outcome
 from .classification import Kind, Verdict
-from .events import AnyEvent, CircuitEvent
 from .execution import Execution
 from .fallback import Chain, FallbackFunction
 from .operations import operation_kind, table_of
 from .policy import Policy
 from .retry import TokenBucket
+
+if TYPE_CHECKING:
+    from .events import AnyEvent
 
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.telling", default=False)
@@ -153,6 +155,8 @@ class Core:
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str) -> None:
         """Tell the observers of a circuit's change."""
         if self.observers:
+            from .events import CircuitEvent  # noqa: PLC0415 - loaded where somebody listens
+
             table = circuit.name.rpartition("/")[0]
             self.tell(
                 CircuitEvent(

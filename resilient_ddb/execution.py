@@ -61,6 +61,7 @@ class Execution:
         "response_bytes",
         "started",
         "stopped_by",
+        "values_are_native",
         "verdict",
         "was_answered",
     )
@@ -81,6 +82,8 @@ class Execution:
         self.was_answered = False
         """Whether an attempt came to a good end."""
         self.response_bytes = 0
+        self.values_are_native = False
+        """Whether the response at hand was read with its values native."""
         self.verdict: Verdict | None = None
         self._deadline = current_deadline()
         self._permit: int | None = None

@@ -17,6 +17,7 @@ CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default
 """The call that the client has just begun, until botocore has made a request context for it."""
 
 _KEY = "resilient_ddb"
+_METADATA = "ResponseMetadata"
 _SDK_RETRIES = "retry-config-dynamodb"
 _SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
 
@@ -66,7 +67,7 @@ def before_parse(response_dict: MutableMapping[str, Any], **_: Any) -> None:
 
 def response_received(
     response_dict: Mapping[str, Any] | None,
-    parsed_response: Mapping[str, Any] | None,
+    parsed_response: dict[str, Any] | None,
     context: Mapping[str, Any],
     **_: Any,
 ) -> None:
@@ -74,6 +75,8 @@ def response_received(
     execution = execution_of(context)
     if execution is not None and response_dict is not None:
         execution.received(response_dict, parsed_response or {})
+    if parsed_response and len(parsed_response) > 1 and next(iter(parsed_response)) == _METADATA:
+        parsed_response[_METADATA] = parsed_response.pop(_METADATA)  # last, as in all of botocore's responses
 
 
 def needs_retry(

@@ -10,8 +10,10 @@ from typing import Any
 
 from botocore.config import Config
 
-from . import hooks, native
+from . import hooks, native, shortcuts
+from .codec import Codec
 from .core import Core
+from .listeners import Listeners
 from .policy import Policy
 from .retry import Retry
 
@@ -23,14 +25,18 @@ _EXPIRED = timedelta(minutes=1)
 class ClientHost(ABC):
     """The client, as its core sees it."""
 
+    read: Callable[..., Any] = staticmethod(native.read)
+    """Reads a response."""
     values_out: Callable[..., Any] = staticmethod(native.values_out)
-    """Turns the typed values of a response into native ones."""
+    """Turns the typed values of a response into native ones, where they are not so yet."""
 
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
         self.client = client
         self.native = False
         """Whether the client takes and gives native values."""
+        self.codec = Codec()
+        self.listeners = Listeners(self.read, self.values_out, (hooks.response_received, hooks.needs_retry))
         self.siblings: dict[tuple[str, str | None], Any] = {}
         self.lock = threading.Lock()
 
@@ -66,7 +72,7 @@ class ClientHost(ABC):
         """Have the client take and give native values from now on."""
         with self.lock:
             if not self.native:
-                native.register(self.client.meta.events, self.values_out)
+                native.register(self.client.meta.events, self.codec, self.values_out)
                 self.native = True
 
     @abstractmethod
@@ -99,6 +105,9 @@ def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], Client
         core.renew(policy)
         core.host.renew_siblings()
     hooks.register(client.meta.events)
+    host = client._resilience.host  # noqa: SLF001 - as above
+    native.register_reading(client.meta.events, host.read)
+    shortcuts.take(client, host.codec)
 
 
 def check_client(target: Any) -> None:

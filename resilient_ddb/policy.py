@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random as random_module
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .breaker import Breaker
 from .clock import SYSTEM_CLOCK, Clock
-from .events import Observer
 from .fallback import Chain, FallbackFunction
 from .retry import Retry, RetryBudget
 from .settings import check_callables, check_methods, check_number
+
+if TYPE_CHECKING:
+    from .events import Observer
+else:  # annotations can be evaluated without loading what only observers need
+    Observer = Callable[[Any], object]
 
 
 @dataclass(frozen=True, kw_only=True)

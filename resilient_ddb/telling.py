@@ -1,11 +1,9 @@
-"""What observers are told of a call. Events are only made where somebody listens."""
+"""What observers are told of a call. Events are only made, and their classes loaded, where somebody listens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-from .events import AttemptEvent, CallEndEvent, FallbackEvent, RetryEvent
 
 if TYPE_CHECKING:
     from .classification import Kind
@@ -17,6 +15,8 @@ def attempt_ended(
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
     if execution.core.observers:
+        from .events import AttemptEvent  # noqa: PLC0415 - see above
+
         event = AttemptEvent(
             table=execution.lane.table,
             operation=execution.operation,
@@ -32,6 +32,8 @@ def attempt_ended(
 def retry_scheduled(execution: Execution, kind: Kind, code: str, delay: float) -> None:
     """Tell that another attempt follows after `delay` seconds."""
     if execution.core.observers:
+        from .events import RetryEvent  # noqa: PLC0415 - see above
+
         event = RetryEvent(
             table=execution.lane.table,
             operation=execution.operation,
@@ -46,6 +48,8 @@ def retry_scheduled(execution: Execution, kind: Kind, code: str, delay: float) -
 def fallback_asked(execution: Execution, name: str, *, answered: bool) -> None:
     """Tell that a fallback was asked."""
     if execution.core.observers:
+        from .events import FallbackEvent  # noqa: PLC0415 - see above
+
         event = FallbackEvent(
             table=execution.lane.table, operation=execution.operation, fallback=name, answered=answered
         )
@@ -55,6 +59,8 @@ def fallback_asked(execution: Execution, name: str, *, answered: bool) -> None:
 def call_ended(execution: Execution, outcome: str, response: Mapping[str, Any] | None = None) -> None:
     """Tell that a call ended, and how."""
     if execution.core.observers:
+        from .events import CallEndEvent  # noqa: PLC0415 - see above
+
         event = CallEndEvent(
             table=execution.lane.table,
             operation=execution.operation,

@@ -7,14 +7,20 @@ import contextlib
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from aiobotocore._helpers import resolve_awaitable
 from aiobotocore.client import AioBaseClient
+from aiobotocore.regions import AioEndpointRulesetResolver
 from aiobotocore.session import AioSession, get_session
+from aiobotocore.signers import AioRequestSigner
 
 from resilient_ddb.drive import run_async
 from resilient_ddb.ending import cancel, recover, succeed
+from resilient_ddb.endpoints import EndpointMemory, features_in_use
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
+from resilient_ddb.shortcuts import quicken
+from resilient_ddb.signing import SigningMemory
 
 from . import large_pages
 
@@ -77,6 +83,7 @@ async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> R
 class AioHost(ClientHost):
     """An async client, as its core sees it."""
 
+    read = staticmethod(large_pages.read)
     values_out = staticmethod(large_pages.values_out)
 
     async def elsewhere(
@@ -133,7 +140,8 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
     harden(client, policy, AioHost)
-    large_pages.register(client.meta.events)
+    _quicken_signing(client)
+    _remember_endpoints(client)
     if native:
         client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
     return client
@@ -147,3 +155,34 @@ def is_aio_client(target: Any) -> bool:
 def is_aio_session(target: Any) -> bool:
     """Tell whether something is an aiobotocore session."""
     return isinstance(target, AioSession)
+
+
+def _quicken_signing(client: Any) -> None:
+    signer, memory = client._request_signer, SigningMemory()  # noqa: SLF001 - there is no public way
+    if type(signer) is not AioRequestSigner or "get_auth_instance" in vars(signer):
+        return
+    get_auth_instance = signer.get_auth_instance
+
+    async def quickened(*args: Any, **kwargs: Any) -> Any:
+        return quicken(await get_auth_instance(*args, **kwargs), memory)
+
+    signer.get_auth_instance = quickened
+
+
+def _remember_endpoints(client: Any) -> None:
+    resolver: Any = getattr(client, "_ruleset_resolver", None)
+    if type(resolver) is not AioEndpointRulesetResolver or "construct_endpoint" in vars(resolver):
+        return
+    memory, construct = EndpointMemory(resolver, client.meta.events), resolver.construct_endpoint
+
+    async def remembered(operation_model: Any, call_args: Any, request_context: Any) -> Any:
+        accounts = tuple([await resolve_awaitable(account()) for account in memory.accounts])
+        key = memory.key(operation_model, call_args, accounts)
+        endpoint = memory.recall(key)
+        if endpoint is None:
+            with features_in_use() as features:
+                endpoint = await construct(operation_model, call_args, request_context)
+            memory.keep(key, endpoint, features)
+        return endpoint
+
+    resolver.construct_endpoint = remembered

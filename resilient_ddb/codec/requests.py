@@ -1,0 +1,189 @@
+"""Requests: where an operation's parameters have attribute values, and whether botocore would accept them.
+
+Both are compiled from botocore's model of the operation, once for each operation of a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableSequence
+from typing import Any
+
+from .values import are_valid, from_native, is_valid
+
+Step = Callable[[Any], None]
+"""Types the values within a parameter, in place."""
+Check = Callable[[Any], bool]
+"""Tells whether botocore accepts a parameter, and writes it to JSON as it stands."""
+
+_VALUE = "AttributeValue"
+
+
+# Where the values are.
+
+
+def compile_typing(shape: Any) -> Step:
+    """Give a function that types the native values in an operation's parameters, in place.
+
+    It goes where boto3's `ParameterTransformer` goes, and leaves alone what that leaves alone.
+    """
+    return _typing(shape) or _nothing
+
+
+def _nothing(_: Any) -> None:
+    """Do what there is to do with parameters that have no values."""
+
+
+def _typing(shape: Any) -> Step | None:
+    make = _TYPING.get(shape.type_name)
+    return None if make is None else make(shape)
+
+
+def _typing_of_structure(shape: Any) -> Step | None:
+    members = {name: (member.name == _VALUE, _typing(member)) for name, member in shape.members.items()}
+    members = {name: found for name, found in members.items() if found != (False, None)}
+    if not members:
+        return None
+
+    def step(params: Any) -> None:
+        if not isinstance(params, Mapping):
+            return
+        for name, value in params.items():
+            is_value, inner = members.get(name, (False, None))
+            if is_value:
+                params[name] = from_native(value)  # type: ignore[index]  # as boto3: what can't be set is an error
+            elif inner is not None:
+                inner(value)
+
+    return step
+
+
+def _typing_of_map(shape: Any) -> Step | None:
+    if shape.value.name == _VALUE:
+        return _type_map
+    inner = _typing(shape.value)
+    if inner is None:
+        return None
+
+    def step(params: Any) -> None:
+        if isinstance(params, Mapping):
+            for value in params.values():
+                inner(value)
+
+    return step
+
+
+def _typing_of_list(shape: Any) -> Step | None:
+    if shape.member.name == _VALUE:
+        return _type_list
+    inner = _typing(shape.member)
+    if inner is None:
+        return None
+
+    def step(params: Any) -> None:
+        if isinstance(params, MutableSequence):
+            for value in params:
+                inner(value)
+
+    return step
+
+
+def _type_map(params: Any) -> None:
+    if isinstance(params, Mapping):
+        for name, value in params.items():
+            params[name] = from_native(value)  # type: ignore[index]  # as boto3: what can't be set is an error
+
+
+def _type_list(params: Any) -> None:
+    if isinstance(params, MutableSequence):
+        for index, value in enumerate(params):
+            params[index] = from_native(value)
+
+
+_TYPING = {"structure": _typing_of_structure, "map": _typing_of_map, "list": _typing_of_list}
+
+
+# What botocore accepts.
+
+
+def compile_check(shape: Any) -> Check:
+    """Give a function that tells whether parameters, their values typed, are beyond botocore's doubt.
+
+    False says nothing: then botocore validates them itself, and says what is wrong, if anything is.
+    """
+    if shape.name == _VALUE:
+        return is_valid
+    make = _CHECKS.get(shape.type_name)
+    is_plain = make is not None and not shape.serialization and not getattr(shape, "is_document_type", False)
+    return make(shape) if make is not None and is_plain else _in_doubt
+
+
+def _in_doubt(_: Any) -> bool:
+    return False
+
+
+def _check_of_structure(shape: Any) -> Check:
+    if shape.is_tagged_union:
+        return _in_doubt
+    members = {name: compile_check(member) for name, member in shape.members.items()}
+    required = frozenset(shape.required_members)
+
+    def check(params: Any) -> bool:
+        if type(params) is not dict or not required <= params.keys():
+            return False
+        for name, value in params.items():
+            inner = members.get(name)
+            if inner is None or not inner(value):
+                return False
+        return True
+
+    return check
+
+
+def _check_of_map(shape: Any) -> Check:
+    if shape.value.name == _VALUE and shape.key.type_name == "string" and not _minimum(shape.key):
+        return are_valid
+    check_key, check_value = compile_check(shape.key), compile_check(shape.value)
+
+    def check(params: Any) -> bool:
+        return type(params) is dict and all(check_key(key) and check_value(value) for key, value in params.items())
+
+    return check
+
+
+def _check_of_list(shape: Any) -> Check:
+    inner, least = compile_check(shape.member), _minimum(shape)
+
+    def check(params: Any) -> bool:
+        return type(params) is list and len(params) >= least and all(map(inner, params))
+
+    return check
+
+
+def _check_of_string(shape: Any) -> Check:
+    least = _minimum(shape)
+    return lambda value: type(value) is str and len(value) >= least
+
+
+def _check_of_integer(shape: Any) -> Check:
+    least = _minimum(shape, float("-inf"))
+    return lambda value: type(value) is int and value >= least
+
+
+def _check_of_boolean(_: Any) -> Check:
+    return lambda value: type(value) is bool
+
+
+def _minimum(shape: Any, unless: float = 0) -> float:
+    least: float = shape.metadata.get("min", unless)
+    return least
+
+
+_CHECKS = {
+    "structure": _check_of_structure,
+    "map": _check_of_map,
+    "list": _check_of_list,
+    "string": _check_of_string,
+    "integer": _check_of_integer,
+    "long": _check_of_integer,
+    "boolean": _check_of_boolean,
+}

@@ -1,0 +1,225 @@
+"""Responses: from the text of an answer to what botocore, or boto3's Table, makes of it.
+
+Compiled from botocore's model of the operation, once for each operation of a client. Of a page, the rows are read
+one by one: no more than one of them is in memory in its typed form, and an event loop can have its turn in between.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .engine import Engine, Piece
+from .values import Number, UnusualError, map_to_native, to_native, to_typed
+
+Read = Callable[[Any, Number | None], Any]
+"""Gives what botocore's parser gives, of JSON that it may change. With a number maker, values are native."""
+
+LARGE_BYTES = 64 * 1024
+"""From this size on, the rows of a response are read one by one."""
+STEP_BYTES = 64 * 1024
+"""So much is read at a stretch: it takes about a millisecond."""
+_VALUE = "AttributeValue"
+
+
+class Response:
+    """An answer that is being read."""
+
+    def __init__(self) -> None:
+        """Begin with no members."""
+        self.parsed: dict[str, Any] = {}
+        self._unread: list[tuple[list[Any], Read]] = []
+
+    def add_rows(self, rows: list[Piece], read: Read) -> list[Any]:
+        """Take in rows that are yet to be read, in place."""
+        self._unread.append((rows, read))
+        return rows
+
+    def steps(self, engine: Engine, number: Number | None, size: int) -> Iterator[None]:
+        """Read the rows, and stop after each stretch of `STEP_BYTES`; `size` is that of the whole answer, in bytes."""
+        count = sum(len(rows) for rows, _ in self._unread)
+        stretch = max(1, count * STEP_BYTES // max(size, 1))
+        done = 0
+        for rows, read in self._unread:
+            for index, piece in enumerate(rows):
+                rows[index] = read(engine.loads(piece), number)
+                done += 1
+                if done % stretch == 0:
+                    yield
+
+
+class Reader:
+    """Reads the answers to one operation."""
+
+    def __init__(self, shape: Any, engine: Engine) -> None:
+        """Compile a reader for answers of this shape."""
+        self._engine = engine
+        self._read = compile_reading(shape)
+        self._members = [
+            (name, member.serialization.get("name", name), compile_reading(member), *_rows(member))
+            for name, member in shape.members.items()
+        ]
+        self._names = {json_name for _, json_name, *_ in self._members}
+
+    def read(self, text: bytes, number: Number | None) -> dict[str, Any]:
+        """Read an answer.
+
+        Args:
+            text: the body.
+            number: makes numbers, where values are to be native; None leaves them typed.
+
+        Raises:
+            Exception: any; the answer is unusual, and botocore is to say what becomes of it.
+        """
+        if len(text) < LARGE_BYTES:
+            parsed: dict[str, Any] | None = self._read(self._engine.loads(text), number)
+            if parsed is None:
+                raise UnusualError
+            return parsed
+        response = self.begin(text, number)
+        for _ in response.steps(self._engine, number, len(text)):
+            pass
+        return response.parsed
+
+    def read_in_steps(self, text: bytes, number: Number | None) -> Iterator[dict[str, Any] | None]:
+        """Read a large answer a stretch at a time: gives None after each, and the answer at last. Raises as `read`."""
+        response = self.begin(text, number)
+        for _ in response.steps(self._engine, number, len(text)):
+            yield None
+        yield response.parsed
+
+    def begin(self, text: bytes, number: Number | None) -> Response:
+        """Read all of an answer but its rows. Raises as `read`."""
+        response = Response()
+        pieces = self._engine.members(text)
+        for unknown in pieces.keys() - self._names:
+            self._engine.loads(pieces[unknown])  # only to see whether it is JSON
+        for name, json_name, read, read_row, are_named in self._members:
+            piece = pieces.get(json_name)
+            if piece is None:
+                continue
+            if read_row is None:
+                value = self._engine.loads(piece)
+                if value is not None:
+                    response.parsed[name] = read(value, number)
+            elif are_named:
+                found = self._engine.rows_by_name(piece)
+                response.parsed[name] = {key: response.add_rows(rows, read_row) for key, rows in found.items()}
+            else:
+                response.parsed[name] = response.add_rows(self._engine.rows(piece), read_row)
+        return response
+
+
+def _rows(shape: Any) -> tuple[Read | None, bool]:
+    """Give what reads a row, where a member is a list of such or, by name, several, and whether it is those."""
+    if shape.type_name == "list" and _has_values(shape.member):
+        return _sparse(compile_reading(shape.member)), False
+    if shape.type_name == "map" and shape.value.type_name == "list" and _has_values(shape.value.member):
+        return _sparse(compile_reading(shape.value.member)), True
+    return None, False
+
+
+def _has_values(shape: Any) -> bool:
+    if shape.name == _VALUE:
+        return True
+    inner = {
+        "structure": lambda: any(map(_has_values, shape.members.values())),
+        "map": lambda: _has_values(shape.value),
+        "list": lambda: _has_values(shape.member),
+    }.get(shape.type_name)
+    return inner is not None and inner()
+
+
+def compile_reading(shape: Any) -> Read:
+    """Give a function that reads what has this shape.
+
+    Raises:
+        NotImplementedError: there is no reading it here.
+    """
+    if shape.name == _VALUE:
+        return _read_value
+    try:
+        return _READING[shape.type_name](shape)
+    except KeyError:
+        raise NotImplementedError(shape.type_name) from None
+
+
+def _reading_of_structure(shape: Any) -> Read:
+    if shape.is_document_type or shape.is_tagged_union:
+        raise NotImplementedError(shape.name)
+    members = [
+        (name, member.serialization.get("name", name), compile_reading(member))
+        for name, member in shape.members.items()
+    ]
+
+    def read(json: Any, number: Number | None) -> Any:
+        if json is None:
+            return None
+        parsed = {}
+        get = json.get
+        for name, json_name, inner in members:
+            value = get(json_name)
+            if value is not None:
+                parsed[name] = inner(value, number)
+        return parsed
+
+    return read
+
+
+def _reading_of_map(shape: Any) -> Read:
+    if shape.value.name == _VALUE:
+        return _read_values
+    inner = compile_reading(shape.value)
+
+    def read(json: Any, number: Number | None) -> Any:
+        return {key: inner(value, number) for key, value in json.items()}
+
+    return read
+
+
+def _reading_of_list(shape: Any) -> Read:
+    inner = _sparse(compile_reading(shape.member))
+
+    def read(json: Any, number: Number | None) -> Any:
+        return [inner(value, number) for value in json]
+
+    return read
+
+
+def _sparse(read: Read) -> Read:
+    """Let nulls pass: botocore does so in lists."""
+    return lambda json, number: None if json is None else read(json, number)
+
+
+def _reading_of_scalar(_: Any) -> Read:
+    return lambda json, _number: json
+
+
+def _reading_of_blob(_: Any) -> Read:
+    return lambda json, _number: base64.b64decode(json)
+
+
+def _read_value(json: Any, number: Number | None) -> Any:
+    if number is not None:
+        return to_native(json, number)
+    to_typed(json)
+    return json
+
+
+def _read_values(json: Any, number: Number | None) -> Any:
+    if number is not None:
+        map_to_native(json, number)
+    else:
+        for value in json.values():
+            to_typed(value)
+    return json
+
+
+_READING: dict[str, Callable[[Any], Read]] = {
+    "structure": _reading_of_structure,
+    "map": _reading_of_map,
+    "list": _reading_of_list,
+    "blob": _reading_of_blob,
+    **dict.fromkeys(("string", "integer", "long", "boolean", "double", "float"), _reading_of_scalar),
+}

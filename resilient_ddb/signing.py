@@ -1,0 +1,98 @@
+"""Signature Version 4, in a shorter way for the requests that DynamoDB's clients make.
+
+botocore's own signer walks the headers four times, prepares the request twice only to see its body, and derives the
+signing key anew for each request, though it stays the same for a day. What is not overridden here is botocore's, and
+requests that are not plain are signed by it altogether.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import Any
+
+from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
+
+_UNSIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
+_CONTENT_SHA256 = "x-amz-content-sha256"
+
+
+class SigningMemory:
+    """What one client's signatures have in common, as of the last one."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.key: tuple[tuple[str, ...], bytes] = ((), b"")
+        """What the signing key was derived from, and the key. The secret is in memory anyway, in the credentials."""
+        self.url: tuple[str, tuple[str, str, str]] = ("", ("", "", ""))
+        """A URL, and its path, query and host in canonical form."""
+
+
+class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types of its own
+    """botocore's signer, which gives the same signatures in a quarter of the time."""
+
+    memory: SigningMemory
+    _signed_headers: str | None = None
+
+    def canonical_request(self, request: Any) -> str:
+        """Give the request's canonical form."""
+        found = self._plain_canonical_request(request)
+        if found is None:
+            self._signed_headers = None
+            canonical: str = super().canonical_request(request)
+            return canonical
+        return found
+
+    def _plain_canonical_request(self, request: Any) -> str | None:
+        headers: dict[str, str] = {}
+        for name, value in request.headers.raw_items():
+            lower = name.lower()
+            if lower in _UNSIGNED:
+                continue
+            if type(value) is not str or lower in headers:
+                return None
+            headers[lower] = " ".join(value.split())
+        context, body = request.context, request.data
+        checksum = context.get("checksum") or {}
+        if request.params or type(body) is not bytes or not body or checksum.get("request_algorithm"):
+            return None
+        if not context.get("payload_signing_enabled", True):
+            return None
+        path, query, host = self._canonical_url(request)
+        headers.setdefault("host", host)
+        names = sorted(headers)
+        self._signed_headers = ";".join(names)
+        canonical_headers = "".join([f"{name}:{headers[name]}\n" for name in names])
+        payload = headers.get(_CONTENT_SHA256) or sha256(body).hexdigest()
+        return f"{request.method.upper()}\n{path}\n{query}\n{canonical_headers}\n{self._signed_headers}\n{payload}"
+
+    def _canonical_url(self, request: Any) -> tuple[str, str, str]:
+        url, found = self.memory.url
+        if url != request.url:
+            _, path, query, *_ = super().canonical_request(request).split("\n")
+            found = path, query, super().headers_to_sign(request)["host"]
+            self.memory.url = request.url, found
+        return found
+
+    def signature(self, string_to_sign: str, request: Any) -> str:
+        """Give the signature."""
+        secret, date = self.credentials.secret_key, request.context["timestamp"][:8]
+        derived_from = (secret, date, self._region_name, self._service_name)
+        known, key = self.memory.key
+        if known != derived_from:
+            key = f"AWS4{secret}".encode()
+            for part in (*derived_from[1:], "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self.memory.key = derived_from, key
+        return hmac.digest(key, string_to_sign.encode(), "sha256").hex()
+
+    def signed_headers(self, headers_to_sign: Any) -> str:
+        """Give the names of the headers that are signed."""
+        if self._signed_headers is None:
+            names: str = super().signed_headers(headers_to_sign)
+            return names
+        return self._signed_headers
+
+    def headers_to_sign(self, request: Any) -> Any:
+        """Give the headers that are signed; none where `signed_headers` already knows their names."""
+        return super().headers_to_sign(request) if self._signed_headers is None else {}
