@@ -12,7 +12,7 @@ try:
     release = importlib.metadata.version("resilient_ddb")
 except importlib.metadata.PackageNotFoundError:  # built from a checkout that is not installed
     release = ""
-extensions = ["sphinx.ext.autodoc"]
+extensions = ["sphinx.ext.autodoc", "myst_parser"]
 exclude_patterns = ["_build", "**/__pycache__"]
 default_role = "code"  # the docstrings' `names` are code
 html_theme = "furo"

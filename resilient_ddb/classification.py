@@ -278,8 +278,8 @@ def _classify_cancellation(response: Mapping[str, Any]) -> Verdict:
 
 def _cancellation_codes(response: Mapping[str, Any]) -> list[str]:
     reasons = response.get("CancellationReasons")
-    if reasons:
-        return [str(reason.get("Code", "None")) for reason in reasons]
+    if isinstance(reasons, list) and reasons:
+        return [str(reason.get("Code", "None")) for reason in reasons if isinstance(reason, Mapping)]
     found = _REASONS_IN_MESSAGE.search(str(response.get("Error", {}).get("Message", "")))
     return [code.strip() for code in found.group(1).split(",")] if found else []
 

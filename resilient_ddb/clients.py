@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from botocore.regions import EndpointRulesetResolver
 from botocore.signers import RequestSigner
 
 from .drive import run
@@ -15,6 +14,7 @@ from .endpoints import EndpointMemory, features_in_use
 from .fallback import Response, mark
 from .hooks import CURRENT
 from .host import ClientHost, check_client, harden
+from .parts import part
 from .shortcuts import quicken
 from .signing import SigningMemory
 
@@ -97,10 +97,10 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
 
 
 def _quicken_signing(client: Any) -> None:
-    signer, memory = client._request_signer, SigningMemory()  # noqa: SLF001 - there is no public way
+    signer: Any = getattr(client, "_request_signer", None)
     if type(signer) is not RequestSigner or "get_auth_instance" in vars(signer):
         return
-    get_auth_instance = signer.get_auth_instance
+    memory, get_auth_instance = SigningMemory(), signer.get_auth_instance
 
     def quickened(*args: Any, **kwargs: Any) -> Any:
         return quicken(get_auth_instance(*args, **kwargs), memory)
@@ -110,17 +110,27 @@ def _quicken_signing(client: Any) -> None:
 
 def _remember_endpoints(client: Any) -> None:
     resolver: Any = getattr(client, "_ruleset_resolver", None)
-    if type(resolver) is not EndpointRulesetResolver or "construct_endpoint" in vars(resolver):
+    if (
+        resolver is None
+        or type(resolver) is not part("botocore.regions", "EndpointRulesetResolver")
+        or "construct_endpoint" in vars(resolver)
+    ):
         return
     memory, construct = EndpointMemory(resolver, client.meta.events), resolver.construct_endpoint
 
+    def accounts() -> tuple[Any, ...]:
+        return tuple([account() for account in memory.accounts])
+
     def remembered(operation_model: Any, call_args: Any, request_context: Any) -> Any:
-        key = memory.key(operation_model, call_args, tuple([account() for account in memory.accounts]))
+        key = memory.key(operation_model, call_args, accounts())
+        if key is None:
+            return construct(operation_model, call_args, request_context)
         endpoint = memory.recall(key)
         if endpoint is None:
             with features_in_use() as features:
                 endpoint = construct(operation_model, call_args, request_context)
-            memory.keep(key, endpoint, features)
+            if key == memory.key(operation_model, call_args, accounts()):  # not changed meanwhile
+                memory.keep(key, endpoint, features)
         return endpoint
 
     resolver.construct_endpoint = remembered

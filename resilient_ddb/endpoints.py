@@ -6,11 +6,14 @@ account of the credentials: what came of these once is remembered. Takes out 25 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.context import get_context
+from .parts import part
+
+_get_context = part("botocore.context", "get_context")
+_start_as_current_context = part("botocore.context", "start_as_current_context")
 
 Key = tuple[Any, ...]
 """All that an endpoint of one client depends on."""
@@ -24,44 +27,56 @@ class EndpointMemory:
 
     def __init__(self, resolver: Any, events: Any) -> None:
         """Remember what `resolver` resolves, unless handlers on `events` have a say in it."""
-        self._emitter = events._emitter  # noqa: SLF001 - there is no public way to see whether there are handlers
-        builtins = resolver._builtins.values()  # noqa: SLF001 - where the account of the credentials comes from
-        self.accounts: list[Callable[[], Any]] = [value for value in builtins if callable(value)]
+        self._events = events
+        builtins: Mapping[str, Any] | None = getattr(resolver, "_builtins", None)
+        self.accounts: list[Callable[[], Any]] = [value for value in (builtins or {}).values() if callable(value)]
+        """What gives the account of the credentials."""
+        self._can_tell = None not in (builtins, _get_context, _start_as_current_context)
         self._known: dict[Key, tuple[Any, frozenset[str]]] = {}
 
-    def key(self, operation_model: Any, params: dict[str, Any], accounts: tuple[Any, ...]) -> Key | None:
+    def key(self, operation_model: Any, params: Mapping[str, Any] | None, accounts: tuple[Any, ...]) -> Key | None:
         """Give what an endpoint depends on; None where that is more than can be told."""
-        if operation_model.operation_context_parameters or self._emitter._handlers.prefix_search(_CUSTOMIZE):  # noqa: SLF001 - as above
+        if not self._can_tell:
             return None
-        members = operation_model.context_parameters
-        key = (operation_model.name, *accounts, *(params.get(member.member_name) for member in members))
+        try:  # there is no public way to see whether there are handlers
+            handlers = self._events._emitter._handlers.prefix_search(_CUSTOMIZE)  # noqa: SLF001 - as said
+        except Exception:  # noqa: BLE001 - the emitter of another botocore, or of another's making
+            return None
+        if handlers or operation_model.operation_context_parameters:
+            return None
+        get = (params or {}).get
+        key = (
+            operation_model.name,
+            *accounts,
+            *(get(member.member_name) for member in operation_model.context_parameters),
+        )
         return key if all(type(part) is str or part is None for part in key) else None
 
-    def recall(self, key: Key | None) -> Any:
+    def recall(self, key: Key) -> Any:
         """Give a known endpoint, and note its features for the User-Agent, as if it were resolved now; or None."""
-        found = None if key is None else self._known.get(key)
+        found = self._known.get(key)
         if found is None:
             return None
         endpoint, features = found
-        context = get_context()
+        context = _get_context()
         if context is not None:
             context.features |= features
         return endpoint
 
-    def keep(self, key: Key | None, endpoint: Any, features: set[str]) -> None:
+    def keep(self, key: Key, endpoint: Any, features: set[str]) -> None:
         """Remember an endpoint, and the features that resolving it made use of."""
-        if key is not None:
-            if len(self._known) >= _ROOM:
-                self._known.clear()
-            self._known[key] = endpoint, frozenset(features)
+        if len(self._known) >= _ROOM:
+            self._known.clear()
+        self._known[key] = endpoint, frozenset(features)
 
 
 @contextmanager
 def features_in_use() -> Iterator[set[str]]:
     """Give the set to which the features are added that are made use of meanwhile."""
-    context = get_context()
-    if context is None:
-        yield set()
+    context = _get_context()
+    if context is None:  # a URL is presigned outside of any call
+        with _start_as_current_context():
+            yield _get_context().features
         return
     before, context.features = context.features, set()
     try:

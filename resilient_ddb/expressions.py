@@ -29,22 +29,30 @@ class _PrefixedBuilder(ConditionExpressionBuilder):  # type: ignore[misc]  # bot
         self._value_placeholder = f"{_RESERVED_PREFIX}v"
 
 
-def inject_condition_expressions(params: dict[str, Any], **_: Any) -> None:
+def inject_condition_expressions(params: dict[str, Any], model: Any, **_: Any) -> None:
     """Replace condition objects in a request's parameters by expressions with placeholders.
+
+    What the operation does not take is left as it is: botocore's validation says so.
 
     Raises:
         ValueError: the caller's placeholders take both the ordinary and the reserved names.
     """
-    _inject(params)
-    for entry in params.get("TransactItems") or ():
-        for action in entry.values() if isinstance(entry, Mapping) else ():
-            if isinstance(action, dict):
-                _inject(action)
+    _inject(params, model.input_shape)
+    entries = params.get("TransactItems")
+    for entry in entries if isinstance(entries, list) else ():
+        actions = model.input_shape.members["TransactItems"].member.members
+        for name, action in entry.items() if isinstance(entry, Mapping) else ():
+            if isinstance(action, dict) and name in actions:
+                _inject(action, actions[name])
 
 
-def _inject(params: dict[str, Any]) -> None:
-    conditions = {name: params[name] for name in _CONDITIONS if isinstance(params.get(name), ConditionBase)}
+def _inject(params: dict[str, Any], shape: Any) -> None:
+    known = [name for name in _CONDITIONS if name in shape.members]
+    conditions = {name: params[name] for name in known if isinstance(params.get(name), ConditionBase)}
     if not conditions:
+        return
+    own = (params.get(_NAMES), params.get(_VALUES))
+    if not all(placeholders is None or isinstance(placeholders, dict) for placeholders in own):
         return
     built, names, values = _build(ConditionExpressionBuilder(), conditions)
     if _collide(params, names, values):

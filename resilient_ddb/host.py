@@ -10,10 +10,10 @@ from typing import Any
 
 from botocore.config import Config
 
-from . import hooks, native, shortcuts
-from .codec import Codec
+from . import hooks, shortcuts
 from .core import Core
 from .listeners import Listeners
+from .native import Values
 from .policy import Policy
 from .retry import Retry
 
@@ -25,18 +25,16 @@ _EXPIRED = timedelta(minutes=1)
 class ClientHost(ABC):
     """The client, as its core sees it."""
 
-    read: Callable[..., Any] = staticmethod(native.read)
-    """Reads a response."""
-    values_out: Callable[..., Any] = staticmethod(native.values_out)
-    """Turns the typed values of a response into native ones, where they are not so yet."""
+    values_class: type[Values] = Values
 
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
         self.client = client
         self.native = False
         """Whether the client takes and gives native values."""
-        self.codec = Codec()
-        self.listeners = Listeners(self.read, self.values_out, (hooks.response_received, hooks.needs_retry))
+        self.values = self.values_class()
+        own = (hooks.response_received, hooks.needs_retry)
+        self.listeners = Listeners(self.values.read, self.values.values_out, own)
         self.siblings: dict[tuple[str, str | None], Any] = {}
         self.lock = threading.Lock()
 
@@ -72,7 +70,7 @@ class ClientHost(ABC):
         """Have the client take and give native values from now on."""
         with self.lock:
             if not self.native:
-                native.register(self.client.meta.events, self.codec, self.values_out)
+                self.values.register_native(self.client.meta.events)
                 self.native = True
 
     @abstractmethod
@@ -106,8 +104,8 @@ def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], Client
         core.host.renew_siblings()
     hooks.register(client.meta.events)
     host = client._resilience.host  # noqa: SLF001 - as above
-    native.register_reading(client.meta.events, host.read)
-    shortcuts.take(client, host.codec)
+    host.values.register(client.meta.events)
+    shortcuts.take(client, host.values.codec)
 
 
 def check_client(target: Any) -> None:

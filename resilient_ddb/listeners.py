@@ -7,36 +7,38 @@ expected, somebody is taken to listen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 Handler = Callable[..., Any]
 
 _SDK = ("botocore.", "aiobotocore.")
 """The SDK's own handlers, such as that of its retry quota, look at no values."""
-_NOBODY: Any = object()
+
+
+class Found(NamedTuple):
+    """What there is on the way of the responses to one operation."""
+
+    see_text: bool
+    """Whether a handler of another's gets to see, or change, the text of a response after it was read."""
+    see_values: bool
+    """Whether a handler of another's gets to see a response before boto3 would make its values native."""
+    make_native: bool
+    """Whether values are made native at all."""
 
 
 class Listeners:
-    """Looks for handlers of others on one client's events."""
+    """Looks for handlers on one client's events."""
 
     def __init__(self, read: Handler, values_out: Handler, own: Iterable[Handler]) -> None:
         """Know this library's own handlers: the one that reads, the one that makes values native, and others."""
         self._read = read
         self._values_out = values_out
         self._own = frozenset(own)
-        self._looked_at = _NOBODY
-        self._found: dict[str, tuple[bool, bool]] = {}
+        self._looked_at: Any = None
+        self._found: dict[str, Found] = {}
 
-    def see_text(self, events: Any, operation: str) -> bool:
-        """Tell whether a handler of another's gets to see, or change, the text of a response after it was read."""
-        return self._look(events, operation)[0]
-
-    def see_values(self, events: Any, operation: str) -> bool:
-        """Tell whether a handler of another's gets to see a response before boto3 would make its values native."""
-        return self._look(events, operation)[1]
-
-    def _look(self, events: Any, operation: str) -> tuple[bool, bool]:
+    def find(self, events: Any, operation: str) -> Found:
+        """Say who sees the responses to `operation`."""
         try:
             emitter = events._emitter  # noqa: SLF001 - see above
             # The emitter begins a new cache whenever a handler comes or goes.
@@ -45,18 +47,27 @@ class Listeners:
                 self._looked_at, self._found = cache, {}
             found = self._found.get(operation)
             if found is None:
-                found = self._found[operation] = self._ask(emitter._handlers.prefix_search, operation)  # noqa: SLF001 - as above
+                found = self._found[operation] = self._look(emitter._handlers.prefix_search, operation)  # noqa: SLF001 - as above
         except Exception:  # noqa: BLE001 - the emitter of another botocore, or of another's making
-            return True, True
+            return _SOMEBODY
         return found
 
-    def _ask(self, handlers: Callable[[str], Iterable[Handler]], operation: str) -> tuple[bool, bool]:
+    def _look(self, handlers: Callable[[str], Iterable[Handler]], operation: str) -> Found:
         def of(event: str) -> list[Handler]:
             return list(handlers(f"{event}.dynamodb.{operation}"))
 
-        before_native = takewhile(lambda handler: handler is not self._values_out, of("after-call"))
+        after_call = of("after-call")
+        make_native = self._values_out in after_call
+        before_native = after_call[: after_call.index(self._values_out)] if make_native else []
         in_between = (*of("response-received"), *of("needs-retry"), *before_native)
-        return of("before-parse")[-1:] != [self._read], not all(map(self._is_known, in_between))
+        return Found(
+            see_text=of("before-parse")[-1:] != [self._read],
+            see_values=not all(map(self._is_known, in_between)),
+            make_native=make_native,
+        )
 
     def _is_known(self, handler: Handler) -> bool:
         return handler in self._own or str(getattr(handler, "__module__", "")).startswith(_SDK)
+
+
+_SOMEBODY = Found(see_text=True, see_values=True, make_native=False)

@@ -8,7 +8,7 @@ object under fixed ids. The same ids are used here, so that whoever comes second
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from boto3.dynamodb import transform
@@ -34,42 +34,74 @@ _OK = 200
 _PARSERS_LOG = logging.getLogger("botocore.parsers")
 
 
-def register(events: Any, codec: Codec, values_out: Callable[..., Any]) -> None:
-    """Give native values to the client whose event emitter this is. Conditions are built before values are typed."""
+class Values:
+    """The handlers for the values in one client's calls."""
 
-    def values_in(params: dict[str, Any], model: Any, **_: Any) -> None:
+    def __init__(self) -> None:
+        """Begin with nothing compiled."""
+        self.codec = Codec()
+        self._boto3 = _Boto3()
+
+    def register(self, events: Any) -> None:
+        """Have responses read by the codec, after all other handlers of `before-parse` have seen their texts."""
+        events.register_last("before-parse.dynamodb", self.read, unique_id=_READ)
+
+    def register_native(self, events: Any) -> None:
+        """Give native values to the client whose events these are. Conditions are built before values are typed."""
+        self._boto3 = _Boto3()
+        handlers = (
+            ("provide-client-params.dynamodb", copy_params, _PARAMS_COPY),
+            ("before-parameter-build.dynamodb", expressions.inject_condition_expressions, expressions.HANDLER_ID),
+            ("before-parameter-build.dynamodb", self.values_in, _VALUES_IN),
+            ("after-call.dynamodb", self.values_out, _VALUES_OUT),
+        )
+        for event, _, unique_id in handlers:
+            events.unregister(event, unique_id=unique_id)
+        for event, handler, unique_id in handlers:
+            events.register(event, handler, unique_id=unique_id)
+
+    def values_in(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """Handle `before-parameter-build`: type native values.
+
+        Raises:
+            TypeError, decimal.DecimalException: as boto3 does.
+        """
         if boto3_serializes_as_usual():
-            codec.type_values(params, model)
+            self.codec.type_values(params, model)
         else:
-            transform.TransformationInjector().inject_attribute_value_input(params, model)
+            self._boto3.values_in(params, model)
 
-    handlers = (
-        ("provide-client-params.dynamodb", copy_params, _PARAMS_COPY),
-        ("before-parameter-build.dynamodb", expressions.inject_condition_expressions, expressions.HANDLER_ID),
-        ("before-parameter-build.dynamodb", values_in, _VALUES_IN),
-        ("after-call.dynamodb", values_out, _VALUES_OUT),
-    )
-    for event, _, unique_id in handlers:
-        events.unregister(event, unique_id=unique_id)
-    for event, handler, unique_id in handlers:
-        events.register(event, handler, unique_id=unique_id)
+    def read(
+        self, operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    ) -> Any:
+        """Handle `before-parse`: read a response, and leave botocore an empty one to parse."""
+        found = reading(operation_model, response_dict, customized_response_dict)
+        if found is not None and not found.is_seen:
+            try:
+                parsed = found.reader.read(response_dict["body"], found.number)
+            except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+                return
+            was_read(found, parsed, response_dict, customized_response_dict)
+
+    def values_out(self, parsed: Any, model: Any, context: Any, **_: Any) -> Any:
+        """Handle `after-call`: turn DynamoDB's typed values into native ones, where they are not so already."""
+        execution = execution_of(context)
+        if execution is None or not execution.values_are_native:
+            self._boto3.values_out(parsed, model)
 
 
-def register_reading(events: Any, read: Callable[..., Any]) -> None:
-    """Have responses read by the codec, after all other handlers of `before-parse` have seen their bodies."""
-    events.register_last("before-parse.dynamodb", read, unique_id=_READ)
+class _Boto3:
+    """boto3's own handlers, as they are when a resource is made: boto3 holds on to them from then on."""
+
+    def __init__(self) -> None:
+        injector = transform.TransformationInjector()
+        self.values_in = injector.inject_attribute_value_input
+        self.values_out = injector.inject_attribute_value_output
 
 
 def copy_params(params: Any, **_: Any) -> Any:
     """Handle `provide-client-params`: what handlers change is not the caller's."""
     return copied(params)
-
-
-def values_out(parsed: Any, model: Any, context: Any, **_: Any) -> None:
-    """Handle `after-call`: turn DynamoDB's typed values into native ones, where they are not so already."""
-    execution = execution_of(context)
-    if execution is None or not execution.values_are_native:
-        transform.TransformationInjector().inject_attribute_value_output(parsed, model)
 
 
 class Reading(NamedTuple):
@@ -93,32 +125,19 @@ def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[
         return None
     execution.values_are_native = False
     host: Any = execution.core.host
-    reader = host.codec.reader(model) if response["status_code"] == _OK and not customized else None
-    events = host.client.meta.events
-    if reader is None or _is_recorded() or host.listeners.see_text(events, model.name):
+    reader = host.values.codec.reader(model) if response["status_code"] == _OK and not customized else None
+    if reader is None or _is_recorded():
         return None
-    is_seen = host.listeners.see_values(events, model.name)
-    if host.native and not is_seen and boto3_deserializes_as_usual():
-        return Reading(reader, boto3_number(), is_seen)
-    return Reading(reader, None, is_seen)
+    listeners = host.listeners.find(host.client.meta.events, model.name)
+    if listeners.see_text:
+        return None
+    is_made_native = listeners.make_native and not listeners.see_values and boto3_deserializes_as_usual()
+    return Reading(reader, boto3_number() if is_made_native else None, listeners.see_values)
 
 
 def _is_recorded() -> bool:
     """Tell whether botocore writes down what it parses."""
     return _PARSERS_LOG.isEnabledFor(logging.DEBUG) or getattr(HISTORY_RECORDER, "_enabled", False)
-
-
-def read(
-    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
-    """Handle `before-parse`: read a response, and leave botocore an empty one to parse."""
-    found = reading(operation_model, response_dict, customized_response_dict)
-    if found is not None and not found.is_seen:
-        try:
-            parsed = found.reader.read(response_dict["body"], found.number)
-        except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
-            return
-        was_read(found, parsed, response_dict, customized_response_dict)
 
 
 def was_read(found: Reading, parsed: dict[str, Any], response: dict[str, Any], customized: dict[str, Any]) -> None:

@@ -11,25 +11,36 @@ from collections.abc import Callable
 from typing import Any
 
 from botocore.auth import SigV4Auth
-from botocore.context import get_context
-from botocore.serialize import JSONSerializer
-from botocore.useragent import UserAgentString
-from botocore.validate import ParamValidationDecorator
 
 from .codec import Codec
-from .signing import QuickSigV4Auth, SigningMemory
+from .parts import part
+from .signing import QuickSigV4Auth, SigningMemory, botocore_signs_as_usual
 
+_JSONSerializer = part("botocore.serialize", "JSONSerializer")
+_ParamValidationDecorator = part("botocore.validate", "ParamValidationDecorator")
+_ParamValidator = part("botocore.validate", "ParamValidator")
+_UserAgentString = part("botocore.useragent", "UserAgentString")
+_get_context = part("botocore.context", "get_context")
+_ROOM = 100
 _PARTS = {"url_path", "query_string", "method", "headers", "body"}
 
 
 def take(client: Any, codec: Codec) -> None:
     """Have a client go the shorter ways; a second time, nothing changes."""
     serializer: Any = getattr(client, "_serializer", None)
-    if type(serializer) in (ParamValidationDecorator, JSONSerializer):
+    if _writes_json(serializer):
         client._serializer = Serializer(serializer, codec)  # noqa: SLF001 - see above
     creator: Any = getattr(client, "_user_agent_creator", None)
-    if type(creator) is UserAgentString and "to_string" not in vars(creator):
+    if _get_context and type(creator) is _UserAgentString and "to_string" not in vars(creator):
         creator.to_string = remembered(creator.to_string, client.meta.config)
+
+
+def _writes_json(serializer: Any) -> bool:
+    """Tell whether a serializer is botocore's own for JSON, behind botocore's own validation or none."""
+    if type(serializer) is _ParamValidationDecorator:
+        validator = getattr(serializer, "_param_validator", None)
+        return type(validator) is _ParamValidator and _writes_json(getattr(serializer, "_serializer", None))
+    return type(serializer) is _JSONSerializer
 
 
 class Serializer:
@@ -61,9 +72,6 @@ class Serializer:
             return request
         return {**frame, "headers": dict(frame["headers"]), "body": body}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._original, name)
-
 
 def _frame(request: dict[str, Any]) -> dict[str, Any] | None:
     """Give what is around a request's body, where nothing of that can depend on the parameters."""
@@ -78,11 +86,13 @@ def remembered(build: Callable[[], str], config: Any) -> Callable[[], str]:
     known: dict[Any, str] = {}
 
     def to_string() -> str:
-        context = get_context()
+        context = _get_context()
         features = None if context is None else frozenset(context.features)
-        key = (features, config.user_agent, config.user_agent_extra)
+        key = (features, config.user_agent, config.user_agent_extra, config.user_agent_appid)
         found = known.get(key)
         if found is None:
+            if len(known) >= _ROOM:
+                known.clear()
             found = known[key] = build()
         return found
 
@@ -91,7 +101,7 @@ def remembered(build: Callable[[], str], config: Any) -> Callable[[], str]:
 
 def quicken(auth: Any, memory: SigningMemory) -> Any:
     """Have a request signed in the shorter way, where botocore would use its own signer: takes out 80 us."""
-    if type(auth) is SigV4Auth:
+    if type(auth) is SigV4Auth and botocore_signs_as_usual():
         auth.__class__ = QuickSigV4Auth
         auth.memory = memory
     return auth

@@ -9,12 +9,45 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
-from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
+import botocore.auth
+from botocore.auth import SigV4Auth
 
-_UNSIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
-_CONTENT_SHA256 = "x-amz-content-sha256"
+from .parts import are_made_in
+
+_LEFT_TO_BOTOCORE = frozenset({"host", "x-amz-content-sha256"})
+_parts = attrgetter(
+    "canonical_request",
+    "canonical_headers",
+    "canonical_query_string",
+    "signed_headers",
+    "headers_to_sign",
+    "payload",
+    "signature",
+    "_header_value",
+    "_normalize_url_path",
+    "_sign",
+)
+
+
+def _own_parts() -> tuple[Any, ...] | None:
+    """Give botocore's own methods; None where some have been replaced already, or are not as expected."""
+    try:
+        parts = _parts(SigV4Auth)
+    except AttributeError:
+        return None
+    is_known = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
+    return parts if is_known and are_made_in([botocore.auth], parts) else None
+
+
+_OWN_PARTS = _own_parts()
+
+
+def botocore_signs_as_usual() -> bool:
+    """Tell whether botocore's signer is as it was made: some programs replace its methods."""
+    return _OWN_PARTS is not None and bool(_parts(SigV4Auth) == _OWN_PARTS)
 
 
 class SigningMemory:
@@ -24,7 +57,7 @@ class SigningMemory:
         """Begin with nothing."""
         self.key: tuple[tuple[str, ...], bytes] = ((), b"")
         """What the signing key was derived from, and the key. The secret is in memory anyway, in the credentials."""
-        self.url: tuple[str, tuple[str, str, str]] = ("", ("", "", ""))
+        self.url: tuple[str | None, tuple[str, str, str]] = (None, ("", "", ""))
         """A URL, and its path, query and host in canonical form."""
 
 
@@ -45,13 +78,16 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
 
     def _plain_canonical_request(self, request: Any) -> str | None:
         headers: dict[str, str] = {}
+        unsigned = botocore.auth.SIGNED_HEADERS_BLACKLIST
         for name, value in request.headers.raw_items():
             lower = name.lower()
-            if lower in _UNSIGNED:
+            if lower in unsigned:
                 continue
-            if type(value) is not str or lower in headers:
+            if type(value) is not str or not value.isascii() or lower in headers or lower != lower.strip():
                 return None
             headers[lower] = " ".join(value.split())
+        if not headers.keys().isdisjoint(_LEFT_TO_BOTOCORE):
+            return None
         context, body = request.context, request.data
         checksum = context.get("checksum") or {}
         if request.params or type(body) is not bytes or not body or checksum.get("request_algorithm"):
@@ -59,11 +95,11 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
         if not context.get("payload_signing_enabled", True):
             return None
         path, query, host = self._canonical_url(request)
-        headers.setdefault("host", host)
+        headers["host"] = host
         names = sorted(headers)
         self._signed_headers = ";".join(names)
         canonical_headers = "".join([f"{name}:{headers[name]}\n" for name in names])
-        payload = headers.get(_CONTENT_SHA256) or sha256(body).hexdigest()
+        payload = sha256(body).hexdigest()
         return f"{request.method.upper()}\n{path}\n{query}\n{canonical_headers}\n{self._signed_headers}\n{payload}"
 
     def _canonical_url(self, request: Any) -> tuple[str, str, str]:

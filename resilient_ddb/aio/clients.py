@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aiobotocore._helpers import resolve_awaitable
 from aiobotocore.client import AioBaseClient
-from aiobotocore.regions import AioEndpointRulesetResolver
 from aiobotocore.session import AioSession, get_session
 from aiobotocore.signers import AioRequestSigner
 
@@ -19,10 +18,11 @@ from resilient_ddb.endpoints import EndpointMemory, features_in_use
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
+from resilient_ddb.parts import part
 from resilient_ddb.shortcuts import quicken
 from resilient_ddb.signing import SigningMemory
 
-from . import large_pages
+from .large_pages import AioValues
 
 if TYPE_CHECKING:
     from resilient_ddb.core import Core
@@ -83,8 +83,7 @@ async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> R
 class AioHost(ClientHost):
     """An async client, as its core sees it."""
 
-    read = staticmethod(large_pages.read)
-    values_out = staticmethod(large_pages.values_out)
+    values_class = AioValues
 
     async def elsewhere(
         self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
@@ -158,10 +157,10 @@ def is_aio_session(target: Any) -> bool:
 
 
 def _quicken_signing(client: Any) -> None:
-    signer, memory = client._request_signer, SigningMemory()  # noqa: SLF001 - there is no public way
+    signer: Any = getattr(client, "_request_signer", None)
     if type(signer) is not AioRequestSigner or "get_auth_instance" in vars(signer):
         return
-    get_auth_instance = signer.get_auth_instance
+    memory, get_auth_instance = SigningMemory(), signer.get_auth_instance
 
     async def quickened(*args: Any, **kwargs: Any) -> Any:
         return quicken(await get_auth_instance(*args, **kwargs), memory)
@@ -169,20 +168,33 @@ def _quicken_signing(client: Any) -> None:
     signer.get_auth_instance = quickened
 
 
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
 def _remember_endpoints(client: Any) -> None:
     resolver: Any = getattr(client, "_ruleset_resolver", None)
-    if type(resolver) is not AioEndpointRulesetResolver or "construct_endpoint" in vars(resolver):
+    if (
+        resolver is None
+        or type(resolver) is not part("aiobotocore.regions", "AioEndpointRulesetResolver")
+        or "construct_endpoint" in vars(resolver)
+    ):
         return
     memory, construct = EndpointMemory(resolver, client.meta.events), resolver.construct_endpoint
 
+    async def accounts() -> tuple[Any, ...]:
+        return tuple([await _settled(account()) for account in memory.accounts])
+
     async def remembered(operation_model: Any, call_args: Any, request_context: Any) -> Any:
-        accounts = tuple([await resolve_awaitable(account()) for account in memory.accounts])
-        key = memory.key(operation_model, call_args, accounts)
+        key = memory.key(operation_model, call_args, await accounts())
+        if key is None:
+            return await construct(operation_model, call_args, request_context)
         endpoint = memory.recall(key)
         if endpoint is None:
             with features_in_use() as features:
                 endpoint = await construct(operation_model, call_args, request_context)
-            memory.keep(key, endpoint, features)
+            if key == memory.key(operation_model, call_args, await accounts()):  # not changed meanwhile
+                memory.keep(key, endpoint, features)
         return endpoint
 
     resolver.construct_endpoint = remembered

@@ -15,15 +15,29 @@ from resilient_ddb.codec import LARGE_BYTES
 from resilient_ddb.hooks import execution_of
 
 
-def read(
-    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> Awaitable[None] | None:
-    """Handle `before-parse`: read a response, a large one in stretches, and leave botocore an empty one to parse."""
-    if len(response_dict["body"]) < LARGE_BYTES:
-        native.read(operation_model, response_dict, customized_response_dict)
-        return None
-    found = native.reading(operation_model, response_dict, customized_response_dict)
-    return None if found is None else _read_in_steps(found, response_dict, customized_response_dict)
+class AioValues(native.Values):
+    """The handlers for the values in one async client's calls."""
+
+    def read(
+        self, operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    ) -> Awaitable[None] | None:
+        """Handle `before-parse`: read a response, a large one in stretches, and leave an empty one to botocore."""
+        if len(response_dict["body"]) < LARGE_BYTES:
+            super().read(operation_model, response_dict, customized_response_dict)
+            return None
+        found = native.reading(operation_model, response_dict, customized_response_dict)
+        return None if found is None else _read_in_steps(found, response_dict, customized_response_dict)
+
+    def values_out(self, parsed: Any, model: Any, context: Any, **_: Any) -> Awaitable[None] | None:
+        """Handle `after-call`: turn typed values into native ones, where they are not so: those of a page on a thread.
+
+        They are still typed where somebody's handler was to see them so.
+        """
+        execution = execution_of(context)
+        if execution is None or execution.values_are_native or execution.response_bytes < LARGE_BYTES:
+            super().values_out(parsed, model, context)
+            return None
+        return asyncio.to_thread(super().values_out, parsed, model, context)
 
 
 async def _read_in_steps(found: native.Reading, response: dict[str, Any], customized: dict[str, Any]) -> None:
@@ -35,15 +49,3 @@ async def _read_in_steps(found: native.Reading, response: dict[str, Any], custom
                 native.was_read(found, parsed, response, customized)
     except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
         return
-
-
-def values_out(parsed: Any, model: Any, context: Any, **_: Any) -> Awaitable[None] | None:
-    """Handle `after-call`: turn typed values into native ones, where they are not so: those of a page on a thread.
-
-    They are still typed where somebody's handler was to see them so.
-    """
-    execution = execution_of(context)
-    if execution is None or execution.values_are_native or execution.response_bytes < LARGE_BYTES:
-        native.values_out(parsed=parsed, model=model, context=context)
-        return None
-    return asyncio.to_thread(native.values_out, parsed=parsed, model=model, context=context)

@@ -17,6 +17,8 @@ from boto3.dynamodb import transform, types
 from boto3.dynamodb.conditions import ConditionBase
 from boto3.dynamodb.types import TypeSerializer
 
+from resilient_ddb.parts import are_made_in
+
 Number = Callable[[Any], Decimal]
 """Makes a Decimal of a number's text, in boto3's context."""
 Typed = dict[str, Any]
@@ -57,8 +59,7 @@ def boto3_number() -> Number:
 
 def _as_made(functions: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """Give boto3's own functions; None where some have been replaced already."""
-    are_own = all(getattr(function, "__module__", "") in (types.__name__, transform.__name__) for function in functions)
-    return functions if are_own else None
+    return functions if are_made_in([types, transform], functions) else None
 
 
 _SERIALIZING = _as_made(_serializing(transform))
@@ -220,10 +221,12 @@ def copied(value: Any) -> Any:
     kind = type(value)
     if kind in _IMMUTABLE:
         return value
-    if kind is dict:
-        return {name: copied(member) for name, member in value.items()}
+    if kind is dict:  # without a call for each plain member: twice as fast
+        return {name: member if type(member) in _IMMUTABLE else copied(member) for name, member in value.items()}
     if kind is list:
         return [copied(member) for member in value]
+    if kind is set:
+        return set(map(copied, value))
     if isinstance(value, ConditionBase):
         return value
     return copy.deepcopy(value)

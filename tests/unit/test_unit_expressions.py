@@ -19,13 +19,20 @@ NAMES, VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
 MODEL = botocore.session.get_session().get_service_model("dynamodb")
 
 
+def inject(params):
+    operation = "TransactWriteItems" if "TransactItems" in params else "Query"
+    inject_condition_expressions(
+        params, MODEL.operation_model("PutItem" if "ConditionExpression" in params else operation)
+    )
+
+
 def injected(params):
     """Give what is sent for these parameters, which stay as they are."""
     sent = dict(params)
     for name in (NAMES, VALUES):
         if isinstance(sent.get(name), dict):
             sent[name] = dict(sent[name])
-    inject_condition_expressions(sent)
+    inject(sent)
     return sent
 
 
@@ -141,7 +148,7 @@ def test_a_caller_that_takes_the_reserved_names_too_is_refused(own):
     params = {"KeyConditionExpression": Key("a").eq(1), **own}
     before = copy.copy(params)
     with pytest.raises(ValueError, match="must leave the names free") as refused:
-        inject_condition_expressions(params)
+        inject(params)
     assert "rddb_" in str(refused.value).split("; got ")[1]
     assert params == before
 
@@ -153,7 +160,7 @@ def test_a_caller_s_own_reserved_name_is_fine_where_nothing_else_collides():
 def test_the_caller_s_own_mappings_are_not_written_to():
     own = {":mine": 1}
     params = {"FilterExpression": Attr("a").eq(1), VALUES: own}
-    inject_condition_expressions(params)
+    inject(params)
     assert own == {":mine": 1}
 
 
@@ -168,7 +175,7 @@ def test_a_condition_in_a_transaction_is_built_within_its_action():
     params = {
         "TransactItems": [{"Put": dict(action)}, {"ConditionCheck": {**action, VALUES: {":v0": 1}}}, {"Delete": {}}]
     }
-    inject_condition_expressions(params)
+    inject(params)
     built = {"TableName": "t", "ConditionExpression": "attribute_not_exists(#n0)", NAMES: {"#n0": "a"}}
     assert params == {
         "TransactItems": [{"Put": built}, {"ConditionCheck": {**built, VALUES: {":v0": 1}}}, {"Delete": {}}]
@@ -222,3 +229,18 @@ def test_threads_build_conditions_without_disturbing_each_other():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_condition_where_the_operation_takes_none_is_left_to_botocores_validation():
+    condition = Attr("a").eq(1)
+    params = {"Key": {"pk": "a"}, "FilterExpression": condition}
+    inject_condition_expressions(params, MODEL.operation_model("GetItem"))
+    assert params == {"Key": {"pk": "a"}, "FilterExpression": condition}
+
+
+@pytest.mark.parametrize("placeholders", [[("#a", "b")], "#a", 5])
+def test_placeholders_of_a_wrong_type_are_left_to_botocores_validation(placeholders):
+    condition = Attr("a").eq(1)
+    params = {"FilterExpression": condition, NAMES: placeholders}
+    inject_condition_expressions(params, MODEL.operation_model("Query"))
+    assert params == {"FilterExpression": condition, NAMES: placeholders}

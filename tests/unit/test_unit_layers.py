@@ -10,7 +10,7 @@ from unit_support import ROOT
 PACKAGE = ROOT / "resilient_ddb"
 # design.md's list, from the top; a module may import those of its own line and those above it.
 LAYERS = [
-    {"_version", "settings", "clock"},
+    {"_version", "settings", "clock", "parts"},
     {"operations", "errors", "events"},
     {"classification", "retry", "breaker", "integrity", "deadlines", "observers", "own_write", "expressions"},
     {"circuit", "pybreaker_storage", "fallback", "policy"},
@@ -120,7 +120,20 @@ def test_every_module_says_what_it_is_for(path):
 
 
 def test_every_module_of_the_pure_part_is_in_the_list():
-    rim = {"session", "clients", "tables", "host", "native", "listeners", "hooks", "batch", "cli", "__init__", "__main__"}
+    rim = {
+        "session",
+        "clients",
+        "tables",
+        "host",
+        "native",
+        "listeners",
+        "endpoints",
+        "hooks",
+        "batch",
+        "cli",
+        "__init__",
+        "__main__",
+    }
     names = {path.stem for path in PACKAGE.glob("*.py")}
     assert PURE - names == set()
     pure_but_unlisted = {
@@ -134,7 +147,7 @@ def test_every_module_of_the_pure_part_is_in_the_list():
 @pytest.mark.parametrize("path", sorted((PACKAGE / "codec").glob("*.py")), ids=lambda path: path.stem)
 def test_the_codec_knows_values_and_json_only(path):
     own = {file.stem for file in (PACKAGE / "codec").glob("*.py")}
-    known = {"boto3.dynamodb", "boto3.dynamodb.conditions", "boto3.dynamodb.types", "msgspec"}
+    known = {"boto3.dynamodb", "boto3.dynamodb.conditions", "boto3.dynamodb.types", "msgspec", "resilient_ddb.parts"}
     plain = {"base64", "collections.abc", "copy", "decimal", "json", "operator", "typing", "__future__"}
     imported = {module for module, _, _ in imports(f"codec/{path.stem}")}
     assert imported <= own | known | plain
