@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from botocore.signers import RequestSigner
 
 from .drive import run
 from .ending import cancel, recover, succeed
-from .endpoints import EndpointMemory, features_in_use
 from .fallback import Response, mark
 from .hooks import CURRENT
 from .host import ClientHost, check_client, harden
 from .parts import part
-from .shortcuts import quicken
-from .signing import SigningMemory
 
 if TYPE_CHECKING:
     from .core import Core
@@ -54,6 +50,10 @@ class ResilientClient:
 class SyncHost(ClientHost):
     """A sync client, as its core sees it."""
 
+    run = staticmethod(run)
+    signer_class = part("botocore.signers", "RequestSigner")
+    resolver_class = part("botocore.regions", "EndpointRulesetResolver")
+
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Response:
         """Make a call in another region, and mark its answer."""
         key = (region, endpoint_url)
@@ -89,48 +89,6 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientClient, cls), {"__module__": cls.__module__})
     harden(client, policy, SyncHost)
-    _quicken_signing(client)
-    _remember_endpoints(client)
     if native:
         client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
     return client
-
-
-def _quicken_signing(client: Any) -> None:
-    signer: Any = getattr(client, "_request_signer", None)
-    if type(signer) is not RequestSigner or "get_auth_instance" in vars(signer):
-        return
-    memory, get_auth_instance = SigningMemory(), signer.get_auth_instance
-
-    def quickened(*args: Any, **kwargs: Any) -> Any:
-        return quicken(get_auth_instance(*args, **kwargs), memory)
-
-    signer.get_auth_instance = quickened
-
-
-def _remember_endpoints(client: Any) -> None:
-    resolver: Any = getattr(client, "_ruleset_resolver", None)
-    if (
-        resolver is None
-        or type(resolver) is not part("botocore.regions", "EndpointRulesetResolver")
-        or "construct_endpoint" in vars(resolver)
-    ):
-        return
-    memory, construct = EndpointMemory(resolver, client.meta.events), resolver.construct_endpoint
-
-    def accounts() -> tuple[Any, ...]:
-        return tuple([account() for account in memory.accounts])
-
-    def remembered(operation_model: Any, call_args: Any, request_context: Any) -> Any:
-        key = memory.key(operation_model, call_args, accounts())
-        if key is None:
-            return construct(operation_model, call_args, request_context)
-        endpoint = memory.recall(key)
-        if endpoint is None:
-            with features_in_use() as features:
-                endpoint = construct(operation_model, call_args, request_context)
-            if key == memory.key(operation_model, call_args, accounts()):  # not changed meanwhile
-                memory.keep(key, endpoint, features)
-        return endpoint
-
-    resolver.construct_endpoint = remembered

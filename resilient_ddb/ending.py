@@ -117,7 +117,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     """Give the error to raise: the original one, with the facts of the call attached."""
     if execution.stopped_by == DEADLINE and not isinstance(error, DeadlineExceededError):
         error = execution.deadline_error()
-    elif execution.was_answered:  # the error is of what was made of a good response
+    elif execution.was_answered:  # the error is of what was made of a response
         execution.verdict = PERMANENT
         execution.ambiguous = not is_read(execution.operation, execution.params)
     elif execution.verdict is None:  # no attempt was judged: none was sent

@@ -80,7 +80,7 @@ class Execution:
         """Whether a failed condition turned out to be this call's own doing."""
         self.stopped_by = ""
         self.was_answered = False
-        """Whether an attempt came to a good end."""
+        """Whether a response came to the last attempt: what is raised then is of what was made of it."""
         self.response_bytes = 0
         self.values_are_native = False
         """Whether the response at hand was read with its values native."""
@@ -166,7 +166,7 @@ class Execution:
         now = self.core.clock.monotonic()
         elapsed = now - self._attempt_started
         damage, self._damage = self._damage, None
-        self._in_flight = False
+        self._in_flight = self.was_answered = False
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(None, elapsed)
             self.lane.earn()

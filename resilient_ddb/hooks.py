@@ -61,7 +61,10 @@ def request_created(request: Any, **_: Any) -> None:
 
 
 def before_parse(response_dict: MutableMapping[str, Any], **_: Any) -> None:
-    """Keep from botocore's parser what it can't take."""
+    """Take note that a response came, and keep from botocore's parser what it can't take."""
+    execution = CURRENT.get()
+    if execution is not None:
+        execution.was_answered = True
     response_dict["body"] = parseable(response_dict["status_code"], response_dict["body"])
 
 

@@ -12,8 +12,9 @@ from botocore.config import Config
 
 from . import hooks, shortcuts
 from .core import Core
+from .drive import Flow
 from .listeners import Listeners
-from .native import Values
+from .native import ValueHandlers
 from .policy import Policy
 from .retry import Retry
 
@@ -25,7 +26,13 @@ _EXPIRED = timedelta(minutes=1)
 class ClientHost(ABC):
     """The client, as its core sees it."""
 
-    values_class: type[Values] = Values
+    run: Callable[[Flow[Any]], Any]
+    """Runs a flow: at once, or giving what is to be awaited."""
+    signer_class: Any
+    """The SDK's own signer of requests, None where it has none of that name. See `shortcuts`."""
+    resolver_class: Any
+    """The SDK's own resolver of endpoints, likewise."""
+    values_class: type[ValueHandlers] = ValueHandlers
 
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
@@ -105,7 +112,7 @@ def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], Client
     hooks.register(client.meta.events)
     host = client._resilience.host  # noqa: SLF001 - as above
     host.values.register(client.meta.events)
-    shortcuts.take(client, host.values.codec)
+    shortcuts.take(client, host)
 
 
 def check_client(target: Any) -> None:

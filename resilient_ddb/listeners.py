@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from .parts import home_of
+
 Handler = Callable[..., Any]
 
 _SDK = ("botocore.", "aiobotocore.")
@@ -34,20 +36,22 @@ class Listeners:
         self._read = read
         self._values_out = values_out
         self._own = frozenset(own)
-        self._looked_at: Any = None
-        self._found: dict[str, Found] = {}
+        self._notes: tuple[Any, dict[str, Found]] = (None, {})
 
     def find(self, events: Any, operation: str) -> Found:
         """Say who sees the responses to `operation`."""
         try:
             emitter = events._emitter  # noqa: SLF001 - see above
-            # The emitter begins a new cache whenever a handler comes or goes.
+            # The emitter begins a new cache whenever a handler comes or goes. What is found goes into the notes of the
+            # cache that was there before the look: handlers that come meanwhile begin new ones.
             cache = emitter._lookup_cache  # noqa: SLF001 - as above
-            if cache is not self._looked_at:
-                self._looked_at, self._found = cache, {}
-            found = self._found.get(operation)
+            known, notes = self._notes
+            if known is not cache:
+                notes = {}
+                self._notes = (cache, notes)
+            found = notes.get(operation)
             if found is None:
-                found = self._found[operation] = self._look(emitter._handlers.prefix_search, operation)  # noqa: SLF001 - as above
+                found = notes[operation] = self._look(emitter._handlers.prefix_search, operation)  # noqa: SLF001 - as above
         except Exception:  # noqa: BLE001 - the emitter of another botocore, or of another's making
             return _SOMEBODY
         return found
@@ -67,7 +71,7 @@ class Listeners:
         )
 
     def _is_known(self, handler: Handler) -> bool:
-        return handler in self._own or str(getattr(handler, "__module__", "")).startswith(_SDK)
+        return handler in self._own or home_of(handler).startswith(_SDK)
 
 
 _SOMEBODY = Found(see_text=True, see_values=True, make_native=False)

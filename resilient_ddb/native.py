@@ -34,7 +34,7 @@ _OK = 200
 _PARSERS_LOG = logging.getLogger("botocore.parsers")
 
 
-class Values:
+class ValueHandlers:
     """The handlers for the values in one client's calls."""
 
     def __init__(self) -> None:
@@ -66,22 +66,24 @@ class Values:
         Raises:
             TypeError, decimal.DecimalException: as boto3 does.
         """
-        if boto3_serializes_as_usual():
-            self.codec.type_values(params, model)
-        else:
+        type_values = self.codec.typing(model) if boto3_serializes_as_usual() else None
+        if type_values is None:
             self._boto3.values_in(params, model)
+        else:
+            type_values(params)
 
     def read(
         self, operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
     ) -> Any:
         """Handle `before-parse`: read a response, and leave botocore an empty one to parse."""
-        found = reading(operation_model, response_dict, customized_response_dict)
-        if found is not None and not found.is_seen:
-            try:
-                parsed = found.reader.read(response_dict["body"], found.number)
-            except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+        try:
+            found = reading(operation_model, response_dict, customized_response_dict)
+            if found is None or found.is_seen:
                 return
-            was_read(found, parsed, response_dict, customized_response_dict)
+            parsed = found.reader.read(response_dict["body"], found.number)
+        except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+            return
+        was_read(found, parsed, response_dict, customized_response_dict)
 
     def values_out(self, parsed: Any, model: Any, context: Any, **_: Any) -> Any:
         """Handle `after-call`: turn DynamoDB's typed values into native ones, where they are not so already."""

@@ -17,6 +17,7 @@ from boto3.resources.base import ServiceResource
 from boto3.resources.factory import ResourceFactory
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.exceptions import DataNotFoundError
 from botocore.loaders import Loader
 
 from .clients import ResilientClient, install_on_client
@@ -250,7 +251,10 @@ def _factory(events: Any) -> _DynamoDBFactory:
 def resource_definitions() -> Any:
     """Give boto3's resource model of DynamoDB, by its path: to look for it takes 5 ms."""
     loader = Loader(extra_search_paths=[str(Path(boto3.__file__).parent / "data")])
-    return loader.load_data(str(Path("dynamodb", _API_VERSION, "resources-1")))
+    try:
+        return loader.load_data(str(Path("dynamodb", _API_VERSION, "resources-1")))
+    except DataNotFoundError:
+        return loader.load_service_model("dynamodb", "resources-1")
 
 
 def _session(session: Any) -> boto3.session.Session:

@@ -2,18 +2,22 @@
 
 Each takes out work that comes to the same for every call. botocore has no public hook for these, so that each looks
 first whether the part is botocore's own and as expected, and leaves it alone otherwise; what is not plain is handed on
-to botocore's part. Gains are of a GetItem of 0.9 KB, of which boto3 spends 920 us.
+to botocore's part. What each gains is said as a share of boto3's GetItem of an item of 0.9 KB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from botocore.auth import SigV4Auth
 
 from .codec import Codec
-from .parts import part
+from .drive import Flow
+from .endpoints import EndpointMemory
+from .native import ValueHandlers
+from .parts import is_own, part
 from .signing import QuickSigV4Auth, SigningMemory, botocore_signs_as_usual
 
 _JSONSerializer = part("botocore.serialize", "JSONSerializer")
@@ -25,28 +29,53 @@ _ROOM = 100
 _PARTS = {"url_path", "query_string", "method", "headers", "body"}
 
 
-def take(client: Any, codec: Codec) -> None:
+class Host(Protocol):
+    """What is to be known of the client's side."""
+
+    run: Callable[[Flow[Any]], Any]
+    signer_class: Any
+    resolver_class: Any
+    values: ValueHandlers
+
+
+def take(client: Any, host: Host) -> None:
     """Have a client go the shorter ways; a second time, nothing changes."""
     serializer: Any = getattr(client, "_serializer", None)
     if _writes_json(serializer):
-        client._serializer = Serializer(serializer, codec)  # noqa: SLF001 - see above
+        client._serializer = Serializer(serializer, host.values.codec)  # noqa: SLF001 - see above
     creator: Any = getattr(client, "_user_agent_creator", None)
-    if _get_context and type(creator) is _UserAgentString and "to_string" not in vars(creator):
+    if _get_context is not None and _is_plain(creator, _UserAgentString, "to_string"):
         creator.to_string = remembered(creator.to_string, client.meta.config)
+    signer: Any = getattr(client, "_request_signer", None)
+    if _is_plain(signer, host.signer_class, "get_auth_instance"):
+        signer.get_auth_instance = quickened(signer.get_auth_instance, host.run)
+    resolver: Any = getattr(client, "_ruleset_resolver", None)
+    if _is_plain(resolver, host.resolver_class, "construct_endpoint"):
+        memory = EndpointMemory(resolver, client.meta.events)
+        resolver.construct_endpoint = memory.remembering(resolver.construct_endpoint, host.run)
+
+
+def _is_plain(found: Any, cls: Any, method: str) -> bool:
+    """Tell whether a part is of the SDK's own class, and its method the one that the class was made with."""
+    if cls is None or type(found) is not cls or method in vars(found):
+        return False
+    return is_own(cls.__module__, cls.__name__, method)
 
 
 def _writes_json(serializer: Any) -> bool:
     """Tell whether a serializer is botocore's own for JSON, behind botocore's own validation or none."""
-    if type(serializer) is _ParamValidationDecorator:
+    if _is_plain(serializer, _ParamValidationDecorator, "serialize_to_request"):
         validator = getattr(serializer, "_param_validator", None)
-        return type(validator) is _ParamValidator and _writes_json(getattr(serializer, "_serializer", None))
-    return type(serializer) is _JSONSerializer
+        return _is_plain(validator, _ParamValidator, "validate") and _writes_json(
+            getattr(serializer, "_serializer", None)
+        )
+    return _is_plain(serializer, _JSONSerializer, "serialize_to_request")
 
 
 class Serializer:
     """botocore's serializer of requests, with the codec before it: parameters are walked once instead of three times.
 
-    Takes out 40 us of a GetItem, and 110 us of a PutItem.
+    Gains 2% of a GetItem, and 13% of a PutItem.
     """
 
     def __init__(self, original: Any, codec: Codec) -> None:
@@ -81,7 +110,7 @@ def _frame(request: dict[str, Any]) -> dict[str, Any] | None:
 def remembered(build: Callable[[], str], config: Any) -> Callable[[], str]:
     """Give a function that builds a client's User-Agent header once for each set of features that a call makes use of.
 
-    botocore builds it twice in each call, character by character: takes out 85 us.
+    botocore builds it twice in each call, character by character: gains 8%.
     """
     known: dict[Any, str] = {}
 
@@ -99,8 +128,22 @@ def remembered(build: Callable[[], str], config: Any) -> Callable[[], str]:
     return to_string
 
 
+def quickened(get_auth_instance: Callable[..., Any], run: Callable[[Flow[Any]], Any]) -> Callable[..., Any]:
+    """Give a function that has requests signed in the shorter way, where botocore would use its own signer.
+
+    botocore's takes four times as long: gains 6%.
+    """
+    memory = SigningMemory()
+
+    def flow(step: Callable[[], Any]) -> Flow[Any]:
+        auth = yield step
+        return quicken(auth, memory)
+
+    return lambda *args, **kwargs: run(flow(partial(get_auth_instance, *args, **kwargs)))
+
+
 def quicken(auth: Any, memory: SigningMemory) -> Any:
-    """Have a request signed in the shorter way, where botocore would use its own signer: takes out 80 us."""
+    """Have a signer go the shorter way, if it is botocore's own."""
     if type(auth) is SigV4Auth and botocore_signs_as_usual():
         auth.__class__ = QuickSigV4Auth
         auth.memory = memory

@@ -9,45 +9,36 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
-from operator import attrgetter
 from typing import Any
 
 import botocore.auth
 from botocore.auth import SigV4Auth
 
-from .parts import are_made_in
+from .parts import Original
 
 _LEFT_TO_BOTOCORE = frozenset({"host", "x-amz-content-sha256"})
-_parts = attrgetter(
-    "canonical_request",
-    "canonical_headers",
-    "canonical_query_string",
-    "signed_headers",
-    "headers_to_sign",
-    "payload",
-    "signature",
-    "_header_value",
-    "_normalize_url_path",
-    "_sign",
+_SIGNING = Original(
+    SigV4Auth,
+    [
+        "canonical_request",
+        "canonical_headers",
+        "canonical_query_string",
+        "signed_headers",
+        "headers_to_sign",
+        "payload",
+        "signature",
+        "_header_value",
+        "_normalize_url_path",
+        "_sign",
+    ],
+    botocore.auth.__name__,
 )
-
-
-def _own_parts() -> tuple[Any, ...] | None:
-    """Give botocore's own methods; None where some have been replaced already, or are not as expected."""
-    try:
-        parts = _parts(SigV4Auth)
-    except AttributeError:
-        return None
-    is_known = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
-    return parts if is_known and are_made_in([botocore.auth], parts) else None
-
-
-_OWN_PARTS = _own_parts()
+_HAS_BLACKLIST = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
 
 
 def botocore_signs_as_usual() -> bool:
     """Tell whether botocore's signer is as it was made: some programs replace its methods."""
-    return _OWN_PARTS is not None and bool(_parts(SigV4Auth) == _OWN_PARTS)
+    return _HAS_BLACKLIST and _SIGNING.stands()
 
 
 class SigningMemory:
@@ -69,9 +60,9 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
 
     def canonical_request(self, request: Any) -> str:
         """Give the request's canonical form."""
+        self._signed_headers = None
         found = self._plain_canonical_request(request)
         if found is None:
-            self._signed_headers = None
             canonical: str = super().canonical_request(request)
             return canonical
         return found

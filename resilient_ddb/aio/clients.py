@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession, get_session
-from aiobotocore.signers import AioRequestSigner
 
 from resilient_ddb.drive import run_async
 from resilient_ddb.ending import cancel, recover, succeed
-from resilient_ddb.endpoints import EndpointMemory, features_in_use
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
 from resilient_ddb.parts import part
-from resilient_ddb.shortcuts import quicken
-from resilient_ddb.signing import SigningMemory
 
-from .large_pages import AioValues
+from .large_pages import AioValueHandlers
 
 if TYPE_CHECKING:
     from resilient_ddb.core import Core
@@ -83,7 +78,10 @@ async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> R
 class AioHost(ClientHost):
     """An async client, as its core sees it."""
 
-    values_class = AioValues
+    run = staticmethod(run_async)
+    signer_class = part("aiobotocore.signers", "AioRequestSigner")
+    resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
+    values_class = AioValueHandlers
 
     async def elsewhere(
         self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
@@ -139,8 +137,6 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
         cls = type(client)
         client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
     harden(client, policy, AioHost)
-    _quicken_signing(client)
-    _remember_endpoints(client)
     if native:
         client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
     return client
@@ -154,47 +150,3 @@ def is_aio_client(target: Any) -> bool:
 def is_aio_session(target: Any) -> bool:
     """Tell whether something is an aiobotocore session."""
     return isinstance(target, AioSession)
-
-
-def _quicken_signing(client: Any) -> None:
-    signer: Any = getattr(client, "_request_signer", None)
-    if type(signer) is not AioRequestSigner or "get_auth_instance" in vars(signer):
-        return
-    memory, get_auth_instance = SigningMemory(), signer.get_auth_instance
-
-    async def quickened(*args: Any, **kwargs: Any) -> Any:
-        return quicken(await get_auth_instance(*args, **kwargs), memory)
-
-    signer.get_auth_instance = quickened
-
-
-async def _settled(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-def _remember_endpoints(client: Any) -> None:
-    resolver: Any = getattr(client, "_ruleset_resolver", None)
-    if (
-        resolver is None
-        or type(resolver) is not part("aiobotocore.regions", "AioEndpointRulesetResolver")
-        or "construct_endpoint" in vars(resolver)
-    ):
-        return
-    memory, construct = EndpointMemory(resolver, client.meta.events), resolver.construct_endpoint
-
-    async def accounts() -> tuple[Any, ...]:
-        return tuple([await _settled(account()) for account in memory.accounts])
-
-    async def remembered(operation_model: Any, call_args: Any, request_context: Any) -> Any:
-        key = memory.key(operation_model, call_args, await accounts())
-        if key is None:
-            return await construct(operation_model, call_args, request_context)
-        endpoint = memory.recall(key)
-        if endpoint is None:
-            with features_in_use() as features:
-                endpoint = await construct(operation_model, call_args, request_context)
-            if key == memory.key(operation_model, call_args, await accounts()):  # not changed meanwhile
-                memory.keep(key, endpoint, features)
-        return endpoint
-
-    resolver.construct_endpoint = remembered

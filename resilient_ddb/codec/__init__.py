@@ -5,13 +5,17 @@ Whatever is out of the ordinary is left to boto3 and botocore themselves, whose 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
-from .engine import Engine, Warming
+from .engine import Engine, LazyEngine
 from .requests import Check, Step, compile_check, compile_typing
 from .responses import LARGE_BYTES, Reader
 
 __all__ = ["LARGE_BYTES", "Codec", "Reader"]
+
+T = TypeVar("T")
 
 
 class Codec:
@@ -19,29 +23,26 @@ class Codec:
 
     def __init__(self) -> None:
         """Begin with nothing compiled."""
-        self.engine: Engine = Warming()
+        self.engine: Engine = LazyEngine()
         """What reads and writes JSON."""
-        self._typing: dict[str, Step] = {}
-        self._checks: dict[str, Check] = {}
+        self._typing: dict[str, Step | None] = {}
+        self._checks: dict[str, Check | None] = {}
         self._readers: dict[str, Reader | None] = {}
 
-    def type_values(self, params: dict[str, Any], model: Any) -> None:
-        """Type the native values in an operation's parameters, in place.
-
-        Raises:
-            TypeError, decimal.DecimalException: as boto3 does.
-        """
-        step = self._typing.get(model.name)
-        if step is None:
-            step = self._typing[model.name] = compile_typing(model.input_shape)
-        step(params)
+    def typing(self, model: Any) -> Step | None:
+        """Give what types the native values in an operation's parameters; None where that is to be left to boto3."""
+        name = model.name
+        if name not in self._typing:
+            self._typing[name] = _compiled(compile_typing, model.input_shape)
+        return self._typing[name]
 
     def write(self, params: Any, model: Any) -> bytes | None:
         """Write an operation's parameters, their values typed; None where that is to be left to botocore."""
-        check = self._checks.get(model.name)
-        if check is None:
-            check = self._checks[model.name] = compile_check(model.input_shape)
-        if not check(params):
+        name = model.name
+        if name not in self._checks:
+            self._checks[name] = _compiled(compile_check, model.input_shape)
+        check = self._checks[name]
+        if check is None or not check(params):
             return None
         try:
             return self.engine.dumps(params)
@@ -50,13 +51,15 @@ class Codec:
 
     def reader(self, model: Any) -> Reader | None:
         """Give what reads the answers to an operation; None where that is to be left to botocore."""
-        try:
-            return self._readers[model.name]
-        except KeyError:
-            pass
-        try:
-            reader = None if model.output_shape is None else Reader(model.output_shape, self.engine)
-        except NotImplementedError:
-            reader = None
-        self._readers[model.name] = reader
-        return reader
+        name = model.name
+        if name not in self._readers:
+            self._readers[name] = _compiled(partial(Reader, engine=self.engine), model.output_shape)
+        return self._readers[name]
+
+
+def _compiled(compile_shape: Callable[[Any], T], shape: Any) -> T | None:
+    """Give what was compiled; None for a shape that is not provided for."""
+    try:
+        return None if shape is None else compile_shape(shape)
+    except (NotImplementedError, RecursionError):
+        return None

@@ -75,7 +75,7 @@ def _as(kind: type, value: Any) -> Any:
     return value
 
 
-class Warming(StandardLibrary):
+class LazyEngine(StandardLibrary):
     """The standard library's engine for the first few texts, and the fastest one that is installed from then on.
 
     To load msgspec takes 4 ms, as long as the standard library takes for the difference on some 400 items: a process
@@ -114,6 +114,7 @@ class Warming(StandardLibrary):
 
 
 _FEW = 20
+"""After so many texts a process is taken for one that goes on: two in a call, ten calls."""
 
 
 def fastest() -> Engine:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from .engine import Json, Piece
+from .engine import Piece
 
 
 class Msgspec:
@@ -28,11 +28,10 @@ class Msgspec:
 
     def rows(self, piece: Piece) -> list[Piece]:
         """Cut an array into its elements."""
-        return list(self._rows(piece))
+        rows: list[Piece] = self._rows(piece)
+        return rows
 
     def rows_by_name(self, piece: Piece) -> dict[str, list[Piece]]:
         """Cut an object of arrays into the elements of each."""
-        return {name: list(rows) for name, rows in self._rows_by_name(piece).items()}
-
-
-__all__ = ["Json", "Msgspec"]
+        found: dict[str, list[Piece]] = self._rows_by_name(piece)
+        return found

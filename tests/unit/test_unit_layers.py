@@ -148,6 +148,6 @@ def test_every_module_of_the_pure_part_is_in_the_list():
 def test_the_codec_knows_values_and_json_only(path):
     own = {file.stem for file in (PACKAGE / "codec").glob("*.py")}
     known = {"boto3.dynamodb", "boto3.dynamodb.conditions", "boto3.dynamodb.types", "msgspec", "resilient_ddb.parts"}
-    plain = {"base64", "collections.abc", "copy", "decimal", "json", "operator", "typing", "__future__"}
+    plain = {"base64", "collections.abc", "copy", "decimal", "functools", "json", "operator", "typing", "__future__"}
     imported = {module for module, _, _ in imports(f"codec/{path.stem}")}
     assert imported <= own | known | plain
