@@ -70,7 +70,7 @@ def test_the_readme_has_the_two_commands_on_lines_of_their_own():
 
 def test_pages_and_readme_link_to_what_is_there():
     readme = (DOCS.parent / "README.md").read_text()
-    for page in DOCS.glob("*.rst"):
+    for page in (*DOCS.glob("*.rst"), *DOCS.glob("*.md")):
         assert f"(docs/{page.name})" in readme, page.name
 
 
