@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import weakref
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -42,6 +41,7 @@ _SERVICE_RESOURCE = "creating-resource-class.dynamodb.ServiceResource"
 _TABLE = "creating-resource-class.dynamodb.Table"
 _API_VERSION = "2012-08-10"
 _ID = "resilient_ddb"
+_FACTORY = "_resilient_ddb_factory"
 
 
 def client(
@@ -236,14 +236,15 @@ class _WaiterModel:
         return boto3.utils.LazyLoadedWaiterModel(session, "dynamodb", None).get_waiter(waiter_name)
 
 
-_factories: weakref.WeakKeyDictionary[Any, _DynamoDBFactory] = weakref.WeakKeyDictionary()
-
-
 def _factory(events: Any) -> _DynamoDBFactory:
-    """Give the factory for a session's events: one for each, so that a resource costs little the second time."""
-    factory = _factories.get(events)
+    """Give the factory for a session's events: one for each, so that a resource costs little the second time.
+
+    It is kept with the events. In a table of all factories it would keep the session alive, which their handlers know.
+    """
+    factory: _DynamoDBFactory | None = getattr(events, _FACTORY, None)
     if factory is None:
-        factory = _factories.setdefault(events, _DynamoDBFactory(events))
+        factory = _DynamoDBFactory(events)
+        setattr(events, _FACTORY, factory)
     return factory
 
 

@@ -1,5 +1,8 @@
 """The resource and its Tables are boto3's own, in every way that other code looks at."""
 
+import gc
+import weakref
+
 import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
@@ -287,3 +290,14 @@ def test_moto_answers_clients_that_were_made_before_it_was_switched_on(aws_env):
         dynamodb.create_table(TableName="orders", **DEFINITION)
         assert [listed.name for listed in dynamodb.tables.all()] == ["orders"]
     dynamodb.meta.client.close()
+
+
+def test_a_session_that_nobody_needs_any_more_is_let_go(aws_env):
+    session = boto3.Session(region_name="eu-west-1")
+    made = rddb.resource("dynamodb", session=session)
+    assert type(made.Table("t")) is type(rddb.resource("dynamodb", session=session).Table("t")), "classes are kept"
+    made.meta.client.close()
+    seen = weakref.ref(session._session)
+    del session, made
+    gc.collect()
+    assert seen() is None
