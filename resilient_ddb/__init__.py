@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, fallback, observers, testing
+    from . import aio, fallback, observers, testing, ttl
     from .breaker import Breaker
     from .classification import Kind, ThrottlingReason, Verdict, classify
     from .deadlines import deadline, lambda_deadline
@@ -57,11 +57,12 @@ __all__ = [
     "resource",
     "table",
     "testing",
+    "ttl",
 ]
 
 # Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
 # the sync Table, and importing the package costs next to nothing.
-_MODULES = ("aio", "fallback", "observers", "testing")
+_MODULES = ("aio", "fallback", "observers", "testing", "ttl")
 _HOMES = {
     "Breaker": "breaker",
     "CallFacts": "errors",

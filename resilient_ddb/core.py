@@ -20,6 +20,7 @@ from .retry import TokenBucket
 
 if TYPE_CHECKING:
     from .events import AnyEvent
+    from .ttl_calls import TableTtl
 
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.telling", default=False)
@@ -94,12 +95,16 @@ class Core:
     def __init__(self, policy: Policy, host: Host) -> None:
         """Begin with no circuits: each is made at the first call to its table."""
         self.host = host
+        self.ttl: TableTtl | None = None
+        self.known: dict[Any, Any] = {}
+        """What was learnt of tables on behalf of their options."""
         self._base = self
+        self._own_fallback: FallbackFunction | None = None
         self._views: weakref.WeakSet[Core] = weakref.WeakSet()
         self.renew(policy)
 
     def renew(self, policy: Policy) -> None:
-        """Go by another policy from now on, with closed circuits; views keep their own fallback."""
+        """Go by another policy from now on, with closed circuits; views keep their own options."""
         if self._base is not self:
             self._base.renew(policy)
             return
@@ -110,24 +115,39 @@ class Core:
         self._lanes: dict[tuple[str | None, str], Lane] = {}
         self._answer_with(policy.fallback)
         for view in self._views:
-            view._follow(view.fallback, view.host)  # noqa: SLF001 - one of its own
+            view._follow(view._own_fallback, view.ttl, view.host)  # noqa: SLF001 - one of its own
 
     def _answer_with(self, fallback: FallbackFunction | None) -> None:
         self.fallback = fallback
         self.remembering = () if fallback is None else Chain(fallback).remembering
 
-    def view(self, fallback: FallbackFunction | None, host: Host | None = None) -> Core:
-        """Give this core with another fallback, or for another host: the same circuits, budgets and observers."""
+    def view(
+        self,
+        *,
+        fallback: FallbackFunction | None = None,
+        ttl: TableTtl | None = None,
+        host: Host | None = None,
+    ) -> Core:
+        """Give this core with a Table's options, or for another host: the same circuits, budgets and observers.
+
+        What is left out is as it is here.
+        """
         view = object.__new__(Core)
         view._base = self._base
-        view._follow(fallback, host or self.host)
+        view._follow(fallback or self._own_fallback, ttl or self.ttl, host or self.host)
         self._base._views.add(view)  # noqa: SLF001 - one of its own
         return view
 
-    def _follow(self, fallback: FallbackFunction | None, host: Host) -> None:
+    def _follow(self, fallback: FallbackFunction | None, ttl: TableTtl | None, host: Host) -> None:
         self.__dict__.update(self._base.__dict__)
         self.host = host
-        self._answer_with(fallback)
+        self.ttl = ttl
+        self._own_fallback = fallback
+        self._answer_with(self.policy.fallback if fallback is None else fallback)
+
+    def options(self) -> dict[str, Any]:
+        """Give the options of the Table whose view this is."""
+        return {"fallback": self._own_fallback, **(self.ttl.settings.options() if self.ttl else {})}
 
     def policy_without_fallback(self) -> Policy:
         """Give the policy for a call that is itself a fallback's."""

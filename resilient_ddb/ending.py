@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from . import telling
 from .classification import PERMANENT, Kind, Verdict, classify
@@ -32,11 +33,16 @@ def succeed(execution: Execution, response: Response) -> Response:
     """End a call with DynamoDB's response."""
     execution.release()
     core = execution.core
+    ttl = execution.ttl
+    if ttl is not None:
+        ttl.finish(response)
     for member in core.remembering:
         try:
             member.remember(_call(execution), response)
         except Exception:  # noqa: BLE001 - the call has succeeded, whatever a fallback makes of it
             _log.warning("fallback %s can't remember an answer", _name(member), exc_info=True)
+    if ttl is not None:  # what is remembered has its TTL, and may expire yet
+        ttl.hide(response)
     telling.call_ended(execution, "success", response)
     return response
 
@@ -56,6 +62,8 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         telling.call_ended(execution, "own write found", response)
         return response
     error = _explain(execution, error)
+    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError):
+        error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
         answer, last_failure = None, None
@@ -74,12 +82,25 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         telling.fallback_asked(execution, _name(member), answered=answer is not None)
         if answer is not None:
             answer = _marked(execution, member, answer)
+            if execution.ttl is not None:
+                answer = execution.ttl.of_fallback(answer)
             telling.call_ended(execution, "fallback", answer)
             return answer
     telling.call_ended(execution, "error")
     if last_failure is not None:
         raise last_failure from error
     raise error
+
+
+@contextmanager
+def without_fallbacks() -> Iterator[None]:
+    """Have calls made that no fallback answers."""
+    was_answering = _answering.get()
+    _answering.set(True)
+    try:
+        yield
+    finally:
+        _answering.set(was_answering)
 
 
 def _checked(member: Any, answer: Any) -> Any:
@@ -155,12 +176,14 @@ def _verdict_unsent(execution: Execution, error: Exception) -> Verdict:
 
 
 def _call(execution: Execution) -> Call:
-    host = execution.core.host
+    host, ttl = execution.core.host, execution.core.ttl
+    # A Table that leaves out expired items has other answers to the same calls.
+    identity = host.identity() if ttl is None else (*host.identity(), ttl.settings)
     return Call(
         operation=execution.operation,
         params=execution.params,
         table=execution.lane.table,
-        identity=host.identity(),
+        identity=identity,
         clock=execution.core.clock,
-        elsewhere=partial(host.elsewhere, execution.operation, execution.params),
+        elsewhere=partial(host.elsewhere, execution.operation, execution.request),
     )

@@ -22,6 +22,7 @@ from .retry import Backoff
 
 if TYPE_CHECKING:
     from .core import Core, Lane
+    from .ttl_calls import TtlCall
 
 NOT_RETRYABLE = "not retryable"
 AMBIGUOUS = "ambiguous"
@@ -58,9 +59,11 @@ class Execution:
         "lane",
         "operation",
         "params",
+        "request",
         "response_bytes",
         "started",
         "stopped_by",
+        "ttl",
         "values_are_native",
         "verdict",
         "was_answered",
@@ -72,6 +75,10 @@ class Execution:
         self.lane = lane
         self.operation = operation
         self.params = params
+        self.request = params
+        """The parameters as they are sent: those given, and what a Table's options add."""
+        self.ttl: TtlCall | None = None
+        """What is left of the answer, where expired items are left out."""
         self.started = self._attempt_started = core.clock.monotonic()
         self.attempts = 0
         self.ambiguous = False

@@ -7,10 +7,10 @@ taken the generated ones get a prefix of their own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
-from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
+from boto3.dynamodb.conditions import AttributeBase, ConditionBase, ConditionExpressionBuilder
 
 HANDLER_ID = "dynamodb-condition-expression"
 """boto3's id for its own handler: registered under it, this one takes its place."""
@@ -37,17 +37,18 @@ def inject_condition_expressions(params: dict[str, Any], model: Any, **_: Any) -
     Raises:
         ValueError: the caller's placeholders take both the ordinary and the reserved names.
     """
-    _inject(params, model.input_shape)
+    inject(params, model.input_shape.members)
     entries = params.get("TransactItems")
     for entry in entries if isinstance(entries, list) else ():
         actions = model.input_shape.members["TransactItems"].member.members
         for name, action in entry.items() if isinstance(entry, Mapping) else ():
             if isinstance(action, dict) and name in actions:
-                _inject(action, actions[name])
+                inject(action, actions[name].members)
 
 
-def _inject(params: dict[str, Any], shape: Any) -> None:
-    known = [name for name in _CONDITIONS if name in shape.members]
+def inject(params: dict[str, Any], members: Container[str] = _CONDITIONS) -> None:
+    """Replace the condition objects among those parameters that are of `members`. Raises as above."""
+    known = [name for name in _CONDITIONS if name in members]
     conditions = {name: params[name] for name in known if isinstance(params.get(name), ConditionBase)}
     if not conditions:
         return
@@ -68,6 +69,13 @@ def _inject(params: dict[str, Any], shape: Any) -> None:
         params[_NAMES] = {**(params.get(_NAMES) or {}), **names}
     if values:
         params[_VALUES] = {**(params.get(_VALUES) or {}), **values}
+
+
+def attributes_of(condition: ConditionBase) -> set[str]:
+    """Give the names, or paths, of the attributes that a condition object names."""
+    parts = condition.get_expression()["values"]
+    within = [attributes_of(part) for part in parts if isinstance(part, ConditionBase)]
+    return {part.name for part in parts if isinstance(part, AttributeBase)}.union(*within)
 
 
 def _build(

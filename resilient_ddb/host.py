@@ -6,17 +6,21 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
 from . import hooks, shortcuts
 from .core import Core
 from .drive import Flow
+from .fallback import Chain, FallbackFunction
 from .listeners import Listeners
 from .native import ValueHandlers
 from .policy import Policy
 from .retry import Retry
+
+if TYPE_CHECKING:
+    from .ttl import TimeToLive, TtlFilter
 
 POOL_CONNECTIONS = 128
 """Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
@@ -191,6 +195,40 @@ def default_options(policy: Policy | None) -> dict[str, Any]:
         "read_timeout": timeouts.read,
         "max_pool_connections": POOL_CONNECTIONS,
     }
+
+
+def settings_of_ttl(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: float | None) -> TimeToLive | None:
+    """Give a Table's options for its TTL, or None where it has none.
+
+    Raises:
+        TypeError, ValueError: a value is of the wrong type or out of range.
+    """
+    if ttl is None and ttl_filter is None and ttl_skew is None:
+        return None
+    from .ttl import time_to_live  # noqa: PLC0415 - most Tables have none
+
+    return time_to_live(ttl, ttl_filter, ttl_skew)
+
+
+def with_options(
+    client: Any, table: str, *, fallback: FallbackFunction | None = None, ttl: TimeToLive | None = None
+) -> Any:
+    """Give a client, or, where a Table has options, a view of it that goes by them.
+
+    Raises:
+        TypeError: `fallback` can't answer.
+    """
+    if fallback is None and ttl is None:
+        return client
+    if fallback is not None:
+        Chain(fallback)
+    table_ttl = None
+    if ttl is not None:
+        from .ttl_calls import TableTtl  # noqa: PLC0415 - most Tables have none
+
+        table_ttl = TableTtl(table, ttl)
+    core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+    return copy_with(client, core.view(fallback=fallback, ttl=table_ttl))
 
 
 def copy_with(client: Any, core: Core) -> Any:

@@ -15,7 +15,7 @@ from boto3.dynamodb import transform
 from botocore.history import HISTORY_RECORDER
 
 from . import expressions
-from .codec import Codec, Reader
+from .codec import Codec, Reader, Sieve
 from .codec.values import (
     Number,
     boto3_deserializes_as_usual,
@@ -80,7 +80,7 @@ class ValueHandlers:
             found = reading(operation_model, response_dict, customized_response_dict)
             if found is None or found.is_seen:
                 return
-            parsed = found.reader.read(response_dict["body"], found.number)
+            parsed = found.reader.read(response_dict["body"], found.number, found.sieve)
         except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
             return
         was_read(found, parsed, response_dict, customized_response_dict)
@@ -89,6 +89,8 @@ class ValueHandlers:
         """Handle `after-call`: turn DynamoDB's typed values into native ones, where they are not so already."""
         execution = execution_of(context)
         if execution is None or not execution.values_are_native:
+            if execution is not None and execution.ttl is not None:
+                execution.ttl.parsed(parsed)
             self._boto3.values_out(parsed, model)
 
 
@@ -114,6 +116,8 @@ class Reading(NamedTuple):
     """Makes numbers, where values are to be native."""
     is_seen: bool
     """Whether handlers of others see the response before boto3 would make its values native."""
+    sieve: Sieve | None
+    """Says what is to be left out."""
 
 
 def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[str, Any]) -> Reading | None:
@@ -126,6 +130,8 @@ def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[
     if execution is None:
         return None
     execution.values_are_native = False
+    if execution.ttl is not None:
+        execution.ttl.begin()
     host: Any = execution.core.host
     reader = host.values.codec.reader(model) if response["status_code"] == _OK and not customized else None
     if reader is None or _is_recorded():
@@ -134,7 +140,7 @@ def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[
     if listeners.see_text:
         return None
     is_made_native = listeners.make_native and not listeners.see_values and boto3_deserializes_as_usual()
-    return Reading(reader, boto3_number() if is_made_native else None, listeners.see_values)
+    return Reading(reader, boto3_number() if is_made_native else None, listeners.see_values, execution.ttl)
 
 
 def _is_recorded() -> bool:
@@ -149,3 +155,5 @@ def was_read(found: Reading, parsed: dict[str, Any], response: dict[str, Any], c
     execution = CURRENT.get()
     if execution is not None:
         execution.values_are_native = found.number is not None
+        if execution.ttl is not None:
+            execution.ttl.was_read(customized)

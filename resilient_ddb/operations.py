@@ -59,6 +59,15 @@ def table_of(operation: str, params: Params) -> str | None:
     return tables.pop() if len(tables) == 1 else None
 
 
+def same_table(name: Any, other: str) -> bool:
+    """Tell whether a name, or ARN, is that of the same table as another name, or ARN."""
+    return name == other or (isinstance(name, str) and _plain_name(name) == _plain_name(other))
+
+
+def _plain_name(name: str) -> str:
+    return name.partition(":table/")[2].partition("/")[0] or name
+
+
 def _tables_within(operation: str, params: Params) -> list[str]:
     if operation in ("BatchGetItem", "BatchWriteItem"):
         items = params.get("RequestItems")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from .fallback import FallbackFunction
     from .policy import Policy
+    from .ttl import TtlFilter
 
 Target = TypeVar("Target")
 _CLIENT = "creating-client-class.dynamodb"
@@ -101,6 +102,9 @@ def table(
     policy: Policy | None = None,
     session: boto3.session.Session | None = None,
     fallback: FallbackFunction | None = None,
+    ttl: str | None = None,
+    ttl_filter: TtlFilter | None = None,
+    ttl_skew: float | None = None,
     **kwargs: Any,
 ) -> ResilientTable:
     """Make a hardened Table: short for `resource("dynamodb", ...).Table(name, ...)`.
@@ -110,13 +114,19 @@ def table(
         policy: how calls are made. See `client`.
         session: the boto3 Session to build on. See `client`.
         fallback: what answers when DynamoDB can't, in place of the policy's.
+        ttl: the name of the TTL attribute: items that have expired are left out of all answers. `"auto"` looks it up
+            with DescribeTimeToLive before the first call that needs it.
+        ttl_filter: `"client"`, the default: expired items are left out as answers are read. `"server"`: DynamoDB
+            leaves them out of Query and Scan as well, and they don't cross the network.
+        ttl_skew: seconds by which this machine's clock may be ahead of others: so much later an item counts as
+            expired; 0.0 where left out.
         kwargs: boto3's arguments for a resource: `region_name`, `endpoint_url`, `config`, ...
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     made = resource("dynamodb", policy=policy, session=session, **kwargs)
-    return made.Table(name, fallback=fallback)
+    return made.Table(name, fallback=fallback, ttl=ttl, ttl_filter=ttl_filter, ttl_skew=ttl_skew)
 
 
 def install(target: Target, *, policy: Policy | None = None) -> Target:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from .batch import BatchWriter
 from .fallback import Chain, FallbackFunction
-from .host import copy_with
+from .host import settings_of_ttl, with_options
+from .paging import Pages
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
     from types_boto3_dynamodb.service_resource import Table as _Table
+    from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
     from .policy import Policy
+    from .ttl import TtlFilter
 else:
     _ServiceResource = _Table = object
 
-_TABLE_OPTIONS = ("fallback",)
+_TABLE_OPTIONS = ("fallback", "ttl", "ttl_filter", "ttl_skew")
 
 
 class _Native:
@@ -45,8 +48,16 @@ class ResilientServiceResource(_Native, _ServiceResource):
 
     if TYPE_CHECKING:
 
-        def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> ResilientTable:  # noqa: N802 - boto3's name; ours adds options
-            """Give a Table; `fallback` answers its calls when DynamoDB can't."""
+        def Table(  # noqa: N802 - boto3's name; ours adds options
+            self,
+            name: str,
+            *,
+            fallback: FallbackFunction | None = None,
+            ttl: str | None = None,
+            ttl_filter: TtlFilter | None = None,
+            ttl_skew: float | None = None,
+        ) -> ResilientTable:
+            """Give a Table, with the options that `resilient_ddb.table` describes."""
 
 
 class ResilientTable(_Native, _Table):
@@ -71,6 +82,33 @@ class ResilientTable(_Native, _Table):
         """
         return BatchWriter(self.name, self.meta.client, overwrite_by_pkeys=overwrite_by_pkeys)
 
+    if TYPE_CHECKING:
+
+        def put_item(
+            self, *, ttl_seconds: float | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
+        ) -> PutItemOutputTableTypeDef:
+            """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
+
+    def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over the items of a query, page after page.
+
+        On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
+        given, and no more than one is held.
+
+        Args:
+            limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
+                it is left out and `limit` is given, pages are as large as that, and grow while little is found.
+            params: the parameters of `query`.
+
+        Raises:
+            TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
+        """
+        return _items(self.query, Pages("query", params, limit))
+
+    def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
+        return _items(self.scan, Pages("scan", params, limit))
+
     def __await__(self) -> Generator[Any, None, NoReturn]:
         raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")
         yield
@@ -88,18 +126,21 @@ class ResilientTable(_Native, _Table):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
-        policy = core.policy
-        fallback = core.fallback if core.fallback is not policy.fallback else None
         meta = self.meta.client.meta
-        return _restore_table, (self.name, meta.region_name, meta.endpoint_url, policy, fallback)
+        return _restore_table, (self.name, meta.region_name, meta.endpoint_url, core.policy, core.options())
+
+
+def _items(read: Callable[..., Any], pages: Pages) -> Iterator[dict[str, Any]]:
+    while not pages.is_over:
+        yield from pages.items(read(**pages.params))
 
 
 def _restore_table(
-    name: str, region: str, endpoint_url: str, policy: Policy, fallback: FallbackFunction | None
+    name: str, region: str, endpoint_url: str, policy: Policy, options: dict[str, Any]
 ) -> ResilientTable:
     from .session import table  # noqa: PLC0415 - session builds on this module
 
-    return table(name, region_name=region, endpoint_url=endpoint_url, policy=policy, fallback=fallback)
+    return table(name, region_name=region, endpoint_url=endpoint_url, policy=policy, **options)
 
 
 def harden_service_resource_class(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
@@ -144,18 +185,18 @@ def _attribute(member: str, original: property) -> property:
 
 def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
     def table(self: Any, *args: Any, **options: Any) -> Any:
-        fallback = options.pop("fallback", None)
+        fallback, *of_ttl = (options.pop(option, None) for option in _TABLE_OPTIONS)
         unknown = [option for option in options if option != "name"]
         if unknown:
             raise TypeError(
                 f"Table() got the unknown option {unknown[0]!r} ({options[unknown[0]]!r}); it takes a name, and "
                 f"as options: {', '.join(_TABLE_OPTIONS)}"
             )
-        made = make(self, *args, **options)
         if fallback is not None:
             check_fallback(fallback)
-            core = made.meta.client._resilience  # noqa: SLF001 - the attribute is this library's own
-            made.meta.client = copy_with(made.meta.client, core.view(fallback))
+        ttl = settings_of_ttl(*of_ttl)
+        made = make(self, *args, **options)
+        made.meta.client = with_options(made.meta.client, made.name, fallback=fallback, ttl=ttl)
         return made
 
     table.__name__ = "Table"

@@ -35,6 +35,9 @@ class ResilientAioClient:
         outer = CURRENT.get()
         CURRENT.set(execution)
         try:
+            ttl = execution.core.ttl
+            if ttl is not None:
+                api_params = await run_async(ttl.prepare(execution, self._make_api_call))
             execution.admit()
             call: Awaitable[Response] = super()._make_api_call(  # type: ignore[misc]  # mixed in
                 operation_name, api_params

@@ -49,7 +49,7 @@ async def _read_in_steps(model: Any, response: dict[str, Any], customized: dict[
         found = native.reading(model, response, customized)
         if found is None:
             return
-        steps = found.reader.read_in_steps(response["body"], found.number)
+        steps = found.reader.read_in_steps(response["body"], found.number, found.sieve)
         while True:
             try:
                 next(steps)

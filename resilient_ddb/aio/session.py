@@ -15,12 +15,19 @@ from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
 from resilient_ddb.fallback import Chain
-from resilient_ddb.host import check_config, check_policy, default_options, settled_config
+from resilient_ddb.host import (
+    check_config,
+    check_policy,
+    default_options,
+    settings_of_ttl,
+    settled_config,
+    with_options,
+)
 
 from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
 from .lazy import LazyClient
 from .resources import resource_class, service_model, shared_loader
-from .tables import AsyncServiceResource, AsyncTable, with_fallback
+from .tables import AsyncServiceResource, AsyncTable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from resilient_ddb.core import Core
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy import Policy
+    from resilient_ddb.ttl import TtlFilter
 
 T = TypeVar("T")
 Target = TypeVar("Target")
@@ -119,6 +127,9 @@ def table(
     policy: Policy | None = None,
     session: Any = None,
     fallback: FallbackFunction | None = None,
+    ttl: str | None = None,
+    ttl_filter: TtlFilter | None = None,
+    ttl_skew: float | None = None,
     **kwargs: Any,
 ) -> AsyncTable:
     """Make a hardened Table that needs no context manager: for module scope.
@@ -131,6 +142,12 @@ def table(
         policy: how calls are made. See `client`.
         session: the aiobotocore (or aioboto3) Session to build on. See `client`.
         fallback: what answers when DynamoDB can't, in place of the policy's. May be async.
+        ttl: the name of the TTL attribute: items that have expired are left out of all answers. `"auto"` looks it up
+            with DescribeTimeToLive before the first call that needs it.
+        ttl_filter: `"client"`, the default: expired items are left out as answers are read. `"server"`: DynamoDB
+            leaves them out of Query and Scan as well, and they don't cross the network.
+        ttl_skew: seconds by which this machine's clock may be ahead of others: so much later an item counts as
+            expired; 0.0 where left out.
         kwargs: aiobotocore's arguments for a client: `region_name`, `endpoint_url`, `config`, ...
 
     Raises:
@@ -139,6 +156,7 @@ def table(
     arguments = _arguments("dynamodb", (), kwargs, policy, session)
     if fallback is not None:
         Chain(fallback)  # refuses what can't answer
+    settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
 
     kept_core: Core | None = None
 
@@ -149,14 +167,15 @@ def table(
         if kept_core is None:
             kept_core = made._resilience  # noqa: SLF001 - the attribute is this library's own
         else:
-            made._resilience = kept_core.view(kept_core.fallback, made._resilience.host)  # noqa: SLF001 - as above
+            made._resilience = kept_core.view(host=made._resilience.host)  # noqa: SLF001 - as above
         made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
-        return with_fallback(made, fallback)
+        return with_options(made, name, fallback=fallback, ttl=settings)
 
     lazy = LazyClient(open_client, _verbs(), name)
     made: Any = resource_class("Table")(name, client=lazy)
     kept = {key: value for key, value in kwargs.items() if key not in _NEVER_PICKLED}
-    made._recipe = {"policy": policy, "fallback": fallback, **kept}  # noqa: SLF001 - it was made here
+    options = {"fallback": fallback, **(settings.options() if settings else {})}
+    made._recipe = {"policy": policy, **options, **kept}  # noqa: SLF001 - it was made here
     return cast("AsyncTable", made)
 
 

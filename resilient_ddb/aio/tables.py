@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.fallback import Chain
-from resilient_ddb.host import copy_with
+from resilient_ddb.host import settings_of_ttl, with_options
+from resilient_ddb.paging import Pages
 
 from .batch import AsyncBatchWriter
 from .lazy import LazyClient, opened
@@ -16,9 +17,10 @@ from .pending import Pending
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
+    from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
     from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.policy import Policy
+    from resilient_ddb.ttl import TimeToLive, TtlFilter
 else:
     _ServiceResourceTypes = _TableTypes = object
 
@@ -47,15 +49,24 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
 class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
     """`dynamodb.ServiceResource`, async and hardened."""
 
-    def Table(self, name: str, *, fallback: FallbackFunction | None = None) -> Pending[AsyncTable]:  # noqa: N802 - boto3's name; ours adds options
-        """Give a Table, to be awaited; `fallback` answers its calls when DynamoDB can't."""
-        return PendingTable(self._table(name, fallback), "dynamodb.Table(...)")
+    def Table(  # noqa: N802 - boto3's name; ours adds options
+        self,
+        name: str,
+        *,
+        fallback: FallbackFunction | None = None,
+        ttl: str | None = None,
+        ttl_filter: TtlFilter | None = None,
+        ttl_skew: float | None = None,
+    ) -> Pending[AsyncTable]:
+        """Give a Table, to be awaited, with the options that `resilient_ddb.aio.table` describes."""
+        settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
+        return PendingTable(self._table(name, fallback, settings), "dynamodb.Table(...)")
 
-    async def _table(self, name: str, fallback: FallbackFunction | None) -> AsyncTable:
+    async def _table(self, name: str, fallback: FallbackFunction | None, ttl: TimeToLive | None) -> AsyncTable:
         from .resources import resource_class  # noqa: PLC0415 - it builds on this module
 
         client = await opened(self.meta.client, "Table")
-        return resource_class("Table")(name, client=with_fallback(client, fallback))
+        return resource_class("Table")(name, client=with_options(client, name, fallback=fallback, ttl=ttl))
 
 
 class PendingTable(Pending["AsyncTable"]):
@@ -104,6 +115,33 @@ class AsyncTable(AsyncResource, _TableTypes):
             on_exit_loop_sleep=on_exit_loop_sleep,
         )
 
+    if TYPE_CHECKING:
+
+        async def put_item(
+            self, *, ttl_seconds: float | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
+        ) -> PutItemOutputTableTypeDef:
+            """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
+
+    def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+        """Give an async iterator over the items of a query, page after page.
+
+        On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
+        given, and no more than one is held.
+
+        Args:
+            limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
+                it is left out and `limit` is given, pages are as large as that, and grow while little is found.
+            params: the parameters of `query`.
+
+        Raises:
+            TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
+        """
+        return _items(self.query, Pages("query", params, limit))
+
+    def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+        """Give an async iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
+        return _items(self.scan, Pages("scan", params, limit))
+
     async def __aenter__(self) -> Self:
         if isinstance(self.meta.client, LazyClient):
             self.meta.client.enter()
@@ -133,20 +171,17 @@ class AsyncTable(AsyncResource, _TableTypes):
         return _restore_table, (self.name, self._recipe or _recipe_of(self.meta.client))
 
 
-def with_fallback(client: Any, fallback: FallbackFunction | None) -> Any:
-    """Give a client, or a view of it whose calls `fallback` answers when DynamoDB can't."""
-    if fallback is None:
-        return client
-    Chain(fallback)  # refuses what can't answer
-    return copy_with(client, client._resilience.view(fallback))  # noqa: SLF001 - this library's own
+async def _items(read: Callable[..., Any], pages: Pages) -> AsyncIterator[dict[str, Any]]:
+    while not pages.is_over:
+        for item in pages.items(await read(**pages.params)):
+            yield item
 
 
 def _recipe_of(client: Any) -> dict[str, Any]:
     core = client._resilience  # noqa: SLF001 - this library's own
-    policy: Policy = core.policy
     return {
-        "policy": policy,
-        "fallback": core.fallback if core.fallback is not policy.fallback else None,
+        "policy": core.policy,
+        **core.options(),
         "region_name": client.meta.region_name,
         "endpoint_url": client.meta.endpoint_url,
     }

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from .engine import Engine, LazyEngine
 from .requests import Check, Step, compile_check, compile_typing
-from .responses import LARGE_BYTES, Reader
+from .responses import LARGE_BYTES, Reader, Sieve
 
-__all__ = ["LARGE_BYTES", "Codec", "Reader"]
+__all__ = ["LARGE_BYTES", "Codec", "Reader", "Sieve"]
 
 T = TypeVar("T")
 

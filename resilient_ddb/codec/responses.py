@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
 from .engine import Engine, Piece
 from .values import Number, UnusualError, map_to_native, to_native, to_typed
@@ -16,11 +16,25 @@ from .values import Number, UnusualError, map_to_native, to_native, to_typed
 Read = Callable[[Any, Number | None], Any]
 """Gives what botocore's parser gives, of JSON that it may change. With a number maker, values are native."""
 
+Keep = Callable[[int, Any], bool]
+"""Tells whether a row is kept, by its position and itself, in its typed form."""
+
 LARGE_BYTES = 64 * 1024
 """From this size on, the rows of a response are read one by one."""
 STEP_BYTES = 64 * 1024
 """About so much is read at a stretch: rows of so many bytes take about a millisecond."""
 _VALUE = "AttributeValue"
+_LEFT_OUT = object()
+
+
+class Sieve(Protocol):
+    """Says what is to be left out of an answer, before its values are made native."""
+
+    def sift(self, answer: dict[str, Any]) -> None:
+        """Leave it out of an answer that was read at once, or of one of its members, in place."""
+
+    def keeper(self, name: str | None) -> Keep | None:
+        """Give what tells whether a row is kept, given its position: of the list of this name, where there are more."""
 
 
 class Reader:
@@ -40,48 +54,60 @@ class Reader:
         ]
         self._names = {json_name for _, json_name, *_ in self._members}
 
-    def read(self, text: bytes, number: Number | None) -> dict[str, Any]:
+    def read(self, text: bytes, number: Number | None, sieve: Sieve | None = None) -> dict[str, Any]:
         """Read an answer.
 
         Args:
             text: the body.
             number: makes numbers, where values are to be native; None leaves them typed.
+            sieve: says what is to be left out.
 
         Raises:
             Exception: any; the answer is unusual, and botocore is to say what becomes of it.
         """
         if len(text) >= LARGE_BYTES:
-            steps = self.read_in_steps(text, number)
+            steps = self.read_in_steps(text, number, sieve)
             while True:
                 try:
                     next(steps)
                 except StopIteration as end:
                     return end.value  # type: ignore[no-any-return]  # StopIteration carries Any
-        parsed: dict[str, Any] | None = self._read(self._engine.loads(text), number)
+        json = self._engine.loads(text)
+        if sieve is not None:
+            sieve.sift(json)
+        parsed: dict[str, Any] | None = self._read(json, number)
         if parsed is None:
             raise UnusualError
         return parsed
 
-    def read_in_steps(self, text: bytes, number: Number | None) -> Generator[None, None, dict[str, Any]]:
+    def read_in_steps(
+        self, text: bytes, number: Number | None, sieve: Sieve | None = None
+    ) -> Generator[None, None, dict[str, Any]]:
         """Read an answer, and stop after each stretch of `STEP_BYTES`. Gives and raises what `read` does.
 
         A row is not divided: the largest item, of 400 KB, takes 5 ms.
         """
-        parsed, unread = self._begin(text, number)
-        count = sum(len(rows) for rows, _ in unread)
+        parsed, unread = self._begin(text, number, sieve)
+        count = sum(len(rows) for rows, *_ in unread)
         stretch, done = max(1, count * STEP_BYTES // len(text)), 0
-        for rows, read_row in unread:
+        for rows, read_row, keeps in unread:
             for index, piece in enumerate(rows):  # in place: read rows take the place of unread ones
-                rows[index] = read_row(self._engine.loads(piece), number)
+                json = self._engine.loads(piece)
+                rows[index] = read_row(json, number) if keeps is None or keeps(index, json) else _LEFT_OUT
                 done += 1
                 if done % stretch == 0:
                     yield
+            if keeps is not None:
+                rows[:] = [row for row in rows if row is not _LEFT_OUT]
         return parsed
 
-    def _begin(self, text: bytes, number: Number | None) -> tuple[dict[str, Any], list[tuple[list[Piece], Read]]]:
-        """Read all of an answer but its rows, and give those with what reads them."""
+    def _begin(
+        self, text: bytes, number: Number | None, sieve: Sieve | None
+    ) -> tuple[dict[str, Any], list[tuple[list[Piece], Read, Keep | None]]]:
+        """Read all of an answer but its rows, and give those with what reads them, and what tells which are kept."""
         parsed: dict[str, Any] = {}
-        unread: list[tuple[list[Piece], Read]] = []
+        unread: list[tuple[list[Piece], Read, Keep | None]] = []
+        keeper: Callable[[str | None], Keep | None] = _keep_all if sieve is None else sieve.keeper
         if not text.isascii():
             text.decode()  # not all of it is looked at below
         pieces = self._engine.members(text)
@@ -93,15 +119,27 @@ class Reader:
                 continue
             if read_row is None:
                 value = self._engine.loads(piece)
+                if sieve is not None:
+                    value = _sifted(json_name, value, sieve)
                 if value is not None:
                     parsed[name] = read(value, number)
             elif are_named:
                 parsed[name] = self._engine.rows_by_name(piece)
-                unread += [(rows, read_row) for rows in parsed[name].values()]
+                unread += [(rows, read_row, keeper(key)) for key, rows in parsed[name].items()]
             else:
                 parsed[name] = self._engine.rows(piece)
-                unread.append((parsed[name], read_row))
+                unread.append((parsed[name], read_row, keeper(None)))
         return parsed, unread
+
+
+def _keep_all(_: str | None) -> None:
+    """Give what tells which rows are kept: nothing, where all are."""
+
+
+def _sifted(name: str, value: Any, sieve: Sieve) -> Any:
+    member = {name: value}
+    sieve.sift(member)
+    return member.get(name)
 
 
 def _rows(shape: Any) -> tuple[Read | None, bool]:

@@ -77,12 +77,13 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clo
     def policy(**settings):
         return rddb.Policy(**{"clock": clock, **settings})
 
-    async def table(fallback=None, config=None, **settings):
+    async def table(fallback=None, config=None, options=None, **settings):
         made = await hardened(proxy.endpoint_url, policy(**settings), config=config)
-        return await made.Table(name, fallback=fallback)
+        return await made.Table(name, fallback=fallback, **(options or {}))
 
-    def sync_table(fallback=None, config=None, **settings):
-        return hardened_sync(proxy.endpoint_url, policy(**settings), config=config).Table(name, fallback=fallback)
+    def sync_table(fallback=None, config=None, options=None, **settings):
+        made = hardened_sync(proxy.endpoint_url, policy(**settings), config=config)
+        return made.Table(name, fallback=fallback, **(options or {}))
 
     def stored(key="a"):
         return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")

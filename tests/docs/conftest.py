@@ -10,7 +10,7 @@ collect_ignore = [] if all(map(importlib.util.find_spec, NEEDED)) else ["test_do
 
 REGION = "eu-north-1"
 """One that no other test uses: the examples name their tables plainly."""
-TABLES = ("orders", "prices")
+TABLES = ("orders", "prices", "sessions")
 
 
 @pytest.fixture

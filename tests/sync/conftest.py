@@ -71,8 +71,8 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, clock):
     def policy(**settings):
         return rddb.Policy(**{"clock": clock, **settings})
 
-    def table(fallback=None, **settings):
-        return hardened(proxy.endpoint_url, policy(**settings)).Table(name, fallback=fallback)
+    def table(fallback=None, options=None, **settings):
+        return hardened(proxy.endpoint_url, policy(**settings)).Table(name, fallback=fallback, **(options or {}))
 
     def stored(key="a"):
         return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")

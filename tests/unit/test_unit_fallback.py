@@ -172,7 +172,7 @@ def test_a_stale_answer_is_not_itself_remembered():
 
 def test_a_view_has_its_own_fallback_and_the_same_circuits():
     core = make_core(fallback=None)
-    view = core.view(fallback.stale())
+    view = core.view(fallback=fallback.stale())
     assert core.fallback is None
     assert core.remembering == ()
     assert view.remembering == (view.fallback,)

@@ -11,10 +11,20 @@ PACKAGE = ROOT / "resilient_ddb"
 # design.md's list, from the top; a module may import those of its own line and those above it.
 LAYERS = [
     {"_version", "settings", "clock", "parts"},
-    {"operations", "errors", "events"},
-    {"classification", "retry", "breaker", "integrity", "deadlines", "observers", "own_write", "expressions"},
-    {"circuit", "pybreaker_storage", "fallback", "policy"},
-    {"execution", "core", "telling", "ending", "drive"},
+    {"operations", "errors", "events", "ttl", "paging"},
+    {
+        "classification",
+        "retry",
+        "breaker",
+        "integrity",
+        "deadlines",
+        "observers",
+        "own_write",
+        "expressions",
+        "ttl_writes",
+    },
+    {"circuit", "pybreaker_storage", "fallback", "policy", "ttl_requests"},
+    {"execution", "core", "telling", "ending", "drive", "ttl_calls"},
 ]
 PURE = set().union(*LAYERS)
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

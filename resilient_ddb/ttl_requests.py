@@ -1,0 +1,316 @@
+"""What a read's request has to ask for, so that expired items can be told, and left out, in its answer.
+
+The TTL attribute is asked for where a projection leaves it out, and taken away again. A filter that DynamoDB applies
+is added where only DynamoDB can leave items out (`Select="COUNT"`), or where the Table says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import expressions
+from .operations import same_table
+
+OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
+_PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
+_NAMES, _VALUES, _LEGACY_PROJECTION = "ExpressionAttributeNames", "ExpressionAttributeValues", "AttributesToGet"
+_LEGACY = (_LEGACY_PROJECTION, "QueryFilter", "ScanFilter", "KeyConditions", "ConditionalOperator")
+"""Parameters that DynamoDB does not take beside expressions."""
+_NAME, _NOW, _TYPE = "#rddb_ttl", ":rddb_now", ":rddb_number"
+_LIVE = f"(attribute_not_exists({_NAME}) OR NOT attribute_type({_NAME}, {_TYPE}) OR {_NAME} > {_NOW})"
+"""DynamoDB compares values of one type only: without the part on types, items with a TTL of text would be dropped."""
+_WORD = re.compile(r"(?<![\w:#])#?[A-Za-z_]\w*")
+Params = Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A read's request, as it is sent for a Table with a TTL."""
+
+    params: Params
+    """Its parameters. What of them was changed is not the caller's."""
+    is_hidden: bool = False
+    """Whether the TTL attribute was asked for on top of what the caller asked for."""
+    originals: dict[str, Params] = field(default_factory=dict)
+    """BatchGetItem: what the caller asked of the table, under the name given."""
+    positions: dict[int, bool] = field(default_factory=dict)
+    """TransactGetItems: the positions of the items of the table, and whether the attribute was asked for there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """Of which table, and by which rule, expired items are to be left out."""
+
+    table: str
+    attribute: str
+    now: int
+    on_server: bool
+    index: Index | None = None
+    """What is known of the index that is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """What DescribeTable says of an index."""
+
+    is_global: bool
+    keys: frozenset[str]
+    projected: frozenset[str] | None
+    """The attributes that it has; None: all."""
+
+    def has(self, attribute: str) -> bool:
+        """Tell whether the index has an attribute."""
+        return self.projected is None or attribute in self.projected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFacts:
+    """What DescribeTable says of a table."""
+
+    keys: frozenset[str]
+    indexes: Mapping[str, Index]
+
+
+def facts_of(description: Params) -> TableFacts:
+    """Give what the `Table` in DescribeTable's answer says."""
+    keys = _key_names(description)
+    indexes = {
+        index["IndexName"]: _index(index, keys, is_global=kind == "GlobalSecondaryIndexes")
+        for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+        for index in description.get(kind) or ()
+    }
+    return TableFacts(keys=keys, indexes=indexes)
+
+
+def _index(description: Params, table_keys: frozenset[str], *, is_global: bool) -> Index:
+    keys, projection = _key_names(description), description.get("Projection") or {}
+    others = frozenset(projection.get("NonKeyAttributes") or ())
+    projected = None if projection.get("ProjectionType") == "ALL" else keys | table_keys | others
+    return Index(is_global=is_global, keys=keys, projected=projected)
+
+
+def _key_names(description: Params) -> frozenset[str]:
+    return frozenset(element["AttributeName"] for element in description.get("KeySchema") or ())
+
+
+def concerns(operation: str, params: Params, table: str) -> bool:
+    """Tell whether a request names the table."""
+    if operation in ("BatchGetItem", "BatchWriteItem"):
+        named = params.get("RequestItems")
+        return isinstance(named, Mapping) and any(same_table(name, table) for name in named)
+    if operation in ("TransactGetItems", "TransactWriteItems"):
+        entries = params.get("TransactItems")
+        actions = [action for entry in _list(entries) if isinstance(entry, Mapping) for action in entry.values()]
+        return any(isinstance(action, Mapping) and same_table(action.get("TableName"), table) for action in actions)
+    return same_table(params.get("TableName"), table)
+
+
+def rewrite(operation: str, params: Params, want: Want) -> Request:
+    """Give the request to send. What is no request as DynamoDB takes it is left as it is: botocore refuses it.
+
+    Raises:
+        ValueError: expired items can't be told, or left out, in the answer.
+    """
+    return _REWRITES[operation](params, want)
+
+
+def _get(params: Params, want: Want) -> Request:
+    _check_key("Key", params.get("Key"), want)
+    made, is_hidden = _asking(params, want)
+    return Request(params=made, is_hidden=is_hidden)
+
+
+def _batch(params: Params, want: Want) -> Request:
+    made, originals, is_hidden = dict(params["RequestItems"]), {}, False
+    for name, entry in made.items():
+        if same_table(name, want.table) and isinstance(entry, Mapping):
+            for key in _list(entry.get("Keys")):
+                _check_key("Keys", key, want)
+            made[name], was_hidden = _asking(entry, want)
+            if was_hidden:
+                originals[name], is_hidden = entry, True
+    return Request(params={**params, "RequestItems": made}, is_hidden=is_hidden, originals=originals)
+
+
+def _transaction(params: Params, want: Want) -> Request:
+    made, positions = list(params["TransactItems"]), {}
+    for position, entry in enumerate(made):
+        get = entry.get("Get") if isinstance(entry, Mapping) else None
+        if isinstance(get, Mapping) and same_table(get.get("TableName"), want.table):
+            _check_key("Key", get.get("Key"), want)
+            asking, positions[position] = _asking(get, want)
+            made[position] = {**entry, "Get": asking}
+    return Request(params={**params, "TransactItems": made}, positions=positions)
+
+
+def _pages(params: Params, want: Want) -> Request:
+    """Rewrite a Query or Scan."""
+    index_name = params.get("IndexName")
+    if index_name is None:
+        _check_key("ExclusiveStartKey", params.get("ExclusiveStartKey"), want)
+        if _names_in_key_condition(params, want.attribute):
+            raise _is_key(want, _KEY_CONDITION)
+    index = want.index if index_name is not None else None
+    if index is not None and not index.has(want.attribute):
+        _check_projection(params, index, want)
+    if params.get("Select") == "COUNT":
+        _check_count(params, index, want)
+        return Request(params=_filtering(params, want))
+    can_filter = index is None or (index.has(want.attribute) and want.attribute not in index.keys)
+    names_key = index_name is not None and _names_in_key_condition(params, want.attribute)
+    if want.on_server and can_filter and not names_key and not any(name in params for name in _LEGACY):
+        params = _filtering(params, want)
+    made, is_hidden = _asking(params, want)
+    return Request(params=made, is_hidden=is_hidden)
+
+
+_REWRITES = {"GetItem": _get, "BatchGetItem": _batch, "TransactGetItems": _transaction, "Query": _pages, "Scan": _pages}
+
+
+# What can't be.
+
+
+def _check_key(argument: str, key: Any, want: Want) -> None:
+    if isinstance(key, Mapping) and want.attribute in key:
+        raise _is_key(want, argument)
+
+
+def check_keys(facts: TableFacts | None, table: str, attribute: str) -> None:
+    """Refuse a TTL attribute that is part of the table's key.
+
+    Raises:
+        ValueError: it is.
+    """
+    if facts is not None and attribute in facts.keys:
+        raise ValueError(_IS_KEY.format(attribute=attribute, table=table, where="its key schema"))
+
+
+_IS_KEY = (
+    "ttl must not be an attribute of the table's key: a filter can't name it, and it can't be changed; got "
+    "{attribute!r}, which is in {where} of table {table!r}"
+)
+
+
+def _is_key(want: Want, where: str) -> ValueError:
+    return ValueError(_IS_KEY.format(attribute=want.attribute, table=want.table, where=f"the {where} of a request"))
+
+
+def _check_projection(params: Params, index: Index, want: Want) -> None:
+    """Refuse to read an index that has not the TTL attribute, unless DynamoDB gets that from the table."""
+    name = params["IndexName"]
+    what = f"IndexName must be that of an index that has the TTL attribute {want.attribute!r}; {name!r} has not"
+    if index.is_global:
+        raise ValueError(
+            f"{what}, and expired items can't be told there: project the attribute, or read the index through a Table "
+            "without ttl, and then the items by their keys"
+        )
+    is_asked = _PROJECTION in params or _LEGACY_PROJECTION in params or params.get("Select") == "ALL_ATTRIBUTES"
+    if not is_asked or params.get("Select") == "COUNT":
+        raise ValueError(
+            f"{what}: project it, or have DynamoDB get it from the table, with Select='ALL_ATTRIBUTES' or a "
+            "ProjectionExpression"
+        )
+
+
+def _check_count(params: Params, index: Index | None, want: Want) -> None:
+    for name in _LEGACY:
+        if name in params:
+            raise ValueError(
+                f"{name} must not be given with Select='COUNT' to a Table with ttl: expired items are left out by a "
+                f"FilterExpression, beside which DynamoDB does not take {name}; use {_KEY_CONDITION} and {_FILTER}"
+            )
+    is_index_key = index is not None and want.attribute in index.keys
+    if is_index_key or _names_in_key_condition(params, want.attribute):
+        raise ValueError(
+            f"Select must not be 'COUNT' where the TTL attribute {want.attribute!r} is a key of the index "
+            f"{params.get('IndexName')!r}: a filter can't name it; count what query_items() gives, or bound it in the "
+            f"{_KEY_CONDITION}"
+        )
+
+
+def _names_in_key_condition(params: Params, attribute: str) -> bool:
+    condition = params.get(_KEY_CONDITION)
+    if condition is None:
+        return isinstance(params.get("KeyConditions"), Mapping) and attribute in params["KeyConditions"]
+    if not isinstance(condition, str):
+        return attribute in expressions.attributes_of(condition)
+    names = params.get(_NAMES) if isinstance(params.get(_NAMES), Mapping) else {}
+    return any((names or {}).get(word, word) == attribute for word in _WORD.findall(condition))
+
+
+# What is added.
+
+
+def _asking(params: Params, want: Want) -> tuple[dict[str, Any], bool]:
+    """Give parameters that ask for the TTL attribute, and whether the caller's did not."""
+    made = dict(params)
+    listed = params.get(_LEGACY_PROJECTION)
+    if isinstance(listed, (list, tuple)) and want.attribute not in listed:
+        made[_LEGACY_PROJECTION] = [*listed, want.attribute]
+        return made, True
+    projection, names = params.get(_PROJECTION), params.get(_NAMES) or {}
+    if not isinstance(projection, str) or not projection.strip() or not isinstance(names, Mapping):
+        return made, False
+    for path in projection.split(","):
+        first, *rest = re.split(r"[.\[]", path.strip(), maxsplit=1)
+        if names.get(first, first) == want.attribute:
+            if rest:
+                raise ValueError(
+                    f"{_PROJECTION} must not name a part of the TTL attribute {want.attribute!r}; ask for all of it"
+                )
+            return made, False
+    made[_PROJECTION] = f"{projection}, {_NAME}"
+    made[_NAMES] = _with(names, _NAMES, {_NAME: want.attribute})
+    return made, True
+
+
+def _filtering(params: Params, want: Want) -> Params:
+    """Give parameters with which DynamoDB leaves out expired items."""
+    made = dict(params)
+    expressions.inject(made)
+    own, names, values = made.get(_FILTER), made.get(_NAMES) or {}, made.get(_VALUES) or {}
+    if not isinstance(names, Mapping) or not isinstance(values, Mapping):
+        return params
+    if own is None:
+        made[_FILTER] = _LIVE
+    elif isinstance(own, str) and own.strip() and _is_balanced(own):
+        made[_FILTER] = f"{own if _is_grouped(own) else f'({own})'} AND {_LIVE}"
+    else:
+        return params
+    made[_NAMES] = _with(names, _NAMES, {_NAME: want.attribute})
+    made[_VALUES] = _with(values, _VALUES, {_NOW: want.now, _TYPE: "N"})
+    return made
+
+
+def _with(own: Params, argument: str, ours: Params) -> dict[str, Any]:
+    for name, value in ours.items():
+        if own.get(name, value) != value:
+            raise ValueError(f"{argument} must leave the name {name!r} free, which is that of the Table's ttl")
+    return {**own, **ours}
+
+
+def _depths(expression: str) -> list[int]:
+    """Give how deep each character stands within parentheses: names and values are placeholders, and have none."""
+    depths, depth = [], 0
+    for character in expression:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        depths.append(depth)
+    return depths
+
+
+def _is_balanced(expression: str) -> bool:
+    depths = _depths(expression)
+    return min(depths) >= 0 and depths[-1] == 0
+
+
+def _is_grouped(expression: str) -> bool:
+    """Tell whether parentheses stand around all of an expression: DynamoDB refuses a second pair."""
+    inner = expression.strip()
+    return inner.startswith("(") and min(_depths(inner)[:-1]) > 0
+
+
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else []

@@ -1,0 +1,104 @@
+"""The TTL attribute of items that are put: stamped from `ttl_seconds`, or seen to that it can be meant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from .operations import same_table
+from .settings import check_number
+from .ttl import MILLISECONDS, is_number
+
+OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})
+ARGUMENT = "ttl_seconds"
+"""The argument of `put_item` that is ours."""
+_LONGEST = 10**9
+"""Seconds, some 30 years: from here on it is a point in time, or milliseconds, by mistake."""
+
+
+class Puts:
+    """What becomes of the items in one request."""
+
+    def __init__(self, table: str, attribute: str, now: float) -> None:
+        """Look after the items of `table`; `now` is in seconds since the epoch."""
+        self._table = table
+        self._attribute = attribute
+        self._now = now
+        self.changes = False
+        """Whether anything is written into the attribute that the caller has not put there."""
+        self.converted: str | None = None
+        """The type of a value that was turned into whole seconds."""
+
+    def rewrite(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a request's parameters with the attribute as it is to be written; nothing of the caller's is changed.
+
+        Raises:
+            TypeError, ValueError: a value can't be meant.
+        """
+        made = dict(params)
+        if operation == "PutItem":
+            seconds = made.pop(ARGUMENT, None)
+            if isinstance(made.get("Item"), Mapping):
+                made["Item"] = self._item(made["Item"], seconds)
+        elif operation == "BatchWriteItem" and isinstance(made.get("RequestItems"), Mapping):
+            made["RequestItems"] = {
+                name: [self._within(entry, "PutRequest") for entry in entries]
+                if isinstance(entries, list) and same_table(name, self._table)
+                else entries
+                for name, entries in made["RequestItems"].items()
+            }
+        elif isinstance(made.get("TransactItems"), list):
+            made["TransactItems"] = [
+                self._within(entry, "Put") if _is_put(entry, self._table) else entry for entry in made["TransactItems"]
+            ]
+        return made
+
+    def _within(self, entry: Any, action: str) -> Any:
+        put = entry.get(action) if isinstance(entry, Mapping) else None
+        item = put.get("Item") if isinstance(put, Mapping) else None
+        if not isinstance(item, Mapping) or self._attribute not in item:
+            return entry
+        return {**entry, action: {**put, "Item": self._item(item, None)}}  # type: ignore[dict-item]  # it has an Item
+
+    def _item(self, item: Mapping[str, Any], seconds: Any) -> Mapping[str, Any]:
+        if seconds is not None:
+            check_number(ARGUMENT, seconds, above=0)
+            if seconds >= _LONGEST:
+                raise ValueError(
+                    f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
+                    "milliseconds, or like a point in time"
+                )
+            self.changes = True
+            return {**item, self._attribute: math.ceil(self._now + seconds)}
+        if self._attribute not in item:
+            return item
+        value = self._settled(item[self._attribute])
+        return item if value is item[self._attribute] else {**item, self._attribute: value}
+
+    def _settled(self, value: Any) -> Any:
+        """Give a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
+        settled = value
+        if isinstance(value, datetime):
+            if value.utcoffset() is None:
+                raise ValueError(
+                    f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
+                    "number of seconds since the epoch; got a datetime without a time zone"
+                )
+            settled = math.ceil(value.timestamp())
+        elif isinstance(value, float) and math.isfinite(value):
+            settled = math.ceil(value)
+        if is_number(settled) and MILLISECONDS <= settled < math.inf:  # what is infinite, boto3 refuses
+            raise ValueError(
+                f"Item[{self._attribute!r}] must be in seconds since the epoch, and looks like milliseconds: the item "
+                "would never expire; divide it by 1000"
+            )
+        if settled is not value:
+            self.changes, self.converted = True, type(value).__name__
+        return settled
+
+
+def _is_put(entry: Any, table: str) -> bool:
+    put = entry.get("Put") if isinstance(entry, Mapping) else None
+    return isinstance(put, Mapping) and same_table(put.get("TableName"), table)
