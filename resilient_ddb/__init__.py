@@ -23,13 +23,18 @@ if TYPE_CHECKING:
         DeadlineExceededError,
         ResilienceError,
         UnprocessedItemsError,
+        VersionConflictError,
     )
+    from .idempotent import idempotent_update
     from .policy import Policy, Timeouts
     from .retry import Retry, RetryBudget
     from .session import client, install, resource, table
     from .tables import ResilientServiceResource, ResilientTable
+    from .versioned_tables import VersionedTable
+    from .versioning import DELETE
 
 __all__ = [
+    "DELETE",
     "Breaker",
     "CallFacts",
     "CircuitOpenError",
@@ -45,12 +50,15 @@ __all__ = [
     "Timeouts",
     "UnprocessedItemsError",
     "Verdict",
+    "VersionConflictError",
+    "VersionedTable",
     "__version__",
     "aio",
     "classify",
     "client",
     "deadline",
     "fallback",
+    "idempotent_update",
     "install",
     "lambda_deadline",
     "observers",
@@ -67,6 +75,7 @@ _HOMES = {
     "Breaker": "breaker",
     "CallFacts": "errors",
     "CircuitOpenError": "errors",
+    "DELETE": "versioning",
     "DeadlineExceededError": "errors",
     "Kind": "classification",
     "Policy": "policy",
@@ -79,9 +88,12 @@ _HOMES = {
     "Timeouts": "policy",
     "UnprocessedItemsError": "errors",
     "Verdict": "classification",
+    "VersionConflictError": "errors",
+    "VersionedTable": "versioned_tables",
     "classify": "classification",
     "client": "session",
     "deadline": "deadlines",
+    "idempotent_update": "idempotent",
     "install": "session",
     "lambda_deadline": "deadlines",
     "resource": "session",

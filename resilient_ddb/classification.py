@@ -168,7 +168,8 @@ def classify(
         response = error if "Error" in error else {"Error": error}
         return classify_response(response, operation=operation, params=params, now=now)
     facts = getattr(error, "resilience", None)
-    if isinstance(error, ResilienceError) and facts is not None:  # an error of this library's own: it knows
+    # An error of this library's own: it knows. A condition that failed will fail again, as DynamoDB's own says.
+    if isinstance(error, ResilienceError) and facts is not None and facts.kind != Kind.CONDITIONAL:
         return Verdict(kind=facts.kind, retryable=not facts.ambiguous, ambiguous=facts.ambiguous)
     if isinstance(error, bx.ClientError):
         return classify_response(error.response, operation=operation or error.operation_name, params=params, now=now)

@@ -33,6 +33,10 @@ class Host(Protocol):
         """Give the client's own exception for an error response."""
         ...
 
+    def as_given(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an item of an error response in the values that the client gives."""
+        ...
+
     def expire_credentials(self) -> None:
         """See to it that the next request is signed with credentials that were fetched anew."""
         ...

@@ -56,7 +56,7 @@ def _no_awaitable(result: Any) -> Any:
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError(
-            "fallback must give a response or None on the sync client, and gave an awaitable: async fallbacks "
-            "are for resilient_ddb.aio"
+            "what the sync Table or client called gave an awaitable: async changes and async fallbacks are for "
+            "resilient_ddb.aio"
         )
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,14 +15,12 @@ from . import telling
 from .classification import PERMANENT, Kind, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
-from .fallback import Call, Chain, Fallback, Response
+from .fallback import UNANSWERED, Call, Chain, Fallback, Response
 from .operations import is_read, is_safe_to_repeat
 
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
 
 _log = logging.getLogger("resilient_ddb")
-# Set while a fallback answers: what it calls is not answered by fallbacks in its turn.
-_answering: ContextVar[bool] = ContextVar("resilient_ddb.answering", default=False)
 
 Recovery = Generator[Callable[[], Any], Any, Response]
 """Yields what is to be called, takes in what it gave or raised, and returns the response or raises."""
@@ -59,6 +56,9 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     if execution.found_own and isinstance(error, ClientError):
         metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
         response: Response = {"ResponseMetadata": metadata}
+        if execution.params.get("ReturnValues") == "ALL_NEW":  # the item that the condition met is the new one
+            item = execution.core.host.as_given(error.response["Item"])
+            response = {"Attributes": item, **response}
         telling.call_ended(execution, "own write found", response)
         return response
     error = _explain(execution, error)
@@ -67,7 +67,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
         answer, last_failure = None, None
-        _answering.set(True)
+        UNANSWERED.set(True)
         try:
             answer = _checked(member, (yield partial(member, _call(execution), error)))
         except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
@@ -78,7 +78,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             telling.call_ended(execution, "cancelled")
             raise
         finally:
-            _answering.set(False)
+            UNANSWERED.set(False)
         telling.fallback_asked(execution, _name(member), answered=answer is not None)
         if answer is not None:
             answer = _marked(execution, member, answer)
@@ -95,12 +95,12 @@ def recover(execution: Execution, error: Exception) -> Recovery:
 @contextmanager
 def without_fallbacks() -> Iterator[None]:
     """Have calls made that no fallback answers."""
-    was_answering = _answering.get()
-    _answering.set(True)
+    outer = UNANSWERED.get()
+    UNANSWERED.set(True)
     try:
         yield
     finally:
-        _answering.set(was_answering)
+        UNANSWERED.set(outer)
 
 
 def _checked(member: Any, answer: Any) -> Any:
@@ -127,7 +127,7 @@ def _name(member: Any) -> str:
 def _fallbacks(execution: Execution) -> tuple[Any, ...]:
     """Give the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
-    if fallback is None or execution.stopped_by not in _EXHAUSTED or _answering.get():
+    if fallback is None or execution.stopped_by not in _EXHAUSTED or UNANSWERED.get():
         return ()
     if execution.ambiguous and not is_safe_to_repeat(execution.operation, execution.params):
         return ()

@@ -4,7 +4,8 @@
      └ ResilienceError
         ├ CircuitOpenError         the circuit refused the call: nothing was sent
         ├ DeadlineExceededError    a deadline ended the call
-        └ UnprocessedItemsError    a batch gave up: the items that are not surely written
+        ├ UnprocessedItemsError    a batch gave up: the items that are not surely written
+        └ VersionConflictError     somebody else wrote the item meanwhile: nothing was written
 
 Everything else that leaves the library is the botocore error that boto3 would have raised, with the facts
 of the call attached as `error.resilience` (a `CallFacts`).
@@ -13,6 +14,7 @@ of the call attached as `error.resilience` (a `CallFacts`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -130,3 +132,51 @@ class UnprocessedItemsError(ResilienceError):
         """The write requests left, as the batch writer was given them."""
         message = f"{len(self.items)} items for table {table!r} are not surely written: {why}"
         super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
+
+
+class VersionConflictError(ResilienceError):
+    """The item is not at the version that a write expected: somebody else was quicker. Nothing was written.
+
+    Raised by a client, it is that client's `ConditionalCheckFailedException` as well, so that what catches this keeps
+    working; `response` is DynamoDB's. Unpickled, it no longer is: those classes belong to their client.
+    """
+
+    expected: int | None
+    """The version that the item should have had; None: it should have had none."""
+    current: dict[str, Any] | None
+    """The item as the write met it, with native values; None: there is none."""
+
+    def __init__(
+        self,
+        error_response: Mapping[str, Any],
+        operation_name: str,
+        *,
+        table: str,
+        attribute: str,
+        expected: int | None,
+        current: dict[str, Any] | None,
+    ) -> None:
+        """Take the response to the write whose condition failed, and what it is about."""
+        super().__init__(error_response, operation_name)
+        self.expected = expected
+        self.current = current
+        if current is None:
+            met = "there is no such item"
+        elif attribute not in current:
+            met = f"the item has no attribute {attribute!r}"
+        else:
+            met = "the item is there" if expected is None else "the item is at another version"
+        self.args = (f"{self}: version conflict in table {table!r}, {met}",)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle whole, as this class: a client's own can't be found again."""
+        return _restore, (VersionConflictError, self.response, self.operation_name, self.args, dict(self.__dict__))
+
+
+@lru_cache(maxsize=256)
+def conflict_class(conditional: type[ClientError]) -> type[VersionConflictError]:
+    """Give the VersionConflictError that is also a client's `ConditionalCheckFailedException`: one for each client."""
+    if issubclass(VersionConflictError, conditional):
+        return VersionConflictError
+    bases = (VersionConflictError, conditional)
+    return type("VersionConflictError", bases, {"__module__": __name__, "__doc__": VersionConflictError.__doc__})

@@ -105,7 +105,6 @@ class Execution:
         self._asked_for_item = False
 
     # Before an attempt.
-
     def remaining(self) -> float | None:
         """Give the seconds until the deadline, or None where there is none."""
         return None if self._deadline is None else self._deadline.remaining()
@@ -185,9 +184,11 @@ class Execution:
         code = type(failure).__name__ if failure is not None else _code(parsed)
         self._record(verdict, elapsed, code)
         telling.attempt_ended(self, elapsed, verdict.kind, code, parsed)
-        if verdict.kind is Kind.CONDITIONAL and self.ambiguous:
-            self._resolve_condition(verdict, parsed or {})
-            return None
+        if verdict.kind is Kind.CONDITIONAL:
+            self.lane.earn()  # an answer like any other: many writers of one item are no outage
+            if self.ambiguous:
+                self._resolve_condition(verdict, parsed or {})
+                return None
         self.verdict, self._last_error, self._last_response = verdict, failure, parsed
         if verdict.ambiguous:
             self._lost_reply = (verdict, failure, parsed)
@@ -286,6 +287,8 @@ class Execution:
             parsed.pop("Item", None)  # the caller did not ask for it
         if finding is own_write.Finding.OWN:
             self.found_own = True
+        elif finding is own_write.Finding.NOT_APPLIED:
+            self.ambiguous = False
         elif finding is own_write.Finding.MAYBE_OWN and self._lost_reply is not None:  # nobody can know: that stands
             self.verdict, self._last_error, self._last_response = self._lost_reply
             self.stopped_by = AMBIGUOUS

@@ -12,12 +12,14 @@ from typing import Any
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase, ConditionExpressionBuilder
 
+from .reserved import NAMES as _NAMES
+from .reserved import PREFIX as _RESERVED_PREFIX
+from .reserved import VALUES as _VALUES
+
 HANDLER_ID = "dynamodb-condition-expression"
 """boto3's id for its own handler: registered under it, this one takes its place."""
 
 _CONDITIONS = ("KeyConditionExpression", "FilterExpression", "ConditionExpression")
-_NAMES, _VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
-_RESERVED_PREFIX = "rddb_"
 
 
 class _PrefixedBuilder(ConditionExpressionBuilder):  # type: ignore[misc]  # boto3 has no types of its own
@@ -58,13 +60,50 @@ def inject(params: dict[str, Any], members: Container[str] = _CONDITIONS) -> Non
     built, names, values = _build(ConditionExpressionBuilder(), conditions)
     if _collide(params, names, values):
         built, names, values = _build(_PrefixedBuilder(), conditions)
-        taken = _collide(params, names, values)
-        if taken:
-            raise ValueError(
-                f"{_NAMES} and {_VALUES} must leave the names free that begin with '#{_RESERVED_PREFIX}' and "
-                f"':{_RESERVED_PREFIX}', for those of Key() and Attr() conditions; got {sorted(taken)}"
-            )
+        _refuse_taken(_collide(params, names, values), "those of Key() and Attr() conditions")
     params.update(built)
+    _add_placeholders(params, names, values)
+
+
+def join_condition(
+    params: Mapping[str, Any], condition: str, names: Mapping[str, str], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give a write's parameters with a condition of ours beside the caller's own: both have to hold.
+
+    Args:
+        params: the parameters, with native values. They stay as they are.
+        condition: our condition, with placeholders under the reserved prefix.
+        names: all our placeholders for attribute names, also those that other expressions use.
+        values: all our placeholders for values.
+
+    Raises:
+        TypeError: the caller's `ConditionExpression` is no condition, or their placeholders are no dicts.
+        ValueError: the caller's placeholders take names of ours.
+    """
+    for parameter in (_NAMES, _VALUES):
+        if not isinstance(params.get(parameter, {}), Mapping):
+            raise TypeError(f"{parameter} must be a dict; got {type(params[parameter]).__name__}")
+    own = params.get("ConditionExpression")
+    if isinstance(own, ConditionBase):
+        built, own_names, own_values = _build(_PrefixedBuilder(), {"ConditionExpression": own})
+        own, names, values = built["ConditionExpression"], {**names, **own_names}, {**values, **own_values}
+    elif own is not None and not isinstance(own, str):
+        raise TypeError(f"ConditionExpression must be a string or an Attr() condition; got {type(own).__name__}")
+    _refuse_taken(_collide(params, names, values), "those that are added here")
+    joined = {**params, "ConditionExpression": condition if own is None else f"{condition} AND ({own})"}
+    _add_placeholders(joined, names, values)
+    return joined
+
+
+def _refuse_taken(taken: set[str], whose: str) -> None:
+    if taken:
+        raise ValueError(
+            f"{_NAMES} and {_VALUES} must leave the names free that begin with '#{_RESERVED_PREFIX}' and "
+            f"':{_RESERVED_PREFIX}', for {whose}; got {sorted(taken)}"
+        )
+
+
+def _add_placeholders(params: dict[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> None:
     if names:
         params[_NAMES] = {**(params.get(_NAMES) or {}), **names}
     if values:

@@ -14,6 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ from .operations import READS
 from .settings import check_fallback, check_number, check_whole
 
 Response = dict[str, Any]
+UNANSWERED: ContextVar[bool] = ContextVar("resilient_ddb.unanswered", default=False)
+"""Set where a call is not to be answered by fallbacks: within one, and where a stand-in for the item won't do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

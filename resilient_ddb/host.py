@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from . import hooks, shortcuts
+from .codec.values import item_as_native
 from .core import Core
 from .drive import Flow
 from .fallback import Chain, FallbackFunction
@@ -54,6 +55,10 @@ class ClientHost(ABC):
         code = response.get("Error", {}).get("Code")
         error: Exception = self.client.exceptions.from_code(code)(response, operation)
         return error
+
+    def as_given(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Give an item of an error response, where values are always typed, in the values that the client gives."""
+        return item_as_native(item) if self.native else dict(item)
 
     def credentials(self) -> Any:
         """Give the credentials that requests are signed with."""

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from . import reserved
+
 READS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems", "SearchVectors"})
 """Reads of items: what a stale answer or a replica can stand in for."""
 WRITES = frozenset(
@@ -88,7 +90,8 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     """Tell whether a request may be sent again when it may already have been applied.
 
     True for reads, for transactions (each carries one idempotency token a logical call), and for writes that
-    leave the same item however often they are applied. False wherever that can't be seen: for an update that
+    leave the same item however often they are applied, or whose condition on the item's version no longer holds
+    once they were applied. False wherever that can't be seen: for an update that
     adds, appends or copies, for a write whose `ReturnValues` would then show its own doing as the old item, for
     PartiQL writes, and for control-plane writes.
     """
@@ -97,11 +100,20 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     if operation in ("TransactWriteItems", "ExecuteTransaction", "BatchWriteItem"):
         return True
     known = params or {}
+    if _moves_version(operation, known):
+        return True
     if known.get("ReturnValues", "NONE") in ("ALL_OLD", "UPDATED_OLD"):
         return False
     if operation in ("PutItem", "DeleteItem"):
         return True
     return operation == "UpdateItem" and params is not None and _is_constant_update(params)
+
+
+def _moves_version(operation: str, params: Params) -> bool:
+    if not reserved.is_versioned(params) or not is_conditional(params):
+        return False
+    # A delete where there is to be no version holds again once the item is gone.
+    return operation != "DeleteItem" or reserved.EXPECTED in (params.get(reserved.VALUES) or {})
 
 
 def _is_constant_update(params: Params) -> bool:
@@ -164,3 +176,14 @@ def _statements(params: Params) -> list[str]:
 
 def _list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def set_as_well(expression: str | None, assignments: str) -> str:
+    """Give an update expression that makes further assignments: its `SET` clause may only be there once."""
+    if expression is None:
+        return f"SET {assignments}"
+    pieces = _CLAUSE.split(expression)
+    for index, word in enumerate(pieces):
+        if index % 2 and word.upper() == "SET":
+            return "".join([*pieces[: index + 1], f" {assignments},", *pieces[index + 1 :]])
+    return f"SET {assignments} {expression}"

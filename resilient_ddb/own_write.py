@@ -2,7 +2,8 @@
 
 A conditional write that is sent again can meet its own first writing: the condition no longer holds, because it did
 hold. The second request asks for the item in the error (`ReturnValuesOnConditionCheckFailure=ALL_OLD`), so that it
-can be seen whose it is. Everything here works on the wire's JSON.
+can be seen whose it is. A write that goes by the item's version asks for it from the first, and the version, and the
+write token where there is one, say more. Everything here works on the wire's JSON.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
+from . import reserved
 from .operations import Params, is_conditional
 
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
@@ -29,6 +31,8 @@ class Finding(Enum):
     """It can't be told whether the condition failed because of this write or another's."""
     ANOTHERS = "another's"
     """The item is not the one that was put, and no more was asked than that there be none."""
+    NOT_APPLIED = "not applied"
+    """The item's version shows that this write was not made."""
 
 
 def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
@@ -48,7 +52,11 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
         params: the parameters of the request whose condition failed, as on the wire.
         response: the error response, with the item that the condition met if the request asked for it.
     """
-    if operation != "PutItem" or params.get(_RETURN_ON_FAILURE) != "ALL_OLD":
+    if params.get(_RETURN_ON_FAILURE) != "ALL_OLD" or operation not in ("PutItem", "UpdateItem"):
+        return Finding.MAYBE_OWN  # a delete leaves nothing to be told by
+    if reserved.is_versioned(params):
+        return _judge_by_version(operation, params, response.get("Item") or {})
+    if operation != "PutItem":
         return Finding.MAYBE_OWN
     if _same_item(response.get("Item") or {}, params.get("Item", {})):
         return Finding.OWN if params.get("ReturnValues", "NONE") == "NONE" else Finding.MAYBE_OWN
@@ -56,6 +64,30 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
     # because of this write, on which another has followed: redoing the change would apply it twice.
     is_creation = _ONLY_CREATES.fullmatch(str(params.get("ConditionExpression", ""))) is not None
     return Finding.ANOTHERS if is_creation else Finding.MAYBE_OWN
+
+
+def _judge_by_version(operation: str, params: Params, item: Mapping[str, Any]) -> Finding:
+    names, values = params[reserved.NAMES], params.get(reserved.VALUES) or {}
+    attribute, is_put = names[reserved.VERSION], operation == "PutItem"
+    found, expected = normalise(item.get(attribute)), normalise(values.get(reserved.EXPECTED))
+    following = normalise(params.get("Item", {}).get(attribute) if is_put else values.get(reserved.FOLLOWING))
+    mark = _text(values.get(reserved.WRITE_TOKEN))
+    marks = _text(item.get(names.get(reserved.WRITE_TOKEN_NAME)))
+    is_own = mark in marks.split() if mark else is_put and _same_item(item, params.get("Item", {}))
+    if is_own:
+        asked = params.get("ReturnValues", "NONE")
+        is_known = asked == "NONE" or (asked == "ALL_NEW" and not is_put and found == following)
+        return Finding.OWN if is_known else Finding.MAYBE_OWN
+    if item and found == expected:  # the caller's own condition is what failed, or an item without a version is there
+        return Finding.NOT_APPLIED
+    # A version is written once: what this write would have left at the following one is not there.
+    if (mark or is_put) and item and (found == following or reserved.has_mark_of_another(marks, mark)):
+        return Finding.NOT_APPLIED
+    return Finding.MAYBE_OWN
+
+
+def _text(attribute: Any) -> str:
+    return str(attribute["S"]) if isinstance(attribute, Mapping) and "S" in attribute else ""
 
 
 def _same_item(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -82,7 +82,7 @@ class RetryBudget:
     capacity: float = 40.0
     """Retries that may be spent at once, from a full bucket."""
     refill_per_success: float = 0.43
-    """Retries that each success earns."""
+    """Retries that each success earns; a condition that failed is one, for DynamoDB has answered."""
     refill_per_second: float = 0.1
     """Retries that each second earns."""
 

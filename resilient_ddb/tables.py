@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .policy import Policy
     from .ttl import TtlFilter
+    from .versioned_tables import VersionedTable
 else:
     _ServiceResource = _Table = object
 
@@ -108,6 +109,25 @@ class ResilientTable(_Native, _Table):
     def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self.scan, Pages("scan", params, limit))
+
+    def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
+        """Give this table with optimistic locking: of two that read the same version of an item, one may write it.
+
+        Args:
+            attribute: the attribute that holds the version, a whole number; the first is 1.
+            write_token: an attribute to keep the marks of an item's last writes in. With them a lost reply is cleared
+                up also for `update_item`, and `modify` takes the write units of a put, not of a transaction.
+
+        Raises:
+            TypeError, ValueError: an attribute's name is none, or is given twice.
+        """
+        from .versioned_tables import VersionedTable  # noqa: PLC0415 - only where it is used
+
+        return VersionedTable(self, attribute, write_token)
+
+    def _transact_write_items(self, **params: Any) -> Any:
+        """Write in a transaction; what stands for a table and has keys of its own translates them here."""
+        return self.meta.client.transact_write_items(**params)
 
     def __await__(self) -> Generator[Any, None, NoReturn]:
         raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.ttl import TimeToLive, TtlFilter
+
+    from .versioned_tables import AsyncVersionedTable
 else:
     _ServiceResourceTypes = _TableTypes = object
 
@@ -141,6 +143,16 @@ class AsyncTable(AsyncResource, _TableTypes):
     def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Give an async iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self.scan, Pages("scan", params, limit))
+
+    def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
+        """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
+        from .versioned_tables import AsyncVersionedTable  # noqa: PLC0415 - only where it is used
+
+        return AsyncVersionedTable(self, attribute, write_token)
+
+    def _transact_write_items(self, **params: Any) -> Any:
+        """Write in a transaction; what stands for a table and has keys of its own translates them here."""
+        return self.meta.client.transact_write_items(**params)
 
     async def __aenter__(self) -> Self:
         if isinstance(self.meta.client, LazyClient):

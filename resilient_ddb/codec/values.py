@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb import transform, types
 from boto3.dynamodb.conditions import ConditionBase
-from boto3.dynamodb.types import TypeSerializer
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from resilient_ddb.parts import Original
 
@@ -52,7 +52,7 @@ _DESERIALIZING = Original(
     ],
     *_HOMES,
 )
-_serializer = TypeSerializer()
+_serializer, _deserializer = TypeSerializer(), TypeDeserializer()
 
 
 class UnusualError(Exception):
@@ -209,6 +209,16 @@ def from_native(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type o
         return {"SS": list(value)}
     typed: Typed = _serializer.serialize(value)
     return typed
+
+
+def item_as_native(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an item that botocore has parsed, as in an error response, with native values."""
+    return {name: _deserializer.deserialize(value) for name, value in item.items()}
+
+
+def item_as_typed(item: Mapping[str, Any]) -> dict[str, Typed]:
+    """Give an item with typed values. Raises as `from_native`."""
+    return {name: from_native(value) for name, value in item.items()}
 
 
 def copied(value: Any) -> Any:

@@ -115,6 +115,12 @@ def update(expression, **values):
     return "UpdateItem", {"UpdateExpression": expression, "ExpressionAttributeValues": values}
 
 
+def versioned(operation, **params):
+    names = {"ExpressionAttributeNames": {"#rddb_version": "version"}}
+    condition = {"ConditionExpression": "#rddb_version = :rddb_expected"}
+    return operation, {**names, **condition, "ExpressionAttributeValues": {":rddb_expected": {"N": "1"}}, **params}
+
+
 A, N, SET = {"S": "a"}, {"N": "1"}, {"SS": ["a"]}
 WRITES = [  # the rows of the table in lost-replies.rst, in order
     [
@@ -141,6 +147,11 @@ WRITES = [  # the rows of the table in lost-replies.rst, in order
         update("SET l[3] = :a", **{":a": A}),
         update("REMOVE l[3]"),
         update("SET a = b"),
+    ],
+    [
+        versioned("PutItem", ReturnValues="ALL_OLD"),
+        versioned("UpdateItem", UpdateExpression="ADD n :n"),
+        versioned("DeleteItem", ReturnValues="ALL_OLD"),
     ],
     [("BatchWriteItem", {})],
     [("TransactWriteItems", {}), ("ExecuteTransaction", {})],

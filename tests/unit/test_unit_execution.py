@@ -258,6 +258,15 @@ def test_a_used_up_budget_ends_a_call():
     assert len(call(core, *GET, [THROTTLED]).sent) == 1
 
 
+def test_a_condition_that_fails_earns_as_a_success_does():
+    """Many writers of one item are no outage: their conflicts must not use up what lost replies need."""
+    core = make_core(budget=RetryBudget(capacity=1, refill_per_success=1, refill_per_second=0.01))
+    conditional = (PUT[0], {**PUT[1], "ConditionExpression": "attribute_not_exists(pk)"})
+    for _ in range(5):
+        made = call(core, *conditional, [failed("ThrottlingException"), failed("ConditionalCheckFailedException")])
+        assert (made.code, made.facts.attempts) == ("ConditionalCheckFailedException", 2)
+
+
 def test_each_table_and_kind_has_a_budget_and_a_circuit_of_its_own():
     core = make_core(budget=RetryBudget(capacity=0))
     lanes = [

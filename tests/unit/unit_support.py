@@ -43,6 +43,9 @@ class FakeHost:
     def make_error(self, response, operation):
         return ClientError(response, operation)
 
+    def as_given(self, item):
+        return dict(item)
+
     def expire_credentials(self):
         self.refreshed += 1
 

@@ -1,0 +1,22 @@
+"""An update that is not safe to repeat, made so: on an async Table or client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resilient_ddb.drive import run_async
+from resilient_ddb.idempotent import update_flow
+
+from .pending import Pending
+
+
+def idempotent_update(target: Any, **params: Any) -> Pending[dict[str, Any]]:
+    """Update an item so that the request can be sent again without being applied twice; to be awaited.
+
+    See `resilient_ddb.idempotent_update`: parameters, result and errors are the same.
+    """
+
+    async def call() -> dict[str, Any]:
+        return await run_async(update_flow(target, params))
+
+    return Pending(call(), "aio.idempotent_update(...)")

@@ -1,0 +1,122 @@
+"""The sync versioned table: optimistic locking on a Table."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .drive import run
+from .versioned_verbs import Change, VersionedVerbs
+from .versioning import FROM_ITEM
+
+Response = dict[str, Any]
+
+
+class VersionedTable(VersionedVerbs):
+    """A Table whose writes go by each item's version. Made by `table.versioned()`; threads may share it.
+
+    `get_item`, `query`, `scan` and all else that is not named here is the Table's own.
+    """
+
+    _sleep = staticmethod(time.sleep)
+
+    def put_item(
+        self,
+        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: Any = FROM_ITEM,
+        **params: Any,
+    ) -> Response:
+        """Write a whole item, if the stored one is still at the version that `Item` was read with.
+
+        An item with a version replaces the stored one and is stored with the next version. One without is created, as
+        version 1, if there is none with its key. `Item` itself stays as it is; the version that was stored is
+        `response["ResponseMetadata"]["Resilience"]["version"]`.
+
+        Args:
+            Item: the item.
+            expected_version: the version that the stored item must have, where `Item` does not hold it. None: it must
+                have none, be there or not; this adopts an item that was written without a version, as version 1.
+            params: put_item's further parameters. A `ConditionExpression` has to hold as well.
+
+        Raises:
+            VersionConflictError: the stored item is at another version, or is there and was to be created.
+            TypeError, ValueError: a version is no whole number, or a parameter doesn't go with it. Nothing is sent.
+        """
+        return run(self._put(Item, params, expected_version))
+
+    def update_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: int | None,
+        **params: Any,
+    ) -> Response:
+        """Update an item, if it is still at the expected version. The next one is stored.
+
+        Args:
+            Key: the item's key.
+            expected_version: the version that the item was read with. None: it must have none, be there or not.
+            params: update_item's further parameters. `UpdateExpression` may be left out: then only the version moves
+                on. A `ConditionExpression` has to hold as well.
+
+        Raises:
+            VersionConflictError: the item is at another version, or is not there.
+            TypeError, ValueError: as `put_item`.
+        """
+        return run(self._update(Key, params, expected_version))
+
+    def delete_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: int | None,
+        **params: Any,
+    ) -> Response:
+        """Delete an item, if it is still at the expected version.
+
+        Args:
+            Key: the item's key.
+            expected_version: the version that the item was read with. None: it must have none, be there or not.
+            params: delete_item's further parameters. A `ConditionExpression` has to hold as well.
+
+        Raises:
+            VersionConflictError: the item is at another version, or is not there.
+            TypeError, ValueError: as `put_item`.
+        """
+        return run(self._delete(Key, params, expected_version))
+
+    def modify(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        change: Change,
+        attempts: int = 10,
+    ) -> dict[str, Any] | None:
+        """Read an item, change it, and write it if nobody else has written it meanwhile; if so, begin anew.
+
+        Without a write token the write is a transaction of one item, which takes twice the write units: DynamoDB then
+        knows it when it is sent again. With one it is a plain put. Fallbacks are not asked.
+
+        Args:
+            Key: the item's key.
+            change: given a copy of the item, or None where there is none; returns the item to write, the same one
+                changed or a new one, or `rddb.DELETE`. It is called once for each attempt, so it must do nothing
+                else that can't be done twice. What it says of version and write token is not looked at, and the key's
+                attributes may be left out.
+            attempts: how often to read and write at most. Between them are full-jitter pauses, as the policy's
+                `retry` has them.
+
+        Returns:
+            The item as it is stored then; None where there is none. If `change` changed nothing, nothing is written.
+
+        Raises:
+            VersionConflictError: each attempt was overtaken by another write.
+            DeadlineExceededError: the deadline would pass during the next pause.
+            TypeError: `change` returned None, or something else that is no item.
+            ValueError: `change` changed the key, or the stored version is a fraction.
+        """
+        if inspect.iscoroutinefunction(change):
+            raise TypeError("change must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        return run(self._modify(Key, change, attempts))

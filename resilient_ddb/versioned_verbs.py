@@ -1,0 +1,267 @@
+"""The verbs of a versioned table, as flows of decisions that the sync and the async table drive.
+
+Whatever table is behind them, they only use its verbs; `modify` also its transactions, where it offers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, NoReturn
+
+from botocore.exceptions import ClientError
+
+from .codec.values import copied
+from .deadlines import current_deadline
+from .drive import Flow
+from .ending import without_fallbacks
+from .errors import DeadlineExceededError, VersionConflictError
+from .fallback import Response
+from .policy import Policy
+from .retry import Backoff
+from .settings import check_callable, check_whole
+from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable, refuse_batch_writer
+
+Change = Callable[[dict[str, Any] | None], Any]
+Item = dict[str, Any]
+
+
+class VersionedVerbs:
+    """What the sync and the async versioned table share: the table behind them, and every decision."""
+
+    _sleep: Callable[[float], Any]
+
+    def __init__(self, table: Any, attribute: str = "version", write_token: str | None = None) -> None:
+        """Go by versions on `table`: any object with a Table's verbs, `name` and `meta`. See `Table.versioned`."""
+        self._table = table
+        self._versioning = Versioning(attribute=attribute, write_token=write_token)
+
+    @property
+    def table(self) -> Any:
+        """The table behind this one: what it writes goes by no version."""
+        return self._table
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # asked for by copy and pickle, before there is a table
+            raise AttributeError(name)
+        return getattr(self._table, name)
+
+    def __repr__(self) -> str:
+        return f"{self._table!r}.versioned(attribute={self._versioning.attribute!r})"
+
+    def batch_writer(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: a batch takes no conditions.
+
+        Raises:
+            TypeError: always.
+        """
+        refuse_batch_writer()
+
+    def transact_put(
+        self,
+        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: Any = FROM_ITEM,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Give the entry of a put for `transact_write_items`, with native values: for a resource's `meta.client`.
+
+        Args:
+            Item: the item, with the version that it was read with, or without one to create it. See `put_item`.
+            expected_version: see `put_item`.
+            params: `ConditionExpression`, `ExpressionAttributeNames`, `ExpressionAttributeValues`.
+
+        Raises:
+            TypeError, ValueError: as `put_item`.
+        """
+        return self._entry("Put", self._versioning.put(Item, params, expected_version))
+
+    def transact_update(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: int | None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Give the entry of an update for `transact_write_items`. See `update_item` and `transact_put`."""
+        return self._entry("Update", self._versioning.update(Key, params, expected_version))
+
+    def transact_delete(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: int | None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Give the entry of a delete for `transact_write_items`. See `delete_item` and `transact_put`."""
+        return self._entry("Delete", self._versioning.delete(Key, params, expected_version))
+
+    def _entry(self, action: str, write: Write) -> dict[str, Any]:
+        return {action: {**write.params, "TableName": self._table.name}}
+
+    def _put(self, item: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
+        return (yield from self._send("put_item", self._versioning.put(item, params, expected)))
+
+    def _update(self, key: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
+        return (yield from self._send("update_item", self._versioning.update(key, params, expected)))
+
+    def _delete(self, key: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
+        return (yield from self._send("delete_item", self._versioning.delete(key, params, expected)))
+
+    def _send(self, verb: str, write: Write) -> Flow[Response]:
+        try:
+            response: Response = yield partial(getattr(self._table, verb), **write.params)
+        except ClientError as error:
+            conflict = self._versioning.conflict(write, error, self._table.name)
+            if conflict is None:
+                raise
+            raise conflict from None
+        return self._versioning.with_version(write, response)
+
+    # Read, change, write.
+
+    def _modify(self, key: Any, change: Change, attempts: int) -> Flow[Item | None]:
+        check_callable("change", change, takes="the item, or None where there is none")
+        check_whole("attempts", attempts, least=1)
+        self._versioning.check_key(key)
+        key = copied(dict(key))
+        backoff: Backoff | None = None
+        attempt = 0
+        while True:
+            attempt += 1
+            response = yield from _itself(_called(partial(self._table.get_item, Key=key, ConsistentRead=True)))
+            found: Item | None = response.get("Item")
+            expected = self._version_of(found)
+            wanted = yield partial(change, copied(found))
+            write = self._write_of(key, found, expected, wanted)
+            if write is None:
+                return found
+            try:
+                yield from self._send_once(write)
+            except ClientError as error:
+                if not _is_lost_race(error):
+                    raise
+                failure = error
+            else:
+                return write.params.get("Item")
+            policy = self._policy
+            now = policy.clock.monotonic()
+            if backoff is None:
+                backoff = Backoff(replace(policy.retry, max_attempts=attempts, stop=None), policy.uniform, now)
+            delay = backoff.delay(attempt, failure, now)
+            if delay is None:
+                failure.add_note(
+                    f"modify: {attempt} attempt{'' if attempt == 1 else 's'}, each overtaken by another write"
+                )
+                raise failure
+            deadline = current_deadline()
+            if deadline is not None and delay >= deadline.remaining():
+                raise _too_late(failure, attempt) from failure
+            yield partial(self._sleep, policy.clock.wait(delay))
+
+    def _version_of(self, found: Item | None) -> int | None:
+        return None if found is None else self._versioning.version_in(found, f"the item in table {self._table.name!r}")
+
+    def _write_of(self, key: Item, found: Item | None, expected: int | None, wanted: Any) -> Write | None:
+        """Give the write that makes of `found` what is wanted; None where there is nothing to write.
+
+        Raises:
+            TypeError, ValueError: what is wanted can't be written.
+        """
+        versioning = self._versioning
+        if wanted is DELETE:
+            return None if found is None else versioning.delete(key, {}, expected)
+        if wanted is None:
+            raise TypeError(
+                "change returned None: was its 'return' forgotten? It must return the item to write, or rddb.DELETE"
+            )
+        if not isinstance(wanted, Mapping):
+            raise TypeError(f"change must return the item to write, or rddb.DELETE; got {type(wanted).__name__}")
+        for name, value in key.items():
+            if name in wanted and comparable(wanted[name]) != comparable(value):
+                raise ValueError(f"change must leave the key as it is; it returned another {name!r}")
+        item = {**key, **wanted}
+        if found is None:
+            item.pop(versioning.attribute, None)
+            return versioning.put(item, {}, key=key)
+        if versioning.content(item) == versioning.content(found):
+            return None
+        for name in (versioning.attribute, versioning.write_token or versioning.attribute):
+            item.pop(name, None)
+            if name in found:
+                item[name] = found[name]
+        return versioning.put(item, {}, expected, key=key, is_there=True)
+
+    def _send_once(self, write: Write) -> Flow[Response]:
+        """Send a write so that it is applied once, whatever becomes of its reply.
+
+        Without a write token, an item that another has made equal could not be told from this one's: there it goes
+        as a transaction, which DynamoDB recognises when it is sent again.
+        """
+        verb = "put_item" if "Item" in write.params else "delete_item"
+        transact = getattr(self._table, "_transact_write_items", None)
+        if self._versioning.write_token is not None or transact is None:
+            return (yield from _itself(self._send(verb, write)))
+        entry = self._entry("Put" if "Item" in write.params else "Delete", write)
+        try:
+            response: Response = yield from _itself(_called(partial(transact, TransactItems=[entry])))
+        except ClientError as error:
+            reason = _reason(error)
+            if reason.get("Code") != "ConditionalCheckFailed":
+                raise
+            failed = self._as_failed_condition(error, reason)
+            raise (self._versioning.conflict(write, failed, self._table.name) or failed) from None
+        return response
+
+    def _as_failed_condition(self, error: ClientError, reason: Mapping[str, Any]) -> ClientError:
+        """Give the error that the same write by itself would have ended in."""
+        message = reason.get("Message", "The conditional request failed")
+        response = {**error.response, "Error": {"Code": "ConditionalCheckFailedException", "Message": message}}
+        if "Item" in reason:
+            response["Item"] = reason["Item"]
+        exceptions = self._table.meta.client.exceptions
+        failed: ClientError = exceptions.ConditionalCheckFailedException(response, error.operation_name)
+        if hasattr(error, "resilience"):
+            failed.resilience = error.resilience
+        return failed
+
+    @property
+    def _policy(self) -> Policy:
+        """Asked for when it is needed: a module-level async table opens its client with the first request."""
+        core = getattr(self._table.meta.client, "_resilience", None)
+        return core.policy if core is not None else Policy()
+
+
+def _itself(flow: Flow[Response]) -> Flow[Response]:
+    """Have calls made that only DynamoDB itself can answer: what a fallback remembers is nothing to go by."""
+    with without_fallbacks():
+        return (yield from flow)
+
+
+def _called(step: Callable[[], Any]) -> Flow[Response]:
+    response: Response = yield step
+    return response
+
+
+def _reason(error: ClientError) -> Mapping[str, Any]:
+    """Give why the one write of a transaction was cancelled; nothing where it was not."""
+    reasons = error.response.get("CancellationReasons")
+    return reasons[0] if isinstance(reasons, list) and len(reasons) == 1 else {}
+
+
+def _is_lost_race(error: ClientError) -> bool:
+    """Tell whether a write was surely not made, because of another one."""
+    facts = getattr(error, "resilience", None)
+    if facts is not None and facts.ambiguous:
+        return False
+    return isinstance(error, VersionConflictError) or _reason(error).get("Code") == "TransactionConflict"
+
+
+def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:
+    error = DeadlineExceededError(operation_name=failure.operation_name, attempts=attempts, response=failure.response)
+    facts = getattr(failure, "resilience", None)
+    if facts is not None:
+        error.resilience = replace(facts, stopped_by="deadline")
+        error.add_note(error.resilience.note())
+    return error
