@@ -161,9 +161,12 @@ def test_requests_are_written_here_from_the_second_on(aws_env, monkeypatch):
 def test_values_are_made_native_as_they_are_read(aws_env, monkeypatch, mode):
     numbers = []
     original = Reader.read
-    monkeypatch.setattr(
-        Reader, "read", lambda self, text, number: numbers.append(number) or original(self, text, number)
-    )
+
+    def read(self, text, number, sieve=None):
+        numbers.append(number)
+        return original(self, text, number, sieve)
+
+    monkeypatch.setattr(Reader, "read", read)
     side = our_side(retries={"mode": mode})
     for client in ("native", "typed"):
         side.end(client, "GetItem", least_params("GetItem", client))
