@@ -8,6 +8,7 @@ taken the generated ones get a prefix of their own.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from itertools import accumulate
 from typing import Any
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase, ConditionExpressionBuilder
@@ -78,7 +79,7 @@ def join_condition(
 
     Raises:
         TypeError: the caller's `ConditionExpression` is no condition, or their placeholders are no dicts.
-        ValueError: the caller's placeholders take names of ours.
+        ValueError: the caller's placeholders take names of ours, or their condition is none.
     """
     for parameter in (_NAMES, _VALUES):
         if not isinstance(params.get(parameter, {}), Mapping):
@@ -90,9 +91,25 @@ def join_condition(
     elif own is not None and not isinstance(own, str):
         raise TypeError(f"ConditionExpression must be a string or an Attr() condition; got {type(own).__name__}")
     _refuse_taken(_collide(params, names, values), "those that are added here")
-    joined = {**params, "ConditionExpression": condition if own is None else f"{condition} AND ({own})"}
+    both_hold = condition if own is None else both(own, condition)
+    if both_hold is None:
+        raise ValueError(f"ConditionExpression must not be empty, and its parentheses must match; got {own!r}")
+    joined = {**params, "ConditionExpression": both_hold}
     _add_placeholders(joined, names, values)
     return joined
+
+
+def both(own: str, ours: str) -> str | None:
+    """Give an expression that holds where the caller's own and ours do; None where the caller's is none by itself.
+
+    Within parentheses the caller's stays what it is, whatever it says: but DynamoDB refuses a second pair around it.
+    """
+    depths = list(accumulate({"(": 1, ")": -1}.get(character, 0) for character in own))  # texts are placeholders
+    if not own.strip() or min(depths) < 0 or depths[-1] != 0:
+        return None
+    first, last = len(own) - len(own.lstrip()), len(own.rstrip()) - 1
+    is_grouped = own[first] == "(" and depths.index(0, first) == last
+    return f"{own if is_grouped else f'({own})'} AND {ours}"
 
 
 def _refuse_taken(taken: set[str], whose: str) -> None:

@@ -276,10 +276,11 @@ def _filtering(params: Params, want: Want) -> Params:
         return params
     if own is None:
         made[_FILTER] = _LIVE
-    elif isinstance(own, str) and own.strip() and _is_balanced(own):
-        made[_FILTER] = f"{own if _is_grouped(own) else f'({own})'} AND {_LIVE}"
     else:
-        return params
+        joined = expressions.both(own, _LIVE) if isinstance(own, str) else None
+        if joined is None:
+            return params
+        made[_FILTER] = joined
     made[_NAMES] = _with(names, _NAMES, {_NAME: want.attribute})
     made[_VALUES] = _with(values, _VALUES, {_NOW: want.now, _TYPE: "N"})
     return made
@@ -290,26 +291,6 @@ def _with(own: Params, argument: str, ours: Params) -> dict[str, Any]:
         if own.get(name, value) != value:
             raise ValueError(f"{argument} must leave the name {name!r} free, which is that of the Table's ttl")
     return {**own, **ours}
-
-
-def _depths(expression: str) -> list[int]:
-    """Give how deep each character stands within parentheses: names and values are placeholders, and have none."""
-    depths, depth = [], 0
-    for character in expression:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        depths.append(depth)
-    return depths
-
-
-def _is_balanced(expression: str) -> bool:
-    depths = _depths(expression)
-    return min(depths) >= 0 and depths[-1] == 0
-
-
-def _is_grouped(expression: str) -> bool:
-    """Tell whether parentheses stand around all of an expression: DynamoDB refuses a second pair."""
-    inner = expression.strip()
-    return inner.startswith("(") and min(_depths(inner)[:-1]) > 0
 
 
 def _list(value: Any) -> list[Any]:

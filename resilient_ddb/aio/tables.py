@@ -125,23 +125,11 @@ class AsyncTable(AsyncResource, _TableTypes):
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
     def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over the items of a query, page after page.
-
-        On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
-        given, and no more than one is held.
-
-        Args:
-            limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
-                it is left out and `limit` is given, pages are as large as that, and grow while little is found.
-            params: the parameters of `query`.
-
-        Raises:
-            TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
-        """
+        """Give an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
         return _items(self.query, Pages("query", params, limit))
 
     def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
+        """Give an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
         return _items(self.scan, Pages("scan", params, limit))
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .engine import Engine, LazyEngine
 from .requests import Check, Step, compile_check, compile_typing
 from .responses import LARGE_BYTES, Reader, Sieve
+from .values import UnusualError
 
 __all__ = ["LARGE_BYTES", "Codec", "Reader", "Sieve"]
 
@@ -61,5 +62,5 @@ def _compiled(compile_shape: Callable[[Any], T], shape: Any) -> T | None:
     """Give what was compiled; None for a shape that is not provided for."""
     try:
         return None if shape is None else compile_shape(shape)
-    except (NotImplementedError, RecursionError):
+    except (UnusualError, RecursionError):
         return None

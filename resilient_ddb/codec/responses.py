@@ -44,7 +44,7 @@ class Reader:
         """Compile a reader for answers of this shape.
 
         Raises:
-            NotImplementedError: there is no reading them here.
+            UnusualError: there is no reading them here.
         """
         self._engine = engine
         self._read = compile_reading(shape)
@@ -166,19 +166,19 @@ def compile_reading(shape: Any) -> Read:
     """Give a function that reads what has this shape.
 
     Raises:
-        NotImplementedError: there is no reading it here.
+        UnusualError: there is no reading it here.
     """
     if shape.name == _VALUE:
         return _read_value
     try:
         return _READING[shape.type_name](shape)
     except KeyError:
-        raise NotImplementedError(shape.type_name) from None
+        raise UnusualError(shape.type_name) from None
 
 
 def _reading_of_structure(shape: Any) -> Read:
     if shape.is_document_type or shape.is_tagged_union:
-        raise NotImplementedError(shape.name)
+        raise UnusualError(shape.name)
     members = [
         (name, member.serialization.get("name", name), compile_reading(member))
         for name, member in shape.members.items()

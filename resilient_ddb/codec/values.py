@@ -56,7 +56,7 @@ _serializer, _deserializer = TypeSerializer(), TypeDeserializer()
 
 
 class UnusualError(Exception):
-    """A value that is left to boto3."""
+    """A value, or a shape of values, that is left to boto3."""
 
 
 def boto3_number() -> Number:

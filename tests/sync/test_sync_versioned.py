@@ -152,7 +152,17 @@ def test_an_item_without_a_version_is_adopted_where_that_is_said(world, docs):
 # The caller's own condition.
 
 
-@pytest.mark.parametrize("condition", ["#s = :v0", Attr("status").eq("open")])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "#s = :v0",
+        "(#s = :v0)",
+        "(#s = :v0) AND (#s = :v0)",
+        Attr("status").eq("open"),
+        Attr("status").eq("open") & Attr("status").exists(),
+        ~Attr("status").ne("open"),
+    ],
+)
 @pytest.mark.parametrize("write", ["put", "update", "delete"])
 def test_the_callers_condition_has_to_hold_as_well(world, docs, write, condition):
     own = {"ConditionExpression": condition}

@@ -13,7 +13,7 @@ from boto3.dynamodb.transform import TransformationInjector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resilient_ddb.expressions import _CONDITIONS, inject_condition_expressions
+from resilient_ddb.expressions import _CONDITIONS, both, inject_condition_expressions
 
 NAMES, VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
 MODEL = botocore.session.get_session().get_service_model("dynamodb")
@@ -244,3 +244,54 @@ def test_placeholders_of_a_wrong_type_are_left_to_botocores_validation(placehold
     params = {"FilterExpression": condition, NAMES: placeholders}
     inject_condition_expressions(params, MODEL.operation_model("Query"))
     assert params == {"FilterExpression": condition, NAMES: placeholders}
+
+
+# Joining the caller's expression with ours.
+
+
+@pytest.mark.parametrize(
+    ("own", "joined"),
+    [
+        ("a = :a", "(a = :a) AND x"),
+        ("(a = :a)", "(a = :a) AND x"),
+        (" (a = :a) ", " (a = :a)  AND x"),
+        ("(a = :a) OR (b = :b)", "((a = :a) OR (b = :b)) AND x"),
+        ("((a = :a) OR (b = :b))", "((a = :a) OR (b = :b)) AND x"),
+        ("size(a) = :a", "(size(a) = :a) AND x"),
+        ("(a) = :a", "((a) = :a) AND x"),
+    ],
+)
+def test_the_callers_expression_gets_one_pair_of_parentheses(own, joined):
+    assert both(own, "x") == joined
+
+
+@pytest.mark.parametrize("own", ["", "  ", "(a = :a", "a = :a)", "a = :a) OR (b = :b", ")("])
+def test_an_expression_that_is_none_by_itself_is_not_joined(own):
+    assert both(own, "x") is None
+
+
+expressions = st.recursive(
+    st.sampled_from(["True", "False"]),
+    lambda inner: st.one_of(
+        inner.map(lambda text: f"({text})"),
+        inner.map(lambda text: f"not {text}"),
+        st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(" ".join),
+    ),
+)
+
+
+@given(own=expressions, ours=st.sampled_from(["True", "False"]))
+def test_both_hold_where_both_do(own, ours):
+    joined = both(own, ours).replace("AND", "and")
+    assert eval(joined) == (eval(own) and eval(ours))  # noqa: S307 - made of True, False, and, or, not
+    assert joined.startswith(own) == _closes_last(own)
+
+
+def _closes_last(text):
+    """Tell whether the first parenthesis is closed by the last character."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0:
+            return text.startswith("(") and position == len(text) - 1
+    return False

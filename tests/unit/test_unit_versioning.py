@@ -408,7 +408,7 @@ def test_an_assignment_is_added_to_an_update(expression, expected):
 def test_conditions_are_joined_without_getting_in_each_others_way():
     params = {"ConditionExpression": Attr("a").eq(1) | Attr("b").eq(2), reserved.VALUES: {":v0": "mine"}}
     joined = join_condition(params, "#rddb_x = :rddb_x", {"#rddb_x": "x"}, {":rddb_x": 0})
-    assert joined["ConditionExpression"] == ("#rddb_x = :rddb_x AND ((#rddb_n0 = :rddb_v0 OR #rddb_n1 = :rddb_v1))")
+    assert joined["ConditionExpression"] == "(#rddb_n0 = :rddb_v0 OR #rddb_n1 = :rddb_v1) AND #rddb_x = :rddb_x"
     assert joined[reserved.NAMES] == {"#rddb_x": "x", "#rddb_n0": "a", "#rddb_n1": "b"}
     assert joined[reserved.VALUES] == {":v0": "mine", ":rddb_x": 0, ":rddb_v0": 1, ":rddb_v1": 2}
     assert params[reserved.VALUES] == {":v0": "mine"}
