@@ -100,7 +100,7 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     if operation in ("TransactWriteItems", "ExecuteTransaction", "BatchWriteItem"):
         return True
     known = params or {}
-    if _moves_version(operation, known):
+    if _moves_version(known):
         return True
     if known.get("ReturnValues", "NONE") in ("ALL_OLD", "UPDATED_OLD"):
         return False
@@ -109,11 +109,11 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     return operation == "UpdateItem" and params is not None and _is_constant_update(params)
 
 
-def _moves_version(operation: str, params: Params) -> bool:
+def _moves_version(params: Params) -> bool:
     if not reserved.is_versioned(params) or not is_conditional(params):
         return False
-    # A delete where there is to be no version holds again once the item is gone.
-    return operation != "DeleteItem" or reserved.EXPECTED in (params.get(reserved.VALUES) or {})
+    # Where there is to be no version, the condition holds again once somebody has deleted the item.
+    return reserved.EXPECTED in (params.get(reserved.VALUES) or {})
 
 
 def _is_constant_update(params: Params) -> bool:

@@ -281,6 +281,25 @@ def test_an_update_without_a_write_token_is_in_doubt(world):
     assert world.stored() == {"pk": "a", "n": 2, "version": 2}
 
 
+@TOKENS
+def test_an_update_of_an_item_without_a_version_is_not_applied_twice(world, write_token):
+    """Deleted in between, the item has no version again, and the condition would hold a second time."""
+
+    def delete(event):
+        if type(event).__name__ == "RetryEvent":
+            world.direct.delete_item(Key=KEY)
+
+    docs = world.table(observers=[delete]).versioned(write_token=write_token)
+    world.direct.put_item(Item={"pk": "a", "n": 5})
+    world.proxy.plan = [LOST_UPDATE]
+    add = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
+    with pytest.raises(ConnectionClosedError) as caught:
+        docs.update_item(Key=KEY, expected_version=None, **add)
+    assert caught.value.resilience.ambiguous
+    assert world.proxy.count("UpdateItem") == 1
+    assert world.stored()["n"] == 6
+
+
 @pytest.mark.parametrize("return_values", ["NONE", "ALL_OLD", "UPDATED_NEW"])
 def test_an_update_that_was_not_applied_is_sent_again(world, return_values):
     docs = world.table().versioned()

@@ -386,8 +386,9 @@ def test_only_a_condition_on_the_version_makes_an_update_safe_to_repeat():
     assert is_safe_to_repeat("DeleteItem", {**CONDITION, "ReturnValues": "ALL_OLD"})
     assert not is_safe_to_repeat("UpdateItem", {**add, reserved.NAMES: {reserved.VERSION: "version"}})
     assert not is_safe_to_repeat("UpdateItem", {**add, **CONDITION, reserved.NAMES: {"#v": "version"}})
-    gone = {**CONDITION, "ConditionExpression": "attribute_not_exists(#rddb_version)", "ReturnValues": "ALL_OLD"}
-    assert not is_safe_to_repeat("DeleteItem", {**gone, reserved.VALUES: {}})
+    none = {**CONDITION, "ConditionExpression": "attribute_not_exists(#rddb_version)", reserved.VALUES: {}}
+    for operation in ("PutItem", "UpdateItem", "DeleteItem"):  # it holds again once the item was deleted
+        assert not is_safe_to_repeat(operation, {**add, **none})
 
 
 @pytest.mark.parametrize(
