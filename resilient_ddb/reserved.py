@@ -18,6 +18,8 @@ EXPECTED = ":rddb_expected"
 """The version that the item must have; left out where it must have none."""
 FOLLOWING = ":rddb_following"
 """The version that an update stores."""
+TTL, TTL_MET = "#rddb_ttl", ":rddb_ttl"
+"""The TTL attribute, and what it says of the expired item in whose place another is put."""
 WRITE_TOKEN_NAME, WRITE_TOKEN = "#rddb_write_token", ":rddb_write_token"
 """The attribute that holds the marks of the last writes, and the mark of this one."""
 MARKS_KEPT = 32

@@ -79,6 +79,16 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """An item that has expired and is still there."""
+
+    item: Mapping[str, Any]
+    """The item, with native values."""
+    attribute: str
+    """Its TTL attribute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeToLive:
     """A Table's options for its TTL."""
 

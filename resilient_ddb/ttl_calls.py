@@ -17,11 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import ttl_requests, ttl_writes
 from .ending import without_fallbacks
 from .operations import same_table
-from .ttl import AUTO, IsExpired, TimeToLive, native_rule, typed_rule
+from .ttl import AUTO, Expired, IsExpired, TimeToLive, is_expired, native_rule, typed_rule
 from .ttl_requests import Index, TableFacts, Want, check_keys, facts_of
 from .ttl_writes import ARGUMENT, Puts
 
 if TYPE_CHECKING:
+    from .core import Core
     from .execution import Execution
 
 Response = dict[str, Any]
@@ -143,6 +144,16 @@ class TableTtl:
         """Describe the table. A fallback knows nothing of that."""
         with without_fallbacks():
             return (yield partial(ask, operation, {"TableName": self.table}))
+
+    def expired(self, item: Mapping[str, Any] | None, core: Core) -> Expired | None:
+        """Give an item with native values as one that has expired; None where there is none, or it has not."""
+        attribute = self.settings.ttl
+        if attribute == AUTO:  # looked up by the call that met the item
+            attribute, _ = core.known.get(("TTL", self.table), (None, None))
+        if item is None or attribute is None:
+            return None
+        has_expired = is_expired(item, ttl=attribute, clock=core.clock, skew=self.settings.ttl_skew)
+        return Expired(item=item, attribute=attribute) if has_expired else None
 
     def warn_once(self, execution: Execution, text: str, *args: object) -> None:
         """Write a warning into the log, once for each client and table."""

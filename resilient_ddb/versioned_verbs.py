@@ -21,7 +21,7 @@ from .fallback import Response
 from .policy import Policy
 from .retry import Backoff
 from .settings import check_callable, check_whole
-from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable, refuse_batch_writer
+from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 Change = Callable[[dict[str, Any] | None], Any]
 Item = dict[str, Any]
@@ -56,7 +56,10 @@ class VersionedVerbs:
         Raises:
             TypeError: always.
         """
-        refuse_batch_writer()
+        raise TypeError(
+            "a versioned table has no batch_writer: BatchWriteItem takes no conditions, so it would write over other "
+            "versions unseen; use put_item, transact_put and the like, or the batch_writer of the table itself"
+        )
 
     def transact_put(
         self,
@@ -101,7 +104,9 @@ class VersionedVerbs:
         return {action: {**write.params, "TableName": self._table.name}}
 
     def _put(self, item: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
-        return (yield from self._send("put_item", self._versioning.put(item, params, expected)))
+        send = partial(self._send, "put_item")
+        _, response = yield from self._past_expired(send, self._versioning.put(item, params, expected))
+        return response
 
     def _update(self, key: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
         return (yield from self._send("update_item", self._versioning.update(key, params, expected)))
@@ -118,6 +123,32 @@ class VersionedVerbs:
                 raise
             raise conflict from None
         return self._versioning.with_version(write, response)
+
+    def _past_expired(self, send: Callable[[Write], Flow[Response]], write: Write) -> Flow[tuple[Write, Response]]:
+        """Send a write, and the one that it is where only an expired item stands in the way of a new one."""
+        while True:
+            try:
+                return write, (yield from send(write))
+            except VersionConflictError as conflict:
+                again = self._anew(write, conflict)
+                if again is None:
+                    raise
+                write = again
+
+    def _anew(self, write: Write, conflict: VersionConflictError) -> Write | None:
+        """Give the write that takes the place of the expired item that was met; None where it was not one."""
+        if write.remade is None or not _is_lost_race(conflict):
+            return None
+        if conflict.current is None:  # what had expired has been deleted meanwhile
+            return write.remade()
+        if write.over is not None:  # another was quicker
+            return None
+        core = getattr(self._table.meta.client, "_resilience", None)
+        met = None if core is None or core.ttl is None else core.ttl.expired(conflict.current, core)
+        try:
+            return None if met is None else write.remade(over=met)
+        except (TypeError, ValueError):  # its version is none: let it be seen
+            return None
 
     # Read, change, write.
 
@@ -138,7 +169,7 @@ class VersionedVerbs:
             if write is None:
                 return found
             try:
-                yield from self._send_once(write)
+                write, _ = yield from self._past_expired(self._send_once, write)
             except ClientError as error:
                 if not _is_lost_race(error):
                     raise

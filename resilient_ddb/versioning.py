@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -21,6 +22,9 @@ from .errors import VersionConflictError, conflict_class
 from .expressions import join_condition
 from .operations import set_as_well
 from .own_write import normalise
+
+if TYPE_CHECKING:
+    from .ttl import Expired
 
 FIRST_VERSION = 1
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
@@ -68,6 +72,10 @@ class Write:
     """Where the item must have no version: whether it must be there; None: either way."""
     version: int | None = None
     """The version that is stored; None for a delete."""
+    over: Expired | None = None
+    """The expired item in whose place this one is put; it must be as it was met."""
+    remade: Callable[..., Write] | None = None
+    """Makes the write anew, given what it is `over`; None where it is not of a new item."""
 
 
 def _new_token() -> str:
@@ -109,6 +117,7 @@ class Versioning:
         *,
         key: _Item | None = None,
         is_there: bool = False,
+        over: Expired | None = None,
     ) -> Write:
         """Give the write of a whole item.
 
@@ -119,6 +128,8 @@ class Versioning:
                 `item` says.
             key: the item's key, where it is known.
             is_there: whether an item that is to have no version must be there.
+            over: an expired item, which stands for none, and in whose place the new one is put. Its version goes on:
+                were it to begin anew, whoever read the expired one at version 1 would take the new one for it.
 
         Raises:
             TypeError, ValueError: the item can't be written, or says something else than `expected`.
@@ -127,15 +138,20 @@ class Versioning:
         _check_item("Item", item)
         own = self.version_in(item, "Item")
         creates = expected is FROM_ITEM and own is None
-        version = own if expected is FROM_ITEM else check_version("expected_version", expected)
+        wanted = version = own if expected is FROM_ITEM else check_version("expected_version", expected)
         if self.attribute in item and own != version:
             raise ValueError(
                 f"expected_version must agree with the attribute {self.attribute!r} of Item: leave one of them out"
             )
+        if over is not None:
+            version = self.version_in(over.item, "the expired item")
         following = FIRST_VERSION if version is None else version + 1
         stored = {**item, self.attribute: following}
         condition, names, values = self._condition(version)
-        if creates:
+        if over is not None:
+            names[reserved.TTL], values[reserved.TTL_MET] = over.attribute, over.item[over.attribute]
+            condition += f" AND {reserved.TTL} = {reserved.TTL_MET}"
+        elif creates:
             candidates = [next(iter(key))] if key else _possible_keys(item, self)
             names.update((f"{reserved.KEY}{number}", name) for number, name in enumerate(candidates))
             absent = (f"attribute_not_exists({name})" for name in names)
@@ -145,12 +161,13 @@ class Versioning:
             condition += f" AND attribute_exists({reserved.KEY}0)"
         if self.write_token is not None:
             mark = reserved.mark_of(following, self.new_token())
-            stored[self.write_token] = reserved.marks_after(mark, self._marks_in(item))
+            stored[self.write_token] = reserved.marks_after(mark, self._marks_in(over.item if over else item))
             names[reserved.WRITE_TOKEN_NAME], values[reserved.WRITE_TOKEN] = self.write_token, mark
             condition += f" AND NOT contains({reserved.WRITE_TOKEN_NAME}, {reserved.WRITE_TOKEN})"
         joined = join_condition({**params, "Item": stored, _RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
         there = False if creates else True if is_there else None
-        return Write(params=joined, expected=version, there=there, version=following)
+        remade = partial(self.put, item, params, expected, key=key) if wanted is None and not is_there else None
+        return Write(params=joined, expected=wanted, there=there, version=following, over=over, remade=remade)
 
     def update(self, key: Any, params: Mapping[str, Any], expected: Any) -> Write:
         """Give an update by expression. See `put`."""
@@ -204,6 +221,9 @@ class Versioning:
 
     def _stands(self, write: Write, current: _Item | None) -> bool:
         """Tell whether an item is as a write expected it."""
+        if write.over is not None:
+            met, names = write.over.item, (self.attribute, write.over.attribute)
+            return current is not None and all(current.get(name) == met.get(name) for name in names)
         if write.expected is None and write.there not in (None, current is not None):
             return False
         if current is None:
@@ -224,11 +244,7 @@ class Versioning:
         return _check_whole(f"the attribute {self.attribute!r} of {of}", item[self.attribute], "a whole number")
 
     def content(self, item: _Item) -> dict[str, Any]:
-        """Give what an item says apart from its version and marks, in a form that can be compared.
-
-        Raises:
-            TypeError, decimal.DecimalException: a value that DynamoDB does not take, in boto3's words.
-        """
+        """Give what an item says apart from its version and marks, in a form that can be compared."""
         own = (self.attribute, self.write_token)
         return {name: comparable(value) for name, value in item.items() if name not in own}
 
@@ -276,20 +292,14 @@ def check_version(name: str, value: Any) -> int | None:
 
 
 def comparable(value: Any) -> Any:
-    """Give a native value in a form that is equal for what DynamoDB stores alike: `1` is not `True`."""
-    return normalise(from_native(value))
+    """Give a native value in a form that is equal for what DynamoDB stores alike: `1` is not `True`.
 
-
-def refuse_batch_writer() -> NoReturn:
-    """Say why there is no batch writer.
-
-    Raises:
-        TypeError: always.
+    What DynamoDB does not take is left as it is: a Table makes whole seconds of its TTL, and boto3 refuses all else.
     """
-    raise TypeError(
-        "a versioned table has no batch_writer: BatchWriteItem takes no conditions, so it would write over other "
-        "versions unseen; use put_item, transact_put and the like, or the batch_writer of the table itself"
-    )
+    try:
+        return normalise(from_native(value))
+    except (TypeError, ArithmeticError):
+        return value
 
 
 def _check_whole(name: str, value: Any, wanted: str) -> int:
@@ -329,7 +339,11 @@ def _possible_keys(item: _Item, versioning: Versioning) -> list[str]:
 
 
 def _may_be_key(value: Any) -> bool:
-    return next(iter(from_native(value))) in ("S", "N", "B")
+    try:
+        [kind] = from_native(value)
+    except (TypeError, ArithmeticError):  # see `comparable`
+        return False
+    return kind in ("S", "N", "B")
 
 
 def _is_conditional(error: ClientError) -> bool:

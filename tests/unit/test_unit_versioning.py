@@ -25,6 +25,8 @@ from resilient_ddb.expressions import join_condition
 from resilient_ddb.operations import is_safe_to_repeat, set_as_well
 from resilient_ddb.own_write import Finding
 from resilient_ddb.retry import Retry
+from resilient_ddb.ttl import TimeToLive
+from resilient_ddb.ttl_calls import TableTtl
 from resilient_ddb.versioned_verbs import VersionedVerbs
 from resilient_ddb.versioning import FROM_ITEM, Versioning
 
@@ -316,6 +318,44 @@ def test_without_write_tokens_no_certain_answer_is_wrong(random, verb):
     assert ambiguous is (ended == "lost")
     if ended != "lost":
         assert sum(applied) == (ended == "written")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    random=st.randoms(use_true_random=False),
+    version=st.sampled_from([None, 1, 5]),
+    write_token=st.sampled_from([None, "_wt"]),
+)
+def test_in_the_place_of_an_expired_item_no_certain_answer_is_wrong(random, version, write_token):
+    met = {**KEY, "exp": 5, "by": "first", **({"version": version} if version else {})}
+    service = Service(met)
+    applied = []
+
+    def fate():
+        if random.random() < 0.3 and service.item:
+            now = service.stored
+            moved = {**now, "version": now.get("version", 0) + 1, "by": "rival", "exp": random.choice([5, 6, 10**10])}
+            service.item = random.choice([typed(moved), typed(moved), None if now["by"] == "first" else service.item])
+        return random.choice(["answered", "answered", "lost before", "lost after"])
+
+    def watched(operation, params):
+        before = service.stored
+        answer = apply(operation, params)
+        if answer["ResponseMetadata"]["HTTPStatusCode"] == 200:
+            applied.append(before)
+        return answer
+
+    apply, service.apply, service.fate = service.apply, watched, fate
+    table = Table(service)
+    table.core.ttl = TableTtl("t", TimeToLive(ttl="exp"))
+    docs = Versioned(table, write_token=write_token)
+    ended, ambiguous = ending_of(lambda: docs.put_item({**KEY, "by": "mine"}))
+    assert ambiguous is (ended == "lost")
+    if ended != "lost":
+        assert len(applied) == (ended == "written")
+    for before in applied:
+        assert before is None or before["exp"] < 10**10
+        assert service.stored["version"] > (before or {}).get("version", 0)
 
 
 # The pieces.
