@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import inspect
+import operator
 import random
 from collections import Counter
 
@@ -119,7 +120,7 @@ async def play(world, scenario, made, write_token):
     results = []
     for verb, params in steps:
         try:
-            answer = getattr(docs, verb)(**params)
+            answer = operator.attrgetter(verb)(docs)(**params)
             answer = await answer if inspect.isawaitable(answer) else answer
             metadata = (answer or {}).pop("ResponseMetadata", {})
             kept = {key: metadata[key] for key in ("HTTPStatusCode", "Resilience") if key in metadata}
@@ -207,6 +208,37 @@ async def test_a_task_that_is_cancelled_in_modify_writes_nothing(world):
         await task
     assert world.stored() is None
     assert (await docs.modify(KEY, add_one))["n"] == 1
+
+
+EXPIRED = {
+    "a new item": [put(), put(1), GET, ("get_item", {"Key": KEY})],
+    "modify": [modify(), GET, modify()],
+    "an item without a version": [put(expected_version=None), GET],
+    "conditions": [put(ConditionExpression=Attr("n").eq(0)), put(ConditionExpression=Attr("n").eq(5)), GET],
+}
+
+
+@pytest.mark.parametrize("write_token", [None, "_wt"])
+@pytest.mark.parametrize("name", EXPIRED)
+async def test_both_put_in_the_place_of_an_expired_item(world, name, write_token):
+    there = {**KEY, "version": 7, "n": 5, "exp": 5}
+    scenario = [], [("table.put_item", {"Item": there}), *EXPIRED[name]]
+    options = {"options": {"ttl": "exp"}, "random": random.Random(7)}
+    theirs = await play(world, scenario, world.sync_table(**options), write_token)
+    ours = await play(world, scenario, world.table(**options), write_token)
+    for mine, expected in zip(ours, theirs, strict=True):
+        assert repr(mine).replace("Async", "") == repr(expected)
+    assert world.stored()["version"] > 7
+
+
+def test_a_module_level_table_puts_in_the_place_of_an_expired_item(world):
+    docs = aio.table(
+        world.name, ttl="exp", endpoint_url=world.proxy.endpoint_url, policy=world.policy(), **ACCESS
+    ).versioned()
+    for change in (docs.put_item(Item=KEY), docs.modify(KEY, lambda item: item or {})):
+        world.direct.put_item(Item={**KEY, "version": 7, "exp": 5})
+        asyncio.run(change)
+        assert world.stored() == {**KEY, "version": 8}
 
 
 @pytest.mark.parametrize("write_token", [None, "_wt"])
