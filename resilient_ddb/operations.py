@@ -19,7 +19,7 @@ PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
 _SELECT = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _STATEMENT_TABLE = re.compile(r"""\b(?:FROM|INTO|UPDATE)\s+["']?([\w.\-]+)""", re.IGNORECASE)
 # The four clause words are reserved in DynamoDB: they only occur as attribute names behind '#'.
-_CLAUSE = re.compile(r"(?<![#:\w.])(SET|REMOVE|ADD|DELETE)(?=\s)", re.IGNORECASE)
+_CLAUSE = re.compile(r"(?<![#:\w.])(SET|REMOVE|ADD|DELETE)(?=[\s#])", re.IGNORECASE)
 _CONSTANT = re.compile(r":\w+|if_not_exists\s*\(\s*(?P<path>[^(),]+?)\s*,\s*:\w+\s*\)", re.IGNORECASE)
 _COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
 

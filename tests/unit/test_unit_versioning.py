@@ -438,6 +438,7 @@ def test_only_a_condition_on_the_version_makes_an_update_safe_to_repeat():
         ("SET a = :a", "SET v = :v, a = :a"),
         ("set a = :a REMOVE b", "set v = :v, a = :a REMOVE b"),
         ("REMOVE b\nSET #SET = :SET", "REMOVE b\nSET v = :v, #SET = :SET"),
+        ("SET#a = :a REMOVE#b", "SET v = :v,#a = :a REMOVE#b"),
         ("ADD n :n", "SET v = :v ADD n :n"),
         ("REMOVE m.SET , #SET", "SET v = :v REMOVE m.SET , #SET"),
     ],
