@@ -49,6 +49,8 @@ def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: 
         _check_name(argument, name, "such as 'expires_at'")
         if any(character in name for character in _PATH_CHARACTERS):
             raise ValueError(f"{argument} must name an attribute without '.', '[' or ']' in it; got {name!r}")
+    if key == ttl:
+        raise ValueError(f"ttl must not be an attribute of the table's key; got {ttl!r} for both")
     return Attr(key).not_exists() | Attr(ttl).lte(_now(clock, skew))
 
 
@@ -56,7 +58,7 @@ def is_expired(item: Mapping[str, Any], *, ttl: str, clock: Clock = SYSTEM_CLOCK
     """Tell whether an item has expired: for items that come from elsewhere than a read of a Table with `ttl=`.
 
     Args:
-        item: the item, its values native, as a Table gives it.
+        item: the item, its values native, as a Table gives it, or typed, as they are in the errors of a Table, too.
         ttl: the name of the TTL attribute.
         clock: where "now" comes from; the machine's clock where left out.
         skew: seconds by which this clock may be ahead of others: so much later an item counts as expired.
@@ -65,7 +67,8 @@ def is_expired(item: Mapping[str, Any], *, ttl: str, clock: Clock = SYSTEM_CLOCK
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     _check_name("ttl", ttl, "such as 'expires_at'")
-    return native_rule(ttl, _now(clock, skew), _nothing)(item)
+    rule = typed_rule if item and isinstance(item.get(ttl), Mapping) else native_rule
+    return rule(ttl, _now(clock, skew), _nothing)(item)
 
 
 def _now(clock: Clock, skew: float) -> int:

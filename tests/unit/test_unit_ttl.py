@@ -102,6 +102,9 @@ def test_an_item_expires_at_its_second():
     assert not rddb.ttl.is_expired({"exp": NOW - 5}, ttl="exp", clock=clock, skew=6)
     assert rddb.ttl.is_expired({"exp": NOW - 5}, ttl="exp", clock=clock, skew=5)
     assert not rddb.ttl.is_expired({"exp": 2 * 10**9}, ttl="exp")
+    assert rddb.ttl.is_expired({"exp": {"N": str(NOW)}}, ttl="exp", clock=clock)  # as in an error
+    for never in ({"exp": {"N": str(NOW + 1)}}, {"exp": {"S": "1"}}, {"exp": {}}, {}):
+        assert not rddb.ttl.is_expired(never, ttl="exp", clock=clock)
 
 
 # Pages, as the codec reads them.
@@ -219,6 +222,7 @@ def test_the_conditions_clock_is_the_machines_where_none_is_given():
     [
         ({"key": 5, "ttl": "exp"}, TypeError, "key must be the name"),
         ({"key": "pk", "ttl": ""}, ValueError, "ttl must be the name"),
+        ({"key": "exp", "ttl": "exp"}, ValueError, "ttl must not be an attribute of the table's key"),
         ({"key": "pk", "ttl": "a.b"}, ValueError, "ttl must name an attribute without"),
         ({"key": "pk", "ttl": "exp", "skew": -1}, ValueError, "skew must be"),
         ({"key": "pk", "ttl": "exp", "clock": 5}, TypeError, "clock must be"),
