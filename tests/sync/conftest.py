@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from codec_calls import both_sides
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
@@ -80,3 +81,24 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, clock):
     return SimpleNamespace(
         proxy=proxy, clock=clock, name=name, direct=direct, table=table, policy=policy, stored=stored
     )
+
+
+@pytest.fixture(scope="module")
+def shared_sides(aws_env):
+    with both_sides() as found:
+        yield found
+
+
+@pytest.fixture
+def sides(shared_sides):
+    """Give boto3's and ours, as other tests have left them but for their handlers."""
+    yield shared_sides
+    for side in shared_sides:
+        side.clear()
+
+
+@pytest.fixture
+def new_sides(aws_env):
+    """Give boto3's and ours, of which nothing has been asked."""
+    with both_sides() as found:
+        yield found

@@ -21,27 +21,6 @@ from resilient_ddb.codec import Codec, Reader
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def shared_sides(aws_env):
-    with both_sides() as found:
-        yield found
-
-
-@pytest.fixture
-def sides(shared_sides):
-    """Give boto3's and ours, as other tests have left them but for their handlers."""
-    yield shared_sides
-    for side in shared_sides:
-        side.clear()
-
-
-@pytest.fixture
-def new_sides(aws_env):
-    """Give boto3's and ours, of which nothing has been asked."""
-    with both_sides() as found:
-        yield found
-
-
 # What programs replace in boto3.
 
 

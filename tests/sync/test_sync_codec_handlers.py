@@ -12,7 +12,6 @@ from codec_calls import (
     KEY,
     PAGE,
     Side,
-    both_sides,
     calls,
     end,
     least_params,
@@ -21,28 +20,6 @@ from codec_calls import (
 from codec_support import exactly, fresh
 
 import resilient_ddb as rddb
-
-
-@pytest.fixture(scope="module")
-def shared_sides(aws_env):
-    with both_sides() as found:
-        yield found
-
-
-@pytest.fixture
-def sides(shared_sides):
-    """Give boto3's and ours, as other tests have left them but for their handlers."""
-    yield shared_sides
-    for side in shared_sides:
-        side.clear()
-
-
-@pytest.fixture
-def new_sides(aws_env):
-    """Give boto3's and ours, of which nothing has been asked."""
-    with both_sides() as found:
-        yield found
-
 
 # Handlers of requests.
 
