@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         VersionConflictError,
     )
     from .idempotent import idempotent_update
+    from .limiter import RateLimiter
     from .policy import Policy, Timeouts
     from .retry import Retry, RetryBudget
     from .session import client, install, resource, table
@@ -41,6 +42,7 @@ __all__ = [
     "DeadlineExceededError",
     "Kind",
     "Policy",
+    "RateLimiter",
     "ResilienceError",
     "ResilientServiceResource",
     "ResilientTable",
@@ -79,6 +81,7 @@ _HOMES = {
     "DeadlineExceededError": "errors",
     "Kind": "classification",
     "Policy": "policy",
+    "RateLimiter": "limiter",
     "ResilienceError": "errors",
     "ResilientServiceResource": "tables",
     "ResilientTable": "tables",
