@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from .clock import Clock
 from .deadlines import current_deadline
 from .errors import DeadlineExceededError
-from .token_bucket import TokenBucket
+from .token_bucket import CapacityBucket
 
 
 class Acquiring(ABC):
@@ -63,7 +63,7 @@ class Acquiring(ABC):
         return wait
 
 
-class RateLimiter(TokenBucket, Acquiring):
+class RateLimiter(CapacityBucket, Acquiring):
     """Capacity units at a stated rate: a token bucket, safe to share between threads, tasks, writers and readers.
 
     Fair: units are given in the order in which they were asked for. What was used is never more than

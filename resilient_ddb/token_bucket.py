@@ -27,7 +27,7 @@ class Limiter(Protocol):
         ...
 
 
-class TokenBucket:
+class CapacityBucket:
     """Capacity units that come in at a rate, and are taken as they are used. Safe to share between threads.
 
     Raises:
@@ -116,7 +116,7 @@ def as_limiter(name: str, rate: Any, clock: Clock) -> Limiter:
     """
     if isinstance(rate, (int, float)):
         check_number(name, rate, above=0)
-        return TokenBucket(rate, clock=clock)
+        return CapacityBucket(rate, clock=clock)
     if not all(callable(getattr(rate, method, None)) for method in ("reserve", "charge")):
         raise TypeError(
             f"{name} must be capacity units a second, a number greater than 0, or a limiter such as "

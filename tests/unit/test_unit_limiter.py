@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock
-from resilient_ddb.token_bucket import TokenBucket, as_limiter
+from resilient_ddb.token_bucket import CapacityBucket, as_limiter
 
 # Halves and quarters are exact in binary, so that the model and the code must agree to the last bit.
 EXACT = st.integers(0, 4000).map(lambda n: n / 4)
@@ -42,7 +42,7 @@ class Gcra:
 @given(st.sampled_from([0.5, 1.0, 4.0, 64.0, 512.0]), SOME, STEPS)
 def test_it_is_what_the_reference_model_says(rate, burst, steps):
     clock = FakeClock(start=0.0)
-    bucket, model = TokenBucket(rate, burst=burst, clock=clock), Gcra(rate, burst)
+    bucket, model = CapacityBucket(rate, burst=burst, clock=clock), Gcra(rate, burst)
     for name, amount in steps:
         if name == "advance":
             clock.advance(amount)
