@@ -1,170 +1,153 @@
-"""The batch writer: boto3's, but nothing is lost when a request fails, and a table under load is given time.
+"""The batch writer: boto3's, but nothing is lost, no rate is exceeded, and a table under load is given time.
 
-boto3's own takes a batch out of its buffer before it sends it, and resends what DynamoDB did not take at once,
-without end. Here a batch stays in the buffer until it is answered; passes that make no progress are spaced by the
-policy's back-off, and after `max_attempts` of them the items are handed back in an `UnprocessedItemsError`.
+boto3's own takes a batch out of its buffer before it sends it, resends what DynamoDB did not take at once, without end,
+and writes its buffer also where the block ended in an exception. `batching` has the decisions; here is what makes the
+requests: one after the other, or on threads.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from typing import Any, Self
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
-from botocore.exceptions import ClientError, ParamValidationError
 
-from .deadlines import current_deadline
+from .batch_queue import Batch
+from .batch_settings import BatchReport, BatchSettings, Refusal, Request
+from .batching import Answer, Batching
+from .deadlines import Stop
 from .drive import run
-from .errors import UnprocessedItemsError
-from .policy import Policy
-from .retry import Backoff
-
-_OPERATION = "BatchWriteItem"
-_ABOUT_ITEMS = ("ValidationException", "ItemCollectionSizeLimitExceededException", "413")
-Request = dict[str, Any]
 
 
 class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types of its own
-    """What both batch writers share: boto3's buffer, and every decision."""
+    """What both batch writers share: boto3's attributes, and what there is to see."""
 
-    _items_buffer: list[Request]
-    _flush_amount: int
-    _backoff: Backoff
-
-    def __init__(
-        self,
-        table_name: str,
-        client: Any,
-        flush_amount: int = 25,
-        overwrite_by_pkeys: Sequence[str] | None = None,
-    ) -> None:
-        """Take boto3's parameters."""
-        super().__init__(table_name, client, flush_amount=flush_amount, overwrite_by_pkeys=overwrite_by_pkeys)
-        self._fruitless = 0
-        self._refused: list[Request] = []
+    def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
+        """Write to a table by means of a client."""
+        self._settings = settings
+        self._batching = Batching(table_name, settings)
+        super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
 
     @property
-    def _policy(self) -> Policy:
-        """Asked for when it is needed: a module-level async table opens its client with the first request."""
-        core = getattr(self._client, "_resilience", None)
-        return core.policy if core is not None else Policy()
+    def _items_buffer(self) -> list[Request]:
+        """What waits to be sent. boto3's name, which tests of others read and write."""
+        return self._batching.queue.buffer
 
-    def add(self, request: Request) -> bool:
+    @_items_buffer.setter
+    def _items_buffer(self, requests: list[Request]) -> None:
+        self._batching.queue.buffer[:] = requests
+
+    def _is_due(self, request: Request) -> bool:
         """Take a request in, and tell whether a batch is due."""
-        if self._overwrite_by_pkeys:
-            self._remove_dup_pkeys_request_if_any(request)
-        self._items_buffer.append(request)
-        return len(self._items_buffer) >= self._flush_amount
-
-    def flush_flow(self, sleep: Callable[[float], Any]) -> Generator[Callable[[], Any], Any, None]:
-        """Send one batch, if there is one; wait first, if the last one made no progress."""
-        if self._fruitless:
-            yield partial(sleep, self._pause())
-        batch = self._items_buffer[: self._flush_amount]
-        self._items_buffer = self._items_buffer[self._flush_amount :]
-        try:
-            yield from self._send(batch)
-        except Exception as error:
-            if not _is_about_items(error):
-                raise
-            yield from self._send_one_by_one(batch, error)
-
-    def _send(self, batch: list[Request]) -> Generator[Callable[[], Any], Any, None]:
-        if not batch:
-            return
-        try:
-            response = yield partial(self._client.batch_write_item, RequestItems={self._table_name: batch})
-        except BaseException as error:  # also where the flow is closed: the caller was interrupted, or cancelled
-            if not _is_about_items(error):
-                self._items_buffer = self._still_wanted(batch) + self._items_buffer
-            raise
-        # One table was sent: whatever comes back is its own, under its name or its ARN.
-        left = [request for requests in (response["UnprocessedItems"] or {}).values() for request in requests]
-        self._items_buffer = self._still_wanted(left) + self._items_buffer  # in front: a newer put must come later
-        self._fruitless = self._fruitless + 1 if len(left) >= len(batch) else 0
-
-    def _send_one_by_one(self, batch: list[Request], error: Exception) -> Generator[Callable[[], Any], Any, None]:
-        """Send the requests of a batch that was refused one after the other: a bad item must not fail its neighbours.
-
-        Now, not later: what comes after them in the buffer may be for the same keys.
-        """
-        alone = len(batch) == 1 or "duplicates" in str(error)  # two requests for one key: as on boto3, all are refused
-        refused = list(batch) if alone else []
-        for index, request in enumerate([] if alone else batch):
-            try:
-                yield from self._send(self._still_wanted([request]))
-            except BaseException as failure:
-                if not _is_about_items(failure):
-                    # `_send` has put the request back in front: what was to follow it belongs right behind it.
-                    behind = int(self._items_buffer[:1] == [request])
-                    self._items_buffer[behind:behind] = self._still_wanted(batch[index + 1 :])
-                    self._refused += refused
-                    raise
-                refused.append(request)
-        if refused:
-            self._refused += refused
-            error.items = refused  # type: ignore[attr-defined]  # this library's addition, as UnprocessedItemsError has it
-            error.add_note(f"{len(refused)} of {len(batch)} items in this batch were refused: error.items")
-            raise error
+        queue = self._batching.queue
+        queue.add(request)
+        return len(queue.buffer) >= self._settings.flush_amount
 
     @property
     def leftovers(self) -> list[Request]:
-        """Every request that is not surely written, in order: those that were refused, and those in the buffer."""
-        return [*self._refused, *self._items_buffer]
+        """Every request that is not surely written, in order: refused, under way, and waiting."""
+        return self._batching.leftovers
 
-    def _still_wanted(self, requests: list[Request]) -> list[Request]:
-        """Leave out requests for keys that came into the buffer anew while they were under way: the last one wins."""
-        if not self._overwrite_by_pkeys:
-            return requests
-        newer = [self._extract_pkey_values(request) for request in self._items_buffer]
-        return [request for request in requests if self._extract_pkey_values(request) not in newer]
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Why requests were refused, in order, of the last 1,000: each with `key`, `size` in bytes, and `reason`."""
+        return list(self._batching.refused.latest)
 
-    def drain_flow(self, sleep: Callable[[float], Any]) -> Generator[Callable[[], Any], Any, None]:
-        """Send until the buffer is empty."""
-        while self._items_buffer:
-            yield from self.flush_flow(sleep)
-
-    def _pause(self) -> float:
-        """Give the seconds to sleep before the next pass.
-
-        Raises:
-            UnprocessedItemsError: enough passes made no progress, or the deadline comes before the next one.
-        """
-        policy = self._policy
-        given_up = self._given_up(f"{self._fruitless} passes made no progress")
-        now = policy.clock.monotonic()
-        if self._fruitless == 1:
-            self._backoff = Backoff(policy.retry, policy.uniform, now)
-        delay = self._backoff.delay(self._fruitless, given_up, now)
-        if delay is None:
-            raise given_up
-        deadline = current_deadline()
-        if deadline is not None and delay >= deadline.remaining():
-            raise self._given_up("the deadline comes before the next pass")
-        return policy.clock.wait(delay)
-
-    def _given_up(self, why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(operation_name=_OPERATION, table=self._table_name, items=self.leftovers, why=why)
-
-
-def _is_about_items(error: BaseException) -> bool:
-    """Tell whether a batch was refused because of what is in it: by the service, or before it was sent."""
-    if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code") in _ABOUT_ITEMS
-    return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError)
+    @property
+    def report(self) -> BatchReport:
+        """What was done so far: written, retried, throttled, batches, refused, consumed_units, rate, elapsed."""
+        return self._batching.report
 
 
 class BatchWriter(BatchBuffer):
     """See `ResilientTable.batch_writer`."""
 
+    def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
+        """Write to a table by means of a client."""
+        super().__init__(table_name, client, settings)
+        workers = settings.max_workers
+        self._shell = _OneByOne(client) if workers == 1 else _Threads(client, workers)
+
     def _add_request_and_process(self, request: Request) -> None:
-        if self.add(request):
-            self._flush()
+        if self._is_due(request):
+            run(self._batching.flush_flow(self._shell, self._settings.flush_amount))
 
-    def _flush(self) -> None:
-        run(self.flush_flow(time.sleep))
+    def flush(self) -> None:
+        """Write everything that is buffered, and return when it is answered."""
+        run(self._batching.flush_flow(self._shell, 1))
 
-    def __exit__(self, exc_type: object, exc_value: object, tb: object) -> None:
-        run(self.drain_flow(time.sleep))
+    _flush = flush
+
+    def __enter__(self) -> Self:
+        self._batching.has_block = True
+        return self
+
+    def __exit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
+        if exc_value is not None and not self._settings.flush_on_error:
+            self._batching.is_stopped = self._shell.stop.is_set = True
+        try:
+            run(self._batching.leave_flow(self._shell, exc_value))
+        finally:
+            self._batching.has_block = False
+            self._shell.close()
+
+
+class _OneByOne:
+    """Makes each call at once."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.stop = Stop()
+
+    def open(self) -> Any:
+        return self._client
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
+        try:
+            return [(batch, call())]
+        except Exception as error:  # noqa: BLE001 - the flow decides what an error means
+            return [(batch, error)]
+
+    def collect(self) -> list[Answer]:
+        return []
+
+    def close(self) -> None:
+        self.stop = Stop()
+
+
+class _Threads(_OneByOne):
+    """Makes calls on threads. What was left by an exception ends at the next attempt."""
+
+    def __init__(self, client: Any, workers: int) -> None:
+        super().__init__(client)
+        self._workers = workers
+        self._pool: ThreadPoolExecutor | None = None
+        self._under_way: dict[Future[Any], Batch] = {}
+
+    def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="batch-writer")
+        future = self._pool.submit(copy_context().run, self._watched, call)
+        self._under_way[future] = batch
+        return []
+
+    def _watched(self, call: Callable[[], Any]) -> Any:
+        with self.stop.watched():
+            return call()
+
+    def collect(self) -> list[Answer]:
+        done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
+        finished = [future for future in self._under_way if future in done]
+        return [(self._under_way.pop(future), future.exception() or future.result()) for future in finished]
+
+    def close(self) -> None:
+        super().close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None

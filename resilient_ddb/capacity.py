@@ -18,6 +18,10 @@ _WRITE_UNIT_BYTES = 1024
 _READ_UNIT_BYTES = 4096
 _CONTAINER_BYTES = 3
 _SMALL = 100
+_WRAPPED = 16
+"""Bytes of JSON around a value: its type, quotes, braces, a comma."""
+_ESCAPED = 12
+"""Bytes of JSON for a character that is escaped: `\\u0000`, or two of these."""
 
 
 def write_units(size: int) -> int:
@@ -122,3 +126,19 @@ def _significant(number: Decimal) -> int:
     while end > 1 and digits[end - 1] == 0:
         end -= 1
     return end
+
+
+def wire_size(value: Any) -> int:
+    """Give the bytes that a native value has in a request's JSON at most, about."""
+    if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return _WRAPPED + len(value) + value.count('"') + value.count("\\")
+        return _WRAPPED + _ESCAPED * len(value)
+    if isinstance(value, Mapping):
+        return _WRAPPED + sum(wire_size(name) + wire_size(member) for name, member in value.items())
+    if isinstance(value, (list, tuple, AbstractSet)):
+        return _WRAPPED + sum(map(wire_size, value))
+    if isinstance(value, (int, Decimal)):
+        return _WRAPPED + len(str(value))
+    binary = getattr(value, "value", value)
+    return _WRAPPED + (len(binary) * 4 // 3 if isinstance(binary, (bytes, bytearray)) else 0)

@@ -24,11 +24,44 @@ class Deadline:
         return self.at - self.clock.monotonic()
 
 
+_FAR_OFF = 1e6
+"""Seconds: longer than any call, and short enough for a socket's timeout."""
+
 # A context variable: tasks inherit it as they are made, and threads that this library starts run in a copy of
 # the context of whoever started them.
 _current: ContextVar[Deadline | None] = ContextVar("resilient_ddb.deadline", default=None)
 
 current_deadline = _current.get
+
+
+class Stop:
+    """Ends calls under way at their next attempt, wait or deadline check, as if a deadline had come."""
+
+    is_set = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Have the calls within go by this, beside the deadline that there is."""
+        token = _current.set(_UntilStopped(self, _current.get()))
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+class _UntilStopped(Deadline):
+    __slots__ = ("_outer", "_stop")
+
+    def __init__(self, stop: Stop, outer: Deadline | None) -> None:
+        far_off = Deadline(SYSTEM_CLOCK.monotonic() + _FAR_OFF, SYSTEM_CLOCK)
+        outer = outer or far_off
+        super().__init__(outer.at, outer.clock)
+        object.__setattr__(self, "_outer", outer)
+        object.__setattr__(self, "_stop", stop)
+
+    def remaining(self) -> float:
+        """Give the seconds left: none once it was stopped."""
+        return 0.0 if self._stop.is_set else self._outer.remaining()  # type: ignore[attr-defined]  # slots of its own
 
 
 class LambdaContext(Protocol):

@@ -124,14 +124,38 @@ class DeadlineExceededError(ResilienceError):
 
 
 class UnprocessedItemsError(ResilienceError):
-    """A batch writer gave up. `items` holds every request that is not surely written, in order."""
+    """A batch writer could not write everything. `items` holds every request that is not surely written, in order.
+
+    Where an error was the reason, this is of that error's class as well, with its `response`, so that what catches it
+    keeps working; the error is its `__cause__`. Unpickled, it no longer is.
+    """
 
     def __init__(self, *, operation_name: str, table: str, items: Sequence[Mapping[str, Any]], why: str) -> None:
         """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why."""
         self.items = list(items)
         """The write requests left, as the batch writer was given them."""
-        message = f"{len(self.items)} items for table {table!r} are not surely written: {why}"
+        number = f"{len(self.items)} item{' is' if len(self.items) == 1 else 's are'}"
+        message = f"{number} not surely written to table {table!r}: {why}"
         super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle whole, as this class: that of the reason may not be found again."""
+        return _restore, (UnprocessedItemsError, self.response, self.operation_name, self.args, dict(self.__dict__))
+
+    def because_of(self, cause: Exception) -> UnprocessedItemsError:
+        """Give this error as one that is of its cause's class as well."""
+        try:
+            made = Exception.__new__(_unprocessed_class(type(cause)))  # type: ignore[arg-type]  # a class can be hashed
+        except TypeError:  # a class that can't have another beside it, such as UnicodeError
+            made = self
+        text = f"{cause}; {self.response['Error']['Message']}"
+        response = getattr(cause, "response", None)
+        made.__dict__.update({**cause.__dict__, **self.__dict__})
+        if isinstance(response, dict) and response:
+            made.response = response
+        made.args = (text,)
+        made.__cause__ = cause
+        return made
 
 
 class VersionConflictError(ResilienceError):
@@ -171,6 +195,15 @@ class VersionConflictError(ResilienceError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle whole, as this class: a client's own can't be found again."""
         return _restore, (VersionConflictError, self.response, self.operation_name, self.args, dict(self.__dict__))
+
+
+@lru_cache(maxsize=256)
+def _unprocessed_class(cause: type[Exception]) -> type[UnprocessedItemsError]:
+    if issubclass(cause, UnprocessedItemsError):
+        return UnprocessedItemsError
+    bases = (UnprocessedItemsError,) if issubclass(UnprocessedItemsError, cause) else (UnprocessedItemsError, cause)
+    about = {"__module__": __name__, "__doc__": UnprocessedItemsError.__doc__}
+    return type("UnprocessedItemsError", bases, about)
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from .batch import BatchWriter
+from .batch_settings import BatchSettings, OnLeftover, Rate
 from .fallback import Chain, FallbackFunction
 from .host import settings_of_ttl, with_options
 from .paging import Pages
@@ -67,21 +68,53 @@ class ResilientTable(_Native, _Table):
     def batch_writer(
         self,
         overwrite_by_pkeys: list[str] | None = None,
+        flush_amount: int = 25,
+        *,
+        write_units_per_second: Rate = None,
+        max_workers: int = 1,
+        max_attempts: int | None = None,
+        on_leftover: OnLeftover = "raise",
+        flush_on_error: bool = False,
     ) -> BatchWriter:
-        """Give a writer that sends puts and deletes in batches of 25: boto3's, but nothing is lost on failure.
+        """Give a writer that sends puts and deletes in batches of 25: boto3's, but nothing is lost.
 
         Used as a context manager; what is buffered is written when the block ends. Items that DynamoDB did not take
-        are sent again, after a full-jitter pause where a pass made no progress.
+        are sent again after a full-jitter pause, with others, so that batches are whole. Of requests for one key the
+        last one wins. An item that can't be written does not keep its neighbours from being written. Where the block
+        ends in an exception, nothing more is sent: `leftovers` has what is not surely written.
+
+        For one thread at a time. See `BatchReport` for what `report` tells.
 
         Args:
-            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one in a
-                batch is sent.
+            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one is sent.
+            flush_amount: requests that are held before a batch is sent; a batch has 25 at most.
+            write_units_per_second: capacity units to write at most, a number or a limiter (`RateLimiter`), which
+                several writers may share. `"auto"`: half of what the table has provisioned, or its warm throughput,
+                looked up with DescribeTable every five minutes. None: as fast as it goes. While DynamoDB throttles,
+                the writer goes slower than that.
+            max_workers: batches under way at once, each on a thread of its own. With more than one the key's
+                attributes have to be known: by `overwrite_by_pkeys`, or DescribeTable is asked.
+            max_attempts: passes without any progress, the first included, before it gives up; the policy's
+                `retry.max_attempts` where it is None.
+            on_leftover: `"raise"`, or a function that is given lists of requests: those that were refused, as they
+                are, and those given up after `max_attempts`. It is then theirs, and nothing is raised.
+            flush_on_error: whether what is buffered is written also where the block ends in an exception.
 
         Raises:
-            UnprocessedItemsError: from the writer, when the policy's `max_attempts` passes made no progress, or the
-                deadline comes before the next one; its `items` are all that is not surely written.
+            UnprocessedItemsError: from the writer, as the block ends or `max_attempts` passes made no progress; its
+                `items` are all that is not surely written. Where an error is the reason, it is of that class, too.
+            TypeError, ValueError: an argument is of the wrong type or out of range.
         """
-        return BatchWriter(self.name, self.meta.client, overwrite_by_pkeys=overwrite_by_pkeys)
+        settings = BatchSettings(
+            overwrite_by_pkeys=overwrite_by_pkeys,
+            flush_amount=flush_amount,
+            write_units_per_second=write_units_per_second,
+            max_workers=max_workers,
+            max_attempts=max_attempts,
+            on_leftover=on_leftover,
+            flush_on_error=flush_on_error,
+        )
+        return BatchWriter(self.name, self.meta.client, settings)
 
     if TYPE_CHECKING:
 

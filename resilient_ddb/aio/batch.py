@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch import BatchBuffer, Request
+from resilient_ddb.batch import BatchBuffer
+from resilient_ddb.batch_queue import Batch
+from resilient_ddb.batch_settings import BatchSettings, Request
+from resilient_ddb.batching import Answer
+from resilient_ddb.deadlines import Stop
 from resilient_ddb.drive import run_async
+
+from .lazy import opened
 
 
 class AsyncBatchWriter(BatchBuffer):
     """See `AsyncTable.batch_writer`."""
 
-    def __init__(
-        self,
-        table_name: str,
-        client: Any,
-        flush_amount: int = 25,
-        overwrite_by_pkeys: Sequence[str] | None = None,
-        on_exit_loop_sleep: float = 0,
-    ) -> None:
-        """Take aioboto3's parameters."""
-        super().__init__(table_name, client, flush_amount, overwrite_by_pkeys)
-        self._on_exit_loop_sleep = on_exit_loop_sleep
+    def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
+        """Write to a table by means of a client."""
+        super().__init__(table_name, client, settings)
+        workers = settings.max_workers
+        self._shell = _OneByOne(client) if workers == 1 else _Tasks(client)
         self._lock = asyncio.Lock()
 
     async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
@@ -35,22 +35,91 @@ class AsyncBatchWriter(BatchBuffer):
         await self._add_and_flush({"DeleteRequest": {"Key": Key}})
 
     async def _add_and_flush(self, request: Request) -> None:
-        if self.add(request):
-            await self._flush(least=self._flush_amount)
+        if self._is_due(request):
+            await self._send(self._settings.flush_amount)
 
-    async def _flush(self, least: int = 1) -> None:
-        async with self._lock:  # tasks that share the writer send one batch after the other
-            if len(self._items_buffer) >= least:  # else another task has sent it meanwhile
-                await run_async(self.flush_flow(asyncio.sleep))
+    async def _send(self, least: int) -> None:
+        async with self._lock:  # of tasks that share the writer, one sends for all
+            await run_async(self._batching.flush_flow(self._shell, least))
+
+    async def flush(self) -> None:
+        """Write everything that is buffered, and return when it is answered."""
+        await self._send(1)
+
+    _flush = flush
 
     async def __aenter__(self) -> Self:
+        self._batching.has_block = True
         return self
 
-    async def __aexit__(self, exc_type: object, exc_value: object, tb: object) -> None:
-        while self._items_buffer:
-            await self._flush()
-            if self._on_exit_loop_sleep > 0 and self._items_buffer:
-                await asyncio.sleep(self._on_exit_loop_sleep)
+    async def __aexit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
+        if exc_value is not None and not self._settings.flush_on_error:
+            self._batching.is_stopped = self._shell.stop.is_set = True
+            if isinstance(exc_value, asyncio.CancelledError):
+                self._shell.cancel()
+        try:
+            async with self._lock:
+                await run_async(self._batching.leave_flow(self._shell, exc_value))
+        finally:
+            self._batching.has_block = False
+            self._shell.stop = Stop()
 
     def __enter__(self) -> NoReturn:
         raise TypeError("batch_writer is the async one: use it with 'async with'")
+
+
+class _OneByOne:
+    """Makes each call within the task that asks for it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.stop = Stop()
+
+    async def open(self) -> Any:
+        return await opened(self._client, "batch_write_item")
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
+        try:
+            return [(batch, await call())]
+        except Exception as error:  # noqa: BLE001 - the flow decides what an error means
+            return [(batch, error)]
+
+    async def collect(self) -> list[Answer]:
+        return []
+
+    def cancel(self) -> None:
+        """Leave the call to whoever cancels its task."""
+
+
+class _Tasks(_OneByOne):
+    """Makes calls in tasks of their own."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__(client)
+        self._under_way: dict[asyncio.Task[Any], Batch] = {}
+
+    async def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
+        self._under_way[asyncio.create_task(self._watched(call))] = batch
+        return []
+
+    async def _watched(self, call: Callable[[], Any]) -> Any:
+        with self.stop.watched():
+            return await call()
+
+    async def collect(self) -> list[Answer]:
+        if not self._under_way:
+            return []
+        done, _ = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        finished = [task for task in self._under_way if task in done]
+        return [(self._under_way.pop(task), _answer(task)) for task in finished]
+
+    def cancel(self) -> None:
+        for task in self._under_way:
+            task.cancel()
+
+
+def _answer(task: asyncio.Task[Any]) -> Any:
+    return asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()

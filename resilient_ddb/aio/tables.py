@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
+from resilient_ddb.batch_settings import BatchSettings, OnLeftover, Rate
 from resilient_ddb.host import settings_of_ttl, with_options
 from resilient_ddb.paging import Pages
 
@@ -94,28 +95,43 @@ class AsyncTable(AsyncResource, _TableTypes):
         overwrite_by_pkeys: list[str] | None = None,
         flush_amount: int = 25,
         on_exit_loop_sleep: float = 0,
+        *,
+        write_units_per_second: Rate = None,
+        max_workers: int = 1,
+        max_attempts: int | None = None,
+        on_leftover: OnLeftover = "raise",
+        flush_on_error: bool = False,
     ) -> AsyncBatchWriter:
-        """Give a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost on failure.
+        """Give a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost.
 
-        Used as an async context manager; what is buffered is written when the block ends.
+        Used as an async context manager, and else as `resilient_ddb.ResilientTable.batch_writer`, which describes the
+        other arguments. Tasks may share it; `on_leftover` may be async.
 
         Args:
-            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one in a
-                batch is sent.
-            flush_amount: requests a batch, 25 at most.
+            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one is sent.
+            flush_amount: requests that are held before a batch is sent; a batch has 25 at most.
             on_exit_loop_sleep: seconds to sleep between batches as the block ends.
+            write_units_per_second: capacity units to write at most: a number, a limiter, `"auto"`, or None.
+            max_workers: batches under way at once, each in a task of its own.
+            max_attempts: passes without any progress before it gives up.
+            on_leftover: `"raise"`, or a function that is given lists of requests.
+            flush_on_error: whether what is buffered is written also where the block ends in an exception.
 
         Raises:
-            UnprocessedItemsError: from the writer, when the policy's `max_attempts` passes made no progress, or the
-                deadline comes before the next one; its `items` are all that is not surely written.
+            UnprocessedItemsError: from the writer, as the block ends or `max_attempts` passes made no progress.
+            TypeError, ValueError: an argument is of the wrong type or out of range.
         """
-        return AsyncBatchWriter(
-            self.name,
-            self.meta.client,
-            flush_amount=flush_amount,
+        settings = BatchSettings(
             overwrite_by_pkeys=overwrite_by_pkeys,
-            on_exit_loop_sleep=on_exit_loop_sleep,
+            flush_amount=flush_amount,
+            write_units_per_second=write_units_per_second,
+            max_workers=max_workers,
+            max_attempts=max_attempts,
+            on_leftover=on_leftover,
+            flush_on_error=flush_on_error,
+            pause_on_exit=on_exit_loop_sleep,
         )
+        return AsyncBatchWriter(self.name, self.meta.client, settings)
 
     if TYPE_CHECKING:
 

@@ -83,12 +83,16 @@ async def test_the_last_request_for_a_key_wins(world):
     assert world.stored("c")["b"] == Binary(b"y")
 
 
-async def test_duplicate_keys_raise_as_on_boto3(world):
+async def test_of_requests_for_one_key_the_last_one_wins_although_the_key_is_not_known(world):
     table = await world.table()
-    with pytest.raises(table.meta.client.exceptions.ClientError, match="duplicates"):  # noqa: PT012 - the whole block is what raises
-        async with table.batch_writer() as batch:
-            await batch.put_item(Item={"pk": "a"})
-            await batch.put_item(Item={"pk": "a"})
+    async with table.batch_writer() as batch:
+        for number in range(3):
+            await batch.put_item(Item={"pk": "a", "n": number})
+            await batch.put_item(Item={"pk": f"b{number}"})
+        await batch.delete_item(Key={"pk": "b1"})
+    assert world.stored("a")["n"] == 2
+    assert all_stored(world) == ["a", "b0", "b2"]
+    assert world.proxy.count("DescribeTable") == 0
 
 
 async def test_nothing_is_sent_where_nothing_was_written(world):
@@ -184,14 +188,15 @@ async def test_a_batch_is_retried_as_any_other_call(world):
     assert len(world.clock.waits) == 2
 
 
-async def test_unprocessed_items_are_sent_again_without_a_pause_while_there_is_progress(world):
+async def test_unprocessed_items_are_sent_again_after_a_short_pause_while_there_is_progress(world):
     world.proxy.plan = [faults.Unprocessed(times=3)]
-    table = await world.table()
+    table = await world.table(retry=rddb.Retry(max_attempts=2, base_delay=1.0))
     async with table.batch_writer() as batch:
         for item in numbered(24):
             await batch.put_item(Item=item)
     assert [len(batch) for batch in sent(world.proxy)] == [24, 12, 6, 3]
-    assert world.clock.waits == []
+    assert len(world.clock.waits) == 3
+    assert all(0 <= waited <= 1.0 for waited in world.clock.waits)
     assert len(all_stored(world)) == 24
 
 

@@ -1,0 +1,272 @@
+"""The requests of a batch writer: which are sent next, which have to wait, and in which order they came."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .batch_settings import Request
+from .capacity import MAX_ITEM_BYTES, item_size, wire_size, write_units
+
+MAX_REQUESTS = 25
+MAX_WIRE_BYTES = 16 * 1024 * 1024
+_SURELY_TOO_LARGE = MAX_ITEM_BYTES + MAX_ITEM_BYTES // 50
+"""Sizes of numbers are published as approximate: nearer to the limit, it is DynamoDB that decides."""
+_SURELY_FITS = MAX_WIRE_BYTES // 8
+"""So many bytes of items are within the limit whatever JSON makes of them."""
+
+Key = tuple[Any, ...]
+
+
+class Batch:
+    """Requests that go out together."""
+
+    __slots__ = ("number", "requests", "reserved", "too_large", "units")
+
+    def __init__(self, requests: list[Request], units: list[int], too_large: list[Request]) -> None:
+        """Take the requests and the units of each by size, and apart from them those that are too large to be sent."""
+        self.requests = requests
+        self.units = units
+        self.too_large = too_large
+        self.reserved = 0.0
+        self.number = 0
+        """The pass that it belongs to."""
+
+
+class Queue:
+    """What is to be written, in order. Everything a writer holds that is not under way is in here."""
+
+    def __init__(self, size: int, keys: Sequence[str] | None) -> None:
+        """Make batches of `size` at most; `keys` are the key's attributes, if they are known."""
+        self.buffer: list[Request] = []
+        self._size = min(size, MAX_REQUESTS)
+        self._pieces: deque[list[Request]] = deque()
+        """Batches that were taken apart. They come first, as they are."""
+        self._keys = tuple(keys) if keys else None
+        self._must_have_keys = bool(keys)
+        self._newest: dict[Key, Request] = {}
+        self._under_way: dict[int, Batch] = {}
+        self._numbers = itertools.count()
+        self._order: dict[int, int] = {}
+        """Which place in the order a request has, by its `id`: kept from when it is first cut until it is written."""
+
+    def __len__(self) -> int:
+        return len(self.buffer) + sum(map(len, self._pieces))
+
+    @property
+    def under_way(self) -> int:
+        """Give the number of batches under way."""
+        return len(self._under_way)
+
+    @property
+    def knows_keys(self) -> bool:
+        """Tell whether requests for the same key can be told."""
+        return self._keys is not None
+
+    def know_keys(self, keys: Sequence[str]) -> None:
+        """Take note of the key's attributes: from now on, of requests for one key the last one stands."""
+        self._keys = tuple(keys)
+        newest = {self._key(request): request for request in self.buffer}
+        self.buffer[:] = [request for request in self.buffer if newest[self._key(request)] is request]
+        for piece in self._pieces:
+            latest = {self._key(request): request for request in piece}
+            piece[:] = [request for request in piece if latest[self._key(request)] is request]
+
+    # In.
+
+    def add(self, request: Request) -> None:
+        """Take a request in, in place of an older one for the same key.
+
+        Raises:
+            KeyError: it lacks an attribute of the key.
+        """
+        if self._keys is not None:
+            if self._must_have_keys:
+                values = _values(request)
+                for name in self._keys:
+                    values[name]  # as boto3, whose error this is
+            if len(self._newest) != len(self.buffer):
+                self._newest = {self._key(waiting): waiting for waiting in self.buffer}
+            key = self._key(request)
+            older = self._newest.get(key)
+            if older is not None:
+                self._forget([older])
+                self.buffer[:] = [waiting for waiting in self.buffer if waiting is not older]
+            self._newest[key] = request
+        self.buffer.append(request)
+
+    def put_back(self, requests: Iterable[Request]) -> None:
+        """Take requests in again, in their old places; without those for which a newer one has come since."""
+        wanted = self._still_wanted(requests)
+        self.buffer[:] = sorted([*wanted, *self.buffer], key=self._place)
+
+    def take_apart(self, batch: Batch) -> None:
+        """Have the halves of a batch sent one after the other: the one with nothing wrong in it gets through."""
+        middle = len(batch.requests) // 2
+        self._pieces.extendleft([batch.requests[middle:], batch.requests[:middle]])
+
+    def join(self) -> None:
+        """Put the parts of batches that were taken apart back in their places."""
+        pieces = [request for piece in self._pieces for request in piece]
+        self._pieces.clear()
+        self.put_back(pieces)
+
+    # Out.
+
+    def is_due(self, least: int) -> bool:
+        """Tell whether a batch is to be sent: a whole one, or what there is where nothing else can fill it up."""
+        if self._pieces:
+            return True
+        if not self._under_way:
+            return len(self.buffer) >= least
+        return self._ready() >= max(self._size, least)
+
+    def cut(self) -> Batch:
+        """Take out the next batch: at most 25 requests and 16 MB, and no key that is under way."""
+        chosen = self._still_wanted(self._pieces.popleft()) if self._pieces else self._choose()
+        requests: list[Request] = []
+        units: list[int] = []
+        too_large: list[Request] = []
+        total = 0
+        for request in chosen:
+            size = size_of(request)
+            if size is not None and size > _SURELY_TOO_LARGE:
+                too_large.append(request)
+                continue
+            total += size or 0
+            requests.append(request)
+            units.append(write_units(size or 0) if "PutRequest" in request else 1)
+        if total > _SURELY_FITS:
+            fitting = _fitting(requests)
+            self.put_back(requests[fitting:])
+            del requests[fitting:], units[fitting:]
+        return Batch(requests, units, too_large)
+
+    def begin(self, batch: Batch) -> None:
+        """Take note that a batch is under way."""
+        self._under_way[id(batch)] = batch
+
+    def end(self, batch: Batch) -> None:
+        """Take note that it no longer is."""
+        self._under_way.pop(id(batch), None)
+
+    def abandon(self) -> None:
+        """Put back whatever is under way: nobody is going to answer."""
+        for batch in list(self._under_way.values()):
+            self.end(batch)
+            self.put_back(batch.requests)
+
+    def done(self, requests: Iterable[Request]) -> None:
+        """Let go of requests that are written, or somebody else's."""
+        self._forget(requests)
+
+    def empty(self) -> list[Request]:
+        """Give everything that waits, in order, and hold nothing."""
+        waiting = self.in_order()
+        self._number(waiting)
+        self.buffer.clear()
+        self._pieces.clear()
+        return waiting
+
+    def in_order(self, others: Iterable[Request] = ()) -> list[Request]:
+        """Give everything that is not written, in order: what is under way, too, and `others`."""
+        under_way = [request for batch in self._under_way.values() for request in batch.requests]
+        pieces = [request for piece in self._pieces for request in self._still_wanted(piece)]
+        return sorted([*others, *under_way, *pieces, *self.buffer], key=self._place)
+
+    def originals(self, batch: Batch, returned: Iterable[Request]) -> list[Request]:
+        """Give the requests of a batch that came back: as they were given, where they can be told."""
+        waiting = list(batch.requests)
+        found = []
+        for request in returned:
+            at = next((at for at, original in enumerate(waiting) if original == request), None)
+            if at is None:
+                self._order[id(request)] = self._order[id(batch.requests[0])]
+                found.append(request)
+            else:
+                found.append(waiting.pop(at))
+        return found
+
+    def key_of(self, request: Request) -> dict[str, Any] | None:
+        """Give the key of a request, None where the key's attributes are not known."""
+        if "DeleteRequest" in request:
+            return dict(_values(request))
+        if self._keys is None:
+            return None
+        return {name: value for name, value in _values(request).items() if name in self._keys}
+
+    def _choose(self) -> list[Request]:
+        busy = self._busy()
+        self._number(self.buffer)
+        chosen: list[Request] = []
+        rest: list[Request] = []
+        for request in self.buffer:
+            is_next = len(chosen) < self._size and (not busy or self._key(request) not in busy)
+            (chosen if is_next else rest).append(request)
+        self.buffer[:] = rest
+        return chosen
+
+    def _ready(self) -> int:
+        busy = self._busy()
+        return sum(self._key(request) not in busy for request in self.buffer) if busy else len(self.buffer)
+
+    def _busy(self) -> set[Key]:
+        if self._keys is None:
+            return set()
+        return {self._key(request) for batch in self._under_way.values() for request in batch.requests}
+
+    def _still_wanted(self, requests: Iterable[Request]) -> list[Request]:
+        wanted = list(requests)
+        if self._keys is not None:
+            newer = {self._key(request) for request in self.buffer}
+            self._forget(request for request in wanted if self._key(request) in newer)
+            wanted = [request for request in wanted if self._key(request) not in newer]
+        return wanted
+
+    def _key(self, request: Request) -> Key:
+        """Give what is the same for two requests for one item; no other request's where that can't be told."""
+        try:
+            values = _values(request)
+            key = tuple([values[name] for name in self._keys or ()])
+            hash(key)
+        except (KeyError, TypeError):
+            return (id(request),)
+        return key
+
+    def _number(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            if id(request) not in self._order:
+                self._order[id(request)] = next(self._numbers)
+
+    def _forget(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            self._order.pop(id(request), None)
+
+    def _place(self, request: Request) -> float:
+        return self._order.get(id(request), math.inf)
+
+
+def size_of(request: Request) -> int | None:
+    """Give the bytes of what a request writes, None where a value has no place in DynamoDB."""
+    try:
+        return item_size(_values(request))
+    except (TypeError, AttributeError):
+        return None
+
+
+def _values(request: Request) -> Mapping[str, Any]:
+    put = request.get("PutRequest")
+    values: Mapping[str, Any] = put["Item"] if put else request["DeleteRequest"]["Key"]
+    return values
+
+
+def _fitting(requests: list[Request]) -> int:
+    total = 0
+    for number, request in enumerate(requests):
+        total += wire_size(request)
+        if total > MAX_WIRE_BYTES:
+            return max(1, number)
+    return len(requests)

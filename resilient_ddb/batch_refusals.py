@@ -1,0 +1,82 @@
+"""Requests that can't be written as they are: what was said of each, and who has to be told."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from botocore.exceptions import ClientError, ParamValidationError
+
+from .batch_queue import Queue, size_of
+from .batch_settings import Refusal, Request
+from .errors import UnprocessedItemsError
+
+OPERATION = "BatchWriteItem"
+_ABOUT_ITEMS = ("ValidationException", "ItemCollectionSizeLimitExceededException", "413")
+_TOO_LARGE = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded the maximum allowed size"}}
+_REMEMBERED = 1000
+_NAMED = 3
+"""Refusals that an error's message describes."""
+
+
+class Refused:
+    """What a batch writer's requests were refused for."""
+
+    def __init__(self, queue: Queue, table: str) -> None:
+        """Begin with none."""
+        self.count = 0
+        self.latest: deque[Refusal] = deque(maxlen=_REMEMBERED)
+        self.fresh: list[tuple[Request, Exception]] = []
+        """Those that are still to be dealt with."""
+        self.kept: list[Request] = []
+        """Those that stay with the writer."""
+        self.untold: list[Request] = []
+        """Those of them that no error has told of."""
+        self._queue = queue
+        self._table = table
+        self._first: Exception | None = None
+
+    def add(self, request: Request, error: Exception) -> None:
+        """Take note that a request was refused."""
+        self.fresh.append((request, error))
+        self.count += 1
+
+    def add_too_large(self, request: Request) -> None:
+        """Take note of a request that was not sent: DynamoDB would have refused it, in these words."""
+        self.add(request, ClientError(_TOO_LARGE, OPERATION))
+
+    def describe(self) -> list[Request]:
+        """Say of the fresh ones why they were refused, and give them."""
+        fresh, self.fresh = self.fresh, []
+        for request, error in fresh:
+            refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=str(error))
+            self.latest.append(refusal)
+        if self._first is None:
+            self._first = fresh[0][1]
+        return [request for request, _ in fresh]
+
+    def keep(self, requests: list[Request]) -> None:
+        """Keep requests, to be told of."""
+        self.kept += requests
+        self.untold += requests
+
+    def error(self, items: list[Request]) -> UnprocessedItemsError:
+        """Give the error that tells of what was not told yet."""
+        number, first = len(self.untold), self._first
+        told = [str(refusal) for refusal in list(self.latest)[-number:][:_NAMED]]
+        if number > _NAMED:
+            told.append(f"and {number - _NAMED} more")
+        self.are_told()
+        error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why="; ".join(told))
+        return error if first is None else error.because_of(first)
+
+    def are_told(self) -> None:
+        """Take note that an error has told of all."""
+        self.untold, self._first = [], None
+
+
+def is_about_items(error: Any) -> bool:
+    """Tell whether a batch was refused because of what is in it: by the service, or before it was sent."""
+    if isinstance(error, ClientError):
+        return error.response.get("Error", {}).get("Code") in _ABOUT_ITEMS
+    return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError)

@@ -1,0 +1,343 @@
+"""Writing in batches: what is sent next, when, and what becomes of the answers. Every decision, and no I/O.
+
+A flow asks its shell to sleep, to start a request and to collect answers; one shell sends one batch after the other,
+one has threads, one has tasks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, Protocol
+
+from .batch_queue import Batch, Queue
+from .batch_refusals import OPERATION, Refused, is_about_items
+from .batch_settings import BatchReport, BatchSettings, Request
+from .classification import Kind
+from .deadlines import current_deadline
+from .errors import DeadlineExceededError, UnprocessedItemsError
+from .pacing import Pace
+from .policy import Policy
+from .retry import Backoff
+
+Answer = tuple[Batch, Any]
+"""A batch, and the response to it, or what was raised."""
+Flow = Generator[Callable[[], Any], Any, None]
+
+
+class Shell(Protocol):
+    """What does for a flow what takes time. Each gives what it says, or something to be awaited for it."""
+
+    def open(self) -> Any:
+        """Give the client, open."""
+
+    def pause(self, seconds: float) -> Any:
+        """Sleep."""
+
+    def start(self, batch: Batch, call: Callable[[], Any]) -> Any:
+        """Make a call for a batch; give the answers that are there by then."""
+
+    def collect(self) -> Any:
+        """Give the answers to batches under way, at least one."""
+
+
+class Batching:
+    """The state of one batch writer."""
+
+    def __init__(self, table: str, settings: BatchSettings) -> None:
+        """Write to `table`."""
+        self.queue = Queue(settings.flush_amount, settings.overwrite_by_pkeys)
+        self.refused = Refused(self.queue, table)
+        self.is_stopped = False
+        """Whether nothing more is to be sent: the block is being left by an exception."""
+        self.has_block = False
+        """Whether a block is going to be left: until then, what was refused need not be told."""
+        self._table = table
+        self._settings = settings
+        self._client: Any = None
+        self._policy = Policy()
+        self._pace: Pace
+        self._handing_over: list[Request] = []
+        self._failure: BaseException | None = None
+        self._throttling: Exception | None = None
+        self._pass = self._fruitless = 0
+        self._pause = 0.0
+        self._backoff: Backoff | None = None
+        self._has_no_keys = False
+        self._counts = {"written": 0, "retried": 0, "throttled": 0, "batches": 0}
+        self._started: float | None = None
+        self._ended: float | None = None
+
+    # What is asked of it.
+
+    @property
+    def leftovers(self) -> list[Request]:
+        """Give every request that is not surely written, in order."""
+        fresh = (request for request, _ in self.refused.fresh)
+        return self.queue.in_order([*self.refused.kept, *self._handing_over, *fresh])
+
+    @property
+    def report(self) -> BatchReport:
+        """Give what was done so far."""
+        now = self._policy.clock.monotonic() if self._ended is None else self._ended
+        elapsed = 0.0 if self._started is None else now - self._started
+        consumed = 0.0 if self._started is None else self._pace.consumed
+        return BatchReport(
+            **self._counts,
+            refused=self.refused.count,
+            consumed_units=consumed,
+            rate=consumed / elapsed if elapsed > 0 else 0.0,
+            elapsed=elapsed,
+        )
+
+    def flush_flow(self, shell: Shell, least: int) -> Flow:
+        """Send batches for as long as `least` requests wait. With 1: until all are written, and answered."""
+        self._ended = None
+        if self._client is None:
+            yield from self._open(shell)
+        while True:
+            if self.refused.fresh:
+                yield from self._tell_refused()
+            elif self._has_room() and self.queue.is_due(least):
+                yield from self._send(shell)
+                if least == 1 and self._settings.pause_on_exit and len(self.queue):
+                    yield partial(shell.pause, self._settings.pause_on_exit)
+            elif self.queue.under_way and (least == 1 or len(self.queue) >= least or not self._has_room()):
+                yield from self._collect(shell)
+            elif self._failure is None:
+                break
+            else:
+                yield from self._fail()
+        if self.refused.untold and not self.has_block:
+            raise self.refused.error(self.refused.untold)
+
+    def leave_flow(self, shell: Shell, error: BaseException | None) -> Flow:
+        """End the block, which `error` may have ended."""
+        try:
+            if error is None:
+                yield from self._finish(shell)
+            elif self._settings.flush_on_error:
+                yield from self._try_to_finish(shell, error)
+            else:
+                while self.queue.under_way:  # nothing more is sent; what was is still answered
+                    yield from self._collect(shell)
+        finally:
+            self.is_stopped = False
+            self._ended = self._policy.clock.monotonic()
+
+    def _finish(self, shell: Shell) -> Flow:
+        self.has_block = True
+        if len(self.queue) or self.queue.under_way:
+            try:
+                yield from self.flush_flow(shell, 1)
+            except UnprocessedItemsError:
+                raise
+            except Exception as failure:
+                raise self._error(self.leftovers, type(failure).__name__).because_of(failure) from failure
+        if self.refused.untold:
+            raise self.refused.error(self.leftovers)
+
+    def _try_to_finish(self, shell: Shell, error: BaseException) -> Flow:
+        try:
+            yield from self._finish(shell)
+        except Exception as failure:  # noqa: BLE001 - the error that ended the block is the one to be raised
+            error.add_note(f"then, as the batch writer wrote what was left: {failure}")
+
+    # Sending.
+
+    def _open(self, shell: Shell) -> Flow:
+        self._client = yield shell.open
+        core = getattr(self._client, "_resilience", None)
+        if core is not None:
+            self._policy = core.policy
+        clock = self._policy.clock
+        self._pace = Pace(self._settings.write_units_per_second, clock)
+        self._started = clock.monotonic()
+        retry, most = self._policy.retry, self._settings.max_attempts
+        self._retry = retry if most is None else dataclasses.replace(retry, max_attempts=most, stop=None)
+        # While there is progress, the window stays what it is after a first attempt, and none is spent.
+        self._again = dataclasses.replace(retry, max_attempts=2, stop=None)
+
+    def _has_room(self) -> bool:
+        """Tell whether a further batch may be under way: of passes without progress, only one."""
+        if self.is_stopped or self._failure is not None:
+            return False
+        return self.queue.under_way < (1 if self._fruitless else self._settings.max_workers)
+
+    def _send(self, shell: Shell) -> Flow:
+        if self._settings.max_workers > 1 and not self.queue.knows_keys:
+            yield from self._learn_keys()
+        yield from self._pace.follow_table(self._describe())
+        pause, self._pause = self._pause, 0.0
+        yield from self._wait(shell, pause, "the next pass")
+        batch = self.queue.cut()
+        for request in batch.too_large:
+            self.refused.add_too_large(request)
+        if not batch.requests:
+            return
+        batch.number = self._pass
+        batch.reserved, wait = self._pace.reserve(sum(batch.units))
+        try:
+            yield from self._wait(shell, wait, "the next units of write capacity")
+        except BaseException:
+            self._pace.settle(batch.reserved, 0, None)
+            self.queue.put_back(batch.requests)
+            raise
+        asked = {"ReturnConsumedCapacity": "INDEXES"} if self._pace.asks else {}
+        items = {self._table: batch.requests}
+        call = partial(self._client.batch_write_item, RequestItems=items, **asked)
+        self.queue.begin(batch)
+        try:
+            answers = yield partial(shell.start, batch, call)
+        except BaseException:  # interrupted, or cancelled: nobody is going to answer
+            self.queue.end(batch)
+            self.queue.put_back(batch.requests)
+            raise
+        self._settle(answers)
+
+    def _wait(self, shell: Shell, seconds: float, until: str) -> Flow:
+        if not seconds:
+            return
+        deadline = current_deadline()
+        if deadline is not None and seconds >= deadline.remaining():
+            why = DeadlineExceededError(operation_name=OPERATION, attempts=0)
+            raise self._error(self.leftovers, f"the deadline comes before {until}").because_of(why)
+        yield partial(shell.pause, self._policy.clock.wait(seconds))
+
+    def _describe(self) -> Callable[[], Any]:
+        return partial(self._client.describe_table, TableName=self._table)
+
+    def _learn_keys(self) -> Flow:
+        """Find out the key's attributes: from the table, once for each client."""
+        core = getattr(self._client, "_resilience", None)
+        known = {} if core is None else core.known
+        keys = known.get(("KeySchema", self._table))
+        if keys is None:
+            schema = (yield self._describe())["Table"]["KeySchema"]
+            keys = known[("KeySchema", self._table)] = tuple(part["AttributeName"] for part in schema)
+        self.queue.know_keys(keys)
+
+    # Answers.
+
+    def _collect(self, shell: Shell) -> Flow:
+        answers = yield shell.collect
+        if not answers:  # whoever was interrupted here has taken them along
+            self.queue.abandon()
+        self._settle(answers)
+
+    def _settle(self, answers: list[Answer]) -> None:
+        for batch, answer in answers:
+            self.queue.end(batch)
+            if isinstance(answer, BaseException):
+                self._failed(batch, answer)
+            else:
+                self._answered(batch, answer)
+
+    def _answered(self, batch: Batch, response: dict[str, Any]) -> None:
+        # One table was sent: whatever comes back is its own, under its name or its ARN.
+        returned = [request for part in (response.get("UnprocessedItems") or {}).values() for request in part]
+        left = self.queue.originals(batch, returned) if returned else []
+        are_left = {id(request) for request in left}
+        pairs = zip(batch.requests, batch.units, strict=True)
+        units = sum(units for request, units in pairs if id(request) not in are_left) if left else sum(batch.units)
+        consumed = [entry.get("CapacityUnits", 0.0) for entry in response.get("ConsumedCapacity") or ()]
+        self._pace.settle(batch.reserved, units, float(sum(consumed)) if consumed else None)
+        self.queue.done(request for request in batch.requests if id(request) not in are_left)
+        self._counts["batches"] += 1
+        self._counts["written"] += max(0, len(batch.requests) - len(left))
+        had_to_retry = (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0) > 0
+        if left or had_to_retry:
+            self._counts["throttled"] += 1
+            self._pace.met_limit()
+        else:
+            self._pace.met_none()
+        if left:
+            self._counts["retried"] += len(left)
+            self.queue.put_back(left)
+        if len(left) >= len(batch.requests):
+            self._made_no_progress(batch, 1)
+            return
+        self._fruitless, self._backoff, self._throttling = 0, None, None
+        if left:
+            now = self._policy.clock.monotonic()
+            some = UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=left, why="unprocessed")
+            self._pause = Backoff(self._again, self._policy.uniform, now).delay(1, some, now) or 0.0
+
+    def _failed(self, batch: Batch, error: BaseException) -> None:
+        facts = getattr(error, "resilience", None)
+        if not is_about_items(error):
+            self.queue.put_back(batch.requests)
+        if isinstance(error, Exception) and facts is not None and facts.kind is Kind.THROTTLING:
+            self._pace.settle(batch.reserved, 0, None)
+            self._pace.met_limit()
+            self._counts["throttled"] += 1
+            self._counts["batches"] += 1
+            self._counts["retried"] += len(batch.requests)
+            self._throttling = error
+            self._made_no_progress(batch, facts.attempts)
+        elif isinstance(error, Exception) and is_about_items(error):
+            self._pace.settle(batch.reserved, 0, None)
+            self._counts["batches"] += 1
+            if len(batch.requests) == 1:
+                self.refused.add(batch.requests[0], error)
+            else:
+                self._counts["retried"] += len(batch.requests)
+                self.queue.take_apart(batch)
+        else:  # what was reserved may have been consumed
+            self._failure = self._failure or error
+            self.queue.join()
+
+    def _made_no_progress(self, batch: Batch, attempts: int) -> None:
+        if batch.number < self._pass:  # sent before the last pass was over: it is counted already
+            return
+        self._pass += 1
+        self._fruitless += attempts
+        now = self._policy.clock.monotonic()
+        if self._backoff is None:
+            self._backoff = Backoff(self._retry, self._policy.uniform, now)
+        given_up = self._error([], f"{self._fruitless} passes made no progress")
+        delay = self._backoff.delay(self._fruitless, given_up, now)
+        if delay is None:
+            self._failure = self._failure or given_up
+        else:
+            self._pause = delay
+
+    def _fail(self) -> Flow:
+        """End with the failure there is; what follows begins anew."""
+        failure, self._failure = self._failure, None
+        throttling, self._throttling = self._throttling, None
+        if not isinstance(failure, UnprocessedItemsError):
+            raise failure or RuntimeError("there is no failure")
+        why = f"{self._fruitless} passes made no progress"
+        self._fruitless, self._backoff, self._pause = 0, None, 0.0
+        if callable(self._settings.on_leftover):
+            yield from self._hand_over(self._settings.on_leftover, self.queue.empty())
+            return
+        error = self._error(self.leftovers, why)
+        self.refused.are_told()
+        raise error if throttling is None else error.because_of(throttling)
+
+    # What can't be written.
+
+    def _tell_refused(self) -> Flow:
+        if not self.queue.knows_keys and not self._has_no_keys:
+            try:
+                yield from self._learn_keys()
+            except Exception:  # noqa: BLE001 - it would only have been for the message
+                self._has_no_keys = True
+        requests = self.refused.describe()
+        if callable(self._settings.on_leftover):
+            yield from self._hand_over(self._settings.on_leftover, requests)
+        else:
+            self.refused.keep(requests)
+
+    def _hand_over(self, take: Callable[[list[Request]], Any], requests: list[Request]) -> Flow:
+        """Give requests to the caller's function. They are leftovers until it has returned."""
+        self._handing_over += requests
+        yield partial(take, requests)
+        self._handing_over.clear()
+        self.queue.done(requests)
+
+    def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
+        return UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why=why)

@@ -1,0 +1,144 @@
+"""How fast a batch writer goes: at a stated rate, and slower for as long as DynamoDB says that it is too fast.
+
+Additive increase and multiplicative decrease, as TCP has it (Chiu and Jain, "Analysis of the increase and decrease
+algorithms for congestion avoidance", 1989), under a rate that is never exceeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from .batch_settings import Rate
+from .clock import Clock
+from .token_bucket import CapacityBucket, Limiter, as_limiter
+
+PROVISIONED_SHARE = 0.5
+"""The share of a provisioned table's capacity that `"auto"` takes, as EMR's and Glue's DynamoDB connectors do."""
+NEW_ON_DEMAND_UNITS = 4000.0
+"""What a new on-demand table takes a second, where DescribeTable does not say."""
+_REREAD_SECONDS = 300.0
+_DECREASE = 0.7
+_DECREASE_SECONDS = 1.0
+"""At most one decrease in this time: what was sent before it says nothing about it."""
+_INCREASE_SHARE = 0.05
+"""Share of the stated rate that is won back a second."""
+_SLOWEST = 1.0
+_LEARNING = 0.3
+
+
+class Pace:
+    """Reserves capacity for batches, and learns from the answers."""
+
+    def __init__(self, rate: Rate, clock: Clock) -> None:
+        """Begin at the stated rate; None: as fast as it goes."""
+        self._clock = clock
+        self._is_auto = rate == "auto"
+        self._limiter: Limiter | None = (
+            None if rate is None or self._is_auto else as_limiter("write_units_per_second", rate, clock)
+        )
+        self._read_again_at = clock.monotonic()
+        self._slower: CapacityBucket | None = None
+        self._changed_at = self._started = clock.monotonic()
+        self._ratio = 1.0
+        """Units consumed for each unit by size: indexes, and larger items that were replaced."""
+        self._has_learnt = False
+        self.consumed = 0.0
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether DynamoDB is to be asked what was consumed."""
+        return self._is_auto or self._limiter is not None
+
+    def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
+        """Where the rate is the table's, see what it is: at first, and every five minutes."""
+        now = self._clock.monotonic()
+        if not self._is_auto or now < self._read_again_at:
+            return
+        try:
+            rate = auto_rate((yield describe)["Table"])
+        except Exception:
+            if self._limiter is None:
+                raise
+            rate = None  # what was read last goes on holding
+        self._read_again_at = now + _REREAD_SECONDS
+        if isinstance(self._limiter, CapacityBucket) and rate is not None:
+            self._limiter.units_per_second = rate
+        elif rate is not None:
+            self._limiter = CapacityBucket(rate, clock=self._clock)
+
+    def reserve(self, units: float) -> tuple[float, float]:
+        """Take what units by size are going to cost; give that, and the seconds to wait before they are sent."""
+        if self._limiter is None:
+            return 0.0, 0.0
+        cost = units * self._ratio
+        wait = self._limiter.reserve(cost)
+        return cost, wait if self._slower is None else max(wait, self._slower.reserve(cost))
+
+    def settle(self, reserved: float, units: float, consumed: float | None) -> None:
+        """Correct a reservation.
+
+        Args:
+            reserved: what was taken.
+            units: by size, of what was written.
+            consumed: what DynamoDB says; None where it does not.
+        """
+        cost = units * self._ratio if consumed is None else consumed
+        self.consumed += cost
+        if consumed is not None and units:
+            learnt = consumed / units
+            self._ratio += (learnt - self._ratio) * (_LEARNING if self._has_learnt else 1.0)
+            self._has_learnt = True
+        if self._limiter is not None and cost != reserved:
+            self._limiter.charge(cost - reserved)
+            if self._slower is not None:
+                self._slower.charge(cost - reserved)
+
+    def met_limit(self) -> None:
+        """Go slower."""
+        if self._limiter is None:
+            return
+        now = self._clock.monotonic()
+        if self._slower is None:
+            self._slower = CapacityBucket(max(_SLOWEST, self._stated() * _DECREASE), clock=self._clock)
+            self._slower.charge(self._slower.burst)
+        elif now - self._changed_at >= _DECREASE_SECONDS:
+            self._slower.units_per_second = max(_SLOWEST, self._slower.units_per_second * _DECREASE)
+        else:
+            return
+        self._changed_at = now
+
+    def met_none(self) -> None:
+        """Go faster again, up to the stated rate."""
+        if self._slower is None:
+            return
+        now = self._clock.monotonic()
+        stated = self._stated()
+        rate = self._slower.units_per_second + stated * _INCREASE_SHARE * (now - self._changed_at)
+        self._changed_at = now
+        if rate >= stated:
+            self._slower = None
+        else:
+            self._slower.units_per_second = rate
+
+    def _stated(self) -> float:
+        """Give the limiter's rate; of one that has none to show, what went through so far."""
+        rate = getattr(self._limiter, "units_per_second", None)
+        if isinstance(rate, (int, float)):
+            return float(rate)
+        return max(_SLOWEST, self.consumed / max(self._clock.monotonic() - self._started, 1.0))
+
+
+def auto_rate(table: Mapping[str, Any]) -> float:
+    """Give the write units a second that a table can be asked for, from `DescribeTable`'s answer.
+
+    A share of what is provisioned; for an on-demand table its warm throughput. Global secondary indexes have units of
+    their own, which are added: what they consume is counted, too.
+    """
+    mode = (table.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED")
+    parts = [table, *(table.get("GlobalSecondaryIndexes") or ())]
+    if mode == "PROVISIONED":
+        units = sum((part.get("ProvisionedThroughput") or {}).get("WriteCapacityUnits") or 0 for part in parts)
+        return max(_SLOWEST, float(units) * PROVISIONED_SHARE)
+    warm = [(part.get("WarmThroughput") or {}).get("WriteUnitsPerSecond") or NEW_ON_DEMAND_UNITS for part in parts]
+    return float(sum(warm))
