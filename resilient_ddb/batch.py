@@ -86,8 +86,7 @@ class BatchWriter(BatchBuffer):
         return self
 
     def __exit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
-        if exc_value is not None and not self._settings.flush_on_error:
-            self._batching.is_stopped = self._shell.stop.is_set = True
+        self._shell.stop.is_set = self._batching.begin_leaving(exc_value)
         try:
             run(self._batching.leave_flow(self._shell, exc_value))
         finally:

@@ -112,16 +112,21 @@ class Batching:
         if self.refused.untold and not self.has_block:
             raise self.refused.error(self.refused.untold)
 
+    def begin_leaving(self, error: BaseException | None) -> bool:
+        """Take note that the block ends, and tell whether nothing more is to be sent."""
+        self.is_stopped = error is not None and not self._settings.flush_on_error
+        return self.is_stopped
+
     def leave_flow(self, shell: Shell, error: BaseException | None) -> Flow:
         """End the block, which `error` may have ended."""
         try:
             if error is None:
                 yield from self._finish(shell)
-            elif self._settings.flush_on_error:
-                yield from self._try_to_finish(shell, error)
-            else:
+            elif self.is_stopped:
                 while self.queue.under_way:  # nothing more is sent; what was is still answered
                     yield from self._collect(shell)
+            else:
+                yield from self._try_to_finish(shell, error)
         finally:
             self.is_stopped = False
             self._ended = self._policy.clock.monotonic()
@@ -160,10 +165,11 @@ class Batching:
         self._again = dataclasses.replace(retry, max_attempts=2, stop=None)
 
     def _has_room(self) -> bool:
-        """Tell whether a further batch may be under way: of passes without progress, only one."""
+        """Tell whether a further batch may be under way. Where there is no progress, and until costs are known, one may."""
         if self.is_stopped or self._failure is not None:
             return False
-        return self.queue.under_way < (1 if self._fruitless else self._settings.max_workers)
+        one_by_one = self._fruitless or (self._client is not None and not self._pace.knows_cost)
+        return self.queue.under_way < (1 if one_by_one else self._settings.max_workers)
 
     def _send(self, shell: Shell) -> Flow:
         if self._settings.max_workers > 1 and not self.queue.knows_keys:
@@ -178,19 +184,18 @@ class Batching:
             return
         batch.number = self._pass
         batch.reserved, wait = self._pace.reserve(sum(batch.units))
-        try:
-            yield from self._wait(shell, wait, "the next units of write capacity")
-        except BaseException:
-            self._pace.settle(batch.reserved, 0, None)
-            self.queue.put_back(batch.requests)
-            raise
         asked = {"ReturnConsumedCapacity": "INDEXES"} if self._pace.asks else {}
         items = {self._table: batch.requests}
         call = partial(self._client.batch_write_item, RequestItems=items, **asked)
         self.queue.begin(batch)
+        is_sent = False
         try:
+            yield from self._wait(shell, wait, "the next units of write capacity")
+            is_sent = True
             answers = yield partial(shell.start, batch, call)
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
+            if not is_sent:
+                self._pace.settle(batch.reserved, 0, None)
             self.queue.end(batch)
             self.queue.put_back(batch.requests)
             raise

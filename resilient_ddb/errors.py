@@ -138,6 +138,9 @@ class UnprocessedItemsError(ResilienceError):
         message = f"{number} not surely written to table {table!r}: {why}"
         super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
 
+    def __str__(self) -> str:
+        return str(self.args[0])  # whatever the class of the reason makes of its arguments
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle whole, as this class: that of the reason may not be found again."""
         return _restore, (UnprocessedItemsError, self.response, self.operation_name, self.args, dict(self.__dict__))

@@ -50,6 +50,11 @@ class Pace:
         """Tell whether DynamoDB is to be asked what was consumed."""
         return self._is_auto or self._limiter is not None
 
+    @property
+    def knows_cost(self) -> bool:
+        """Tell whether it is known what a unit by size costs; where no rate is held, it does not matter."""
+        return self._has_learnt or not self.asks
+
     def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
         """Where the rate is the table's, see what it is: at first, and every five minutes."""
         now = self._clock.monotonic()

@@ -53,10 +53,9 @@ class AsyncBatchWriter(BatchBuffer):
         return self
 
     async def __aexit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
-        if exc_value is not None and not self._settings.flush_on_error:
-            self._batching.is_stopped = self._shell.stop.is_set = True
-            if isinstance(exc_value, asyncio.CancelledError):
-                self._shell.cancel()
+        self._shell.stop.is_set = self._batching.begin_leaving(exc_value)
+        if self._shell.stop.is_set and isinstance(exc_value, asyncio.CancelledError):
+            self._shell.cancel()
         try:
             async with self._lock:
                 await run_async(self._batching.leave_flow(self._shell, exc_value))
