@@ -128,7 +128,7 @@ class Batching:
             else:
                 yield from self._try_to_finish(shell, error)
         finally:
-            self.is_stopped = False
+            self.is_stopped, self._failure = False, None
             self._ended = self._policy.clock.monotonic()
 
     def _finish(self, shell: Shell) -> Flow:
@@ -165,7 +165,7 @@ class Batching:
         self._again = dataclasses.replace(retry, max_attempts=2, stop=None)
 
     def _has_room(self) -> bool:
-        """Tell whether a further batch may be under way. Where there is no progress, and until costs are known, one may."""
+        """Tell whether a further batch may be under way: one only without progress, or before costs are known."""
         if self.is_stopped or self._failure is not None:
             return False
         one_by_one = self._fruitless or (self._client is not None and not self._pace.knows_cost)
