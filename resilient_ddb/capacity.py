@@ -7,9 +7,9 @@ sign is stored as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 MAX_ITEM_BYTES = 400 * 1024
@@ -17,7 +17,6 @@ MAX_ITEM_BYTES = 400 * 1024
 _WRITE_UNIT_BYTES = 1024
 _READ_UNIT_BYTES = 4096
 _CONTAINER_BYTES = 3
-_SMALL = 100
 _WRAPPED = 16
 """Bytes of JSON around a value: its type, quotes, braces, a comma."""
 _ESCAPED = 12
@@ -44,32 +43,83 @@ def item_size(item: Mapping[str, Any]) -> int:
     size = 0
     for name, value in item.items():
         size += len(name) if name.isascii() else _utf8(name)
-        if type(value) is str and value.isascii():
+        kind = type(value)
+        if kind is str and value.isascii():  # the common ones at once
             size += len(value)
+        elif kind is Decimal:
+            size += number_size(value)
         else:
             size += value_size(value)
     return size
 
 
-def value_size(value: Any) -> int:  # noqa: PLR0911 - one row for each type of value
-    """Give the bytes of a native value, without its name."""
-    if isinstance(value, str):
-        return _utf8(value)
-    if value is None or isinstance(value, bool):
-        return 1
-    if isinstance(value, (int, Decimal)):
-        return number_size(value)
-    if isinstance(value, Mapping):
-        return _CONTAINER_BYTES + len(value) + item_size(value)
-    if isinstance(value, (list, tuple)):
-        return _CONTAINER_BYTES + len(value) + sum(map(value_size, value))
-    if isinstance(value, (bytes, bytearray)):
-        return len(value)
-    if isinstance(value, AbstractSet):
-        return sum(map(value_size, value))
+def value_size(value: Any) -> int:
+    """Give the bytes of a native value, without its name.
+
+    Raises:
+        TypeError: it is of a type that DynamoDB has no place for.
+    """
+    sizer = _SIZERS.get(type(value))
+    if sizer is None:
+        sizer = next((sizer for kind, sizer in _SIZERS.items() if isinstance(value, kind)), None)
+    if sizer is not None:
+        return sizer(value)
     if isinstance(getattr(value, "value", None), (bytes, bytearray)):  # boto3's Binary
         return len(value.value)
     raise TypeError(f"DynamoDB has no place for a {type(value).__name__}")
+
+
+def number_size(number: int | Decimal) -> int:
+    """Give the bytes of a number: one for each two significant digits, and one; another one for a sign."""
+    try:
+        text = str(number)
+    except ValueError as error:  # more digits than Python writes out
+        raise TypeError(f"DynamoDB has no place for such an {type(number).__name__}: {error}") from error
+    digits = text.partition("E")[0].lstrip("-").replace(".", "").strip("0")
+    if digits and not digits.isdecimal():
+        raise TypeError(f"DynamoDB has no place for the number {text}")
+    return ((len(digits) + 1) // 2 or 1) + 1 + (number < 0)
+
+
+def _map_size(value: Mapping[str, Any]) -> int:
+    return _CONTAINER_BYTES + len(value) + item_size(value)
+
+
+def _list_size(value: Iterable[Any]) -> int:
+    size = _CONTAINER_BYTES
+    for member in value:
+        size += 1 + value_size(member)
+    return size
+
+
+def _set_size(value: Iterable[Any]) -> int:
+    return sum(map(value_size, value))
+
+
+def _one(_: Any) -> int:
+    return 1
+
+
+def _utf8(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+_SIZERS: dict[type, Callable[[Any], int]] = {
+    str: _utf8,
+    bool: _one,
+    Decimal: number_size,
+    int: number_size,
+    type(None): _one,
+    dict: _map_size,
+    list: _list_size,
+    tuple: _list_size,
+    bytes: len,
+    bytearray: len,
+    set: _set_size,
+    Mapping: _map_size,
+    AbstractSet: _set_size,
+}
+"""How values of each type are measured: by exact type, or else by the first that a value is an instance of."""
 
 
 def typed_item_size(item: Mapping[str, Mapping[str, Any]]) -> int:
@@ -97,35 +147,10 @@ def _typed_size(typed: Mapping[str, Any]) -> int:  # noqa: PLR0911 - one row for
     raise TypeError(f"DynamoDB has no type {kind!r}")
 
 
-def _utf8(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
 def _binary_size(value: Any) -> int:
     if isinstance(value, str):  # base64: three bytes for each four characters, less the padding
         return len(value) * 3 // 4 - value[-2:].count("=")
     return len(value)
-
-
-def number_size(number: int | Decimal) -> int:
-    """Give the bytes of a number: one for each two significant digits, and one."""
-    if type(number) is int and 0 <= number < _SMALL:
-        return 2
-    try:
-        digits = len(str(abs(number)).rstrip("0")) if isinstance(number, int) else _significant(number)
-    except (InvalidOperation, ValueError) as error:  # not finite, or too many digits for Python to write out
-        raise TypeError(f"DynamoDB has no place for the number {type(number).__name__}: {error}") from error
-    return max(1, (digits + 1) // 2) + 1 + (number < 0)
-
-
-def _significant(number: Decimal) -> int:
-    _, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int):
-        raise InvalidOperation(f"{number} is not finite")
-    end = len(digits)
-    while end > 1 and digits[end - 1] == 0:
-        end -= 1
-    return end
 
 
 def wire_size(value: Any) -> int:
