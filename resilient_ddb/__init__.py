@@ -14,6 +14,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import aio, fallback, observers, testing, ttl
+    from .batch import BatchWriter
+    from .batch_settings import BatchReport, Refusal
     from .breaker import Breaker
     from .classification import Kind, ThrottlingReason, Verdict, classify
     from .deadlines import deadline, lambda_deadline
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELETE",
+    "BatchReport",
+    "BatchWriter",
     "Breaker",
     "CallFacts",
     "CircuitOpenError",
@@ -43,6 +47,7 @@ __all__ = [
     "Kind",
     "Policy",
     "RateLimiter",
+    "Refusal",
     "ResilienceError",
     "ResilientServiceResource",
     "ResilientTable",
@@ -74,6 +79,8 @@ __all__ = [
 # the sync Table, and importing the package costs next to nothing.
 _MODULES = ("aio", "fallback", "observers", "testing", "ttl")
 _HOMES = {
+    "BatchReport": "batch_settings",
+    "BatchWriter": "batch",
     "Breaker": "breaker",
     "CallFacts": "errors",
     "CircuitOpenError": "errors",
@@ -82,6 +89,7 @@ _HOMES = {
     "Kind": "classification",
     "Policy": "policy",
     "RateLimiter": "limiter",
+    "Refusal": "batch_settings",
     "ResilienceError": "errors",
     "ResilientServiceResource": "tables",
     "ResilientTable": "tables",

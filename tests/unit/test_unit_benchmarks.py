@@ -8,7 +8,7 @@ import zlib
 from decimal import Decimal
 
 import pytest
-from benchmarks import chart, contenders, driver, figures, items, report, scenarios, stub
+from benchmarks import bulk_writes, chart, contenders, driver, figures, items, report, scenarios, stub
 from benchmarks.__main__ import choose
 from benchmarks.processes import last_line
 
@@ -197,3 +197,11 @@ def test_written_items_are_read_from_a_request_whatever_their_order():
 def test_the_reason_of_a_failure_is_its_last_line_that_says_something():
     assert last_line("Traceback:\n  here\nKeyError: 'a'\n\n") == "KeyError: 'a'"
     assert last_line("\n") == ""
+
+
+def test_bulk_writes_are_measured_over_the_same_items():
+    written = {"boto3": [], "ours": []}
+    writers = {name: lambda first, count, to=to: to.append((first, count)) for name, to in written.items()}
+    taken = bulk_writes.measure(writers, 120, turn=50)
+    assert set(taken) == set(writers)
+    assert written["boto3"] == written["ours"] == [(0, 25), (0, 50), (50, 50), (100, 20)]
