@@ -17,7 +17,8 @@ from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 
 from .batch_queue import Batch
 from .batch_settings import BatchReport, BatchSettings, Refusal, Request
-from .batching import Answer, Batching
+from .batch_shell import Answer
+from .batching import Batching
 from .deadlines import Stop
 from .drive import run
 
@@ -113,6 +114,9 @@ class _OneByOne:
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             return [(batch, error)]
 
+    def holds(self, batch: Batch) -> bool:  # noqa: ARG002 - the call is over when it was made
+        return False
+
     def collect(self) -> list[Answer]:
         return []
 
@@ -139,6 +143,9 @@ class _Threads(_OneByOne):
     def _watched(self, call: Callable[[], Any]) -> Any:
         with self.stop.watched():
             return call()
+
+    def holds(self, batch: Batch) -> bool:
+        return batch in self._under_way.values()
 
     def collect(self) -> list[Answer]:
         done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)

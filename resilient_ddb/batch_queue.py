@@ -1,4 +1,8 @@
-"""The requests of a batch writer: which are sent next, which have to wait, and in which order they came."""
+"""The requests of a batch writer: which are sent next, which have to wait, and in which order they came.
+
+Ctrl-C can come between any two lines. So a request is always put where it goes to before it is taken from where it was,
+and what is in two places counts once.
+"""
 
 from __future__ import annotations
 
@@ -69,11 +73,10 @@ class Queue:
     def know_keys(self, keys: Sequence[str]) -> None:
         """Take note of the key's attributes: from now on, of requests for one key the last one stands."""
         self._keys = tuple(keys)
-        newest = {self._key(request): request for request in self.buffer}
-        self.buffer[:] = [request for request in self.buffer if newest[self._key(request)] is request]
-        for piece in self._pieces:
-            latest = {self._key(request): request for request in piece}
-            piece[:] = [request for request in piece if latest[self._key(request)] is request]
+        for requests in (self.buffer, *self._pieces):
+            newest = {self._key(request): request for request in requests}
+            self._forget(request for request in requests if newest[self._key(request)] is not request)
+            requests[:] = [request for request in requests if newest[self._key(request)] is request]
 
     # In.
 
@@ -92,16 +95,22 @@ class Queue:
                 self._newest = {self._key(waiting): waiting for waiting in self.buffer}
             key = self._key(request)
             older = self._newest.get(key)
+            self.buffer.append(request)
+            self._newest[key] = request
             if older is not None:
                 self._forget([older])
                 self.buffer[:] = [waiting for waiting in self.buffer if waiting is not older]
-            self._newest[key] = request
-        self.buffer.append(request)
+        else:
+            self.buffer.append(request)
 
     def put_back(self, requests: Iterable[Request]) -> None:
         """Take requests in again, in their old places; without those for which a newer one has come since."""
-        wanted = self._still_wanted(requests)
-        self.buffer[:] = sorted([*wanted, *self.buffer], key=self._place)
+        waiting = {id(request) for part in (self.buffer, *self._pieces) for request in part}
+        wanted = self._still_wanted(request for request in requests if id(request) not in waiting)
+        if self._pieces and wanted:  # what is in the pieces may be for the same keys, and comes later
+            self._pieces.appendleft(wanted)
+        else:
+            self.buffer[:] = sorted([*wanted, *self.buffer], key=self._place)
 
     def take_apart(self, batch: Batch) -> None:
         """Have the halves of a batch sent one after the other: the one with nothing wrong in it gets through."""
@@ -110,9 +119,9 @@ class Queue:
 
     def join(self) -> None:
         """Put the parts of batches that were taken apart back in their places."""
-        pieces = [request for piece in self._pieces for request in piece]
+        pieces = self._still_wanted(request for piece in self._pieces for request in piece)
+        self.buffer[:] = sorted([*pieces, *self.buffer], key=self._place)
         self._pieces.clear()
-        self.put_back(pieces)
 
     # Out.
 
@@ -125,8 +134,9 @@ class Queue:
         return self._ready() >= max(self._size, least)
 
     def cut(self) -> Batch:
-        """Take out the next batch: at most 25 requests and 16 MB, and no key that is under way."""
-        chosen = self._still_wanted(self._pieces.popleft()) if self._pieces else self._choose()
+        """Take out the next batch, which is then under way: 25 requests and 16 MB at most, and no key that is."""
+        from_piece = bool(self._pieces)
+        chosen = self._still_wanted(self._pieces[0]) if from_piece else self._choose()
         requests: list[Request] = []
         units: list[int] = []
         too_large: list[Request] = []
@@ -141,13 +151,20 @@ class Queue:
             units.append(write_units(size or 0) if "PutRequest" in request else 1)
         if total > _SURELY_FITS:
             fitting = _fitting(requests)
-            self.put_back(requests[fitting:])
+            rest = requests[fitting:]
             del requests[fitting:], units[fitting:]
-        return Batch(requests, units, too_large)
-
-    def begin(self, batch: Batch) -> None:
-        """Take note that a batch is under way."""
+        else:
+            rest = []
+        batch = Batch(requests, units, too_large)
         self._under_way[id(batch)] = batch
+        if from_piece and rest:
+            self._pieces[0] = rest
+        elif from_piece:
+            self._pieces.popleft()
+        else:
+            taken = {id(request) for request in (*requests, *too_large)}
+            self.buffer[:] = [request for request in self.buffer if id(request) not in taken]
+        return batch
 
     def end(self, batch: Batch) -> None:
         """Take note that it no longer is."""
@@ -156,26 +173,25 @@ class Queue:
     def abandon(self) -> None:
         """Put back whatever is under way: nobody is going to answer."""
         for batch in list(self._under_way.values()):
+            self.put_back((*batch.requests, *batch.too_large))
             self.end(batch)
-            self.put_back(batch.requests)
 
     def done(self, requests: Iterable[Request]) -> None:
         """Let go of requests that are written, or somebody else's."""
         self._forget(requests)
 
-    def empty(self) -> list[Request]:
-        """Give everything that waits, in order, and hold nothing."""
-        waiting = self.in_order()
-        self._number(waiting)
+    def empty(self) -> None:
+        """Hold nothing that waits."""
+        self._number(self.in_order())
         self.buffer.clear()
         self._pieces.clear()
-        return waiting
 
     def in_order(self, others: Iterable[Request] = ()) -> list[Request]:
         """Give everything that is not written, in order: what is under way, too, and `others`."""
-        under_way = [request for batch in self._under_way.values() for request in batch.requests]
+        under_way = [each for batch in self._under_way.values() for each in (*batch.requests, *batch.too_large)]
         pieces = [request for piece in self._pieces for request in self._still_wanted(piece)]
-        return sorted([*others, *under_way, *pieces, *self.buffer], key=self._place)
+        everything = {id(request): request for request in (*others, *under_way, *pieces, *self.buffer)}
+        return sorted(everything.values(), key=self._place)
 
     def originals(self, batch: Batch, returned: Iterable[Request]) -> list[Request]:
         """Give the requests of a batch that came back: as they were given, where they can be told."""
@@ -200,14 +216,13 @@ class Queue:
 
     def _choose(self) -> list[Request]:
         busy = self._busy()
+        if not busy:
+            chosen = self.buffer[: self._size]
+            self._number(chosen)
+            return chosen
         self._number(self.buffer)
-        chosen: list[Request] = []
-        rest: list[Request] = []
-        for request in self.buffer:
-            is_next = len(chosen) < self._size and (not busy or self._key(request) not in busy)
-            (chosen if is_next else rest).append(request)
-        self.buffer[:] = rest
-        return chosen
+        ready = (request for request in self.buffer if self._key(request) not in busy)
+        return list(itertools.islice(ready, self._size))
 
     def _ready(self) -> int:
         busy = self._busy()

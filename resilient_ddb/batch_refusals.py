@@ -47,13 +47,12 @@ class Refused:
 
     def describe(self) -> list[Request]:
         """Say of the fresh ones why they were refused, and give them."""
-        fresh, self.fresh = self.fresh, []
-        for request, error in fresh:
+        for request, error in self.fresh:
             refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=str(error))
             self.latest.append(refusal)
         if self._first is None:
-            self._first = fresh[0][1]
-        return [request for request, _ in fresh]
+            self._first = self.fresh[0][1]
+        return [request for request, _ in self.fresh]
 
     def keep(self, requests: list[Request]) -> None:
         """Keep requests, to be told of."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from .batch_queue import Batch, Queue
 from .batch_refusals import OPERATION, Refused, is_about_items
 from .batch_settings import BatchReport, BatchSettings, Request
+from .batch_shell import Answer, Shell
 from .classification import Kind
 from .deadlines import current_deadline
 from .errors import DeadlineExceededError, UnprocessedItemsError
@@ -21,25 +22,7 @@ from .pacing import Pace
 from .policy import Policy
 from .retry import Backoff
 
-Answer = tuple[Batch, Any]
-"""A batch, and the response to it, or what was raised."""
 Flow = Generator[Callable[[], Any], Any, None]
-
-
-class Shell(Protocol):
-    """What does for a flow what takes time. Each gives what it says, or something to be awaited for it."""
-
-    def open(self) -> Any:
-        """Give the client, open."""
-
-    def pause(self, seconds: float) -> Any:
-        """Sleep."""
-
-    def start(self, batch: Batch, call: Callable[[], Any]) -> Any:
-        """Make a call for a batch; give the answers that are there by then."""
-
-    def collect(self) -> Any:
-        """Give the answers to batches under way, at least one."""
 
 
 class Batching:
@@ -152,8 +135,8 @@ class Batching:
     # Sending.
 
     def _open(self, shell: Shell) -> Flow:
-        self._client = yield shell.open
-        core = getattr(self._client, "_resilience", None)
+        client = yield shell.open
+        core = getattr(client, "_resilience", None)
         if core is not None:
             self._policy = core.policy
         clock = self._policy.clock
@@ -163,6 +146,7 @@ class Batching:
         self._retry = retry if most is None else dataclasses.replace(retry, max_attempts=most, stop=None)
         # While there is progress, the window stays what it is after a first attempt, and none is spent.
         self._again = dataclasses.replace(retry, max_attempts=2, stop=None)
+        self._client = client
 
     def _has_room(self) -> bool:
         """Tell whether a further batch may be under way: one only without progress, or before costs are known."""
@@ -180,14 +164,14 @@ class Batching:
         batch = self.queue.cut()
         for request in batch.too_large:
             self.refused.add_too_large(request)
+        batch.too_large.clear()
         if not batch.requests:
+            self.queue.end(batch)
             return
         batch.number = self._pass
         batch.reserved, wait = self._pace.reserve(sum(batch.units))
         asked = {"ReturnConsumedCapacity": "INDEXES"} if self._pace.asks else {}
-        items = {self._table: batch.requests}
-        call = partial(self._client.batch_write_item, RequestItems=items, **asked)
-        self.queue.begin(batch)
+        call = partial(self._client.batch_write_item, RequestItems={self._table: batch.requests}, **asked)
         is_sent = False
         try:
             yield from self._wait(shell, wait, "the next units of write capacity")
@@ -196,8 +180,9 @@ class Batching:
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
             if not is_sent:
                 self._pace.settle(batch.reserved, 0, None)
-            self.queue.end(batch)
-            self.queue.put_back(batch.requests)
+            if not shell.holds(batch):
+                self.queue.put_back(batch.requests)
+                self.queue.end(batch)
             raise
         self._settle(answers)
 
@@ -233,11 +218,11 @@ class Batching:
 
     def _settle(self, answers: list[Answer]) -> None:
         for batch, answer in answers:
-            self.queue.end(batch)
             if isinstance(answer, BaseException):
                 self._failed(batch, answer)
             else:
                 self._answered(batch, answer)
+            self.queue.end(batch)
 
     def _answered(self, batch: Batch, response: dict[str, Any]) -> None:
         # One table was sent: whatever comes back is its own, under its name or its ARN.
@@ -317,7 +302,9 @@ class Batching:
         why = f"{self._fruitless} passes made no progress"
         self._fruitless, self._backoff, self._pause = 0, None, 0.0
         if callable(self._settings.on_leftover):
-            yield from self._hand_over(self._settings.on_leftover, self.queue.empty())
+            self._handing_over += self.queue.in_order()
+            self.queue.empty()
+            yield from self._hand_over(self._settings.on_leftover)
             return
         error = self._error(self.leftovers, why)
         self.refused.are_told()
@@ -331,15 +318,18 @@ class Batching:
                 yield from self._learn_keys()
             except Exception:  # noqa: BLE001 - it would only have been for the message
                 self._has_no_keys = True
-        requests = self.refused.describe()
-        if callable(self._settings.on_leftover):
-            yield from self._hand_over(self._settings.on_leftover, requests)
-        else:
+        requests, take = self.refused.describe(), self._settings.on_leftover
+        if take == "raise":
             self.refused.keep(requests)
+        else:
+            self._handing_over += requests
+        self.refused.fresh.clear()
+        if take != "raise" and requests:
+            yield from self._hand_over(take)
 
-    def _hand_over(self, take: Callable[[list[Request]], Any], requests: list[Request]) -> Flow:
+    def _hand_over(self, take: Callable[[list[Request]], Any]) -> Flow:
         """Give requests to the caller's function. They are leftovers until it has returned."""
-        self._handing_over += requests
+        requests = list(self._handing_over)
         yield partial(take, requests)
         self._handing_over.clear()
         self.queue.done(requests)

@@ -134,8 +134,7 @@ class UnprocessedItemsError(ResilienceError):
         """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why."""
         self.items = list(items)
         """The write requests left, as the batch writer was given them."""
-        number = f"{len(self.items)} item{' is' if len(self.items) == 1 else 's are'}"
-        message = f"{number} not surely written to table {table!r}: {why}"
+        message = f"{len(self.items)} items for table {table!r} are not surely written: {why}"
         super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 from resilient_ddb.batch import BatchBuffer
 from resilient_ddb.batch_queue import Batch
 from resilient_ddb.batch_settings import BatchSettings, Request
-from resilient_ddb.batching import Answer
+from resilient_ddb.batch_shell import Answer
 from resilient_ddb.deadlines import Stop
 from resilient_ddb.drive import run_async
 
@@ -86,6 +86,9 @@ class _OneByOne:
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             return [(batch, error)]
 
+    def holds(self, batch: Batch) -> bool:  # noqa: ARG002 - the call is over when it was made
+        return False
+
     async def collect(self) -> list[Answer]:
         return []
 
@@ -107,6 +110,9 @@ class _Tasks(_OneByOne):
     async def _watched(self, call: Callable[[], Any]) -> Any:
         with self.stop.watched():
             return await call()
+
+    def holds(self, batch: Batch) -> bool:
+        return batch in self._under_way.values()
 
     async def collect(self) -> list[Answer]:
         if not self._under_way:

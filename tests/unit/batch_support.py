@@ -85,6 +85,9 @@ class Immediate:
     def start(self, batch, call):
         return [(batch, outcome(call))]
 
+    def holds(self, batch):
+        return False
+
     def collect(self):
         return []
 
@@ -105,7 +108,12 @@ class Concurrent(Immediate):
         self.most = max(self.most, len(self.under_way))
         return []
 
+    def holds(self, batch):
+        return any(batch is other for other, *_ in self.under_way)
+
     def collect(self):
+        if not self.under_way:
+            return []
         batch, call, applied = self.under_way.pop(self.choose(len(self.under_way)))
         return [(batch, applied[0] if applied else outcome(call))]
 

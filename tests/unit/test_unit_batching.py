@@ -1,6 +1,8 @@
 """What a batch writer sends, when, and what it makes of the answers."""
 
+import contextlib
 import pickle
+import sys
 from decimal import Decimal
 from random import Random
 
@@ -236,7 +238,7 @@ def test_what_is_left_is_written_after_an_exception_if_so_wished():
     with pytest.raises(KeyError) as raised, Writer(table, flush_on_error=True) as writer:  # noqa: PT012 - as above
         writer.put(pk=2)
         raise KeyError("mine")
-    assert "1 item is not surely written" in raised.value.__notes__[0]
+    assert "1 items for table 't' are not surely written" in raised.value.__notes__[0]
     assert writer.core.leftovers == [put(pk=2)]
 
 
@@ -270,7 +272,7 @@ def test_a_cause_of_whatever_class_is_told(cause):
     assert isinstance(error, UnprocessedItemsError)
     assert isinstance(error, type(cause)) or not isinstance(cause, TypeError)
     assert error.__cause__ is cause
-    assert str(error) == f"{cause}; 1 item is not surely written to table 't': so"
+    assert str(error) == f"{cause}; 1 items for table 't' are not surely written: so"
     assert error.response["Error"]["Code"] == "UnprocessedItems"
 
 
@@ -575,3 +577,57 @@ def test_a_flow_without_answers_puts_everything_back():
     writer.core.is_stopped = True
     run(writer.core.leave_flow(shell, invalid("mine")))
     assert len(writer.core.leftovers) == 25 == len(writer.core.queue.buffer)
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the nth line that is run in the batch writer's modules."""
+
+    MODULES = ("batching.py", "batch_queue.py", "batch_refusals.py", "drive.py")
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, frame, event, _):
+        if not frame.f_code.co_filename.endswith(self.MODULES):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ctrl_c_between_any_two_lines_loses_nothing(workers):
+    """Whatever put_item has taken is written or left over, wherever the interrupt comes."""
+    interrupted, at = 0, 0
+    while interrupted == at:
+        at += 1
+        chance = Random(at)
+        table = FakeTable(refuse=lambda batch, chance=chance: [request for request in batch if chance.random() < 0.3])
+        shell = Concurrent(table, chance.randrange) if workers > 1 else Immediate(table)
+        writer = Writer(
+            table, shell, max_workers=workers, flush_amount=4, overwrite_by_pkeys=["pk"] if at % 2 else None
+        )
+        taken, trace = [], sys.gettrace()
+        try:
+            with writer:
+                sys.settrace(Interrupt(at))
+                try:
+                    for number in range(14):
+                        big = {"b": "x" * 500_000} if number == 9 else {}
+                        writer.put(pk=number, bad=number in (2, 12), **big)
+                        taken.append(number)
+                finally:
+                    sys.settrace(trace)
+        except KeyboardInterrupt:
+            interrupted += 1
+        except UnprocessedItemsError:
+            pass
+        left = [request["PutRequest"]["Item"]["pk"] for request in writer.core.leftovers]
+        assert set(taken) <= {*left, *(key for (key,) in table.items)}, f"line {at}"
+        assert len(left) == len(set(left))
+        with contextlib.suppress(UnprocessedItemsError), writer:  # and it can go on
+            pass
+        assert set(taken) - {2, 9, 12} <= {key for (key,) in table.items}, f"line {at}"
+    assert at > 500

@@ -26,7 +26,7 @@ LAYERS = [
         "capacity",
     },
     {"circuit", "pybreaker_storage", "fallback", "policy", "ttl_requests"},
-    {"batch_settings", "batch_queue", "batch_refusals", "pacing", "batching"},
+    {"batch_settings", "batch_queue", "batch_refusals", "batch_shell", "pacing", "batching"},
     {"execution", "core", "telling", "ending", "drive", "ttl_calls", "versioning", "versioned_verbs", "idempotent"},
 ]
 DATA = {"codec.values"}  # below the policies, above what makes calls of several requests

@@ -1,0 +1,30 @@
+"""What a batch writer's core asks of whoever makes the requests: one after the other, on threads, or in tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from .batch_queue import Batch
+
+Answer = tuple[Batch, Any]
+"""A batch, and the response to it, or what was raised."""
+
+
+class Shell(Protocol):
+    """What does for a flow what takes time. Each gives what it says, or something to be awaited for it."""
+
+    def open(self) -> Any:
+        """Give the client, open."""
+
+    def pause(self, seconds: float) -> Any:
+        """Sleep."""
+
+    def start(self, batch: Batch, call: Callable[[], Any]) -> Any:
+        """Make a call for a batch; give the answers that are there by then."""
+
+    def holds(self, batch: Batch) -> bool:
+        """Tell whether a batch was started and is still to be collected."""
+
+    def collect(self) -> Any:
+        """Give the answers to batches under way, at least one."""
