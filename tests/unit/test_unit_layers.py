@@ -27,7 +27,18 @@ LAYERS = [
     },
     {"circuit", "pybreaker_storage", "fallback", "policy", "ttl_requests"},
     {"batch_settings", "batch_queue", "batch_refusals", "batch_shell", "pacing", "batching"},
-    {"execution", "core", "telling", "ending", "drive", "ttl_calls", "versioning", "versioned_verbs", "idempotent"},
+    {
+        "execution",
+        "core",
+        "telling",
+        "ending",
+        "drive",
+        "ttl_calls",
+        "versioning",
+        "versioned_verbs",
+        "idempotent",
+        "cursors",
+    },
 ]
 DATA = {"codec.values"}  # below the policies, above what makes calls of several requests
 PURE = set().union(*LAYERS)
