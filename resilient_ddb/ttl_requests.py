@@ -13,6 +13,7 @@ from typing import Any
 
 from . import expressions
 from .operations import same_table
+from .projections import asking_for
 
 OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
 _PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
@@ -246,25 +247,7 @@ def _names_in_key_condition(params: Params, attribute: str) -> bool:
 
 def _asking(params: Params, want: Want) -> tuple[dict[str, Any], bool]:
     """Give parameters that ask for the TTL attribute, and whether the caller's did not."""
-    made = dict(params)
-    listed = params.get(_LEGACY_PROJECTION)
-    if isinstance(listed, (list, tuple)) and want.attribute not in listed:
-        made[_LEGACY_PROJECTION] = [*listed, want.attribute]
-        return made, True
-    projection, names = params.get(_PROJECTION), params.get(_NAMES) or {}
-    if not isinstance(projection, str) or not projection.strip() or not isinstance(names, Mapping):
-        return made, False
-    for path in projection.split(","):
-        first, *rest = re.split(r"[.\[]", path.strip(), maxsplit=1)
-        if names.get(first, first) == want.attribute:
-            if rest:
-                raise ValueError(
-                    f"{_PROJECTION} must not name a part of the TTL attribute {want.attribute!r}; ask for all of it"
-                )
-            return made, False
-    made[_PROJECTION] = f"{projection}, {_NAME}"
-    made[_NAMES] = _with(names, _NAMES, {_NAME: want.attribute})
-    return made, True
+    return asking_for(params, want.attribute, _NAME, "the TTL attribute")
 
 
 def _filtering(params: Params, want: Want) -> Params:

@@ -24,6 +24,7 @@ LAYERS = [
         "ttl_writes",
         "token_bucket",
         "capacity",
+        "projections",
     },
     {"circuit", "pybreaker_storage", "fallback", "policy", "ttl_requests"},
     {"batch_settings", "batch_queue", "batch_refusals", "batch_shell", "pacing", "batching"},
