@@ -15,6 +15,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import aio, fallback, observers, testing, ttl
     from .batch import BatchWriter
+    from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
     from .breaker import Breaker
     from .classification import Kind, ThrottlingReason, Verdict, classify
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         DeadlineExceededError,
         ResilienceError,
         UnprocessedItemsError,
+        UnprocessedKeysError,
         VersionConflictError,
     )
     from .idempotent import idempotent_update
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DELETE",
+    "BatchGet",
     "BatchReport",
     "BatchWriter",
     "Breaker",
@@ -56,6 +59,7 @@ __all__ = [
     "ThrottlingReason",
     "Timeouts",
     "UnprocessedItemsError",
+    "UnprocessedKeysError",
     "Verdict",
     "VersionConflictError",
     "VersionedTable",
@@ -79,6 +83,7 @@ __all__ = [
 # the sync Table, and importing the package costs next to nothing.
 _MODULES = ("aio", "fallback", "observers", "testing", "ttl")
 _HOMES = {
+    "BatchGet": "batch_get",
     "BatchReport": "batch_settings",
     "BatchWriter": "batch",
     "Breaker": "breaker",
@@ -98,6 +103,7 @@ _HOMES = {
     "ThrottlingReason": "classification",
     "Timeouts": "policy",
     "UnprocessedItemsError": "errors",
+    "UnprocessedKeysError": "errors",
     "Verdict": "classification",
     "VersionConflictError": "errors",
     "VersionedTable": "versioned_tables",

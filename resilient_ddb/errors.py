@@ -5,6 +5,7 @@
         ├ CircuitOpenError         the circuit refused the call: nothing was sent
         ├ DeadlineExceededError    a deadline ended the call
         ├ UnprocessedItemsError    a batch gave up: the items that are not surely written
+        ├ UnprocessedKeysError     a batch gave up: the keys whose items were not read
         └ VersionConflictError     somebody else wrote the item meanwhile: nothing was written
 
 Everything else that leaves the library is the botocore error that boto3 would have raised, with the facts
@@ -158,6 +159,17 @@ class UnprocessedItemsError(ResilienceError):
         made.args = (text,)
         made.__cause__ = cause
         return made
+
+
+class UnprocessedKeysError(ResilienceError):
+    """A `batch_get` gave up. `keys` holds every key that it took and whose item it has not given, in order."""
+
+    def __init__(self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str) -> None:
+        """Take the keys left over, and why."""
+        self.keys = list(keys)
+        """The keys left, as `batch_get` was given them. Those for which there is no item are not among them."""
+        message = f"{len(self.keys)} keys of table {table!r} are not read: {why}"
+        super().__init__({"Error": {"Code": "UnprocessedKeys", "Message": message}}, operation_name)
 
 
 class VersionConflictError(ResilienceError):

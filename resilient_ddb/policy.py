@@ -86,6 +86,14 @@ class Policy:
         return (self.random or random_module).uniform(low, high)
 
 
+def policy_of(table: Any) -> Policy:
+    """Give the policy of a Table. A module-level async one that has not opened its client yet knows its own already."""
+    core = getattr(table.meta.client, "_resilience", None)
+    recipe = getattr(table, "_recipe", None) or {}
+    policy: Policy = core.policy if core is not None else recipe.get("policy") or Policy()
+    return policy
+
+
 def _check_type(name: str, value: Any, cls: type, *, none: str = "") -> None:
     if isinstance(value, cls) or (none and value is None):
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from .batch import BatchWriter
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
+    from .batch_get import BatchGet
     from .policy import Policy
+    from .token_bucket import Limiter
     from .ttl import TtlFilter
     from .versioned_tables import VersionedTable
 else:
@@ -142,6 +144,34 @@ class ResilientTable(_Native, _Table):
     def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self.scan, Pages("scan", params, limit))
+
+    def batch_get(
+        self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
+    ) -> BatchGet:
+        """Give an iterator over the items of any number of keys, in the order of the keys.
+
+        Keys are asked for 100 a request, as the iterator gets to them. One that comes again within 100,000 keys is
+        asked for, and given, once. Keys that DynamoDB leaves undone are asked for again, after a full-jitter pause
+        where a request made no progress. Fallbacks are not asked.
+
+        Args:
+            keys: the keys, all with the same attributes. At most 200 are taken ahead of the item that is given.
+            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
+                limit where left out.
+            params: `ConsistentRead`, `ProjectionExpression`, `ExpressionAttributeNames`, as of `batch_get_item`.
+
+        Returns:
+            The iterator. Its `missing` lists the keys for which there was no item, or, on a Table with `ttl=`, one
+            that has expired.
+
+        Raises:
+            UnprocessedKeysError: from the iterator, when the policy's `max_attempts` passes made no progress, or the
+                deadline comes before the next one; its `keys` are those whose items were not given.
+            TypeError, ValueError: an argument, or a key, can't be meant.
+        """
+        from .batch_get import BatchGet  # noqa: PLC0415 - only where it is used
+
+        return BatchGet(self, keys, params, read_units_per_second)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Give this table with optimistic locking: of two that read the same version of an item, one may write it.

@@ -12,12 +12,14 @@ import importlib.util
 if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
+from .batch_get import AsyncBatchGet
 from .idempotent import idempotent_update
 from .session import client, install, resource, table
 from .tables import AsyncServiceResource, AsyncTable
 from .versioned_tables import AsyncVersionedTable
 
 __all__ = [
+    "AsyncBatchGet",
     "AsyncServiceResource",
     "AsyncTable",
     "AsyncVersionedTable",

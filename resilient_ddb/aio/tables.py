@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
     from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.token_bucket import Limiter
     from resilient_ddb.ttl import TimeToLive, TtlFilter
 
+    from .batch_get import AsyncBatchGet
     from .versioned_tables import AsyncVersionedTable
 else:
     _ServiceResourceTypes = _TableTypes = object
@@ -147,6 +149,18 @@ class AsyncTable(AsyncResource, _TableTypes):
     def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Give an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
         return _items(self.scan, Pages("scan", params, limit))
+
+    def batch_get(
+        self,
+        keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Any,
+    ) -> AsyncBatchGet:
+        """Give an async iterator over the items of any number of keys. See `resilient_ddb.ResilientTable.batch_get`."""
+        from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
+
+        return AsyncBatchGet(self, keys, params, read_units_per_second)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""

@@ -39,6 +39,8 @@ LAYERS = [
         "versioned_verbs",
         "idempotent",
         "cursors",
+        "read_rate",
+        "batch_reads",
     },
 ]
 DATA = {"codec.values"}  # below the policies, above what makes calls of several requests
@@ -161,6 +163,7 @@ def test_every_module_of_the_pure_part_is_in_the_list():
         "batch",
         "limiter",
         "versioned_tables",
+        "batch_get",
         "cli",
         "__init__",
         "__main__",

@@ -1,0 +1,51 @@
+"""Items by their keys, any number of them: what an async Table's `batch_get` gives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NoReturn, Self
+
+from resilient_ddb.batch_reads import END, BatchReads, Item, check_keys
+from resilient_ddb.drive import run_async
+
+Keys = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
+
+
+class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
+    """An async iterator over items by their keys. Made by `table.batch_get(...)`; for one task at a time.
+
+    See `resilient_ddb.BatchGet`.
+    """
+
+    _sleep = staticmethod(asyncio.sleep)
+
+    def __init__(
+        self,
+        table: Any,
+        keys: Keys,
+        params: Mapping[str, Any],
+        rate: Any,
+    ) -> None:
+        """See `AsyncTable.batch_get`."""
+        check_keys(keys)
+        super().__init__(table, _drawing(keys), params, rate)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while not self._is_over:
+            item = self._next()
+            if item is not None:
+                return item
+            await run_async(self._ask())
+        raise StopAsyncIteration
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("batch_get is the async one: write 'async for'")
+
+
+def _drawing(keys: Keys) -> Callable[[], Any]:
+    return partial(anext, aiter(keys), END) if isinstance(keys, AsyncIterable) else partial(next, iter(keys), END)

@@ -1,0 +1,38 @@
+"""Items by their keys, any number of them: what a sync Table's `batch_get` gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, Self
+
+from .batch_reads import END, BatchReads, Item, check_keys
+from .drive import run
+
+
+class BatchGet(BatchReads, Iterator[Item]):
+    """An iterator over items by their keys. Made by `table.batch_get(...)`; for one thread at a time.
+
+    After an error it may be iterated on: it asks for the keys again whose items it has not given.
+    """
+
+    _sleep = staticmethod(time.sleep)
+
+    def __init__(self, table: Any, keys: Iterable[Mapping[str, Any]], params: Mapping[str, Any], rate: Any) -> None:
+        """See `ResilientTable.batch_get`."""
+        check_keys(keys)
+        if isinstance(keys, AsyncIterable):
+            raise TypeError("keys must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        super().__init__(table, partial(next, iter(keys), END), params, rate)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Item:
+        while not self._is_over:
+            item = self._next()
+            if item is not None:
+                return item
+            run(self._ask())
+        raise StopIteration

@@ -1,0 +1,207 @@
+"""Items by their keys, a hundred a request: which keys are asked for next, and what of the answers is given.
+
+DynamoDB may leave keys of a batch undone (`UnprocessedKeys`). They are asked for again, first, and the request is
+filled up with the keys that follow. Items are given in the order of their keys: what is read before its turn is held,
+which bounds how far the keys are read ahead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from .cursors import identity
+from .deadlines import current_deadline
+from .drive import Flow
+from .ending import without_fallbacks
+from .errors import UnprocessedKeysError
+from .policy import policy_of
+from .projections import asking_for
+from .read_rate import read_rate
+from .reserved import KEY
+from .retry import Backoff
+
+Item = dict[str, Any]
+_OPERATION = "BatchGetItem"
+_A_REQUEST = 100
+"""DynamoDB takes so many keys a request."""
+_IN_HAND = 200
+"""Keys that are taken ahead of the one whose item is to be given next."""
+_REMEMBERED = 100_000
+"""Keys of which is known that they were taken: some 10 MB."""
+_PARAMETERS = (
+    "ConsistentRead",
+    "ProjectionExpression",
+    "ExpressionAttributeNames",
+    "AttributesToGet",
+)
+END: Any = object()
+"""Stands for the end of the keys."""
+
+
+class BatchReads:
+    """What the sync and the async `batch_get` share: every decision."""
+
+    _sleep: Callable[[float], Any]
+
+    missing: list[Item]
+    """The keys for which there was no item, in order. On a Table with `ttl=`, an expired one is none.
+
+    All of them are known when the iterator has ended."""
+
+    def __init__(self, table: Any, draw: Callable[[], Any], params: Mapping[str, Any], rate: Any) -> None:
+        """Read the items of `table`; `draw` gives the next key, or `END`."""
+        for name in params:
+            if name not in _PARAMETERS:
+                raise TypeError(f"batch_get() got the unknown parameter {name!r}; it takes {', '.join(_PARAMETERS)}")
+        self.missing = []
+        self._table = table
+        self._draw = draw
+        self._params: dict[str, Any] = dict(params)
+        self._rate = read_rate(rate, policy_of(table).clock, 1.0 if params.get("ConsistentRead") else 0.5)
+        self._returned: dict[str, Any] = {}
+        if self._rate is not None:
+            self._returned["ReturnConsumedCapacity"] = "TOTAL"
+        self._is_drained = False
+        self._names: tuple[str, ...] = ()
+        self._hidden: list[str] = []
+        self._taken: dict[str, Item] = {}
+        """Keys that are neither given nor missing yet, in order, by identity."""
+        self._read: dict[str, Item | None] = {}
+        """What is known of some of them."""
+        self._seen: set[bytes] = set()
+        self._seen_in_order: deque[bytes] = deque()
+        self._fruitless = 0
+        self._backoff: Backoff | None = None
+
+    @property
+    def unread(self) -> list[Item]:
+        """The keys that were taken, and whose items are neither given nor missing yet, in order."""
+        return list(self._taken.values())
+
+    def _next(self) -> Item | None:
+        """Give the item whose turn it is, if it has been read."""
+        while self._taken:
+            name = next(iter(self._taken))
+            if name not in self._read:
+                break
+            key, item = self._taken.pop(name), self._read.pop(name)
+            if item is not None:
+                return item
+            self.missing.append(key)
+        return None
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_drained and not self._taken
+
+    def _ask(self) -> Flow[None]:
+        """Send one request, if there is anything to ask for; wait first, if the last one made no progress."""
+        if self._fruitless:
+            yield partial(self._sleep, self._pause())
+        yield from self._take_keys()
+        wanted = {name: key for name, key in self._taken.items() if name not in self._read}
+        wanted = dict(islice(wanted.items(), _A_REQUEST))
+        if not wanted:
+            return
+        rate, units = self._rate, 0.0
+        if rate is not None:
+            units = yield from rate.take(_OPERATION, len(wanted), self._sleep)
+        request = {self._table.name: {**self._params, "Keys": list(wanted.values())}}
+        with without_fallbacks():  # what they remember may be stale, or a part
+            response = yield partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
+        done = self._answered(wanted, response)
+        self._fruitless = 0 if done else self._fruitless + 1
+        if rate is not None:
+            rate.settle(units, done, response)
+
+    def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> int:
+        """Take an answer in, and say of how many keys it is one."""
+        # One table was asked: whatever comes back is its own, under its name or its ARN.
+        undone = {identity(key) for entry in (response.get("UnprocessedKeys") or {}).values() for key in entry["Keys"]}
+        items = [item for items in (response.get("Responses") or {}).values() for item in items]
+        self._read.update({name: None for name in wanted if name not in undone})
+        for item in items:
+            name = identity({attribute: item[attribute] for attribute in self._names})
+            for attribute in self._hidden:
+                del item[attribute]
+            if name in wanted:
+                self._read[name] = item
+        return len(wanted) - len(undone.intersection(wanted))
+
+    # The keys.
+
+    def _take_keys(self) -> Flow[None]:
+        while not self._is_drained and len(self._taken) < _IN_HAND:
+            if len(self._taken) - len(self._read) >= _A_REQUEST:
+                break
+            key = yield self._draw
+            if key is END:
+                self._is_drained = True
+            else:
+                self._take(key)
+
+    def _take(self, key: Any) -> None:
+        name = identity(key)
+        if not self._names:
+            self._begin(key)
+        elif len(key) != len(self._names) or any(attribute not in key for attribute in self._names):
+            raise ValueError(f"keys must all have the attributes {list(self._names)!r}; got one with {sorted(key)!r}")
+        digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
+        if digest in self._seen:
+            return
+        self._seen.add(digest)
+        self._seen_in_order.append(digest)
+        if len(self._seen) > _REMEMBERED:
+            self._seen.remove(self._seen_in_order.popleft())
+        self._taken[name] = dict(key)
+
+    def _begin(self, key: Mapping[str, Any]) -> None:
+        """Go by the attributes that the first key has: an answer has to hold them, so that its items are told apart."""
+        if not key:
+            raise ValueError("keys must have the attributes of the table's key; got one with none")
+        params, hidden = self._params, []
+        for number, attribute in enumerate(key):
+            params, is_hidden = asking_for(params, attribute, f"{KEY}{number}", "the key attribute")
+            if is_hidden:
+                hidden.append(attribute)
+        self._params, self._hidden, self._names = params, hidden, tuple(key)
+
+    # Passes without progress.
+
+    def _pause(self) -> float:
+        """Give the seconds to sleep before the next pass.
+
+        Raises:
+            UnprocessedKeysError: enough passes made no progress, or the deadline comes before the next one.
+        """
+        policy = policy_of(self._table)
+        given_up = self._given_up(f"{self._fruitless} passes made no progress")
+        now = policy.clock.monotonic()
+        if self._fruitless == 1 or self._backoff is None:
+            self._backoff = Backoff(policy.retry, policy.uniform, now)
+        delay = self._backoff.delay(self._fruitless, given_up, now)
+        deadline = current_deadline()
+        if delay is not None and deadline is not None and delay >= deadline.remaining():
+            delay, given_up = None, self._given_up("the deadline comes before the next pass")
+        if delay is None:
+            self._fruitless = 0  # whoever goes on begins anew
+            raise given_up
+        return policy.clock.wait(delay)
+
+    def _given_up(self, why: str) -> UnprocessedKeysError:
+        return UnprocessedKeysError(operation_name=_OPERATION, table=self._table.name, keys=self.unread, why=why)
+
+
+def check_keys(keys: Any) -> None:
+    """Refuse what is taken for keys by mistake.
+
+    Raises:
+        TypeError: it is one key, or a text.
+    """
+    if isinstance(keys, Mapping | str | bytes):
+        raise TypeError(f"keys must be an iterable of keys, such as [{{'pk': 'a'}}]; got one {type(keys).__name__}")

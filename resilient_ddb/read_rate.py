@@ -1,0 +1,81 @@
+"""The pace of reads: what a request is going to cost is taken from a limiter before it is sent, and settled after.
+
+What a read costs is known from its answer only. So each request is taken for as dear as the last one was, and the
+difference is charged when its answer says what it did cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from .clock import Clock
+from .deadlines import current_deadline
+from .drive import Flow
+from .errors import DeadlineExceededError
+from .token_bucket import Limiter, as_limiter
+
+Sleep = Callable[[float], Any]
+
+
+class ReadRate:
+    """A reader's use of a limiter. Safe to share between threads: what is unknown to one of them is an estimate."""
+
+    def __init__(self, limiter: Limiter, clock: Clock, estimate: float) -> None:
+        """Take so many units from `limiter` for the first request, for each part of it."""
+        self._limiter = limiter
+        self._clock = clock
+        self.estimate = estimate
+        """Units that a part of the next request is taken to cost."""
+
+    def take(self, operation: str, parts: int, sleep: Sleep) -> Flow[float]:
+        """Take the units of a request, wait until they may be used, and give them.
+
+        Raises:
+            DeadlineExceededError: the deadline comes first; nothing was taken.
+        """
+        units = self.estimate * parts
+        wait = self._limiter.reserve(units)
+        deadline = current_deadline()
+        if deadline is not None and wait >= deadline.remaining():
+            self._limiter.charge(-units)
+            raise DeadlineExceededError(operation_name=operation, attempts=0)
+        try:
+            if wait:
+                yield partial(sleep, self._clock.wait(wait))
+        except BaseException:  # interrupted, or cancelled: what is not used goes back
+            self._limiter.charge(-units)
+            raise
+        return units
+
+    def settle(self, taken: float, done: int, response: Mapping[str, Any]) -> None:
+        """Charge what a request cost beyond what was taken for it, or give back what it did not.
+
+        Args:
+            taken: the units that `take` gave.
+            done: the parts of the request that were done.
+            response: its answer.
+        """
+        consumed = _consumed(response)
+        if consumed is not None:
+            self._limiter.charge(consumed - taken)
+            if done:
+                self.estimate = consumed / done
+
+
+def read_rate(rate: Any, clock: Clock, estimate: float) -> ReadRate | None:
+    """Give the pace for a `read_units_per_second`; None where there is none.
+
+    Raises:
+        TypeError, ValueError: it is no number above 0, and no limiter.
+    """
+    return None if rate is None else ReadRate(as_limiter("read_units_per_second", rate, clock), clock, estimate)
+
+
+def _consumed(response: Mapping[str, Any]) -> float | None:
+    """Give the units that an answer says; None where it says nothing of them."""
+    found = response.get("ConsumedCapacity")
+    entries = found if isinstance(found, list) else [found]
+    units = [entry["CapacityUnits"] for entry in entries if entry and "CapacityUnits" in entry]
+    return float(sum(units)) if units else None
