@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from .idempotent import idempotent_update
     from .limiter import RateLimiter
+    from .parallel_scan import ParallelScan
     from .policy import Policy, Timeouts
     from .retry import Retry, RetryBudget
     from .session import client, install, resource, table
@@ -48,6 +49,7 @@ __all__ = [
     "CircuitOpenError",
     "DeadlineExceededError",
     "Kind",
+    "ParallelScan",
     "Policy",
     "RateLimiter",
     "Refusal",
@@ -92,6 +94,7 @@ _HOMES = {
     "DELETE": "versioning",
     "DeadlineExceededError": "errors",
     "Kind": "classification",
+    "ParallelScan": "parallel_scan",
     "Policy": "policy",
     "RateLimiter": "limiter",
     "Refusal": "batch_settings",

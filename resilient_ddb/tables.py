@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
 from .batch import BatchWriter
 from .batch_settings import BatchSettings, OnLeftover, Rate
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
     from .batch_get import BatchGet
+    from .parallel_scan import ParallelScan
     from .policy import Policy
     from .token_bucket import Limiter
     from .ttl import TtlFilter
@@ -172,6 +173,46 @@ class ResilientTable(_Native, _Table):
         from .batch_get import BatchGet  # noqa: PLC0415 - only where it is used
 
         return BatchGet(self, keys, params, read_units_per_second)
+
+    def parallel_scan(
+        self,
+        segments: int | Literal["auto"] = "auto",
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        on_page: Callable[[dict[str, Any]], Any] | None = None,
+        resume: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> ParallelScan:
+        """Give an iterator over the table's items that reads several segments at once, each on a thread.
+
+        On a Table with `ttl=`, over those that have not expired. Items come in no order. At most a page of each
+        segment is held, besides the one that is given. Fallbacks are not asked.
+
+        Args:
+            segments: how many. `"auto"`: one for each 2 GB of the table, 32 at most. More than 32 are scanned 32 at a
+                time, or as many as the client has connections.
+            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
+                limit where left out.
+            on_page: called with the state after each page, when all of its items were given: when the item after the
+                page's last was asked for.
+            resume: a state to go on from. What it counts as given does not come again; of the page that was being
+                given when it was taken, all items do.
+            params: the parameters of `scan`.
+
+        Returns:
+            The iterator. Its `state` is where it stands.
+
+        Raises:
+            ValueError: from the iterator, `resume` is of another table, of one made anew, or of other parameters.
+            TypeError, ValueError: an argument can't be meant, or `resume` is damaged.
+            ClientError: from the iterator, a segment failed, and all were stopped. `error.scan_state` is where it
+                stands.
+        """
+        from .parallel_scan import ParallelScan  # noqa: PLC0415 - only where it is used
+
+        return ParallelScan(
+            self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
+        )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Give this table with optimistic locking: of two that read the same version of an item, one may write it.

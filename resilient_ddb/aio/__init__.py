@@ -14,12 +14,14 @@ if importlib.util.find_spec("aiobotocore") is None:
 
 from .batch_get import AsyncBatchGet
 from .idempotent import idempotent_update
+from .parallel_scan import AsyncParallelScan
 from .session import client, install, resource, table
 from .tables import AsyncServiceResource, AsyncTable
 from .versioned_tables import AsyncVersionedTable
 
 __all__ = [
     "AsyncBatchGet",
+    "AsyncParallelScan",
     "AsyncServiceResource",
     "AsyncTable",
     "AsyncVersionedTable",

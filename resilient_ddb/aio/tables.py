@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from resilient_ddb.ttl import TimeToLive, TtlFilter
 
     from .batch_get import AsyncBatchGet
+    from .parallel_scan import AsyncParallelScan
     from .versioned_tables import AsyncVersionedTable
 else:
     _ServiceResourceTypes = _TableTypes = object
@@ -161,6 +162,25 @@ class AsyncTable(AsyncResource, _TableTypes):
         from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
 
         return AsyncBatchGet(self, keys, params, read_units_per_second)
+
+    def parallel_scan(
+        self,
+        segments: int | Literal["auto"] = "auto",
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        on_page: Callable[[dict[str, Any]], Any] | None = None,
+        resume: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> AsyncParallelScan:
+        """Give an async iterator over the table's items that reads several segments at once, each in a task.
+
+        See `resilient_ddb.ResilientTable.parallel_scan`. `on_page` may be async.
+        """
+        from .parallel_scan import AsyncParallelScan  # noqa: PLC0415 - only where it is used
+
+        return AsyncParallelScan(
+            self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
+        )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""

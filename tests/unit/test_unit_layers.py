@@ -41,6 +41,8 @@ LAYERS = [
         "cursors",
         "read_rate",
         "batch_reads",
+        "scan_state",
+        "segments",
     },
 ]
 DATA = {"codec.values"}  # below the policies, above what makes calls of several requests
@@ -164,6 +166,7 @@ def test_every_module_of_the_pure_part_is_in_the_list():
         "limiter",
         "versioned_tables",
         "batch_get",
+        "parallel_scan",
         "cli",
         "__init__",
         "__main__",
