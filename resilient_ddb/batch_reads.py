@@ -11,7 +11,6 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from .cursors import identity
@@ -105,7 +104,6 @@ class BatchReads:
             yield partial(self._sleep, self._pause())
         yield from self._take_keys()
         wanted = {name: key for name, key in self._taken.items() if name not in self._read}
-        wanted = dict(islice(wanted.items(), _A_REQUEST))
         if not wanted:
             return
         rate, units = self._rate, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Self
@@ -83,11 +83,15 @@ class _Workers:
     def _fetch(self, request: Request) -> None:
         try:
             with self._stop.watched():
-                response = run(self._segments.fetch(request, self._is_closed.wait))
+                response = run(self._segments.fetch(request, self._sleep))
         except BaseException as error:  # noqa: BLE001 - raised where the items are read
             self._arrived.put((request, None, error))
         else:
             self._arrived.put((request, response, None))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._is_closed.wait(seconds):
+            raise CancelledError
 
     def arrival(self) -> tuple[Request, Mapping[str, Any]]:
         """Wait for an answer, and give it with its request; the one that came first."""

@@ -104,8 +104,9 @@ class Segments:
         try:
             with without_fallbacks():
                 answer = yield partial(table.meta.client.describe_table, TableName=table.name)
-        except ClientError as error:
-            error.add_note("parallel_scan asks for the table's size and keys first: allow dynamodb:DescribeTable")
+        except Exception as error:
+            if isinstance(error, ClientError) and error.response["Error"].get("Code") == "AccessDeniedException":
+                error.add_note("parallel_scan asks for the table's size and keys first: allow dynamodb:DescribeTable")
             self.stopped(error)
             raise
         source = scan_state.source_of(answer["Table"], self._params.get("IndexName"))

@@ -201,9 +201,12 @@ def test_a_reader_that_leaves_during_an_outage_is_not_held_up(world, table):
     assert threads() == []
 
 
-def test_a_fallback_is_not_asked(world, table):
-    world.proxy.plan = [faults.Throttle()]
-    table = world.table(fallback=rddb.fallback.value({"Items": [], "Table": {}}), retry=rddb.Retry(max_attempts=2))
+@pytest.mark.parametrize("operation", ["Scan", "DescribeTable"])
+def test_a_fallback_is_not_asked(world, table, operation):
+    world.proxy.plan = [faults.Throttle(operations={operation})]
+    table = world.table(
+        fallback=rddb.fallback.value({"Items": [], "Table": {"TableName": "t"}}), retry=rddb.Retry(max_attempts=2)
+    )
     with pytest.raises(ClientError):
         list(table.parallel_scan())
 

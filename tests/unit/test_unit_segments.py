@@ -6,6 +6,7 @@ import copy
 import gc
 import json
 import threading
+import time
 import zlib
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -272,16 +273,16 @@ def test_a_reader_that_leaves_leaves_no_thread():
     assert threads() == []
 
 
-def test_what_waits_for_the_rate_when_the_reader_leaves_sends_nothing_more():
-    service = Service(items(100), units=1.0)
-    limiter = rddb.RateLimiter(0.001, burst=1)  # by the machine's clock: the second page is due in a quarter of an hour
-    service.table.meta.client._resilience.policy = rddb.Policy()
-    scan = service.parallel_scan(1, rate=limiter, Limit=1)
-    service.description.update(ItemCount=100, TableSizeBytes=100)
-    for _ in zip(range(2), scan, strict=False):
-        pass
+def test_what_waits_for_the_rate_when_the_reader_leaves_sends_nothing_and_gives_back_what_it_took():
+    service = Service(items(100), units=1.0, description={"ItemCount": 100, "TableSizeBytes": 100})
+    service.table.meta.client._resilience.policy = rddb.Policy()  # by the machine's clock
+    limiter = rddb.RateLimiter(0.001, burst=1)  # the second page is due in a quarter of an hour
+    scan = service.parallel_scan(1, rate=limiter)
+    next(scan)
+    time.sleep(0.01)
     scan.close()
     assert len(service.asked) == 1
+    assert limiter.reserve(0) < 1.0
 
 
 def test_what_is_under_way_when_the_reader_leaves_makes_no_further_attempt():
@@ -549,6 +550,12 @@ def test_a_fingerprint_tells_parameters_apart(one, other):
         name: (type(value) is bool, value) for name, value in other.items()
     }
     assert (scan_state.fingerprint(first) == scan_state.fingerprint({**second, "Limit": 6})) == same
+
+
+def test_the_order_of_a_set_is_none_of_a_fingerprints():
+    one, other = {0, 8}, {8, 0}
+    assert list(one) != list(other)
+    assert len({scan_state.fingerprint({"ExpressionAttributeValues": {":s": each}}) for each in (one, other)}) == 1
 
 
 # Bad input.
