@@ -7,17 +7,21 @@ async with aio.resource("dynamodb") as dynamodb:    # or as aioboto3 does it
     orders = await dynamodb.Table("orders")
 """
 
+import importlib
 import importlib.util
+from typing import TYPE_CHECKING, Any
 
 if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
-from .batch_get import AsyncBatchGet
 from .idempotent import idempotent_update
-from .parallel_scan import AsyncParallelScan
 from .session import client, install, resource, table
 from .tables import AsyncServiceResource, AsyncTable
-from .versioned_tables import AsyncVersionedTable
+
+if TYPE_CHECKING:
+    from .batch_get import AsyncBatchGet
+    from .parallel_scan import AsyncParallelScan
+    from .versioned_tables import AsyncVersionedTable
 
 __all__ = [
     "AsyncBatchGet",
@@ -31,3 +35,22 @@ __all__ = [
     "resource",
     "table",
 ]
+
+# What a Table's methods give: loaded with the first of them that is called, or asked for by name.
+_HOMES = {
+    "AsyncBatchGet": "batch_get",
+    "AsyncParallelScan": "parallel_scan",
+    "AsyncVersionedTable": "versioned_tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
