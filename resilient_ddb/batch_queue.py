@@ -166,6 +166,10 @@ class Queue:
             self.buffer[:] = [request for request in self.buffer if id(request) not in taken]
         return batch
 
+    def is_under_way(self, batch: Batch) -> bool:
+        """Tell whether a batch was cut, and has not come to its end."""
+        return id(batch) in self._under_way
+
     def end(self, batch: Batch) -> None:
         """Take note that it no longer is."""
         self._under_way.pop(id(batch), None)

@@ -157,7 +157,11 @@ class Batching:
 
     def _send(self, shell: Shell) -> Flow:
         if self._settings.max_workers > 1 and not self.queue.knows_keys:
-            yield from self._learn_keys()
+            try:
+                yield from self._learn_keys()
+            except Exception as error:
+                error.add_note("several workers need the key's attributes: give overwrite_by_pkeys=[...]")
+                raise
         yield from self._pace.follow_table(self._describe())
         pause, self._pause = self._pause, 0.0
         yield from self._wait(shell, pause, "the next pass")
@@ -180,7 +184,7 @@ class Batching:
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
             if not is_sent:
                 self._pace.settle(batch.reserved, 0, None)
-            if not shell.holds(batch):
+            if self.queue.is_under_way(batch) and not shell.holds(batch):
                 self.queue.put_back(batch.requests)
                 self.queue.end(batch)
             raise

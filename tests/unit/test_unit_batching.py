@@ -1,6 +1,7 @@
 """What a batch writer sends, when, and what it makes of the answers."""
 
 import contextlib
+import gc
 import pickle
 import sys
 from decimal import Decimal
@@ -515,6 +516,16 @@ def test_the_key_is_looked_up_once_for_several_workers():
     assert len(table.items) == 10
 
 
+def test_where_the_key_can_not_be_looked_up_the_error_says_what_to_give():
+    table = FakeTable()
+    table.described = None
+    with pytest.raises(TypeError) as raised, Writer(table, Concurrent(table, lambda _: 0), max_workers=2) as writer:  # noqa: PT012 - the block raises
+        for number in range(25):
+            writer.put(pk=number)
+    assert "give overwrite_by_pkeys" in raised.value.__notes__[0]
+    assert len(writer.core.leftovers) == 25
+
+
 # Arguments.
 
 
@@ -597,6 +608,15 @@ class Interrupt:
         return self
 
 
+@pytest.fixture
+def no_garbage_collection():
+    """Let flows that were interrupted before end when nobody refers to them, not in the middle of another."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_ctrl_c_between_any_two_lines_loses_nothing(workers):
     """Whatever put_item has taken is written or left over, wherever the interrupt comes."""
