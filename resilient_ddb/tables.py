@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
-from .batch import BatchWriter
-from .batch_settings import BatchSettings, OnLeftover, Rate
 from .fallback import Chain, FallbackFunction
 from .host import settings_of_ttl, with_options
 from .paging import Pages
@@ -17,7 +15,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
+    from .batch import BatchWriter
     from .batch_get import BatchGet
+    from .batch_settings import OnLeftover, Rate
     from .parallel_scan import ParallelScan
     from .policy import Policy
     from .token_bucket import Limiter
@@ -108,6 +108,9 @@ class ResilientTable(_Native, _Table):
                 `items` are all that is not surely written. Where an error is the reason, it is of that class, too.
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
+        from .batch import BatchWriter  # noqa: PLC0415 - only where it is used
+        from .batch_settings import BatchSettings  # noqa: PLC0415 - as above
+
         settings = BatchSettings(
             overwrite_by_pkeys=overwrite_by_pkeys,
             flush_amount=flush_amount,

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.batch_settings import BatchSettings, OnLeftover, Rate
 from resilient_ddb.host import settings_of_ttl, with_options
 from resilient_ddb.paging import Pages
 
-from .batch import AsyncBatchWriter
 from .lazy import LazyClient, opened
 from .pending import Pending
 
@@ -20,10 +18,12 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
     from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
+    from resilient_ddb.batch_settings import OnLeftover, Rate
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.token_bucket import Limiter
     from resilient_ddb.ttl import TimeToLive, TtlFilter
 
+    from .batch import AsyncBatchWriter
     from .batch_get import AsyncBatchGet
     from .parallel_scan import AsyncParallelScan
     from .versioned_tables import AsyncVersionedTable
@@ -124,6 +124,10 @@ class AsyncTable(AsyncResource, _TableTypes):
             UnprocessedItemsError: from the writer, as the block ends or `max_attempts` passes made no progress.
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
+        from resilient_ddb.batch_settings import BatchSettings  # noqa: PLC0415 - only where it is used
+
+        from .batch import AsyncBatchWriter  # noqa: PLC0415 - as above
+
         settings = BatchSettings(
             overwrite_by_pkeys=overwrite_by_pkeys,
             flush_amount=flush_amount,
