@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, fallback, observers, testing, ttl
+    from . import aio, fallback, observers, sharding, testing, ttl
     from .batch import BatchWriter
     from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         CallFacts,
         CircuitOpenError,
         DeadlineExceededError,
+        DuplicateShardItemError,
         ResilienceError,
         UnprocessedItemsError,
         UnprocessedKeysError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .policy import Policy, Timeouts
     from .retry import Retry, RetryBudget
     from .session import client, install, resource, table
+    from .sharded_tables import ShardedTable
     from .tables import ResilientServiceResource, ResilientTable
     from .versioned_tables import VersionedTable
     from .versioning import DELETE
@@ -48,6 +50,7 @@ __all__ = [
     "CallFacts",
     "CircuitOpenError",
     "DeadlineExceededError",
+    "DuplicateShardItemError",
     "Kind",
     "ParallelScan",
     "Policy",
@@ -58,6 +61,7 @@ __all__ = [
     "ResilientTable",
     "Retry",
     "RetryBudget",
+    "ShardedTable",
     "ThrottlingReason",
     "Timeouts",
     "UnprocessedItemsError",
@@ -76,6 +80,7 @@ __all__ = [
     "lambda_deadline",
     "observers",
     "resource",
+    "sharding",
     "table",
     "testing",
     "ttl",
@@ -83,7 +88,7 @@ __all__ = [
 
 # Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
 # the sync Table, and importing the package costs next to nothing.
-_MODULES = ("aio", "fallback", "observers", "testing", "ttl")
+_MODULES = ("aio", "fallback", "observers", "sharding", "testing", "ttl")
 _HOMES = {
     "BatchGet": "batch_get",
     "BatchReport": "batch_settings",
@@ -93,6 +98,7 @@ _HOMES = {
     "CircuitOpenError": "errors",
     "DELETE": "versioning",
     "DeadlineExceededError": "errors",
+    "DuplicateShardItemError": "errors",
     "Kind": "classification",
     "ParallelScan": "parallel_scan",
     "Policy": "policy",
@@ -103,6 +109,7 @@ _HOMES = {
     "ResilientTable": "tables",
     "Retry": "retry",
     "RetryBudget": "retry",
+    "ShardedTable": "sharded_tables",
     "ThrottlingReason": "classification",
     "Timeouts": "policy",
     "UnprocessedItemsError": "errors",

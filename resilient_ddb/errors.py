@@ -4,6 +4,7 @@
      └ ResilienceError
         ├ CircuitOpenError         the circuit refused the call: nothing was sent
         ├ DeadlineExceededError    a deadline ended the call
+        ├ DuplicateShardItemError  one key was found in several shards
         ├ UnprocessedItemsError    a batch gave up: the items that are not surely written
         ├ UnprocessedKeysError     a batch gave up: the keys whose items were not read
         └ VersionConflictError     somebody else wrote the item meanwhile: nothing was written
@@ -122,6 +123,17 @@ class DeadlineExceededError(ResilienceError):
         super().__init__(response or {"Error": {"Code": "DeadlineExceeded", "Message": message}}, operation_name)
         if response:
             self.args = (f"{message}; the last attempt failed: {self}",)
+
+
+class DuplicateShardItemError(ResilienceError):
+    """One key was found in several shards of a table: which item is meant can't be told. Nothing was written."""
+
+    def __init__(self, *, operation_name: str, table: str, items: Sequence[Mapping[str, Any]]) -> None:
+        """Take the items that were found."""
+        self.items = [dict(item) for item in items]
+        """The items, with native values, in the order of their shards, those of the present layout first."""
+        message = f"{len(self.items)} items with one key were found in shards of table {table!r}: which one is meant?"
+        super().__init__({"Error": {"Code": "DuplicateShardItem", "Message": message}}, operation_name)
 
 
 class UnprocessedItemsError(ResilienceError):

@@ -187,3 +187,11 @@ def set_as_well(expression: str | None, assignments: str) -> str:
         if index % 2 and word.upper() == "SET":
             return "".join([*pieces[: index + 1], f" {assignments},", *pieces[index + 1 :]])
     return f"SET {assignments} {expression}"
+
+
+def attributes_changed(expression: str, names: Mapping[str, str]) -> set[str]:
+    """Give the top-level attributes that an update expression changes; `names` are its placeholders."""
+    pieces = _CLAUSE.split(expression)
+    actions = [action for body in pieces[2::2] for action in _COMMA_OUTSIDE_PARENTHESES.split(body)]
+    words = [re.split(r"[\s.\[=]", action.strip(), maxsplit=1)[0] for action in actions]
+    return {names.get(word, word) for word in words}

@@ -21,13 +21,8 @@ from botocore.loaders import Loader
 
 from .clients import ResilientClient, install_on_client
 from .host import check_policy, default_options, settled_config
-from .tables import (
-    ResilientServiceResource,
-    ResilientTable,
-    check_fallback,
-    harden_service_resource_class,
-    harden_table_class,
-)
+from .resource_classes import check_fallback, harden_service_resource_class, harden_table_class
+from .tables import ResilientServiceResource, ResilientTable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient

@@ -1,32 +1,28 @@
-"""The classes that are mixed into boto3's own resource classes, at the extension point that boto3 itself uses."""
+"""The ServiceResource and the Table, as far as boto3's own have to be added to. See `resource_classes`."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
-from .fallback import Chain, FallbackFunction
-from .host import settings_of_ttl, with_options
-from .paging import Pages
+from .table_reads import TableReads
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
-    from types_boto3_dynamodb.service_resource import Table as _Table
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
     from .batch import BatchWriter
-    from .batch_get import BatchGet
     from .batch_settings import OnLeftover, Rate
-    from .parallel_scan import ParallelScan
+    from .fallback import FallbackFunction
+    from .fan_in_flows import OnPartial
     from .policy import Policy
-    from .token_bucket import Limiter
+    from .shard_layout import Shards
+    from .sharded_tables import ShardedTable
+    from .sharded_verbs import OnDuplicate
     from .ttl import TtlFilter
     from .versioned_tables import VersionedTable
 else:
-    _ServiceResource = _Table = object
-
-_TABLE_OPTIONS = ("fallback", "ttl", "ttl_filter", "ttl_skew")
+    _ServiceResource = object
 
 
 class _Native:
@@ -65,7 +61,7 @@ class ResilientServiceResource(_Native, _ServiceResource):
             """Give a Table, with the options that `resilient_ddb.table` describes."""
 
 
-class ResilientTable(_Native, _Table):
+class ResilientTable(_Native, TableReads):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
 
     def batch_writer(
@@ -129,92 +125,54 @@ class ResilientTable(_Native, _Table):
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
-    def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over the items of a query, page after page.
-
-        On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
-        given, and no more than one is held.
-
-        Args:
-            limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
-                it is left out and `limit` is given, pages are as large as that, and grow while little is found.
-            params: the parameters of `query`.
-
-        Raises:
-            TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
-        """
-        return _items(self.query, Pages("query", params, limit))
-
-    def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
-        return _items(self.scan, Pages("scan", params, limit))
-
-    def batch_get(
-        self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
-    ) -> BatchGet:
-        """Give an iterator over the items of any number of keys, in the order of the keys.
-
-        Keys are asked for 100 a request, as the iterator gets to them. One that comes again within 100,000 keys is
-        asked for, and given, once. Keys that DynamoDB leaves undone are asked for again, after a full-jitter pause
-        where a request made no progress. Fallbacks are not asked.
-
-        Args:
-            keys: the keys, all with the same attributes. At most 200 are taken ahead of the item that is given.
-            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
-                limit where left out.
-            params: `ConsistentRead`, `ProjectionExpression`, `ExpressionAttributeNames`, as of `batch_get_item`.
-
-        Returns:
-            The iterator. Its `missing` lists the keys for which there was no item, or, on a Table with `ttl=`, one
-            that has expired.
-
-        Raises:
-            UnprocessedKeysError: from the iterator, when the policy's `max_attempts` passes made no progress, or the
-                deadline comes before the next one; its `keys` are those whose items were not given.
-            TypeError, ValueError: an argument, or a key, can't be meant.
-        """
-        from .batch_get import BatchGet  # noqa: PLC0415 - only where it is used
-
-        return BatchGet(self, keys, params, read_units_per_second)
-
-    def parallel_scan(
+    def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
-        segments: int | Literal["auto"] = "auto",
+        shards: Shards,
         *,
-        read_units_per_second: float | Limiter | None = None,
-        on_page: Callable[[dict[str, Any]], Any] | None = None,
-        resume: Mapping[str, Any] | None = None,
-        **params: Any,
-    ) -> ParallelScan:
-        """Give an iterator over the table's items that reads several segments at once, each on a thread.
+        by: str | Sequence[str] | None = None,
+        key: str | None = None,
+        shard_attribute: str | None = None,
+        separator: str = "#",
+        pad: int = 0,
+        previous: Sequence[Shards] = (),
+        unknown_shard: Literal["find", "refuse"] = "find",
+        on_duplicate: OnDuplicate | None = None,
+        on_partial: OnPartial = "raise",
+    ) -> ShardedTable:
+        """Give this table with the items of each partition key spread over shards: more than one partition can take.
 
-        On a Table with `ttl=`, over those that have not expired. Items come in no order. At most a page of each
-        segment is held, besides the one that is given. Fallbacks are not asked.
+        The key `a` is stored as `a#0`, `a#1` and so on. The table's keys and indexes are looked up with DescribeTable,
+        once for each client.
 
         Args:
-            segments: how many. `"auto"`: one for each 2 GB of the table, 32 at most. More than 32 are scanned 32 at a
-                time, or as many as the client has connections.
-            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
-                limit where left out.
-            on_page: called with the state after each page, when all of its items were given: when the item after the
-                page's last was asked for.
-            resume: a state to go on from. What it counts as given does not come again; of the page that was being
-                given when it was taken, all items do.
-            params: the parameters of `scan`.
-
-        Returns:
-            The iterator. Its `state` is where it stands.
+            shards: how many shards a key has: a number, a mapping of keys to numbers (1 for those that are not in it),
+                or a callable that gives the number for a key. 1: the key is stored as it is.
+            by: the attributes, of text, numbers or bytes, that an item's shard is calculated from. By default it is
+                drawn at random, for data that is only added to: a key that is put twice may be in two shards.
+            key: the attribute whose values are spread, where that is not the table's partition key but an index's.
+            shard_attribute: the attribute that holds the suffixed key for an index, while `key` stays as it is.
+            separator: what stands between a key and its shard's number, and in no key.
+            pad: digits that the number is filled up to with zeros.
+            previous: what `shards` was before. Items are read there as well; written where they belong now.
+            unknown_shard: what becomes of an update or delete of an item whose shard can't be calculated: `find` it
+                first, or `refuse`.
+            on_duplicate: given the items that one key was found with, gives the one that is meant.
+            on_partial: where a shard can't be read for the moment, `raise` the error; or `return` what the others have.
 
         Raises:
-            ValueError: from the iterator, `resume` is of another table, of one made anew, or of other parameters.
-            TypeError, ValueError: an argument can't be meant, or `resume` is damaged.
-            ClientError: from the iterator, a segment failed, and all were stopped. `error.scan_state` is where it
-                stands.
+            TypeError, ValueError: an argument can't be meant.
         """
-        from .parallel_scan import ParallelScan  # noqa: PLC0415 - only where it is used
+        from .shard_layout import layout_of  # noqa: PLC0415 - only where it is used
+        from .sharded_tables import ShardedTable  # noqa: PLC0415 - as above
 
-        return ParallelScan(
-            self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
+        return ShardedTable(
+            self,
+            layout_of(shards, by=by, previous=previous, separator=separator, pad=pad),
+            key=key,
+            shard_attribute=shard_attribute,
+            unknown_shard=unknown_shard,
+            on_duplicate=on_duplicate,
+            on_partial=on_partial,
         )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
@@ -257,89 +215,9 @@ class ResilientTable(_Native, _Table):
         return _restore_table, (self.name, meta.region_name, meta.endpoint_url, core.policy, core.options())
 
 
-def _items(read: Callable[..., Any], pages: Pages) -> Iterator[dict[str, Any]]:
-    while not pages.is_over:
-        yield from pages.items(read(**pages.params))
-
-
 def _restore_table(
     name: str, region: str, endpoint_url: str, policy: Policy, options: dict[str, Any]
 ) -> ResilientTable:
     from .session import table  # noqa: PLC0415 - session builds on this module
 
     return table(name, region_name=region, endpoint_url=endpoint_url, policy=policy, **options)
-
-
-def harden_service_resource_class(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
-    """Handle boto3's `creating-resource-class.dynamodb.ServiceResource`."""
-    if ResilientServiceResource in base_classes:
-        return
-    base_classes.insert(0, ResilientServiceResource)
-    class_attributes["Table"] = _with_options(class_attributes["Table"])
-
-
-def harden_table_class(
-    class_attributes: dict[str, Any], base_classes: list[type], service_context: Any, **_: Any
-) -> None:
-    """Handle boto3's `creating-resource-class.dynamodb.Table`."""
-    if ResilientTable in base_classes:
-        return
-    base_classes.insert(0, ResilientTable)
-    model = class_attributes["meta"].resource_model
-    shape = service_context.service_model.shape_for(model.shape)
-    identifiers = {identifier.member_name for identifier in model.identifiers}
-    for name, (member, _shape) in model.get_attributes(shape).items():
-        if name not in identifiers:
-            class_attributes[name] = _attribute(member, class_attributes[name])
-
-
-def _attribute(member: str, original: property) -> property:
-    """Give an attribute that is read from what was loaded, in one step.
-
-    boto3's reads `meta.data` twice; an action on another thread may have cleared it in between.
-    """
-
-    def load_and_get(self: Any) -> Any:
-        data = self.meta.data
-        if data is None:
-            data = self.meta.client.describe_table(TableName=self.name)["Table"]
-            self.meta.data = data
-        return data.get(member)
-
-    load_and_get.__doc__ = original.__doc__
-    return property(load_and_get)
-
-
-def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
-    def table(self: Any, *args: Any, **options: Any) -> Any:
-        fallback, *of_ttl = (options.pop(option, None) for option in _TABLE_OPTIONS)
-        unknown = [option for option in options if option != "name"]
-        if unknown:
-            raise TypeError(
-                f"Table() got the unknown option {unknown[0]!r} ({options[unknown[0]]!r}); it takes a name, and "
-                f"as options: {', '.join(_TABLE_OPTIONS)}"
-            )
-        if fallback is not None:
-            check_fallback(fallback)
-        ttl = settings_of_ttl(*of_ttl)
-        made = make(self, *args, **options)
-        made.meta.client = with_options(made.meta.client, made.name, fallback=fallback, ttl=ttl)
-        return made
-
-    table.__name__ = "Table"
-    table.__doc__ = make.__doc__
-    return table
-
-
-def check_fallback(fallback: Any) -> None:
-    """Refuse what can't answer for a sync Table.
-
-    Raises:
-        TypeError: it can't be called, or is async.
-    """
-    for member in Chain(fallback).members:
-        if inspect.iscoroutinefunction(member):
-            raise TypeError(
-                f"fallback must not be async on the sync Table; got {member!r}: async fallbacks are for "
-                "resilient_ddb.aio"
-            )

@@ -21,12 +21,14 @@ from .tables import AsyncServiceResource, AsyncTable
 if TYPE_CHECKING:
     from .batch_get import AsyncBatchGet
     from .parallel_scan import AsyncParallelScan
+    from .sharded_tables import AsyncShardedTable
     from .versioned_tables import AsyncVersionedTable
 
 __all__ = [
     "AsyncBatchGet",
     "AsyncParallelScan",
     "AsyncServiceResource",
+    "AsyncShardedTable",
     "AsyncTable",
     "AsyncVersionedTable",
     "client",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "AsyncBatchGet": "batch_get",
     "AsyncParallelScan": "parallel_scan",
+    "AsyncShardedTable": "sharded_tables",
     "AsyncVersionedTable": "versioned_tables",
 }
 

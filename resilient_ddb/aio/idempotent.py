@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from resilient_ddb.drive import run_async
 from resilient_ddb.idempotent import update_flow
 
-from .pending import Pending
+from .pending import Pending, pending
 
 
 def idempotent_update(target: Any, **params: Any) -> Pending[dict[str, Any]]:
@@ -15,8 +14,4 @@ def idempotent_update(target: Any, **params: Any) -> Pending[dict[str, Any]]:
 
     See `resilient_ddb.idempotent_update`: parameters, result and errors are the same.
     """
-
-    async def call() -> dict[str, Any]:
-        return await run_async(update_flow(target, params))
-
-    return Pending(call(), "aio.idempotent_update(...)")
+    return pending(update_flow(target, params), "aio.idempotent_update")

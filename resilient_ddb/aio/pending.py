@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
+from resilient_ddb.drive import Flow, run_async
+
 T = TypeVar("T")
 
 
@@ -49,3 +51,13 @@ class Pending(Coroutine[Any, Any, T]):
 
     def __repr__(self) -> str:
         return f"<{self._name}: not awaited; write 'await {self._name}'>"
+
+
+def pending(flow: Flow[T], name: str) -> Pending[T]:
+    """Give what is to be awaited for a flow to run; `name` is that of the verb, with what it is of."""
+
+    async def call() -> T:
+        return await run_async(flow)
+
+    call.__name__, call.__qualname__ = name.rpartition(".")[2], name  # for "... was never awaited"
+    return Pending(call(), f"{name}(...)")

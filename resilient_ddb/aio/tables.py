@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
@@ -11,7 +11,7 @@ from resilient_ddb.host import settings_of_ttl, with_options
 from resilient_ddb.paging import Pages
 
 from .lazy import LazyClient, opened
-from .pending import Pending
+from .pending import Pending, pending
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
     from resilient_ddb.batch_settings import OnLeftover, Rate
     from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.fan_in_flows import OnPartial
+    from resilient_ddb.shard_layout import Shards
+    from resilient_ddb.sharded_verbs import OnDuplicate
     from resilient_ddb.token_bucket import Limiter
     from resilient_ddb.ttl import TimeToLive, TtlFilter
 
     from .batch import AsyncBatchWriter
     from .batch_get import AsyncBatchGet
     from .parallel_scan import AsyncParallelScan
+    from .sharded_tables import AsyncShardedTable
     from .versioned_tables import AsyncVersionedTable
 else:
     _ServiceResourceTypes = _TableTypes = object
@@ -184,6 +188,54 @@ class AsyncTable(AsyncResource, _TableTypes):
 
         return AsyncParallelScan(
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
+        )
+
+    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial = "raise", **params: Any) -> Pending[dict[str, Any]]:
+        """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.fan_in`."""
+        from resilient_ddb.sharded_queries import fan_in  # noqa: PLC0415 - only where it is used
+
+        from .together import together  # noqa: PLC0415 - as above
+
+        return pending(fan_in(self, together, keys, params, on_partial), "table.fan_in")
+
+    def fan_in_items(
+        self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Give an async iterator over several partition keys. See `resilient_ddb.ResilientTable.fan_in_items`."""
+        from resilient_ddb.sharded_queries import fan_in_reading  # noqa: PLC0415 - only where it is used
+
+        from .sharded_tables import items_of  # noqa: PLC0415 - as above
+        from .together import together  # noqa: PLC0415 - as above
+
+        return items_of(fan_in_reading(self, together, keys, params, limit))
+
+    def sharded(  # noqa: PLR0913 - each is an option of its own
+        self,
+        shards: Shards,
+        *,
+        by: str | Sequence[str] | None = None,
+        key: str | None = None,
+        shard_attribute: str | None = None,
+        separator: str = "#",
+        pad: int = 0,
+        previous: Sequence[Shards] = (),
+        unknown_shard: Literal["find", "refuse"] = "find",
+        on_duplicate: OnDuplicate | None = None,
+        on_partial: OnPartial = "raise",
+    ) -> AsyncShardedTable:
+        """Give this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
+        from resilient_ddb.shard_layout import layout_of  # noqa: PLC0415 - only where it is used
+
+        from .sharded_tables import AsyncShardedTable  # noqa: PLC0415 - as above
+
+        return AsyncShardedTable(
+            self,
+            layout_of(shards, by=by, previous=previous, separator=separator, pad=pad),
+            key=key,
+            shard_attribute=shard_attribute,
+            unknown_shard=unknown_shard,
+            on_duplicate=on_duplicate,
+            on_partial=on_partial,
         )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from resilient_ddb.drive import Flow, run_async
 from resilient_ddb.versioned_verbs import Change, VersionedVerbs
 from resilient_ddb.versioning import FROM_ITEM
 
-from .pending import Pending
+from .pending import Pending, pending
 
 Response = dict[str, Any]
 
@@ -32,7 +31,7 @@ class AsyncVersionedTable(VersionedVerbs):
         **params: Any,
     ) -> Pending[Response]:
         """Write a whole item, if the stored one is still at the version that `Item` was read with."""
-        return _pending(self._put(Item, params, expected_version), "put_item")
+        return pending(self._put(Item, params, expected_version), "table.put_item")
 
     def update_item(
         self,
@@ -42,7 +41,7 @@ class AsyncVersionedTable(VersionedVerbs):
         **params: Any,
     ) -> Pending[Response]:
         """Update an item, if it is still at the expected version. The next one is stored."""
-        return _pending(self._update(Key, params, expected_version), "update_item")
+        return pending(self._update(Key, params, expected_version), "table.update_item")
 
     def delete_item(
         self,
@@ -52,7 +51,7 @@ class AsyncVersionedTable(VersionedVerbs):
         **params: Any,
     ) -> Pending[Response]:
         """Delete an item, if it is still at the expected version."""
-        return _pending(self._delete(Key, params, expected_version), "delete_item")
+        return pending(self._delete(Key, params, expected_version), "table.delete_item")
 
     def modify(
         self,
@@ -61,12 +60,4 @@ class AsyncVersionedTable(VersionedVerbs):
         attempts: int = 10,
     ) -> Pending[dict[str, Any] | None]:
         """Read an item, change it, and write it if nobody else has written it meanwhile; `change` may be async."""
-        return _pending(self._modify(Key, change, attempts), "modify")
-
-
-def _pending(flow: Flow[Any], verb: str) -> Pending[Any]:
-    async def call() -> Any:
-        return await run_async(flow)
-
-    call.__name__, call.__qualname__ = verb, f"AsyncVersionedTable.{verb}"  # for "... was never awaited"
-    return Pending(call(), f"table.{verb}(...)")
+        return pending(self._modify(Key, change, attempts), "table.modify")

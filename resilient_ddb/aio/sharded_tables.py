@@ -1,0 +1,112 @@
+"""The async sharded table: the items of a partition key spread over several."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from resilient_ddb.drive import Flow, run_async
+from resilient_ddb.policy import policy_of
+from resilient_ddb.sharded_batches import ShardedBatch
+from resilient_ddb.sharded_queries import ShardedQueries
+
+from .pending import Pending, pending
+from .together import together
+
+if TYPE_CHECKING:
+    from resilient_ddb.fan_in_flows import Reading
+
+    from .versioned_tables import AsyncVersionedTable
+
+Response = dict[str, Any]
+
+
+class AsyncShardedTable(ShardedQueries):
+    """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
+
+    Parameters, results and errors are those of `resilient_ddb.ShardedTable`; each verb is to be awaited.
+    """
+
+    _sleep = staticmethod(asyncio.sleep)
+    _together = staticmethod(together)
+    _run = staticmethod(run_async)
+
+    def put_item(self, Item: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+        """Put an item into a shard: a random one, or the one that is calculated."""
+        return pending(self._put(Item, params), "sharded.put_item")
+
+    def get_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+        """Read an item: from its shard where that can be calculated from `Key`, else from all."""
+        return pending(self._get(Key, params), "sharded.get_item")
+
+    def update_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+        """Update an item; where its shard can't be calculated it is found first, or that is refused."""
+        return pending(self._change("update_item", Key, params), "sharded.update_item")
+
+    def delete_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+        """Delete an item. See `update_item`."""
+        return pending(self._change("delete_item", Key, params), "sharded.delete_item")
+
+    def query(self, **params: Any) -> Pending[Response]:
+        """Query all shards of a key at the same time, and give one response, as boto3 shapes it."""
+        return pending(self._query(params), "sharded.query")
+
+    def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+        """Give an async iterator over the items of a query of all shards."""
+        return items_of(self._reading(params, limit))
+
+    def fan_in(self, keys: Iterable[Any], **params: Any) -> Pending[Response]:
+        """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.fan_in`."""
+        return pending(self._fan_in(keys, params), "sharded.fan_in")
+
+    def fan_in_items(
+        self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Give an async iterator over all shards of several partition keys."""
+        return items_of(self._fan_in_reading(keys, params, limit))
+
+    def batch_writer(self, *args: Any, **options: Any) -> AsyncShardedBatchWriter:
+        """Give the Table's batch writer for items of this table."""
+        self._refuse_moves("batch_writer()")
+        writer = self._table.batch_writer(*args, **options)
+        return AsyncShardedBatchWriter(writer, self._keys, policy_of(self._table).uniform)
+
+    def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
+        """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
+        from .versioned_tables import AsyncVersionedTable  # noqa: PLC0415 - only where it is used
+
+        self._refuse_random("versioned()")
+        return AsyncVersionedTable(self, attribute, write_token)
+
+    def _transact_write_items(self, **params: Any) -> Any:
+        return run_async(self._transact(params))
+
+
+async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
+    """Give the items of a reading, page after page."""
+    reading = await run_async(begin)
+    while not reading.is_over:
+        await run_async(reading.more())
+        for item in reading.items():
+            yield item
+
+
+class AsyncShardedBatchWriter(ShardedBatch):
+    """A batch writer for an async sharded table."""
+
+    async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+        """Put an item into a shard, now or with a later batch."""
+        await run_async(self._put(Item))
+
+    async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+        """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
+        await run_async(self._delete(Key))
+
+    async def __aenter__(self) -> Self:
+        await self._writer.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> Any:
+        return await run_async(self._ending(partial(self._writer.__aexit__, *exc_info)))

@@ -1,0 +1,217 @@
+"""Reading a query over several partition keys: which requests go out together, and what is made of their answers.
+
+The sync and the async Table bring a way to make calls at the same time; every decision is here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from numbers import Number
+from typing import Any, Literal
+
+from .classification import Kind, classify
+from .drive import Flow
+from .errors import DeadlineExceededError
+from .fan_in import FanIn, Item
+from .fan_in_requests import Request
+from .settings import check_whole
+
+Response = dict[str, Any]
+Together = Callable[[Sequence[Callable[[], Any]]], Any]
+"""Makes calls at the same time, and gives what each gave or raised, in their order; awaitable on the async Table."""
+OnPartial = Literal["raise", "return"]
+_CAN_PASS = (Kind.THROTTLING, Kind.TRANSIENT)
+_LARGEST_PAGE = 1_000
+
+
+class Reading:
+    """One query over several partition keys, under way."""
+
+    def __init__(
+        self,
+        query: Callable[..., Any],
+        together: Together,
+        request: Request,
+        *,
+        name_of: Callable[[int], Any],
+        as_seen: Callable[[Item], None],
+        on_partial: OnPartial = "raise",
+        limit: int | None = None,
+        page: int | None = None,
+    ) -> None:
+        """Begin, or go on where the request says.
+
+        Args:
+            query: the Table's verb.
+            together: makes several calls at the same time.
+            request: what is asked for.
+            name_of: gives the name of a source, for errors and `missing_shards`.
+            as_seen: makes of a stored item what the caller sees, in place.
+            on_partial: what becomes of an answer when a source can't be read.
+            limit: how many items to give at most.
+            page: how many items to read of a source at once; by default its share of `limit`, and more each time.
+
+        Raises:
+            TypeError, ValueError: `limit` is no whole number of 1 or more.
+        """
+        if limit is not None:
+            check_whole("limit", limit, least=1)
+        self._query = query
+        self._together = together
+        self._request = request
+        self._name_of = name_of
+        self._as_seen = as_seen
+        self._on_partial = on_partial
+        self._fan = FanIn(len(request.stored), request.order, request.place)
+        self._left = limit
+        self._page = page
+        self._grows = page is None and limit is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every item that is wanted was given."""
+        return self._left == 0 or self._fan.is_over
+
+    def more(self) -> Flow[list[Response]]:
+        """Read a page of each source that has run out, and give the responses.
+
+        Raises:
+            ClientError: a source can't be read, and its part can't be left out.
+        """
+        wanted = self._fan.wanted()
+        if self._grows and self._left is not None:
+            share = math.ceil(self._left / len(self._request.stored)) + 1
+            grown = share if self._page is None else 2 * self._page
+            self._page = min(max(self._left, share), grown, _LARGEST_PAGE)
+        calls = [
+            partial(self._query, **self._request.params(index, position, self._page)) for index, position in wanted
+        ]
+        outcomes = yield partial(self._together, calls)
+        responses = []
+        for (index, _), outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                self._leave_out(index, outcome)
+            else:
+                self._fan.take(index, outcome.get("Items") or (), self._position_in(outcome))
+                responses.append(outcome)
+        if wanted and not responses:
+            raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
+        return responses
+
+    def _position_in(self, response: Mapping[str, Any]) -> dict[str, Any] | None:
+        last = response.get("LastEvaluatedKey")
+        return {name: last[name] for name in self._request.order.position} if last else None
+
+    def _leave_out(self, index: int, error: BaseException) -> None:
+        error.add_note(f"fan-in of {len(self._request.stored)}: shard {self._name_of(index)!r} could not be read")
+        if self._on_partial == "raise" or not isinstance(error, Exception) or not _can_pass(error):
+            raise error
+        self._fan.leave_out(index)
+
+    def items(self) -> Iterator[Item]:
+        """Give the items that are next for sure, as the caller sees them."""
+        for item in self._fan.give(self._left):
+            if self._left is not None:
+                self._left -= 1
+            for name in self._request.added:
+                del item[name]
+            self._as_seen(item)
+            yield item
+
+    # One response.
+
+    def page(self) -> Flow[Response]:
+        """Give one response, as of a query of one partition key.
+
+        Without `Limit`, it holds what one page of each source makes sure. With it, so many items: fewer where a filter
+        has left out others, as DynamoDB counts those as well, or at the end.
+
+        Raises:
+            ClientError: as `more`.
+        """
+        limit = self._left
+        items: list[Item] = []
+        read: list[Response] = []
+        while True:
+            read += yield from self.more()
+            items += self.items()
+            left_out = sum(response["ScannedCount"] - response["Count"] for response in read)
+            if limit is None or self.is_over or len(items) + left_out >= limit:
+                break
+        return self._response(read, {"Items": items, "Count": len(items)}, self._fan.place())
+
+    def count(self) -> Flow[Response]:
+        """Give the response of a query that asks how many items there are.
+
+        Raises:
+            ClientError: as `more`.
+        """
+        read = yield from self.more()
+        return self._response(read, {"Count": sum(one["Count"] for one in read)}, self._fan.place_of_count())
+
+    def _response(self, read: Sequence[Response], answer: Response, place: Any) -> Response:
+        answer["ScannedCount"] = sum(response["ScannedCount"] for response in read)
+        last = self._request.last_evaluated_key(place)
+        if last is not None:
+            answer["LastEvaluatedKey"] = last
+        joined = joined_facts(read)
+        missing = [self._name_of(index) for index in self._fan.missing]
+        if missing:
+            joined["ResponseMetadata"].setdefault("Resilience", {})["missing_shards"] = missing
+        return {**answer, **joined}
+
+
+def check_on_partial(value: Any) -> None:
+    """Refuse what is no way to go on.
+
+    Raises:
+        ValueError: it is neither `raise` nor `return`.
+    """
+    if value not in ("raise", "return"):
+        raise ValueError(f"on_partial must be 'raise' or 'return'; got {value!r}")
+
+
+def _can_pass(error: Exception) -> bool:
+    """Tell whether a failure is one of the moment, not of the request."""
+    return isinstance(error, DeadlineExceededError) or classify(error, operation="Query").kind in _CAN_PASS
+
+
+def answer(make: Callable[..., Reading], request: Request) -> Flow[Response]:
+    """Give one response: `make` makes the reading, with its `limit` and `page`. Raises as `Reading.page`."""
+    if not request.is_count:
+        return (yield from make(limit=request.limit).page())
+    share = None if request.limit is None else math.ceil(request.limit / len(request.stored))
+    return (yield from make(page=share).count())
+
+
+# What several responses have in common with one.
+
+
+def joined_facts(responses: Sequence[Mapping[str, Any]]) -> Response:
+    """Give the `ResponseMetadata`, and the sum of the `ConsumedCapacity`, of several responses."""
+    metadata = dict(responses[0]["ResponseMetadata"])
+    marks: dict[str, Any] = {}
+    for response in responses:  # what is stale, or from elsewhere, makes the whole so
+        of_one = response["ResponseMetadata"].get("Resilience", {})
+        ages = [facts["age"] for facts in (marks, of_one) if "age" in facts]
+        marks.update(of_one, **({"age": max(ages)} if ages else {}))
+    if marks:
+        metadata["Resilience"] = marks
+    joined: Response = {"ResponseMetadata": metadata}
+    capacities = [response["ConsumedCapacity"] for response in responses if "ConsumedCapacity" in response]
+    if capacities:
+        joined["ConsumedCapacity"] = summed(capacities)
+    return joined
+
+
+def summed(capacities: Sequence[Any]) -> Any:
+    """Add up capacities as DynamoDB gives them: their numbers, by name."""
+    first = capacities[0]
+    if isinstance(first, Number):
+        return sum(capacities)
+    if not isinstance(first, Mapping):
+        return first
+    names = dict.fromkeys(name for capacity in capacities for name in capacity)
+    return {name: summed([capacity[name] for capacity in capacities if name in capacity]) for name in names}

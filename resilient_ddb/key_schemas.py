@@ -1,0 +1,70 @@
+"""What the keys of a table and its indexes are: asked of DynamoDB once, and kept by the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .drive import Flow
+from .ending import without_fallbacks
+
+
+@dataclass(frozen=True, slots=True)
+class KeySchema:
+    """The attributes of a key."""
+
+    partition: str
+    sort: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The attributes, one or two."""
+        return [self.partition] if self.sort is None else [self.partition, self.sort]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySchemas:
+    """The keys of a table, and of its indexes by their names."""
+
+    table: KeySchema
+    indexes: Mapping[str, KeySchema]
+
+
+def key_schemas(table: Any, index: str | None = None) -> Flow[KeySchemas]:
+    """Give the keys of a table: from DescribeTable, where they, or those of an index, are not yet known.
+
+    Raises:
+        ClientError: the table can't be described.
+    """
+    name = table.name
+    known = _known(table).get(("KeySchemas", name))
+    if known is not None and (index is None or index in known.indexes):
+        return known  # type: ignore[no-any-return]  # what is known is of many types
+    with without_fallbacks():
+        answer = yield partial(table.meta.client.describe_table, TableName=name)
+    found = _schemas(answer["Table"])
+    _known(table)[("KeySchemas", name)] = found  # a module-level async table has its client from here on
+    return found
+
+
+def _known(table: Any) -> dict[Any, Any]:
+    core = getattr(table.meta.client, "_resilience", None)
+    return {} if core is None else core.known
+
+
+def _schemas(description: Mapping[str, Any]) -> KeySchemas:
+    return KeySchemas(
+        table=_schema(description),
+        indexes={
+            index["IndexName"]: _schema(index)
+            for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+            for index in description.get(kind) or ()
+        },
+    )
+
+
+def _schema(description: Mapping[str, Any]) -> KeySchema:
+    roles = {element["KeyType"]: element["AttributeName"] for element in description["KeySchema"]}
+    return KeySchema(roles["HASH"], roles.get("RANGE"))

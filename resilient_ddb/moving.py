@@ -1,0 +1,79 @@
+"""Moving an item from one shard to another: in one transaction, if it is still what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from .drive import Flow
+from .ending import without_fallbacks
+from .reserved import NAMES, PREFIX, VALUES
+from .sharded_keys import ShardKeys
+
+_MOST_ATTRIBUTES = 140
+"""A condition takes 300 operators: an equality and an AND for each attribute."""
+
+
+class Moved(Enum):
+    """What became of an item that was to be moved."""
+
+    MOVED = "moved"
+    OVERTAKEN = "overtaken"
+    """It was changed, or deleted, meanwhile: nothing was written."""
+    OCCUPIED = "occupied"
+    """There is an item with its key where it belongs: nothing was written."""
+
+
+def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flow[tuple[Moved, Any]]:
+    """Move an item, as it is stored, to another stored key; gives what became of it, and the response.
+
+    Readers see it in one place or the other, never in both or none. An attribute that somebody adds meanwhile, without
+    changing another, is not noticed.
+
+    Raises:
+        ClientError: the transaction failed otherwise.
+        ValueError: the item has too many attributes to compare.
+    """
+    if len(item) > _MOST_ATTRIBUTES:
+        raise ValueError(
+            f"an item of {len(item)} attributes can't be moved: {_MOST_ATTRIBUTES} at most can be compared with what "
+            "was read"
+        )
+    name, schema = table.name, keys.schemas.table
+    others = {attribute: value for attribute, value in item.items() if attribute not in schema.names}
+    unchanged = [f"#{PREFIX}{number} = :{PREFIX}{number}" for number in range(len(others))]
+    delete: dict[str, Any] = {
+        "TableName": name,
+        "Key": {attribute: item[attribute] for attribute in schema.names},
+        "ConditionExpression": " AND ".join([f"attribute_exists(#{PREFIX}key)", *unchanged]),
+        NAMES: {
+            f"#{PREFIX}key": schema.partition,
+            **{f"#{PREFIX}{number}": attribute for number, attribute in enumerate(others)},
+        },
+    }
+    if others:
+        delete[VALUES] = {f":{PREFIX}{number}": value for number, value in enumerate(others.values())}
+    put = {
+        "TableName": name,
+        "Item": {**item, schema.partition: home},
+        "ConditionExpression": f"attribute_not_exists(#{PREFIX}key)",
+        NAMES: {f"#{PREFIX}key": schema.partition},
+    }
+    transact = partial(
+        table.meta.client.transact_write_items,
+        TransactItems=[{"Put": put}, {"Delete": delete}],
+        ReturnConsumedCapacity="TOTAL",
+    )
+    try:
+        with without_fallbacks():
+            response = yield transact
+    except ClientError as error:
+        reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons") or ()]
+        if "ConditionalCheckFailed" not in reasons:
+            raise
+        return (Moved.OCCUPIED if reasons[0] == "ConditionalCheckFailed" else Moved.OVERTAKEN), error.response
+    return Moved.MOVED, response

@@ -1,0 +1,88 @@
+"""Mixing this library's classes into boto3's own resource classes, at the extension point that boto3 itself uses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .fallback import Chain
+from .host import settings_of_ttl, with_options
+from .tables import ResilientServiceResource, ResilientTable
+
+_TABLE_OPTIONS = ("fallback", "ttl", "ttl_filter", "ttl_skew")
+
+
+def harden_service_resource_class(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
+    """Handle boto3's `creating-resource-class.dynamodb.ServiceResource`."""
+    if ResilientServiceResource in base_classes:
+        return
+    base_classes.insert(0, ResilientServiceResource)
+    class_attributes["Table"] = _with_options(class_attributes["Table"])
+
+
+def harden_table_class(
+    class_attributes: dict[str, Any], base_classes: list[type], service_context: Any, **_: Any
+) -> None:
+    """Handle boto3's `creating-resource-class.dynamodb.Table`."""
+    if ResilientTable in base_classes:
+        return
+    base_classes.insert(0, ResilientTable)
+    model = class_attributes["meta"].resource_model
+    shape = service_context.service_model.shape_for(model.shape)
+    identifiers = {identifier.member_name for identifier in model.identifiers}
+    for name, (member, _shape) in model.get_attributes(shape).items():
+        if name not in identifiers:
+            class_attributes[name] = _attribute(member, class_attributes[name])
+
+
+def _attribute(member: str, original: property) -> property:
+    """Give an attribute that is read from what was loaded, in one step.
+
+    boto3's reads `meta.data` twice; an action on another thread may have cleared it in between.
+    """
+
+    def load_and_get(self: Any) -> Any:
+        data = self.meta.data
+        if data is None:
+            data = self.meta.client.describe_table(TableName=self.name)["Table"]
+            self.meta.data = data
+        return data.get(member)
+
+    load_and_get.__doc__ = original.__doc__
+    return property(load_and_get)
+
+
+def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
+    def table(self: Any, *args: Any, **options: Any) -> Any:
+        fallback, *of_ttl = (options.pop(option, None) for option in _TABLE_OPTIONS)
+        unknown = [option for option in options if option != "name"]
+        if unknown:
+            raise TypeError(
+                f"Table() got the unknown option {unknown[0]!r} ({options[unknown[0]]!r}); it takes a name, and "
+                f"as options: {', '.join(_TABLE_OPTIONS)}"
+            )
+        if fallback is not None:
+            check_fallback(fallback)
+        ttl = settings_of_ttl(*of_ttl)
+        made = make(self, *args, **options)
+        made.meta.client = with_options(made.meta.client, made.name, fallback=fallback, ttl=ttl)
+        return made
+
+    table.__name__ = "Table"
+    table.__doc__ = make.__doc__
+    return table
+
+
+def check_fallback(fallback: Any) -> None:
+    """Refuse what can't answer for a sync Table.
+
+    Raises:
+        TypeError: it can't be called, or is async.
+    """
+    for member in Chain(fallback).members:
+        if inspect.iscoroutinefunction(member):
+            raise TypeError(
+                f"fallback must not be async on the sync Table; got {member!r}: async fallbacks are for "
+                "resilient_ddb.aio"
+            )

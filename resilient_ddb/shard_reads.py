@@ -1,0 +1,55 @@
+"""The items that there are of a few keys, in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from .batch_reads import END, BatchReads
+from .drive import Flow
+from .fan_in import Item
+from .fan_in_flows import Response, joined_facts, summed
+
+_RETURNED = "ReturnConsumedCapacity"
+
+
+class ShardReads(BatchReads):
+    """Reads one item from wherever it may be: `BatchGetItem` over all its keys."""
+
+    def __init__(
+        self, table: Any, keys: Sequence[Item], params: Mapping[str, Any], sleep: Callable[[float], Any]
+    ) -> None:
+        """Ask for `keys`, with the parameters of `get_item`."""
+        asked = dict(params)
+        returned = {_RETURNED: asked.pop(_RETURNED)} if _RETURNED in asked else {}
+        super().__init__(table, partial(next, iter(keys), END), asked, None)
+        self._returned = returned
+        self._sleep = sleep
+        self.responses: list[Response] = []
+
+    def all(self) -> Flow[list[Item]]:
+        """Give the items that there are, in the order of their keys.
+
+        Raises:
+            ClientError: a request failed, or left keys undone for too long.
+        """
+        items = []
+        while not self._is_over:
+            item = self._next()
+            if item is not None:
+                items.append(item)
+            elif not self._is_over:
+                yield from self._ask()
+        return items
+
+    def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> int:
+        self.responses.append(dict(response))
+        return super()._answered(wanted, response)
+
+    def facts(self) -> Response:
+        """Give what `get_item` would have said beside the item."""
+        facts = joined_facts(self.responses)
+        if "ConsumedCapacity" in facts:
+            facts["ConsumedCapacity"] = summed([one for many in self.responses for one in many["ConsumedCapacity"]])
+        return facts

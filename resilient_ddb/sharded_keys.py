@@ -1,0 +1,135 @@
+"""Between the keys that a caller of a sharded table uses, and those that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from .cursors import to_json
+from .fan_in import Item
+from .key_schemas import KeySchemas
+from .operations import attributes_changed
+from .reserved import NAMES
+from .shard_layout import Layout, Uniform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardKeys:
+    """Which attribute of a table is spread over shards, and how."""
+
+    layout: Layout
+    schemas: KeySchemas
+    key: str
+    """The attribute, as callers see it."""
+    stored_in: str
+    """The attribute that holds its stored form: the same, or one that callers don't see."""
+
+    @property
+    def is_of_table(self) -> bool:
+        """Whether it is the table's partition key; else it is an index's, and items have one place in the table."""
+        return self.key == self.schemas.table.partition
+
+    def stored_item(self, item: Any, uniform: Uniform) -> Item:
+        """Give a whole item as it is stored.
+
+        Raises:
+            TypeError, ValueError: its shard can't be told.
+        """
+        if not isinstance(item, Mapping):
+            raise TypeError(f"Item must be a dict; got {type(item).__name__}")
+        if self.stored_in != self.key and self.stored_in in item:
+            raise ValueError(f"Item must leave out {self.stored_in!r}: it is made from {self.key!r}")
+        if self.key not in item:
+            if self.is_of_table:
+                raise ValueError(f"Item must have the partition key {self.key!r}")
+            return dict(item)  # it is not in the index
+        return {**item, self.stored_in: self.layout.home(self.text(item[self.key]), item, uniform)}
+
+    def text(self, key: Any) -> Any:
+        """Give a key as the text that a suffix is added to, where it is stored apart."""
+        if self.stored_in == self.key or isinstance(key, bool) or not isinstance(key, (int, Decimal)):
+            return key
+        return to_json({"": key})[""]["N"]
+
+    def split(self, key: Any) -> tuple[Item, Any]:
+        """Give the key of an item as DynamoDB takes it, and the caller's partition key.
+
+        Attributes that the shard is calculated from may stand in `Key` beside it.
+
+        Raises:
+            TypeError, ValueError: `Key` is no key of this table.
+        """
+        if not isinstance(key, Mapping):
+            raise TypeError(f"Key must be a dict; got {type(key).__name__}")
+        if self.key not in key:
+            raise ValueError(f"Key must have the partition key {self.key!r}")
+        names = self.schemas.table.names
+        return {name: value for name, value in key.items() if name in names or name not in self.layout.by}, key[
+            self.key
+        ]
+
+    def one_place(self, key: Any) -> Item:
+        """Give the key under which an item is stored, where that can be told.
+
+        Raises:
+            TypeError, ValueError: it can't; or `Key` is no key of this table.
+        """
+        if not self.is_of_table:
+            return dict(key)
+        table_key, value = self.split(key)
+        homes = self.layout.homes(value, key)
+        if len(homes) > 1 and not self.layout.knows(key):
+            raise ValueError(
+                "Key must tell the item's shard: have it calculated, with by=, and give the attributes that it is "
+                "calculated from"
+            )
+        return {**table_key, self.key: homes[0]}
+
+    def as_seen(self, item: Item) -> None:
+        """Make of a stored item what callers see, in place."""
+        if self.stored_in != self.key:
+            item.pop(self.stored_in, None)
+        elif self.key in item:
+            item[self.key] = self.layout.key_of(item[self.key])
+
+    def refuse_moving(self, params: Mapping[str, Any]) -> None:
+        """Refuse an update that would change where the item belongs.
+
+        Raises:
+            ValueError: it changes an attribute that the shard depends on.
+        """
+        places = {*self.layout.by} if self.is_of_table else {*self.layout.by, self.key, self.stored_in}
+        places.difference_update(self.schemas.table.names)
+        for name in _changed(params):
+            if name in places:
+                raise ValueError(
+                    f"UpdateExpression must not change {name!r}: the item's shard depends on it; put the item whole"
+                )
+
+    def refuse_conditions(self, key: Any, params: Mapping[str, Any]) -> None:
+        """Refuse a put that asks about what is there, where that may be in any shard.
+
+        Raises:
+            ValueError: it does.
+        """
+        if self.layout.by or not self.is_of_table or len(self.layout.stored_keys(key)) == 1:
+            return
+        for name in ("ConditionExpression", "Expected"):
+            if name in params:
+                raise ValueError(
+                    f"{name} must not be given to put_item with a random suffix: it would be held against one shard of "
+                    "several; have the shard calculated, with by="
+                )
+        if params.get("ReturnValues", "NONE") != "NONE":
+            raise ValueError(
+                "ReturnValues must be 'NONE' for put_item with a random suffix: an earlier item may be in any shard; "
+                "have the shard calculated, with by="
+            )
+
+
+def _changed(params: Mapping[str, Any]) -> set[str]:
+    expression, legacy = params.get("UpdateExpression"), params.get("AttributeUpdates")
+    found = set(legacy) if isinstance(legacy, Mapping) else set()
+    return found | attributes_changed(expression, params.get(NAMES) or {}) if isinstance(expression, str) else found

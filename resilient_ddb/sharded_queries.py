@@ -1,0 +1,177 @@
+"""Queries over all shards of a key, and over several keys of a Table without shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from . import fan_in_flows
+from .cursors import identity
+from .drive import Flow
+from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
+from .fan_in_requests import Condition, Request, is_cursor, request_for, with_key, without_key
+from .key_schemas import key_schemas
+from .shard_layout import MOST_SHARDS
+from .sharded_keys import ShardKeys
+from .sharded_verbs import ShardedVerbs
+
+Make = Callable[..., Reading]
+
+
+class ShardedQueries(ShardedVerbs):
+    """What the sync and the async sharded table share: every decision."""
+
+    def _query(self, params: Mapping[str, Any]) -> Flow[Response]:
+        keys = yield from self._keys(params.get("IndexName"))
+        found = self._asked(keys, params)
+        if found is None or (_has_no_shards(keys, *found) and not is_cursor(params.get("ExclusiveStartKey"))):
+            return (yield from self._query_one(keys, params))
+        request = self._request(keys, params, *found)
+        return (yield from fan_in_flows.answer(self._making(keys, request, self._on_partial), request))
+
+    def _query_one(self, keys: ShardKeys, params: Mapping[str, Any]) -> Flow[Response]:
+        """Query a key that has no shards: the answer is DynamoDB's own."""
+        response: Response = yield partial(self._table.query, **params)
+        for item in response.get("Items") or ():
+            keys.as_seen(item)
+        return response
+
+    def _reading(self, params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
+        refuse_count("query", params)
+        keys = yield from self._keys(params.get("IndexName"))
+        found = self._asked(keys, params)
+        if found is None:
+            raise ValueError(f"IndexName must be that of an index of table {self._table.name!r}")
+        request = self._request(keys, params, *found)
+        return self._making(keys, request, "raise")(limit=limit, page=request.limit)
+
+    def _fan_in(self, chosen: Iterable[Any], params: Mapping[str, Any]) -> Flow[Response]:
+        request, make = yield from self._of_keys(chosen, params, self._on_partial)
+        return (yield from fan_in_flows.answer(make, request))
+
+    def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
+        refuse_count("fan_in", params)
+        request, make = yield from self._of_keys(chosen, params, "raise")
+        return make(limit=limit, page=request.limit)
+
+    def _of_keys(
+        self, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
+    ) -> Flow[tuple[Request, Make]]:
+        given = checked_keys(chosen)
+        keys = yield from self._keys(params.get("IndexName"))
+        stored = [name for key in given for name in self._layout.stored_keys(keys.text(key))]
+        request = self._request(keys, params, with_key(params, keys.stored_in), stored, keys.stored_in)
+        return request, self._making(keys, request, on_partial)
+
+    def _asked(self, keys: ShardKeys, params: Mapping[str, Any]) -> tuple[Condition, Sequence[Any], str] | None:
+        """Give a query's condition, the partition keys that it means, and the attribute that these are in.
+
+        None for an index that there is not: DynamoDB says so.
+
+        Raises:
+            ValueError: the query does not say which partition key it asks for.
+        """
+        index = params.get("IndexName")
+        read = keys.schemas.table if index is None else keys.schemas.indexes.get(index)
+        if read is None:
+            return None
+        if read.partition != keys.stored_in:
+            condition = without_key(params, read.partition, read.partition)
+            return condition, [condition.key], read.partition
+        condition = without_key(params, keys.key, keys.stored_in)
+        return condition, self._layout.stored_keys(keys.text(condition.key)), keys.stored_in
+
+    def _request(
+        self,
+        keys: ShardKeys,
+        params: Mapping[str, Any],
+        condition: Condition,
+        stored: Sequence[Any],
+        stored_in: str,
+    ) -> Request:
+        return request_for(params, condition, stored, keys.schemas, table=self._table.name, sharded=stored_in)
+
+    def _making(self, keys: ShardKeys, request: Request, on_partial: OnPartial) -> Make:
+        return partial(
+            Reading,
+            self._table.query,
+            self._together,
+            request,
+            name_of=lambda index: self._layout.number_of(request.stored[index]),
+            as_seen=keys.as_seen,
+            on_partial=on_partial,
+        )
+
+
+def _has_no_shards(keys: ShardKeys, condition: Condition, stored: Sequence[Any], stored_in: str) -> bool:
+    """Tell whether an answer has nothing that callers must not see, but in its items."""
+    is_as_it_is = list(stored) == [condition.key] and keys.stored_in == keys.key
+    return is_as_it_is if stored_in == keys.stored_in else not keys.is_of_table
+
+
+# Tables without shards.
+
+
+def fan_in(
+    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
+) -> Flow[Response]:
+    """Read several partition keys as one. See `ResilientTable.fan_in`."""
+    check_on_partial(on_partial)
+    request, make = yield from _of_table(table, together, chosen, params, on_partial)
+    return (yield from fan_in_flows.answer(make, request))
+
+
+def fan_in_reading(
+    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None
+) -> Flow[Reading]:
+    """Begin to read several partition keys as one. See `ResilientTable.fan_in_items`."""
+    refuse_count("fan_in", params)
+    request, make = yield from _of_table(table, together, chosen, params, "raise")
+    return make(limit=limit, page=request.limit)
+
+
+def _of_table(
+    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
+) -> Flow[tuple[Request, Make]]:
+    given = checked_keys(chosen)
+    index = params.get("IndexName")
+    schemas = yield from key_schemas(table, index)
+    if index is not None and index not in schemas.indexes:
+        raise ValueError(f"IndexName must be that of an index of table {table.name!r}; got {index!r}")
+    partition = (schemas.table if index is None else schemas.indexes[index]).partition
+    request = request_for(params, with_key(params, partition), given, schemas, table=table.name, sharded=partition)
+    make = partial(
+        Reading,
+        table.query,
+        together,
+        request,
+        name_of=lambda number: given[number],
+        as_seen=lambda _: None,
+        on_partial=on_partial,
+    )
+    return request, make
+
+
+def checked_keys(chosen: Any) -> list[Any]:
+    """Give partition keys, each once.
+
+    Raises:
+        TypeError, ValueError: they are none, or too many.
+    """
+    if isinstance(chosen, (str, bytes, Mapping)) or not isinstance(chosen, Iterable):
+        raise TypeError(f"keys must be a list of partition keys; got {type(chosen).__name__}")
+    given = list({identity({"": key}): key for key in chosen}.values())
+    if not given or len(given) > MOST_SHARDS:
+        raise ValueError(f"keys must be 1 to {MOST_SHARDS} partition keys; got {len(given)}")
+    return given
+
+
+def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
+    """Refuse to give items where only their number is asked for.
+
+    Raises:
+        ValueError: `Select` is `COUNT`.
+    """
+    if params.get("Select") == "COUNT":
+        raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")

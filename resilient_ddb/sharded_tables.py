@@ -1,0 +1,165 @@
+"""The sync sharded table: the items of a partition key spread over several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from .drive import run
+from .policy import policy_of
+from .sharded_batches import ShardedBatch
+from .sharded_queries import ShardedQueries
+from .threads import together
+
+if TYPE_CHECKING:
+    from .fan_in_flows import Reading
+    from .versioned_tables import VersionedTable
+
+Response = dict[str, Any]
+
+
+class ShardedTable(ShardedQueries):
+    """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
+
+    What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;
+    `scan` and its kin, whose items have stored keys, are to be had of `sharded.table`.
+    """
+
+    _sleep = staticmethod(time.sleep)
+    _run = staticmethod(run)
+
+    def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        return together(self._table.meta.client, calls)
+
+    def put_item(self, Item: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+        """Put an item into a shard: a random one, or the one that is calculated.
+
+        Args:
+            Item: the item, with the partition key as it is.
+            params: put_item's further parameters. Conditions and `ReturnValues` need a calculated shard.
+
+        Raises:
+            TypeError, ValueError: the shard can't be told, or the key has the separator in it. Nothing is sent.
+            DuplicateShardItemError: an earlier layout and the present one both have such an item.
+        """
+        return run(self._put(Item, params))
+
+    def get_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+        """Read an item: from its shard where that can be calculated from `Key`, else from all with one BatchGetItem.
+
+        Args:
+            Key: the item's key; attributes that the shard is calculated from may stand beside it.
+            params: get_item's further parameters.
+
+        Raises:
+            DuplicateShardItemError: it is in two shards, and `on_duplicate` was not given.
+        """
+        return run(self._get(Key, params))
+
+    def update_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+        """Update an item; where its shard can't be calculated it is found first, or that is refused.
+
+        Args:
+            Key: as for `get_item`.
+            params: update_item's further parameters.
+
+        Raises:
+            DuplicateShardItemError: it is in two shards.
+            ValueError: its shard is not known, and `unknown_shard` is `refuse`; or the update would move it.
+        """
+        return run(self._change("update_item", Key, params))
+
+    def delete_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+        """Delete an item. See `update_item`."""
+        return run(self._change("delete_item", Key, params))
+
+    def query(self, **params: Any) -> Response:
+        """Query all shards of a key at the same time, and give one response, as boto3 shapes it.
+
+        Items come in the order of their sort keys. `Limit` is for all shards together; counts and consumed capacity are
+        sums. `LastEvaluatedKey` is for `ExclusiveStartKey` of this query only: a plain dict, which may go through JSON.
+
+        Args:
+            params: query's parameters. `KeyConditionExpression` must say which partition key is meant.
+
+        Raises:
+            ValueError: it does not; or `ExclusiveStartKey` is of another query, or another number of shards.
+            ClientError: a shard could not be read; a note says which. With `on_partial="return"` only where all
+                failed, or not for the moment; the shards left out are
+                `response["ResponseMetadata"]["Resilience"]["missing_shards"]`.
+        """
+        return run(self._query(params))
+
+    def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over the items of a query of all shards. One page of each is held at most.
+
+        Args:
+            limit: items to give at most; all where left out. `Limit` is the size of a shard's pages.
+            params: the parameters of `query`.
+
+        Raises:
+            TypeError, ValueError: as `query`, or `limit` is no whole number of 1 or more.
+            ClientError: a shard could not be read.
+        """
+        return items_of(run(self._reading(params, limit)))
+
+    def fan_in(self, keys: Iterable[Any], **params: Any) -> Response:
+        """Query all shards of several partition keys. See `ResilientTable.fan_in`."""
+        return run(self._fan_in(keys, params))
+
+    def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over all shards of several partition keys. See `ResilientTable.fan_in_items`."""
+        return items_of(run(self._fan_in_reading(keys, params, limit)))
+
+    def batch_writer(self, *args: Any, **options: Any) -> ShardedBatchWriter:
+        """Give the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
+
+        Raises:
+            ValueError: items may still be where an earlier layout has put them; or, from the writer, an item's shard
+                can't be told.
+        """
+        self._refuse_moves("batch_writer()")
+        writer = self._table.batch_writer(*args, **options)
+        return ShardedBatchWriter(writer, self._keys, policy_of(self._table).uniform)
+
+    def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
+        """Give this table with optimistic locking. See `ResilientTable.versioned`.
+
+        Raises:
+            ValueError: suffixes are random: a version is held against one shard.
+        """
+        from .versioned_tables import VersionedTable  # noqa: PLC0415 - only where it is used
+
+        self._refuse_random("versioned()")
+        return VersionedTable(self, attribute, write_token)
+
+    def _transact_write_items(self, **params: Any) -> Response:
+        return run(self._transact(params))
+
+
+def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
+    """Give the items of a reading, page after page."""
+    while not reading.is_over:
+        run(reading.more())
+        yield from reading.items()
+
+
+class ShardedBatchWriter(ShardedBatch):
+    """A batch writer for a sharded table."""
+
+    def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+        """Put an item into a shard, now or with a later batch."""
+        run(self._put(Item))
+
+    def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+        """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
+        run(self._delete(Key))
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: object) -> Any:
+        return run(self._ending(partial(self._writer.__exit__, *exc_info)))

@@ -1,0 +1,287 @@
+"""The verbs of a sharded table, as flows of decisions that the sync and the async table drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from .drive import Flow
+from .errors import DuplicateShardItemError
+from .expressions import join_condition
+from .fan_in import Item
+from .fan_in_flows import OnPartial, Response, Together, check_on_partial
+from .key_schemas import key_schemas
+from .moving import Moved, move
+from .operations import same_table
+from .policy import policy_of
+from .reserved import PREFIX
+from .settings import check_callable
+from .shard_layout import Layout
+from .shard_reads import ShardReads
+from .sharded_keys import ShardKeys
+
+OnDuplicate = Callable[[Sequence[Item]], Item | None]
+_KEY_NAME = f"#{PREFIX}shard"
+_CONSISTENT = MappingProxyType({"ConsistentRead": True})
+_NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "batch_get", "sharded")
+
+
+class ShardedVerbs:
+    """What the sync and the async sharded table share: the table behind them, and every decision."""
+
+    _sleep: Callable[[float], Any]
+    _together: Together
+    _run: Callable[[Flow[Any]], Any]
+    """Runs a flow: at once, or giving what is to be awaited."""
+
+    def __init__(
+        self,
+        table: Any,
+        layout: Layout,
+        *,
+        key: str | None = None,
+        shard_attribute: str | None = None,
+        unknown_shard: Literal["find", "refuse"] = "find",
+        on_duplicate: OnDuplicate | None = None,
+        on_partial: OnPartial = "raise",
+    ) -> None:
+        """Spread the items of `table` as `layout` says. See `Table.sharded`."""
+        for name, value in (("key", key), ("shard_attribute", shard_attribute)):
+            if value is not None and (not isinstance(value, str) or not value):
+                raise TypeError(f"{name} must be the name of an attribute; got {value!r}")
+        if shard_attribute is not None and key in (None, shard_attribute):
+            raise ValueError(
+                f"key must name the attribute whose values are spread, another one than shard_attribute; got {key!r}"
+            )
+        if unknown_shard not in ("find", "refuse"):
+            raise ValueError(f"unknown_shard must be 'find' or 'refuse'; got {unknown_shard!r}")
+        if on_duplicate is not None:
+            check_callable("on_duplicate", on_duplicate, takes="the items that were found, and giving one of them")
+        check_on_partial(on_partial)
+        self._table = table
+        self._layout = layout
+        self._key = key
+        self._shard_attribute = shard_attribute
+        self._unknown_shard = unknown_shard
+        self._on_duplicate = on_duplicate
+        self._on_partial: OnPartial = on_partial
+
+    @property
+    def table(self) -> Any:
+        """The table behind this one: what it gives and takes has stored keys."""
+        return self._table
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # asked for by copy and pickle, before there is a table
+            raise AttributeError(name)
+        if name in _NOT_SHARDED:
+            raise AttributeError(f"a sharded table has no {name}(): take sharded.table.{name}(...), with stored keys")
+        return getattr(self._table, name)
+
+    def __repr__(self) -> str:
+        return f"{self._table!r}.sharded(shards={self._layout.shards!r})"
+
+    def _keys(self, index: str | None = None) -> Flow[ShardKeys]:
+        schemas = yield from key_schemas(self._table, index)
+        key = self._key or schemas.table.partition
+        return ShardKeys(layout=self._layout, schemas=schemas, key=key, stored_in=self._shard_attribute or key)
+
+    # One item.
+
+    def _put(self, item: Any, params: Mapping[str, Any]) -> Flow[Response]:
+        keys = yield from self._keys()
+        stored = keys.stored_item(item, policy_of(self._table).uniform)
+        keys.refuse_conditions(item.get(keys.key), params)
+        yield from self._brought_home(keys, item.get(keys.key), item)
+        return (yield from self._send(keys, partial(self._table.put_item, Item=stored, **params)))
+
+    def _get(self, key: Any, params: Mapping[str, Any]) -> Flow[Response]:
+        keys = yield from self._keys()
+        table_key, value = keys.split(key)
+        if not keys.is_of_table:
+            return (yield from self._send(keys, partial(self._table.get_item, Key=dict(key), **params)))
+        homes = self._layout.homes(value, key)
+        if len(homes) == 1:
+            place = {**table_key, keys.key: homes[0]}
+            return (yield from self._send(keys, partial(self._table.get_item, Key=place, **params)))
+        reads = self._reads(keys, table_key, homes, params)
+        items = yield from reads.all()
+        if not items and self._layout.previous:  # it may have been moved while the shards were read one by one
+            now = (home for home in homes if self._layout.is_current(value, home))
+            again = self._reads(keys, table_key, now, params)
+            items = yield from again.all()
+            reads.responses += again.responses
+        found = self._only(keys, items)
+        response = reads.facts()
+        return response if found is None else {"Item": found, **response}
+
+    def _only(self, keys: ShardKeys, items: Sequence[Item]) -> Item | None:
+        if len(items) > 1 and self._on_duplicate is None:
+            raise self._duplicate(keys, items, "GetItem")
+        for item in items:
+            keys.as_seen(item)
+        return self._on_duplicate(items) if len(items) > 1 and self._on_duplicate else next(iter(items), None)
+
+    def _duplicate(self, keys: ShardKeys, items: Sequence[Item], operation: str) -> DuplicateShardItemError:
+        for item in items:
+            keys.as_seen(item)
+        return DuplicateShardItemError(operation_name=operation, table=self._table.name, items=items)
+
+    def _change(self, verb: str, key: Any, params: Mapping[str, Any]) -> Flow[Response]:
+        """Update or delete an item."""
+        keys = yield from self._keys()
+        table_key, value = keys.split(key) if keys.is_of_table else (dict(key), None)
+        keys.refuse_moving(params)
+        call = getattr(self._table, verb)
+        if not keys.is_of_table:
+            return (yield from self._send(keys, partial(call, Key=table_key, **params)))
+        homes = self._layout.homes(value, key)
+        if self._layout.knows(key):
+            yield from self._brought_home(keys, value, key)
+        elif len(homes) > 1:
+            return (yield from self._change_where_it_is(keys, verb, table_key, homes, params))
+        return (yield from self._send(keys, partial(call, Key={**table_key, keys.key: homes[0]}, **params)))
+
+    def _change_where_it_is(
+        self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
+    ) -> Flow[Response]:
+        if self._unknown_shard == "refuse":
+            raise ValueError(
+                "Key must have the attributes that the shard is calculated from "
+                f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say unknown_shard='find', to have "
+                "the item looked for first"
+            )
+        call, names = getattr(self._table, verb), {_KEY_NAME: keys.key}
+        there = join_condition(params, f"attribute_exists({_KEY_NAME})", names, {})
+        there["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        attempts = policy_of(self._table).retry.max_attempts
+        for _ in range(attempts):
+            found = yield from self._found(keys, key, homes)
+            if len(found) > 1:
+                raise self._duplicate(keys, found, "UpdateItem" if verb == "update_item" else "DeleteItem")
+            if not found:
+                return (yield from self._change_nothing(keys, verb, key, params))
+            try:
+                return (yield from self._send(keys, partial(call, Key={**key, keys.key: found[0][keys.key]}, **there)))
+            except ClientError as error:
+                facts = getattr(error, "resilience", None)
+                has_moved = _is_conditional(error) and "Item" not in error.response
+                if not has_moved or (facts is not None and facts.ambiguous):
+                    if "ReturnValuesOnConditionCheckFailure" not in params:
+                        error.response.pop("Item", None)
+                    raise
+                last = error
+        last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
+        raise last
+
+    def _change_nothing(self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]) -> Flow[Response]:
+        """Update or delete an item that is in none of the shards."""
+        if verb == "update_item" and self._layout.by:
+            raise ValueError(
+                f"there is no such item to update, and a new one has no shard without {', '.join(self._layout.by)}: "
+                "give that in Key, or use put_item"
+            )
+        home = self._layout.home_of_key(key[keys.key], key)  # two that begin the same item at once meet there
+        call = getattr(self._table, verb)
+        return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **params)))
+
+    def _found(self, keys: ShardKeys, key: Item, homes: Sequence[str]) -> Flow[list[Item]]:
+        """Give the items with a key, as they are stored."""
+        return (yield from self._reads(keys, key, homes).all())
+
+    def _reads(
+        self, keys: ShardKeys, key: Item, homes: Iterable[str], params: Mapping[str, Any] = _CONSISTENT
+    ) -> ShardReads:
+        return ShardReads(self._table, [{**key, keys.key: home} for home in homes], params, self._sleep)
+
+    def _brought_home(self, keys: ShardKeys, value: Any, attributes: Mapping[str, Any]) -> Flow[None]:
+        """Have an item that is still where an earlier layout has put it moved before it is written."""
+        if not self._layout.previous or not keys.is_of_table or not self._layout.knows(attributes):
+            return
+        home, *others = self._layout.homes(value, attributes)
+        key = {name: attributes[name] for name in keys.schemas.table.names if name in attributes}
+        outcomes = [Moved.OVERTAKEN] if others else []
+        while Moved.OVERTAKEN in outcomes:
+            outcomes = []
+            for item in (yield from self._reads(keys, key, others).all()):
+                outcome, _ = yield from move(self._table, keys, item, home)
+                if outcome is Moved.OCCUPIED:
+                    both = yield from self._reads(keys, key, [home]).all()
+                    raise self._duplicate(keys, [*both, item], "PutItem")
+                outcomes.append(outcome)
+
+    def _send(self, keys: ShardKeys, call: Callable[[], Any]) -> Flow[Response]:
+        """Make a call, and give its answer, or its error, as callers see the items in it."""
+        try:
+            response: Response = yield call
+        except ClientError as error:
+            self._unsuffix_error(keys, error)
+            raise
+        for name in ("Item", "Attributes"):
+            if response.get(name):
+                keys.as_seen(response[name])
+        return response
+
+    def _unsuffix_error(self, keys: ShardKeys, error: ClientError) -> None:
+        for reason in (error.response, *(error.response.get("CancellationReasons") or ())):
+            item = reason.get("Item")
+            if not isinstance(item, dict):
+                continue
+            if keys.stored_in != keys.key:
+                item.pop(keys.stored_in, None)
+            elif isinstance(item.get(keys.key), dict) and "S" in item[keys.key]:
+                item[keys.key] = {"S": self._layout.key_of(item[keys.key]["S"])}
+
+    def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
+        """Write in a transaction whose entries have the keys that callers see."""
+        keys = yield from self._keys()
+        entries = []
+        for entry in params["TransactItems"]:
+            made = {}
+            for action, one in entry.items():
+                is_own = same_table(one.get("TableName"), self._table.name)
+                made[action] = (yield from self._stored_action(keys, one)) if is_own else one
+            entries.append(made)
+        call = partial(self._table._transact_write_items, **{**params, "TransactItems": entries})  # noqa: SLF001 - ours
+        return (yield from self._send(keys, call))
+
+    def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        if "Item" in action:
+            stored = keys.stored_item(action["Item"], policy_of(self._table).uniform)
+            yield from self._brought_home(keys, action["Item"].get(keys.key), action["Item"])
+            return {**action, "Item": stored}
+        keys.refuse_moving(action)
+        place = keys.one_place(action["Key"])
+        yield from self._brought_home(keys, action["Key"].get(keys.key), action["Key"])
+        return {**action, "Key": place}
+
+    # What can't be.
+
+    def _refuse_random(self, what: str) -> None:
+        """Refuse what needs to know an item's shard.
+
+        Raises:
+            ValueError: suffixes are random.
+        """
+        if not self._layout.by and self._key is None:
+            raise ValueError(f"{what} needs to know an item's shard: have it calculated, with by=")
+
+    def _refuse_moves(self, what: str) -> None:
+        """Refuse what can't move an item that is still where an earlier layout has put it.
+
+        Raises:
+            ValueError: there may be such items.
+        """
+        if self._layout.by and self._layout.previous:
+            raise ValueError(
+                f"{what} can't move items that are still where `previous` has put them: have them moved first, with "
+                "resilient_ddb.sharding.reshard, or use put_item"
+            )
+
+
+def _is_conditional(error: ClientError) -> bool:
+    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")

@@ -1,0 +1,158 @@
+"""Reads of a sync Table that take more than one request: what boto3's Table has not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from .drive import run
+from .paging import Pages
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.service_resource import Table as _Table
+
+    from .batch_get import BatchGet
+    from .fan_in_flows import OnPartial
+    from .parallel_scan import ParallelScan
+    from .token_bucket import Limiter
+else:
+    _Table = object
+
+
+class TableReads(_Table):
+    """The part of `ResilientTable` that reads."""
+
+    def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over the items of a query, page after page.
+
+        On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
+        given, and no more than one is held.
+
+        Args:
+            limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
+                it is left out and `limit` is given, pages are as large as that, and grow while little is found.
+            params: the parameters of `query`.
+
+        Raises:
+            TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
+        """
+        return _items(self.query, Pages("query", params, limit))
+
+    def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
+        return _items(self.scan, Pages("scan", params, limit))
+
+    def batch_get(
+        self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
+    ) -> BatchGet:
+        """Give an iterator over the items of any number of keys, in the order of the keys.
+
+        Keys are asked for 100 a request, as the iterator gets to them. One that comes again within 100,000 keys is
+        asked for, and given, once. Keys that DynamoDB leaves undone are asked for again, after a full-jitter pause
+        where a request made no progress. Fallbacks are not asked.
+
+        Args:
+            keys: the keys, all with the same attributes. At most 200 are taken ahead of the item that is given.
+            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
+                limit where left out.
+            params: `ConsistentRead`, `ProjectionExpression`, `ExpressionAttributeNames`, as of `batch_get_item`.
+
+        Returns:
+            The iterator. Its `missing` lists the keys for which there was no item, or, on a Table with `ttl=`, one
+            that has expired.
+
+        Raises:
+            UnprocessedKeysError: from the iterator, when the policy's `max_attempts` passes made no progress, or the
+                deadline comes before the next one; its `keys` are those whose items were not given.
+            TypeError, ValueError: an argument, or a key, can't be meant.
+        """
+        from .batch_get import BatchGet  # noqa: PLC0415 - only where it is used
+
+        return BatchGet(self, keys, params, read_units_per_second)
+
+    def parallel_scan(
+        self,
+        segments: int | Literal["auto"] = "auto",
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        on_page: Callable[[dict[str, Any]], Any] | None = None,
+        resume: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> ParallelScan:
+        """Give an iterator over the table's items that reads several segments at once, each on a thread.
+
+        On a Table with `ttl=`, over those that have not expired. Items come in no order. At most a page of each
+        segment is held, besides the one that is given. Fallbacks are not asked.
+
+        Args:
+            segments: how many. `"auto"`: one for each 2 GB of the table, 32 at most. More than 32 are scanned 32 at a
+                time, or as many as the client has connections.
+            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
+                limit where left out.
+            on_page: called with the state after each page, when all of its items were given: when the item after the
+                page's last was asked for.
+            resume: a state to go on from. What it counts as given does not come again; of the page that was being
+                given when it was taken, all items do.
+            params: the parameters of `scan`.
+
+        Returns:
+            The iterator. Its `state` is where it stands.
+
+        Raises:
+            ValueError: from the iterator, `resume` is of another table, of one made anew, or of other parameters.
+            TypeError, ValueError: an argument can't be meant, or `resume` is damaged.
+            ClientError: from the iterator, a segment failed, and all were stopped. `error.scan_state` is where it
+                stands.
+        """
+        from .parallel_scan import ParallelScan  # noqa: PLC0415 - only where it is used
+
+        return ParallelScan(
+            self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
+        )
+
+    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial = "raise", **params: Any) -> dict[str, Any]:
+        """Query several partition keys at the same time, and give one response, as boto3 shapes it.
+
+        Items come in the order of their sort keys, whichever key they are of. `Limit` is for all keys together; counts
+        and consumed capacity are sums. `LastEvaluatedKey` is for `ExclusiveStartKey` of this very fan-in only: a plain
+        dict, which may go through JSON.
+
+        Args:
+            keys: the values of the partition key, of the table or of `IndexName`: 1,000 at most.
+            on_partial: where a key can't be read for the moment, `raise` the error; or `return` the items of the
+                others, with the missing keys in `response["ResponseMetadata"]["Resilience"]["missing_shards"]`.
+            params: query's parameters. `KeyConditionExpression` is for the sort key alone, and may be left out.
+
+        Raises:
+            TypeError, ValueError: an argument can't be meant, or `ExclusiveStartKey` is of another query.
+            ClientError: a key could not be read; a note says which.
+        """
+        from .sharded_queries import fan_in  # noqa: PLC0415 - only where it is used
+
+        return run(fan_in(self, self._together, keys, params, on_partial))
+
+    def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+        """Give an iterator over the items of several partition keys. One page of each is held at most.
+
+        Args:
+            keys: as for `fan_in`.
+            limit: items to give at most; all where left out. `Limit` is the size of a key's pages.
+            params: as for `fan_in`.
+
+        Raises:
+            TypeError, ValueError, ClientError: as `fan_in`.
+        """
+        from .sharded_queries import fan_in_reading  # noqa: PLC0415 - only where it is used
+        from .sharded_tables import items_of  # noqa: PLC0415 - as above
+
+        return items_of(run(fan_in_reading(self, self._together, keys, params, limit)))
+
+    def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        from .threads import together  # noqa: PLC0415 - only where it is used
+
+        return together(self.meta.client, calls)
+
+
+def _items(read: Callable[..., Any], pages: Pages) -> Iterator[dict[str, Any]]:
+    while not pages.is_over:
+        yield from pages.items(read(**pages.params))
