@@ -121,7 +121,7 @@ class FanIn:
 
     @property
     def is_over(self) -> bool:
-        """Whether every item was given."""
+        """Whether every item was given that is not in a missing source."""
         return not self._heads and all(source.is_over or source.is_missing for source in self._sources)
 
     def wanted(self) -> list[tuple[int, Key | None]]:
@@ -194,7 +194,7 @@ class FanIn:
     def place(self) -> Place | None:
         """Give where the caller stopped; None: at the end."""
         if self.is_over:
-            return None
+            return self.place_of_count()
         positions = {index: _position(source) for index, source in enumerate(self._sources)}
         return Place(
             None if self._last is None or self._order.sort is None else {self._order.sort: self._last_value},
@@ -204,8 +204,11 @@ class FanIn:
         )
 
     def place_of_count(self) -> Place | None:
-        """Give where a caller stopped who was given no items, only how many there are."""
-        if self.is_over:
+        """Give where a caller stopped who was given all that was read, or only how many there are; None: at the end.
+
+        What is missing is still to be had.
+        """
+        if self.is_over and not self.missing:
             return None
         known = {index: source.next for index, source in enumerate(self._sources) if _is_known(source)}
         return Place(None, -1, known)

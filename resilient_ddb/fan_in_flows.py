@@ -14,7 +14,7 @@ from typing import Any, Literal
 from .classification import Kind, classify
 from .drive import Flow
 from .errors import DeadlineExceededError
-from .fan_in import FanIn, Item
+from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
 from .settings import check_whole
 
@@ -85,6 +85,9 @@ class Reading:
             share = math.ceil(self._left / len(self._request.stored)) + 1
             grown = share if self._page is None else 2 * self._page
             self._page = min(max(self._left, share), grown, _LARGEST_PAGE)
+        return (yield from self._read(wanted))
+
+    def _read(self, wanted: Sequence[tuple[int, Key | None]]) -> Flow[list[Response]]:
         calls = [
             partial(self._query, **self._request.params(index, position, self._page)) for index, position in wanted
         ]
@@ -143,12 +146,15 @@ class Reading:
         return self._response(read, {"Items": items, "Count": len(items)}, self._fan.place())
 
     def count(self) -> Flow[Response]:
-        """Give the response of a query that asks how many items there are.
+        """Give the response of a query that asks how many items there are: of so many at most.
 
         Raises:
             ClientError: as `more`.
         """
-        read = yield from self.more()
+        wanted = self._fan.wanted()[: self._left]
+        if self._left is not None:
+            self._page = self._left // len(wanted)
+        read = yield from self._read(wanted)
         return self._response(read, {"Count": sum(one["Count"] for one in read)}, self._fan.place_of_count())
 
     def _response(self, read: Sequence[Response], answer: Response, place: Any) -> Response:
@@ -179,11 +185,9 @@ def _can_pass(error: Exception) -> bool:
 
 
 def answer(make: Callable[..., Reading], request: Request) -> Flow[Response]:
-    """Give one response: `make` makes the reading, with its `limit` and `page`. Raises as `Reading.page`."""
-    if not request.is_count:
-        return (yield from make(limit=request.limit).page())
-    share = None if request.limit is None else math.ceil(request.limit / len(request.stored))
-    return (yield from make(page=share).count())
+    """Give one response: `make` makes the reading, with its `limit`. Raises as `Reading.page`."""
+    reading = make(limit=request.limit)
+    return (yield from reading.count() if request.is_count else reading.page())
 
 
 # What several responses have in common with one.

@@ -274,9 +274,15 @@ def _place(cursor: Mapping[str, Any], count: int, order: Order) -> Place:
     last, source, late = cursor["last"], int(cursor["source"]), frozenset(map(int, cursor["late"]))
     if not all(0 <= index < count for index in (*positions, *late)) or not -1 <= source < count:
         raise ValueError("it names a source that there is not")
+    if len(positions) == count and not any(positions.values()):
+        raise ValueError("nothing is left")
     if any(position is not None and set(position) != set(order.position) for position in positions.values()):
         raise ValueError("a position is of other attributes")
     found = None if last is None else from_json(last)
-    if found is not None and set(found) != {order.sort}:
-        raise ValueError("its last item is sorted by another attribute")
+    if found is not None and (set(found) != {order.sort} or positions.get(source) is None):
+        raise ValueError("its last item is no such one")
+    typed = [value for value in (*cursor["positions"].values(), last) if value]
+    kinds = {(name, *value) for key in typed for name, value in key.items()}
+    if len(kinds) > len(order.position):
+        raise ValueError("an attribute is of several types")
     return Place(found, source, positions, late)
