@@ -195,11 +195,11 @@ class FanIn:
         """Give where the caller stopped; None: at the end."""
         if self.is_over:
             return self.place_of_count()
-        positions = {index: _position(source) for index, source in enumerate(self._sources)}
+        positions = {index: _position(source) for index, source in enumerate(self._sources) if not _is_new(source)}
         return Place(
             None if self._last is None or self._order.sort is None else {self._order.sort: self._last_value},
             -1 if self._last is None else self._last[1],
-            {index: position for index, position in positions.items() if position is not None},
+            positions,
             frozenset(index for index, source in enumerate(self._sources) if source.is_missing or source.is_late),
         )
 
@@ -220,6 +220,12 @@ def _is_ready(source: _Source) -> bool:
 
 def _is_known(source: _Source) -> bool:
     return source.is_over or source.next is not None
+
+
+def _is_new(source: _Source) -> bool:
+    """Tell whether a source is still to be read from its beginning."""
+    had_ended = source.is_over and not source.was_read
+    return _position(source) is None and not had_ended
 
 
 def _position(source: _Source) -> Key | None:

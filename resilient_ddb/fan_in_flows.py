@@ -29,13 +29,14 @@ _LARGEST_PAGE = 1_000
 class Reading:
     """One query over several partition keys, under way."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is of its own
         self,
         query: Callable[..., Any],
         together: Together,
         request: Request,
         *,
         name_of: Callable[[int], Any],
+        told_as: Callable[[int], str],
         as_seen: Callable[[Item], None],
         on_partial: OnPartial = "raise",
         limit: int | None = None,
@@ -47,7 +48,8 @@ class Reading:
             query: the Table's verb.
             together: makes several calls at the same time.
             request: what is asked for.
-            name_of: gives the name of a source, for errors and `missing_shards`.
+            name_of: gives the name of a source, for `missing_shards`.
+            told_as: gives what it is called in errors, which hold no values of keys.
             as_seen: makes of a stored item what the caller sees, in place.
             on_partial: what becomes of an answer when a source can't be read.
             limit: how many items to give at most.
@@ -62,6 +64,7 @@ class Reading:
         self._together = together
         self._request = request
         self._name_of = name_of
+        self._told_as = told_as
         self._as_seen = as_seen
         self._on_partial = on_partial
         self._fan = FanIn(len(request.stored), request.order, request.place)
@@ -108,7 +111,7 @@ class Reading:
         return {name: last[name] for name in self._request.order.position} if last else None
 
     def _leave_out(self, index: int, error: BaseException) -> None:
-        error.add_note(f"fan-in of {len(self._request.stored)}: shard {self._name_of(index)!r} could not be read")
+        error.add_note(f"fan-in of {len(self._request.stored)}: {self._told_as(index)} could not be read")
         if self._on_partial == "raise" or not isinstance(error, Exception) or not _can_pass(error):
             raise error
         self._fan.leave_out(index)

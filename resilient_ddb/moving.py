@@ -75,5 +75,6 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
         reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons") or ()]
         if "ConditionalCheckFailed" not in reasons:
             raise
-        return (Moved.OCCUPIED if reasons[0] == "ConditionalCheckFailed" else Moved.OVERTAKEN), error.response
+        # Where both failed, another may have moved it there.
+        return (Moved.OVERTAKEN if reasons[1] == "ConditionalCheckFailed" else Moved.OCCUPIED), error.response
     return Moved.MOVED, response

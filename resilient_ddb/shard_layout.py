@@ -111,9 +111,9 @@ class Layout:
         key, number = self._split(stored)
         return stored if number is None else key
 
-    def number_of(self, stored: Any) -> int:
-        """Give the number of the shard that a stored key names; 0, where it has no suffix."""
-        return self._split(stored)[1] or 0
+    def number_of(self, stored: Any) -> int | None:
+        """Give the number of the shard that a stored key names; None, where it has no suffix."""
+        return self._split(stored)[1]
 
     def _split(self, stored: Any) -> tuple[str, int | None]:
         key, separator, digits = stored.rpartition(self.separator) if isinstance(stored, str) else ("", "", "")

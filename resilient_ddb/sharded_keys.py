@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from .cursors import to_json
+from .expressions import inject
 from .fan_in import Item
 from .key_schemas import KeySchemas
 from .operations import attributes_changed
 from .reserved import NAMES
 from .shard_layout import Layout, Uniform
+
+_EXISTS = re.compile(r"attribute_(?:not_)?exists\s*\(\s*#?\w+\s*\)", re.IGNORECASE)
+_FIRST_OF_PATH = re.compile(r"(?<![\w.#:])#?\w+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +112,23 @@ class ShardKeys:
                 raise ValueError(
                     f"UpdateExpression must not change {name!r}: the item's shard depends on it; put the item whole"
                 )
+
+    def refuse_comparison(self, argument: str, params: Mapping[str, Any]) -> None:
+        """Refuse an expression that compares the key with something: what is stored has a suffix.
+
+        Raises:
+            ValueError: it does.
+        """
+        if argument not in params or self.stored_in != self.key:
+            return
+        made = dict(params)
+        inject(made)
+        names, text = made.get(NAMES) or {}, _EXISTS.sub("", str(made[argument]))
+        if any(names.get(word, word) == self.key for word in _FIRST_OF_PATH.findall(text)):
+            raise ValueError(
+                f"{argument} must not compare {self.key!r}, which is stored with a suffix; attribute_exists and "
+                "attribute_not_exists are all that it takes"
+            )
 
     def refuse_conditions(self, key: Any, params: Mapping[str, Any]) -> None:
         """Refuse a put that asks about what is there, where that may be in any shard.

@@ -60,9 +60,15 @@ class ShardedQueries(ShardedVerbs):
     ) -> Flow[tuple[Request, Make]]:
         given = checked_keys(chosen)
         keys = yield from self._keys(params.get("IndexName"))
-        stored = [name for key in given for name in self._layout.stored_keys(keys.text(key))]
+        of_each = [self._layout.stored_keys(keys.text(key)) for key in given]
+        stored = [name for names in of_each for name in names]
         request = self._request(keys, params, with_key(params, keys.stored_in), stored, keys.stored_in)
-        return request, self._making(keys, request, on_partial)
+        owners = [f"keys[{at}]" for at, names in enumerate(of_each) for _ in names]
+        return request, partial(
+            self._making(keys, request, on_partial),
+            name_of=lambda index: stored[index],
+            told_as=lambda index: f"{self._shard(stored[index])} of {owners[index]}",
+        )
 
     def _asked(self, keys: ShardKeys, params: Mapping[str, Any]) -> tuple[Condition, Sequence[Any], str] | None:
         """Give a query's condition, the partition keys that it means, and the attribute that these are in.
@@ -78,7 +84,10 @@ class ShardedQueries(ShardedVerbs):
             return None
         if read.partition != keys.stored_in:
             condition = without_key(params, read.partition, read.partition)
+            for argument in ("KeyConditionExpression", "FilterExpression"):
+                keys.refuse_comparison(argument, params)
             return condition, [condition.key], read.partition
+        keys.refuse_comparison("FilterExpression", params)
         condition = without_key(params, keys.key, keys.stored_in)
         return condition, self._layout.stored_keys(keys.text(condition.key)), keys.stored_in
 
@@ -99,9 +108,14 @@ class ShardedQueries(ShardedVerbs):
             self._together,
             request,
             name_of=lambda index: self._layout.number_of(request.stored[index]),
+            told_as=lambda index: self._shard(request.stored[index]),
             as_seen=keys.as_seen,
             on_partial=on_partial,
         )
+
+    def _shard(self, stored: Any) -> str:
+        number = self._layout.number_of(stored)
+        return "the key without a suffix" if number is None else f"shard {number}"
 
 
 def _has_no_shards(keys: ShardKeys, condition: Condition, stored: Sequence[Any], stored_in: str) -> bool:
@@ -146,7 +160,8 @@ def _of_table(
         table.query,
         together,
         request,
-        name_of=lambda number: given[number],
+        name_of=lambda index: given[index],
+        told_as=lambda index: f"keys[{index}]",
         as_seen=lambda _: None,
         on_partial=on_partial,
     )

@@ -113,15 +113,17 @@ class ShardedTable(ShardedQueries):
         """Give an iterator over all shards of several partition keys. See `ResilientTable.fan_in_items`."""
         return items_of(run(self._fan_in_reading(keys, params, limit)))
 
-    def batch_writer(self, *args: Any, **options: Any) -> ShardedBatchWriter:
+    def batch_writer(
+        self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
+    ) -> ShardedBatchWriter:
         """Give the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
 
         Raises:
-            ValueError: items may still be where an earlier layout has put them; or, from the writer, an item's shard
-                can't be told.
+            ValueError: items may still be where an earlier layout has put them; `overwrite_by_pkeys` is given, and
+                suffixes are random; or, from the writer, an item's shard can't be told.
         """
-        self._refuse_moves("batch_writer()")
-        writer = self._table.batch_writer(*args, **options)
+        self._check_batch_writer(overwrite_by_pkeys)
+        writer = self._table.batch_writer(overwrite_by_pkeys, *args, **options)
         return ShardedBatchWriter(writer, self._keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:

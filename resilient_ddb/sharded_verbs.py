@@ -27,6 +27,7 @@ from .sharded_keys import ShardKeys
 OnDuplicate = Callable[[Sequence[Item]], Item | None]
 _KEY_NAME = f"#{PREFIX}shard"
 _CONSISTENT = MappingProxyType({"ConsistentRead": True})
+_OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 _NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "batch_get", "sharded")
 
 
@@ -96,6 +97,7 @@ class ShardedVerbs:
         keys = yield from self._keys()
         stored = keys.stored_item(item, policy_of(self._table).uniform)
         keys.refuse_conditions(item.get(keys.key), params)
+        keys.refuse_comparison("ConditionExpression", params)
         yield from self._brought_home(keys, item.get(keys.key), item)
         return (yield from self._send(keys, partial(self._table.put_item, Item=stored, **params)))
 
@@ -110,9 +112,8 @@ class ShardedVerbs:
             return (yield from self._send(keys, partial(self._table.get_item, Key=place, **params)))
         reads = self._reads(keys, table_key, homes, params)
         items = yield from reads.all()
-        if not items and self._layout.previous:  # it may have been moved while the shards were read one by one
-            now = (home for home in homes if self._layout.is_current(value, home))
-            again = self._reads(keys, table_key, now, params)
+        if len(items) != 1 and self._layout.previous:  # it may have been moved while the shards were read one by one
+            again = self._reads(keys, table_key, homes, {**params, **_CONSISTENT})
             items = yield from again.all()
             reads.responses += again.responses
         found = self._only(keys, items)
@@ -136,6 +137,7 @@ class ShardedVerbs:
         keys = yield from self._keys()
         table_key, value = keys.split(key) if keys.is_of_table else (dict(key), None)
         keys.refuse_moving(params)
+        keys.refuse_comparison("ConditionExpression", params)
         call = getattr(self._table, verb)
         if not keys.is_of_table:
             return (yield from self._send(keys, partial(call, Key=table_key, **params)))
@@ -155,6 +157,11 @@ class ShardedVerbs:
                 f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say unknown_shard='find', to have "
                 "the item looked for first"
             )
+        for name in _OLD_PARAMETERS:
+            if name in params:
+                raise ValueError(
+                    f"{name} must be left out where the item is looked for first; use an expression in its place"
+                )
         call, names = getattr(self._table, verb), {_KEY_NAME: keys.key}
         there = join_condition(params, f"attribute_exists({_KEY_NAME})", names, {})
         there["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
@@ -210,8 +217,10 @@ class ShardedVerbs:
             for item in (yield from self._reads(keys, key, others).all()):
                 outcome, _ = yield from move(self._table, keys, item, home)
                 if outcome is Moved.OCCUPIED:
-                    both = yield from self._reads(keys, key, [home]).all()
-                    raise self._duplicate(keys, [*both, item], "PutItem")
+                    found = yield from self._found(keys, key, [home, *others])
+                    if len(found) > 1:
+                        raise self._duplicate(keys, found, "TransactWriteItems")
+                    outcome = Moved.OVERTAKEN
                 outcomes.append(outcome)
 
     def _send(self, keys: ShardKeys, call: Callable[[], Any]) -> Flow[Response]:
@@ -270,16 +279,18 @@ class ShardedVerbs:
         if not self._layout.by and self._key is None:
             raise ValueError(f"{what} needs to know an item's shard: have it calculated, with by=")
 
-    def _refuse_moves(self, what: str) -> None:
-        """Refuse what can't move an item that is still where an earlier layout has put it.
+    def _check_batch_writer(self, overwrite_by_pkeys: Any) -> None:
+        """Refuse a batch writer that can't do what it should.
 
         Raises:
-            ValueError: there may be such items.
+            ValueError: items may have to be moved first, or two with one key may go to two shards.
         """
+        if overwrite_by_pkeys:
+            self._refuse_random("overwrite_by_pkeys")
         if self._layout.by and self._layout.previous:
             raise ValueError(
-                f"{what} can't move items that are still where `previous` has put them: have them moved first, with "
-                "resilient_ddb.sharding.reshard, or use put_item"
+                "batch_writer() can't move items that are still where `previous` has put them: have them moved first, "
+                "with resilient_ddb.sharding.reshard, or use put_item"
             )
 
 

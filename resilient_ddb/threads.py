@@ -13,6 +13,8 @@ from typing import Any
 _pools: weakref.WeakKeyDictionary[Any, ThreadPoolExecutor] = weakref.WeakKeyDictionary()
 """By a client's `meta`, which its views share. Threads are begun as they are needed, and end with their client."""
 _lock = threading.Lock()
+_is_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("is_worker", default=False)
+"""Whether the code runs on one of these threads: waiting for others of them there, all might wait for each other."""
 
 
 def _forget() -> None:
@@ -31,16 +33,21 @@ def together(client: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
     Each call has the caller's context variables, such as its deadline.
     """
-    if len(calls) == 1:
-        return [_outcome(calls[0])]
+    if len(calls) == 1 or _is_worker.get():
+        return [_outcome(call) for call in calls]
     pool = _pool(client)
     futures: list[Future[Any]] = []
     try:
-        futures += (pool.submit(contextvars.copy_context().run, _outcome, call) for call in calls)
+        futures += (pool.submit(contextvars.copy_context().run, _work, call) for call in calls)
         return [future.result() for future in futures]
     finally:  # interrupted: what has not begun is not to begin
         for future in futures:
             future.cancel()
+
+
+def _work(call: Callable[[], Any]) -> Any:
+    _is_worker.set(True)
+    return _outcome(call)
 
 
 def _outcome(call: Callable[[], Any]) -> Any:

@@ -61,6 +61,14 @@ class VersionedVerbs:
             "versions unseen; use put_item, transact_put and the like, or the batch_writer of the table itself"
         )
 
+    def sharded(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: what it gave would go by no version.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a versioned table can't be sharded: take table.sharded(...).versioned(...)")
+
     def transact_put(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name

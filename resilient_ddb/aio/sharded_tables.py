@@ -67,10 +67,12 @@ class AsyncShardedTable(ShardedQueries):
         """Give an async iterator over all shards of several partition keys."""
         return items_of(self._fan_in_reading(keys, params, limit))
 
-    def batch_writer(self, *args: Any, **options: Any) -> AsyncShardedBatchWriter:
+    def batch_writer(
+        self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
+    ) -> AsyncShardedBatchWriter:
         """Give the Table's batch writer for items of this table."""
-        self._refuse_moves("batch_writer()")
-        writer = self._table.batch_writer(*args, **options)
+        self._check_batch_writer(overwrite_by_pkeys)
+        writer = self._table.batch_writer(overwrite_by_pkeys, *args, **options)
         return AsyncShardedBatchWriter(writer, self._keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

@@ -23,7 +23,7 @@ def rank(value):
 class Shelf:
     """Partition keys with items, each sorted by `sk` and then `id`; `n` is what a filter goes by."""
 
-    def __init__(self, sources, keep=lambda item: True, in_index=False, most=1_000_000):
+    def __init__(self, sources, keep=lambda item: True, *, in_index=False, most=1_000_000):
         self.sources = {name: list(items) for name, items in sources.items()}
         self.keep = keep
         self.in_index = in_index
@@ -94,6 +94,7 @@ def making(shelf, request, on_partial="raise"):
             together,
             request,
             name_of=lambda index: request.stored[index],
+            told_as=lambda index: request.stored[index],
             as_seen=lambda item: None,
             on_partial=on_partial,
             **options,

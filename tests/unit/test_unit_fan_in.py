@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from functools import cmp_to_key
 
 import pytest
 from boto3.dynamodb.types import Binary
@@ -21,7 +22,7 @@ SORT_KEYS = {
 
 
 @st.composite
-def shelves(draw, kinds=("S", "N", "B"), keeps=True, sort=True):
+def shelves(draw, kinds=("S", "N", "B"), *, keeps=True, sort=True):
     """Draw sources; in a table a sort key comes once a source, in an index as often as it likes."""
     in_index, values = draw(st.booleans()), SORT_KEYS[draw(st.sampled_from(kinds))]
     if not sort:
@@ -35,15 +36,15 @@ def shelves(draw, kinds=("S", "N", "B"), keeps=True, sort=True):
             sources[name].append({**item, "sk": value} if sort else item)
             number += 1
     kept = draw(st.sets(st.integers(0, 2), min_size=1)) if keeps else {0, 1, 2}
-    return Shelf(sources, lambda item: item["n"] in kept, in_index, draw(st.integers(1, 6)))
+    return Shelf(sources, lambda item: item["n"] in kept, in_index=in_index, most=draw(st.integers(1, 6)))
 
 
-def expected(shelf, forward, only=None):
+def expected(shelf, forward):
     """Give what one query would, over all sources: by sort key, then by source."""
     found = []
-    for index, (name, items) in enumerate(shelf.sources.items()):
-        items = sorted(filter(shelf.keep, items), key=shelf.order, reverse=not forward)
-        found += [(rank(item["sk"]) if "sk" in item else 0, index, item["id"]) for item in items]
+    for index, items in enumerate(shelf.sources.values()):
+        kept = sorted(filter(shelf.keep, items), key=shelf.order, reverse=not forward)
+        found += [(rank(item["sk"]) if "sk" in item else 0, index, item["id"]) for item in kept]
     position = {one: at for at, one in enumerate(found)}
     sign = _sign(forward)
     found.sort(key=lambda one: (sign(one[0]), one[1], position[one]))
@@ -51,8 +52,6 @@ def expected(shelf, forward, only=None):
 
 
 def _sign(forward):
-    from functools import cmp_to_key  # noqa: PLC0415
-
     def compare(one, other):
         return ((one > other) - (one < other)) * (1 if forward else -1)
 
@@ -134,9 +133,7 @@ def test_writes_meanwhile_neither_repeat_nor_skip(shelf, forward, limits, betwee
     required = {item["id"] for items in shelf.sources.values() for item in items}
     sign = 1 if forward else -1
     while True:
-        found = page(
-            shelf, names, start, ScanIndexForward=forward, Limit=limits[len(seen) % len(limits)]
-        )
+        found = page(shelf, names, start, ScanIndexForward=forward, Limit=limits[len(seen) % len(limits)])
         seen.append(found)
         given_ids += ids([found])
         start = found.get("LastEvaluatedKey")
@@ -220,7 +217,9 @@ def test_an_error_that_is_not_of_the_moment_is_raised():
 
 def test_a_limit_of_20_over_100_sources_reads_little_more():
     names = [f"a#{number}" for number in range(100)]
-    spread = Shelf({name: [{"id": f"{name}-{i}", "sk": i * 100 + at} for i in range(50)] for at, name in enumerate(names)})
+    spread = Shelf(
+        {name: [{"id": f"{name}-{i}", "sk": i * 100 + at} for i in range(50)] for at, name in enumerate(names)}
+    )
     assert page(spread, names, Limit=20)["ScannedCount"] == spread.scanned <= 220
     one = {"a#7": [{"id": f"{i:03}", "sk": i} for i in range(500)]}
     lopsided = Shelf({**{name: [{"id": name, "sk": 1000}] for name in names}, **one})
@@ -274,7 +273,7 @@ def test_a_token_is_plain(token):
 )
 def test_a_token_of_another_query_is_refused(token, other):
     shelf, found = token
-    with pytest.raises(ValueError, match="ExclusiveStartKey must be .*; got that of another query"):
+    with pytest.raises(ValueError, match=r"ExclusiveStartKey must be .*; got that of another query"):
         page(shelf, NAMES, found, **other)
 
 
