@@ -71,6 +71,8 @@ class Reading:
         self._left = limit
         self._page = page
         self._grows = page is None and limit is not None
+        self._is_sifted = False
+        """Whether what is read is not all given: some of it was filtered out."""
 
     @property
     def is_over(self) -> bool:
@@ -87,7 +89,7 @@ class Reading:
         if self._grows and self._left is not None:
             share = math.ceil(self._left / len(self._request.stored)) + 1
             grown = share if self._page is None else 2 * self._page
-            self._page = min(max(self._left, share), grown, _LARGEST_PAGE)
+            self._page = min(grown, _LARGEST_PAGE if self._is_sifted else self._left)
         return (yield from self._read(wanted))
 
     def _read(self, wanted: Sequence[tuple[int, Key | None]]) -> Flow[list[Response]]:
@@ -101,6 +103,7 @@ class Reading:
                 self._leave_out(index, outcome)
             else:
                 self._fan.take(index, outcome.get("Items") or (), self._position_in(outcome))
+                self._is_sifted = self._is_sifted or outcome["ScannedCount"] > outcome["Count"]
                 responses.append(outcome)
         if wanted and not responses:
             raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))

@@ -20,7 +20,10 @@ from .settings import check_whole
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
 _NAME, _VALUE = f"#{PREFIX}shard", f":{PREFIX}shard"
-_EQUALITY = r"(?<![\w#:.])(#?\w+)\s*=\s*(:\w+)"
+_EQUALITIES = (
+    r"(?<![\w#:.])(?P<name>#?\w+)\s*=\s*(?P<value>:\w+)",
+    r"(?<![\w#:.])(?P<value>:\w+)\s*=\s*(?P<name>#?\w+)",
+)
 CURSOR = "rddb_cursor"
 """The one attribute of a `LastEvaluatedKey` over several partition keys."""
 _FORM = 1
@@ -111,10 +114,11 @@ def _filled_in(made: dict[str, Any], names: Params, values: Params, stored_in: s
 
 def _find_equality(condition: Any, names: Params, attribute: str) -> tuple[str, str, str] | None:
     """Give a condition with our own placeholders in the equality on an attribute, and the caller's two."""
-    for match in re.finditer(_EQUALITY, condition) if isinstance(condition, str) else ():
-        if names.get(match[1], match[1]) == attribute:
-            text = f"{condition[: match.start()]}{_NAME} = {_VALUE}{condition[match.end() :]}"
-            return text, match[1], match[2]
+    for pattern in _EQUALITIES if isinstance(condition, str) else ():
+        for match in re.finditer(pattern, condition):
+            name, value = match["name"], match["value"]
+            if names.get(name, name) == attribute:
+                return f"{condition[: match.start()]}{_NAME} = {_VALUE}{condition[match.end() :]}", name, value
     return None
 
 
@@ -243,11 +247,6 @@ def _identity(table: str, index: Any, condition: Condition, stored: Sequence[Any
     counts = condition.params.get("Select") == "COUNT"
     told = json.dumps([_FORM, table, index, keys, text, order.forward, counts])
     return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def is_cursor(start: Any) -> bool:
-    """Tell whether a start key is one that `Request.last_evaluated_key` gives."""
-    return isinstance(start, Mapping) and CURSOR in start
 
 
 def _from(request: Request, start: Any) -> Request:

@@ -201,10 +201,9 @@ def layout_of(
     Raises:
         TypeError, ValueError: it can't be meant.
     """
-    names = (by,) if isinstance(by, str) else tuple(by or ())
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"by must be the name of an attribute, or several; got {by!r}")
+    names = (by,) if isinstance(by, str) else () if by is None else by
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
+        raise TypeError(f"by must be the name of an attribute, or several; got {by!r}")
     if not isinstance(previous, (list, tuple)):
         raise TypeError(f"previous must be a sequence of earlier shards, such as (10,); got {previous!r}")
-    return Layout(shards=shards, by=names, previous=tuple(previous), separator=separator, pad=pad)
+    return Layout(shards=shards, by=tuple(names), previous=tuple(previous), separator=separator, pad=pad)

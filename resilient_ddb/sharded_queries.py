@@ -10,7 +10,7 @@ from . import fan_in_flows
 from .cursors import identity
 from .drive import Flow
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
-from .fan_in_requests import Condition, Request, is_cursor, request_for, with_key, without_key
+from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .key_schemas import key_schemas
 from .shard_layout import MOST_SHARDS
 from .sharded_keys import ShardKeys
@@ -25,13 +25,13 @@ class ShardedQueries(ShardedVerbs):
     def _query(self, params: Mapping[str, Any]) -> Flow[Response]:
         keys = yield from self._keys(params.get("IndexName"))
         found = self._asked(keys, params)
-        if found is None or (_has_no_shards(keys, *found) and not is_cursor(params.get("ExclusiveStartKey"))):
+        if found is None or (found[2] != keys.stored_in and not keys.is_of_table):
             return (yield from self._query_one(keys, params))
         request = self._request(keys, params, *found)
         return (yield from fan_in_flows.answer(self._making(keys, request, self._on_partial), request))
 
     def _query_one(self, keys: ShardKeys, params: Mapping[str, Any]) -> Flow[Response]:
-        """Query a key that has no shards: the answer is DynamoDB's own."""
+        """Query what has no shards, and no keys with suffixes: the answer is DynamoDB's own."""
         response: Response = yield partial(self._table.query, **params)
         for item in response.get("Items") or ():
             keys.as_seen(item)
@@ -116,12 +116,6 @@ class ShardedQueries(ShardedVerbs):
     def _shard(self, stored: Any) -> str:
         number = self._layout.number_of(stored)
         return "the key without a suffix" if number is None else f"shard {number}"
-
-
-def _has_no_shards(keys: ShardKeys, condition: Condition, stored: Sequence[Any], stored_in: str) -> bool:
-    """Tell whether an answer has nothing that callers must not see, but in its items."""
-    is_as_it_is = list(stored) == [condition.key] and keys.stored_in == keys.key
-    return is_as_it_is if stored_in == keys.stored_in else not keys.is_of_table
 
 
 # Tables without shards.

@@ -229,6 +229,26 @@ def test_a_limit_of_20_over_100_sources_reads_little_more():
     assert len(lopsided.calls) <= 105
 
 
+def test_one_source_reads_no_more_than_its_limit():
+    shelf = Shelf({"a#0": [{"id": f"{i:03}", "sk": i} for i in range(100)]})
+    assert page(shelf, ["a#0"], Limit=20)["ScannedCount"] == 20
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_pages_grow_where_a_filter_leaves_little(count):
+    names = [f"a#{number}" for number in range(count)]
+    items = {name: [{"id": f"{i:04}", "sk": i, "n": 0} for i in range(2000)] for name in names}
+    items["a#0"][-1]["n"] = 1
+    shelf = Shelf(items, lambda item: item["n"] == 1)
+    reading = making(shelf, requested(shelf, names))(limit=1)
+    found = []
+    while not reading.is_over:
+        run(reading.more())
+        found += reading.items()
+    assert [item["sk"] for item in found] == [1999]
+    assert len(shelf.calls) <= 13 * count
+
+
 def test_no_more_than_a_page_of_each_source_is_held():
     shelf = Shelf({name: [{"id": f"{i:03}", "sk": i} for i in range(100)] for name in NAMES}, most=10)
     reading = making(shelf, requested(shelf, NAMES))()
