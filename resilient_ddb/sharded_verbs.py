@@ -103,9 +103,9 @@ class ShardedVerbs:
 
     def _get(self, key: Any, params: Mapping[str, Any]) -> Flow[Response]:
         keys = yield from self._keys()
-        table_key, value = keys.split(key)
         if not keys.is_of_table:
-            return (yield from self._send(keys, partial(self._table.get_item, Key=dict(key), **params)))
+            return (yield from self._send(keys, partial(self._table.get_item, Key=key, **params)))
+        table_key, value = keys.split(key)
         homes = self._layout.homes(value, key)
         if len(homes) == 1:
             place = {**table_key, keys.key: homes[0]}
@@ -135,12 +135,12 @@ class ShardedVerbs:
     def _change(self, verb: str, key: Any, params: Mapping[str, Any]) -> Flow[Response]:
         """Update or delete an item."""
         keys = yield from self._keys()
-        table_key, value = keys.split(key) if keys.is_of_table else (dict(key), None)
         keys.refuse_moving(params)
         keys.refuse_comparison("ConditionExpression", params)
         call = getattr(self._table, verb)
         if not keys.is_of_table:
-            return (yield from self._send(keys, partial(call, Key=table_key, **params)))
+            return (yield from self._send(keys, partial(call, Key=key, **params)))
+        table_key, value = keys.split(key)
         homes = self._layout.homes(value, key)
         if self._layout.knows(key):
             yield from self._brought_home(keys, value, key)

@@ -1,0 +1,346 @@
+"""The verbs of a sharded table against DynamoDB Local: one script for the sync table and the async one."""
+
+import copy
+import inspect
+import json
+import random
+from types import SimpleNamespace
+
+import pytest
+from boto3.dynamodb.conditions import Attr, Key
+from botocore.exceptions import ClientError
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock, faults
+
+ALL = {"KeyConditionExpression": Key("pk").eq("a")}
+SET = {"UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": 7}}
+
+
+async def done(answer):
+    if hasattr(answer, "__aiter__"):
+        return [item async for item in answer]
+    if inspect.isgenerator(answer):
+        return list(answer)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+@pytest.fixture(params=["sync", "async"])
+async def world(request, dynamodb_local, proxy, make_table, plain, hardened, hardened_sync):
+    """A table with a sort key, an LSI and GSIs; `direct` goes past the proxy, with plain boto3."""
+
+    def index(name, hash_key, range_key):
+        schema = [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
+        return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
+
+    name = make_table(
+        dynamodb_local.endpoint_url,
+        sort_key="sk",
+        sort_type="N",
+        AttributeDefinitions=[
+            {"AttributeName": "st", "AttributeType": "S"},
+            {"AttributeName": "at", "AttributeType": "N"},
+            {"AttributeName": "shard", "AttributeType": "S"},
+        ],
+        GlobalSecondaryIndexes=[index("by-st", "st", "sk"), index("by-shard", "shard", "sk"), index("inverted", "at", "pk")],
+        LocalSecondaryIndexes=[index("by-at", "pk", "at")],
+    )  # fmt: skip
+    clock = FakeClock()
+    policy = rddb.Policy(clock=clock, random=random.Random(7))
+    direct = plain(dynamodb_local.endpoint_url).Table(name)
+
+    async def table(**options):
+        if request.param == "sync":
+            return hardened_sync(proxy.endpoint_url, policy).Table(name, **options)
+        return await (await hardened(proxy.endpoint_url, policy)).Table(name, **options)
+
+    made = await table()
+
+    def stored(**key):
+        items = direct.scan(ConsistentRead=True)["Items"]
+        return [item for item in items if all(item.get(name) == value for name, value in key.items())]
+
+    return SimpleNamespace(
+        proxy=proxy, name=name, direct=direct, table=made, stored=stored, clock=clock, make=table, is_sync=request.param == "sync"
+    )  # fmt: skip
+
+
+def operations(world):
+    return [seen.operation for seen in world.proxy.seen if seen.operation != "DescribeTable"]
+
+
+# Random suffixes.
+
+
+async def test_what_is_stored_has_suffixes_and_what_is_seen_has_none(world):
+    docs = world.table.sharded(10)
+    items = [{"pk": "a", "sk": number, "st": "x"} for number in range(40)]
+    before = copy.deepcopy(items)
+    for item in items:
+        await done(docs.put_item(Item=item))
+    assert items == before
+    suffixed = {item["pk"] for item in world.stored()}
+    assert suffixed <= {f"a#{number}" for number in range(10)}
+    assert len(suffixed) > 5
+    assert (await done(docs.query(**ALL)))["Items"] == items
+    assert await done(docs.query_items(**ALL)) == items
+    world.proxy.clear()
+    assert (await done(docs.get_item(Key={"pk": "a", "sk": 3})))["Item"] == items[3]
+    assert operations(world) == ["BatchGetItem"]
+    assert "Item" not in await done(docs.get_item(Key={"pk": "a", "sk": 99}))
+    found = await done(
+        docs.get_item(Key={"pk": "a", "sk": 3}, ProjectionExpression="st", ReturnConsumedCapacity="TOTAL")
+    )
+    assert found["Item"] == {"st": "x"}
+    assert found["ConsumedCapacity"]["CapacityUnits"] >= 0.5
+
+
+async def test_an_item_is_found_then_changed(world):
+    docs = world.table.sharded(5)
+    await done(docs.put_item(Item={"pk": "a", "sk": 1, "n": 1}))
+    [before] = world.stored()
+    changed = await done(docs.update_item(Key={"pk": "a", "sk": 1}, ReturnValues="ALL_NEW", **SET))
+    assert changed["Attributes"] == {"pk": "a", "sk": 1, "n": 7}
+    assert world.stored() == [{**before, "n": 7}]
+    for verb in ("update_item", "delete_item"):
+        more = {"UpdateExpression": "REMOVE n"} if verb == "update_item" else {}
+        for condition in (Attr("n").eq(1), "attribute_not_exists(pk)"):
+            with pytest.raises(world.table.meta.client.exceptions.ConditionalCheckFailedException) as caught:
+                await done(getattr(docs, verb)(Key={"pk": "a", "sk": 1}, ConditionExpression=condition, **more))
+            assert "Item" not in caught.value.response
+            asked = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD", "ConditionExpression": condition, **more}
+            with pytest.raises(ClientError) as caught:
+                await done(getattr(docs, verb)(Key={"pk": "a", "sk": 1}, **asked))
+            assert caught.value.response["Item"]["pk"] == {"S": "a"}
+    gone = await done(docs.delete_item(Key={"pk": "a", "sk": 1}, ReturnValues="ALL_OLD"))
+    assert gone["Attributes"] == {"pk": "a", "sk": 1, "n": 7}
+    assert world.stored() == []
+
+
+async def test_an_item_that_is_not_there_is_changed_as_without_shards(world):
+    docs = world.table.sharded(5)
+    await done(docs.delete_item(Key={"pk": "a", "sk": 1}))
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        await done(docs.delete_item(Key={"pk": "a", "sk": 1}, ConditionExpression=Attr("pk").exists()))
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        await done(docs.update_item(Key={"pk": "a", "sk": 1}, ConditionExpression="attribute_exists(pk)", **SET))
+    made = await done(docs.update_item(Key={"pk": "a", "sk": 1}, ReturnValues="ALL_NEW", **SET))
+    assert made["Attributes"] == {"pk": "a", "sk": 1, "n": 7}
+    assert len(world.stored()) == 1
+
+
+async def test_where_the_shard_is_not_known_that_can_be_refused(world):
+    for options in ({}, {"by": "id"}):
+        docs = world.table.sharded(5, unknown_shard="refuse", **options)
+        world.proxy.clear()
+        for verb, params in (("update_item", SET), ("delete_item", {})):
+            with pytest.raises(ValueError, match="Key must have the attributes that the shard is calculated from"):
+                await done(getattr(docs, verb)(Key={"pk": "a", "sk": 1}, **params))
+        assert operations(world) == []
+
+
+async def test_an_item_in_two_shards(world):
+    for number in (4, 1):
+        world.direct.put_item(Item={"pk": f"a#{number}", "sk": 1, "n": number})
+    docs = world.table.sharded(5)
+    both = [{"pk": "a", "sk": 1, "n": number} for number in (1, 4)]
+    for verb, params in (("get_item", {}), ("update_item", SET), ("delete_item", {})):
+        with pytest.raises(rddb.DuplicateShardItemError) as caught:
+            await done(getattr(docs, verb)(Key={"pk": "a", "sk": 1}, **params))
+        assert caught.value.items == both
+        assert isinstance(caught.value, rddb.ResilienceError)
+    assert len(world.stored(n=1) + world.stored(n=4)) == 2
+    decided = world.table.sharded(5, on_duplicate=lambda items: max(items, key=lambda item: item["n"]))
+    assert (await done(decided.get_item(Key={"pk": "a", "sk": 1})))["Item"] == both[1]
+    assert (await done(docs.query(**ALL)))["Items"] == both
+
+
+# Calculated suffixes.
+
+
+async def test_a_calculated_shard_is_the_only_one_that_is_asked(world):
+    docs = world.table.sharded(10, by="order_id")
+    key = {"pk": "a", "sk": 1, "order_id": "o-1"}
+    world.proxy.clear()
+    await done(docs.put_item(Item={**key, "n": 1}, ConditionExpression="attribute_not_exists(pk)"))
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        await done(docs.put_item(Item=key, ConditionExpression="attribute_not_exists(pk)"))
+    old = await done(docs.put_item(Item=key, ReturnValues="ALL_OLD"))
+    assert old["Attributes"] == {**key, "n": 1}
+    assert (await done(docs.get_item(Key=key)))["Item"] == key
+    assert (await done(docs.update_item(Key=key, ReturnValues="UPDATED_NEW", **SET)))["Attributes"] == {"n": 7}
+    assert (await done(docs.delete_item(Key=key, ReturnValues="ALL_OLD")))["Attributes"] == {**key, "n": 7}
+    assert operations(world) == ["PutItem", "PutItem", "PutItem", "GetItem", "UpdateItem", "DeleteItem"]
+    # Where it is not given, the item is found.
+    await done(docs.put_item(Item={**key, "n": 1}))
+    short = {"pk": "a", "sk": 1}
+    assert (await done(docs.get_item(Key=short)))["Item"] == {**key, "n": 1}
+    await done(docs.update_item(Key=short, **SET))
+    assert world.stored()[0]["n"] == 7
+    await done(docs.delete_item(Key=short))
+    with pytest.raises(ValueError, match="a new one has no shard without order_id"):
+        await done(docs.update_item(Key=short, **SET))
+    assert world.stored() == []
+
+
+async def test_by_the_sort_key(world):
+    docs = world.table.sharded(10, by="sk")
+    await done(docs.put_item(Item={"pk": "a", "sk": 1}))
+    world.proxy.clear()
+    assert (await done(docs.get_item(Key={"pk": "a", "sk": 1})))["Item"] == {"pk": "a", "sk": 1}
+    assert operations(world) == ["GetItem"]
+
+
+async def test_only_some_keys_are_sharded(world):
+    docs = world.table.sharded({"a": 5})
+    for key in ("a", "b"):
+        await done(docs.put_item(Item={"pk": key, "sk": 1}))
+        assert (await done(docs.get_item(Key={"pk": key, "sk": 1})))["Item"] == {"pk": key, "sk": 1}
+    assert world.stored(pk="b") == [{"pk": "b", "sk": 1}]
+    world.proxy.clear()
+    found = await done(docs.query(KeyConditionExpression="pk = :p", ExpressionAttributeValues={":p": "b"}, Limit=1))
+    assert operations(world) == ["Query"]
+    json.dumps(found["LastEvaluatedKey"])
+    both = await done(docs.fan_in(["a", "b"]))
+    assert [item["pk"] for item in both["Items"]] == ["a", "b"]
+
+
+# Indexes.
+
+
+async def test_indexes_of_a_sharded_table(world):
+    docs = world.table.sharded(4)
+    items = [{"pk": "ab"[number % 2], "sk": number, "at": 100 - number, "st": "x"} for number in range(12)]
+    for item in items:
+        await done(docs.put_item(Item=item))
+    local = await done(docs.query(IndexName="by-at", **ALL))
+    assert local["Items"] == [item for item in reversed(items) if item["pk"] == "a"]
+    condition = {"IndexName": "by-st", "KeyConditionExpression": Key("st").eq("x")}
+    found, start = [], {}
+    while True:
+        page = await done(docs.query(Limit=5, **condition, **start))
+        found += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            break
+        start = {"ExclusiveStartKey": json.loads(json.dumps(page["LastEvaluatedKey"]))}
+    assert found == items == await done(docs.query_items(**condition))
+    for params in (
+        {"KeyConditionExpression": Key("at").eq(99) & Key("pk").eq("b"), "IndexName": "inverted"},
+        {**condition, "FilterExpression": Attr("pk").eq("a")},
+    ):
+        with pytest.raises(ValueError, match="must not compare 'pk', which is stored with a suffix"):
+            await done(docs.query(**params))
+    with pytest.raises(ClientError, match="nowhere"):
+        await done(docs.query(IndexName="nowhere", **ALL))
+
+
+@pytest.mark.parametrize("by", [None, "id"])
+async def test_an_index_key_that_is_sharded_in_place(world, by):
+    docs = world.table.sharded(4, key="st", by=by)
+    items = [{"pk": f"p{number}", "sk": number, "st": "open", "id": f"o-{number}"} for number in range(10)]
+    for item in items:
+        await done(docs.put_item(Item=item))
+    await done(docs.put_item(Item={"pk": "x", "sk": 1}))  # not in the index
+    assert {item["st"] for item in world.stored() if "st" in item} <= {f"open#{number}" for number in range(4)}
+    query = {"IndexName": "by-st", "KeyConditionExpression": Key("st").eq("open") & Key("sk").lt(8)}
+    assert (await done(docs.query(**query)))["Items"] == items[:8]
+    assert (await done(docs.get_item(Key={"pk": "p3", "sk": 3})))["Item"] == items[3]
+    own = await done(docs.query(KeyConditionExpression=Key("pk").eq("p3")))
+    assert own["Items"] == [items[3]]
+    changed = await done(docs.update_item(Key={"pk": "p3", "sk": 3}, ReturnValues="ALL_NEW", **SET))
+    assert changed["Attributes"] == {**items[3], "n": 7}
+    with pytest.raises(ValueError, match="UpdateExpression must not change 'st'"):
+        await done(docs.update_item(Key={"pk": "p3", "sk": 3}, UpdateExpression="REMOVE st"))
+    assert (await done(docs.delete_item(Key={"pk": "p3", "sk": 3}, ReturnValues="ALL_OLD")))["Attributes"][
+        "st"
+    ] == "open"
+
+
+async def test_an_index_on_numbers_through_an_attribute_of_its_own(world):
+    docs = world.table.sharded(4, key="tenant", shard_attribute="shard", by="id")
+    items = [{"pk": f"p{number}", "sk": number, "tenant": 5, "id": f"o-{number}"} for number in range(10)]
+    with_writer = docs.batch_writer()
+    if world.is_sync:
+        with with_writer as batch:
+            [batch.put_item(Item=item) for item in items]
+    else:
+        async with with_writer as batch:
+            [await batch.put_item(Item=item) for item in items]
+    assert {item["shard"] for item in world.stored()} <= {f"5#{number}" for number in range(4)}
+    query = {"IndexName": "by-shard", "KeyConditionExpression": Key("tenant").eq(5)}
+    assert (await done(docs.query(**query, Limit=100)))["Items"] == items
+    assert await done(docs.query_items(**query)) == items
+
+
+# With a batch writer, versions and TTL.
+
+
+@pytest.mark.parametrize("by", [None, "sk"])
+async def test_what_a_batch_writer_leaves_has_the_callers_keys(world, by):
+    docs = world.table.sharded(4, by=by)
+    await done(docs.get_item(Key={"pk": "a", "sk": 1}))
+    world.proxy.plan = [faults.Throttle(operations={"BatchWriteItem"})]
+    writer = docs.batch_writer()
+
+    async def write():
+        if world.is_sync:
+            with writer as batch:
+                batch.put_item(Item={"pk": "a", "sk": 1})
+        else:
+            async with writer as batch:
+                await batch.put_item(Item={"pk": "a", "sk": 1})
+
+    with pytest.raises(ClientError) as caught:
+        await write()
+    expected = [{"PutRequest": {"Item": {"pk": "a", "sk": 1}}}]
+    assert writer.leftovers == expected
+    assert getattr(caught.value, "items", expected) == expected
+
+
+async def test_a_batch_writer_refuses_what_it_cannot_do(world):
+    with pytest.raises(ValueError, match="overwrite_by_pkeys needs to know an item's shard"):
+        world.table.sharded(4).batch_writer(overwrite_by_pkeys=["pk", "sk"])
+    with pytest.raises(ValueError, match=r"batch_writer\(\) can't move items"):
+        world.table.sharded(4, by="sk", previous=(2,)).batch_writer()
+    world.table.sharded(4, by="sk").batch_writer(overwrite_by_pkeys=["pk", "sk"])
+    writer = world.table.sharded(4).batch_writer()
+    for delete in ({"pk": "a", "sk": 1},):
+        with pytest.raises(ValueError, match="Key must tell the item's shard"):
+            await done(writer.delete_item(Key=delete))
+
+
+async def test_versions_in_a_sharded_table(world):
+    with pytest.raises(ValueError, match=r"versioned\(\) needs to know an item's shard"):
+        world.table.sharded(4).versioned()
+    with pytest.raises(TypeError, match=r"take table\.sharded\(\.\.\.\)\.versioned\(\.\.\.\)"):
+        world.table.versioned().sharded(4)
+    for write_token in (None, "_wt"):
+        docs = world.table.sharded(4, by="id").versioned(write_token=write_token)
+        key = {"pk": f"v{write_token}", "sk": 1, "id": "o-1"}
+        await done(docs.put_item(Item=key))
+        world.proxy.plan = [faults.LoseReply(operations={"PutItem", "TransactWriteItems", "UpdateItem"}, every=2)]
+        for number in range(1, 5):
+            item = await done(docs.modify(key, lambda item: {**item, "n": item.get("n", 0) + 1}))
+            assert (item["pk"], item["n"], item["version"]) == (key["pk"], number, number + 1)
+        world.proxy.plan = []
+        with pytest.raises(rddb.VersionConflictError) as caught:
+            await done(docs.update_item(Key=key, expected_version=1, **SET))
+        assert caught.value.current["pk"] == key["pk"]
+        assert caught.value.current["version"] == 5
+        assert await done(docs.modify(key, lambda item: rddb.DELETE)) is None
+        assert world.stored() == []
+
+
+async def test_expired_items_of_a_sharded_table(world):
+    table = await world.make(ttl="expires")
+    docs = table.sharded(4)
+    now = int(world.clock.time())
+    await done(docs.put_item(Item={"pk": "a", "sk": 1}, ttl_seconds=60))
+    await done(docs.put_item(Item={"pk": "a", "sk": 2, "expires": now - 1}))
+    await done(docs.put_item(Item={"pk": "a", "sk": 3}))
+    found = await done(docs.query(**ALL))
+    assert [item["sk"] for item in found["Items"]] == [1, 3]
+    assert (found["Count"], found["ScannedCount"]) == (2, 3)
+    assert "Item" not in await done(docs.get_item(Key={"pk": "a", "sk": 2}))
+    assert (await done(docs.query(Select="COUNT", **ALL)))["Count"] == 2
+    assert len(await done(docs.query_items(limit=2, ProjectionExpression="pk", **ALL))) == 2
