@@ -11,6 +11,23 @@ collect_ignore = [] if all(map(importlib.util.find_spec, NEEDED)) else ["test_do
 REGION = "eu-north-1"
 """One that no other test uses: the examples name their tables plainly."""
 TABLES = ("orders", "prices", "sessions")
+EVENTS = {
+    "TableName": "events",
+    "KeySchema": [{"AttributeName": "tenant", "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+    "AttributeDefinitions": [
+        {"AttributeName": name, "AttributeType": "S"} for name in ("tenant", "at", "kind", "day_shard")
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": index,
+            "KeySchema": [{"AttributeName": name, "KeyType": "HASH"}, {"AttributeName": "at", "KeyType": "RANGE"}],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+        for index, name in (("by_kind", "kind"), ("by_day", "day_shard"))
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+"""The one table with a sort key and indexes."""
 
 
 @pytest.fixture
@@ -27,6 +44,7 @@ def dynamodb_for_docs(moto_server, monkeypatch):
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
+    client.create_table(**EVENTS)
     yield moto_server.endpoint_url
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
