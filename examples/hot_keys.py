@@ -45,7 +45,7 @@ def main():
     for name in ("orders-without-shards", "orders-with-shards"):
         create_table(dynamodb, name)
 
-    # A partition takes 1,000 write units a second. Here it is 50, and the proxy's clock stands still: all comes at once.
+    # A partition takes 1,000 write units a second. Here it is 50, and the clock stands still: all comes at once.
     hot = faults.PartitionCapacity(partition_key="tenant", write_units=50)
     with FaultProxy(os.environ["AWS_ENDPOINT_URL_DYNAMODB"], plan=[hot], clock=FakeClock()) as proxy:
         once = rddb.Policy(retry=rddb.Retry(max_attempts=1))  # shows each refusal; leave it out in production

@@ -35,11 +35,11 @@ class ReshardReport:
     moved: int = 0
     """Items that were moved."""
     kept: int = 0
-    """Items that were where they belong."""
+    """Items that were met where they belong: also those that were moved there before, and are met again."""
     occupied: int = 0
     """Items that stayed: where they belong there is one with their key, and a point read meets both."""
     unplaced: int = 0
-    """Items that stayed: they lack an attribute that a shard is calculated from."""
+    """Items that stayed: they lack an attribute that a shard is calculated from, or have a key of no known layout."""
 
 
 def reshard_flow(

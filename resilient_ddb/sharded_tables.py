@@ -86,8 +86,8 @@ class ShardedTable(ShardedQueries):
 
         Raises:
             ValueError: it does not; or `ExclusiveStartKey` is of another query, or another number of shards.
-            ClientError: a shard could not be read; a note says which. With `on_partial="return"` only where all
-                failed, or not for the moment; the shards left out are
+            ClientError: a shard could not be read; a note says which. With `on_partial="return"`, only where all
+                failed, or one for a reason that will not pass. The numbers of the shards left out are in
                 `response["ResponseMetadata"]["Resilience"]["missing_shards"]`.
         """
         return run(self._query(params))
@@ -106,7 +106,10 @@ class ShardedTable(ShardedQueries):
         return items_of(run(self._reading(params, limit)))
 
     def fan_in(self, keys: Iterable[Any], **params: Any) -> Response:
-        """Query all shards of several partition keys. See `ResilientTable.fan_in`."""
+        """Query all shards of several partition keys. See `ResilientTable.fan_in`.
+
+        `on_partial` is what `Table.sharded` was given.
+        """
         return run(self._fan_in(keys, params))
 
     def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:

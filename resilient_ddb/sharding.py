@@ -78,17 +78,19 @@ def reshard(
 
     Args:
         table: what `Table.sharded(..., previous=...)` gave; an async one gives what is to be awaited.
-        keys: the partition keys whose items are moved, as callers see them; None: all of the table, by a scan.
+        keys: the partition keys whose items are moved, as callers see them, 1,000 at most; None: all of the table, by a
+            scan.
         write_units_per_second: write capacity units to use at most, a second: a number, or a limiter such as
             `resilient_ddb.RateLimiter`. No limit where left out. A move takes four times the units of a put.
         resume: what `on_page` was given last, to go on from there.
         on_page: called after each page with where the work stands: a dict for `json.dumps`.
 
     Returns:
-        A `ReshardReport`.
+        A `ReshardReport` of this call: what earlier ones did, before `resume`, is not in it.
 
     Raises:
-        TypeError, ValueError: an argument can't be meant; or a random suffix leaves nothing to move.
+        TypeError, ValueError: an argument can't be meant, `resume` is of another reshard, the table is sharded by an
+            index's key, or an item has too many attributes to be compared (140).
         ClientError: a request failed. What was moved stays moved: go on from the last page, or begin anew.
     """
     if not isinstance(table, ShardedVerbs):
