@@ -71,6 +71,7 @@ class Reading:
         self._left = limit
         self._page = page
         self._grows = page is None and limit is not None
+        self._has_read = False
         self._is_sifted = False
         """Whether what is read is not all given: some of it was filtered out."""
 
@@ -105,7 +106,8 @@ class Reading:
                 self._fan.take(index, outcome.get("Items") or (), self._position_in(outcome))
                 self._is_sifted = self._is_sifted or outcome["ScannedCount"] > outcome["Count"]
                 responses.append(outcome)
-        if wanted and not responses:
+        self._has_read = self._has_read or bool(responses)
+        if wanted and not self._has_read:
             raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
         return responses
 

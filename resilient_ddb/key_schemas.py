@@ -31,16 +31,22 @@ class KeySchemas:
     table: KeySchema
     indexes: Mapping[str, KeySchema]
 
+    @property
+    def partitions(self) -> set[str]:
+        """The attributes that are a partition key."""
+        return {self.table.partition, *(index.partition for index in self.indexes.values())}
 
-def key_schemas(table: Any, index: str | None = None) -> Flow[KeySchemas]:
-    """Give the keys of a table: from DescribeTable, where they, or those of an index, are not yet known.
+
+def key_schemas(table: Any, index: str | None = None, partition: str | None = None) -> Flow[KeySchemas]:
+    """Give the keys of a table: from DescribeTable, where it is not yet known, or no index of this name or key is.
 
     Raises:
         ClientError: the table can't be described.
     """
     name = table.name
     known = _known(table).get(("KeySchemas", name))
-    if known is not None and (index is None or index in known.indexes):
+    has_index = known is not None and (index is None or index in known.indexes)
+    if known is not None and has_index and (partition is None or partition in known.partitions):
         return known  # type: ignore[no-any-return]  # what is known is of many types
     with without_fallbacks():
         answer = yield partial(table.meta.client.describe_table, TableName=name)

@@ -174,7 +174,9 @@ def _digest(attributes: Mapping[str, Any]) -> int:
 
 def _check_shards(argument: str, shards: Any) -> None:
     if isinstance(shards, Mapping):
-        for count in shards.values():
+        for key, count in shards.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{argument} must be a mapping of texts, as keys are stored; got {key!r} for one")
             _checked_count(argument, count)
     elif not callable(shards):
         _checked_count(argument, shards)

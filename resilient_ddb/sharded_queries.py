@@ -46,8 +46,10 @@ class ShardedQueries(ShardedVerbs):
         request = self._request(keys, params, *found)
         return self._making(keys, request, "raise")(limit=limit, page=request.limit)
 
-    def _fan_in(self, chosen: Iterable[Any], params: Mapping[str, Any]) -> Flow[Response]:
-        request, make = yield from self._of_keys(chosen, params, self._on_partial)
+    def _fan_in(self, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial | None) -> Flow[Response]:
+        if on_partial is not None:
+            check_on_partial(on_partial)
+        request, make = yield from self._of_keys(chosen, params, on_partial or self._on_partial)
         return (yield from fan_in_flows.answer(make, request))
 
     def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:

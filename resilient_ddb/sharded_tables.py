@@ -14,7 +14,7 @@ from .sharded_queries import ShardedQueries
 from .threads import together
 
 if TYPE_CHECKING:
-    from .fan_in_flows import Reading
+    from .fan_in_flows import OnPartial, Reading
     from .versioned_tables import VersionedTable
 
 Response = dict[str, Any]
@@ -105,12 +105,12 @@ class ShardedTable(ShardedQueries):
         """
         return items_of(run(self._reading(params, limit)))
 
-    def fan_in(self, keys: Iterable[Any], **params: Any) -> Response:
+    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial | None = None, **params: Any) -> Response:
         """Query all shards of several partition keys. See `ResilientTable.fan_in`.
 
-        `on_partial` is what `Table.sharded` was given.
+        `on_partial` is what `Table.sharded` was given, where it is left out.
         """
-        return run(self._fan_in(keys, params))
+        return run(self._fan_in(keys, params, on_partial))
 
     def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Give an iterator over all shards of several partition keys. See `ResilientTable.fan_in_items`."""

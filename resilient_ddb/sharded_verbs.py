@@ -38,6 +38,7 @@ class ShardedVerbs:
     _together: Together
     _run: Callable[[Flow[Any]], Any]
     """Runs a flow: at once, or giving what is to be awaited."""
+    _stores_other_keys = True
 
     def __init__(
         self,
@@ -87,9 +88,16 @@ class ShardedVerbs:
         return f"{self._table!r}.sharded(shards={self._layout.shards!r})"
 
     def _keys(self, index: str | None = None) -> Flow[ShardKeys]:
-        schemas = yield from key_schemas(self._table, index)
+        stored_in = self._shard_attribute or self._key
+        schemas = yield from key_schemas(self._table, index, stored_in)
+        if stored_in is not None and stored_in not in schemas.partitions:
+            argument = "key" if self._shard_attribute is None else "shard_attribute"
+            raise ValueError(
+                f"{argument} must be the partition key of table {self._table.name!r}, or of an index of it; got "
+                f"{stored_in!r}"
+            )
         key = self._key or schemas.table.partition
-        return ShardKeys(layout=self._layout, schemas=schemas, key=key, stored_in=self._shard_attribute or key)
+        return ShardKeys(layout=self._layout, schemas=schemas, key=key, stored_in=stored_in or key)
 
     # One item.
 

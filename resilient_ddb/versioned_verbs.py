@@ -86,7 +86,7 @@ class VersionedVerbs:
         Raises:
             TypeError, ValueError: as `put_item`.
         """
-        return self._entry("Put", self._versioning.put(Item, params, expected_version))
+        return self._given_entry("Put", self._versioning.put(Item, params, expected_version))
 
     def transact_update(
         self,
@@ -96,7 +96,7 @@ class VersionedVerbs:
         **params: Any,
     ) -> dict[str, Any]:
         """Give the entry of an update for `transact_write_items`. See `update_item` and `transact_put`."""
-        return self._entry("Update", self._versioning.update(Key, params, expected_version))
+        return self._given_entry("Update", self._versioning.update(Key, params, expected_version))
 
     def transact_delete(
         self,
@@ -106,7 +106,16 @@ class VersionedVerbs:
         **params: Any,
     ) -> dict[str, Any]:
         """Give the entry of a delete for `transact_write_items`. See `delete_item` and `transact_put`."""
-        return self._entry("Delete", self._versioning.delete(Key, params, expected_version))
+        return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
+
+    def _given_entry(self, action: str, write: Write) -> dict[str, Any]:
+        """Give an entry for the Table's client, which knows of no suffixes."""
+        if getattr(self._table, "_stores_other_keys", False):
+            raise TypeError(
+                "a sharded table has no entries for transactions: its keys are stored with suffixes, which the client "
+                "that takes them would not add"
+            )
+        return self._entry(action, write)
 
     def _entry(self, action: str, write: Write) -> dict[str, Any]:
         return {action: {**write.params, "TableName": self._table.name}}

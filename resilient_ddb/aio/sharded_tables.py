@@ -16,7 +16,7 @@ from .pending import Pending, pending
 from .together import together
 
 if TYPE_CHECKING:
-    from resilient_ddb.fan_in_flows import Reading
+    from resilient_ddb.fan_in_flows import OnPartial, Reading
 
     from .versioned_tables import AsyncVersionedTable
 
@@ -57,9 +57,9 @@ class AsyncShardedTable(ShardedQueries):
         """Give an async iterator over the items of a query of all shards."""
         return items_of(self._reading(params, limit))
 
-    def fan_in(self, keys: Iterable[Any], **params: Any) -> Pending[Response]:
+    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial | None = None, **params: Any) -> Pending[Response]:
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.fan_in`."""
-        return pending(self._fan_in(keys, params), "sharded.fan_in")
+        return pending(self._fan_in(keys, params, on_partial), "sharded.fan_in")
 
     def fan_in_items(
         self, keys: Iterable[Any], *, limit: int | None = None, **params: Any

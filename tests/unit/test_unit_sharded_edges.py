@@ -1,0 +1,132 @@
+"""What a sharded table refuses before anything is sent, and a partial answer in the middle of a page."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+
+from resilient_ddb.shard_layout import layout_of
+from resilient_ddb.sharded_tables import ShardedTable
+
+DESCRIPTION = {
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    "GlobalSecondaryIndexes": [{"IndexName": "by-day", "KeySchema": [{"AttributeName": "day", "KeyType": "HASH"}]}],
+}
+METADATA = {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+
+def refused(**_):
+    raise AssertionError("nothing is to be sent")
+
+
+def layout(shards=2, by=None):
+    return layout_of(shards, by=by, previous=(), separator="#", pad=0)
+
+
+def sharded(verbs=None, shards=2, by=None, **options):
+    client = SimpleNamespace(describe_table=lambda **_: {"Table": DESCRIPTION}, meta=SimpleNamespace())
+    table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client), **(verbs or {"put_item": refused}))
+    made = ShardedTable(table, layout(shards, by), **options)
+    made._together = lambda calls: [_outcome(call) for call in calls]
+    return made
+
+
+def _outcome(call):
+    try:
+        return call()
+    except ClientError as error:
+        return error
+
+
+@pytest.mark.parametrize("options", [{"key": "nope"}, {"key": "day", "shard_attribute": "nope"}])
+def test_an_attribute_that_is_no_partition_key_is_refused_by_name(options):
+    argument = list(options)[-1]
+    with pytest.raises(ValueError, match=f"{argument} must be the partition key of table 't', or of an index.*'nope'"):
+        sharded(**options).put_item(Item={"pk": "a", "sk": "1"})
+
+
+def test_an_index_that_was_added_meanwhile_is_found():
+    docs = sharded({"put_item": lambda **_: dict(METADATA)}, key="day")
+    described = [{"KeySchema": DESCRIPTION["KeySchema"]}, DESCRIPTION]
+    client = docs.table.meta.client
+    client._resilience = SimpleNamespace(known={}, policy=SimpleNamespace(uniform=lambda low, _: low))
+    client.describe_table = lambda **_: {"Table": described.pop(0)}
+    with pytest.raises(ValueError, match="'day'"):
+        docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})
+    docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})
+    assert described == []
+    docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})  # it is known now
+
+
+@pytest.mark.parametrize("shards", [{20261121: 4}, {b"a": 4}])
+def test_a_mapping_whose_keys_are_no_texts_would_never_match(shards):
+    with pytest.raises(TypeError, match="a mapping of texts"):
+        layout(shards)
+
+
+@pytest.mark.parametrize("by", [5, [5], [""]])
+def test_by_names_attributes(by):
+    with pytest.raises(TypeError, match="by must be the name of an attribute"):
+        layout(by=by)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        lambda docs: docs.transact_put(Item={"pk": "a", "sk": "1"}),
+        lambda docs: docs.transact_update(Key={"pk": "a", "sk": "1"}, expected_version=1),
+        lambda docs: docs.transact_delete(Key={"pk": "a", "sk": "1"}, expected_version=1),
+    ],
+)
+def test_entries_for_the_client_would_be_written_without_a_suffix(entry):
+    with pytest.raises(TypeError, match="stored with suffixes"):
+        entry(sharded(by="sk").versioned())
+
+
+def shard_of(params):
+    return params["ExpressionAttributeValues"][":rddb_shard"]
+
+
+def test_a_shard_that_fails_in_a_later_round_leaves_what_there_is():
+    pages = {"a#0": [["1", "2"], None], "a#1": [["3", "4"]]}
+
+    def query(**params):
+        page = pages[shard_of(params)].pop(0)
+        if page is None:
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "Query")
+        items = [{"pk": shard_of(params), "sk": sk} for sk in page]
+        last = {"LastEvaluatedKey": items[-1]} if shard_of(params) == "a#0" else {}
+        return {"Items": items, "Count": len(items), "ScannedCount": len(items), **last, **METADATA}
+
+    asked = {"KeyConditionExpression": "pk = :a", "ExpressionAttributeValues": {":a": "a"}, "Limit": 4}
+    answer = sharded({"query": query}, on_partial="return").query(**asked)
+    assert [item["sk"] for item in answer["Items"]] == ["1", "2", "3", "4"]
+    assert answer["ResponseMetadata"]["Resilience"]["missing_shards"] == [0]
+    assert "LastEvaluatedKey" in answer
+
+
+def test_where_no_shard_can_be_read_the_error_is_raised():
+    def query(**_):
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "Query")
+
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        sharded({"query": query}, on_partial="return").query(
+            KeyConditionExpression="pk = :a", ExpressionAttributeValues={":a": "a"}
+        )
+
+
+def test_a_fan_in_says_for_itself_what_a_part_is_worth():
+    def query(**params):
+        if shard_of(params) == "a#1":
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "Query")
+        return {"Items": [], "Count": 0, "ScannedCount": 0, **METADATA}
+
+    docs = sharded({"query": query})
+    answer = docs.fan_in(["a"], on_partial="return")
+    assert answer["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#1"]
+    with pytest.raises(ClientError):
+        docs.fan_in(["a"])
+    with pytest.raises(ValueError, match="on_partial"):
+        docs.fan_in(["a"], on_partial="maybe")
