@@ -124,8 +124,13 @@ def _home(keys: ShardKeys, item: Item, uniform: Callable[[float, float], float])
     """Give the stored key that an item belongs under; None where that can't be told."""
     stored = item[keys.key]
     key = keys.layout.key_of(stored)
-    if not isinstance(key, str) or keys.layout.separator in key:
-        return None
+    if (
+        not isinstance(key, str)
+        or not key
+        or keys.layout.separator in key
+        or stored not in keys.layout.stored_keys(key)
+    ):
+        return None  # it is somebody else's
     if keys.layout.by:
         return keys.layout.homes(key, item)[0] if keys.layout.knows(item) else None
     is_one = keys.layout.is_current(key, stored)

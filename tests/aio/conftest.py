@@ -1,5 +1,6 @@
 """Hardened async resources, plain and hardened sync ones beside them, and a proxy that makes faults."""
 
+import random
 from contextlib import AsyncExitStack, ExitStack
 from types import SimpleNamespace
 
@@ -99,3 +100,43 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clo
         policy=policy,
         stored=stored,
     )
+
+
+@pytest.fixture(params=["sync", "async"])
+async def either(request, dynamodb_local, proxy, make_table, plain, hardened, hardened_sync):
+    """The sync library, then the async one: a table with a sort key, an LSI and GSIs; `direct` goes past the proxy, with plain boto3."""
+
+    def index(name, hash_key, range_key):
+        schema = [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
+        return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
+
+    name = make_table(
+        dynamodb_local.endpoint_url,
+        sort_key="sk",
+        sort_type="N",
+        AttributeDefinitions=[
+            {"AttributeName": "st", "AttributeType": "S"},
+            {"AttributeName": "at", "AttributeType": "N"},
+            {"AttributeName": "shard", "AttributeType": "S"},
+        ],
+        GlobalSecondaryIndexes=[index("by-st", "st", "sk"), index("by-shard", "shard", "sk"), index("inverted", "at", "pk")],
+        LocalSecondaryIndexes=[index("by-at", "pk", "at")],
+    )  # fmt: skip
+    clock = FakeClock()
+    policy = rddb.Policy(clock=clock, random=random.Random(7))
+    direct = plain(dynamodb_local.endpoint_url).Table(name)
+
+    async def table(**options):
+        if request.param == "sync":
+            return hardened_sync(proxy.endpoint_url, policy).Table(name, **options)
+        return await (await hardened(proxy.endpoint_url, policy)).Table(name, **options)
+
+    made = await table()
+
+    def stored(**key):
+        items = direct.scan(ConsistentRead=True)["Items"]
+        return [item for item in items if all(item.get(name) == value for name, value in key.items())]
+
+    return SimpleNamespace(
+        proxy=proxy, name=name, direct=direct, table=made, stored=stored, clock=clock, make=table, is_sync=request.param == "sync"
+    )  # fmt: skip

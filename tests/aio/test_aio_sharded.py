@@ -1,72 +1,20 @@
 """The verbs of a sharded table against DynamoDB Local: one script for the sync table and the async one."""
 
 import copy
-import inspect
 import json
-import random
-from types import SimpleNamespace
 
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
+from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
-from resilient_ddb.testing import FakeClock, faults
-
-ALL = {"KeyConditionExpression": Key("pk").eq("a")}
-SET = {"UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": 7}}
+from resilient_ddb.testing import faults
 
 
-async def done(answer):
-    if hasattr(answer, "__aiter__"):
-        return [item async for item in answer]
-    if inspect.isgenerator(answer):
-        return list(answer)
-    return await answer if inspect.isawaitable(answer) else answer
-
-
-@pytest.fixture(params=["sync", "async"])
-async def world(request, dynamodb_local, proxy, make_table, plain, hardened, hardened_sync):
-    """A table with a sort key, an LSI and GSIs; `direct` goes past the proxy, with plain boto3."""
-
-    def index(name, hash_key, range_key):
-        schema = [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
-        return {"IndexName": name, "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
-
-    name = make_table(
-        dynamodb_local.endpoint_url,
-        sort_key="sk",
-        sort_type="N",
-        AttributeDefinitions=[
-            {"AttributeName": "st", "AttributeType": "S"},
-            {"AttributeName": "at", "AttributeType": "N"},
-            {"AttributeName": "shard", "AttributeType": "S"},
-        ],
-        GlobalSecondaryIndexes=[index("by-st", "st", "sk"), index("by-shard", "shard", "sk"), index("inverted", "at", "pk")],
-        LocalSecondaryIndexes=[index("by-at", "pk", "at")],
-    )  # fmt: skip
-    clock = FakeClock()
-    policy = rddb.Policy(clock=clock, random=random.Random(7))
-    direct = plain(dynamodb_local.endpoint_url).Table(name)
-
-    async def table(**options):
-        if request.param == "sync":
-            return hardened_sync(proxy.endpoint_url, policy).Table(name, **options)
-        return await (await hardened(proxy.endpoint_url, policy)).Table(name, **options)
-
-    made = await table()
-
-    def stored(**key):
-        items = direct.scan(ConsistentRead=True)["Items"]
-        return [item for item in items if all(item.get(name) == value for name, value in key.items())]
-
-    return SimpleNamespace(
-        proxy=proxy, name=name, direct=direct, table=made, stored=stored, clock=clock, make=table, is_sync=request.param == "sync"
-    )  # fmt: skip
-
-
-def operations(world):
-    return [seen.operation for seen in world.proxy.seen if seen.operation != "DescribeTable"]
+@pytest.fixture
+def world(either):
+    return either
 
 
 # Random suffixes.
