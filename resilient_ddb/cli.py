@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ._version import __version__
+from .bulk.arguments import add_export, add_load
 
 _DEMO_NEEDS = ("moto", "flask", "rich", "vega_datasets")
 _INTERRUPTED = 130
@@ -22,6 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
+    if options.command == "demo":
+        return _demo(options)
+    from .bulk import commands  # noqa: PLC0415 - boto3 is loaded for those who load or export
+
+    run: Callable[[argparse.Namespace], int] = getattr(commands, options.command)
+    return run(options)
+
+
+def _demo(options: argparse.Namespace) -> int:
     missing = [name for name in _DEMO_NEEDS if find_spec(name) is None]
     if missing:
         return _fail(f"the demo needs {', '.join(missing)}: pip install 'resilient_ddb[demo]'")
@@ -82,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--no-progress", dest="progress", action="store_false", help="plain lines instead of a live progress bar"
     )
+    add_load(commands)
+    add_export(commands)
     return parser
 
 

@@ -1,0 +1,132 @@
+"""`resilient-ddb export`: a table's items into a file, page by page, with a checkpoint now and then."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from decimal import DecimalException
+from typing import Any
+
+from .checkpoint import Checkpoint
+from .errors import BulkError
+from .figures import Figures
+from .options import ExportOptions
+from .outputs import LineFile, Output, Stream, part_of
+from .parquet_parts import ParquetParts
+from .plain_lines import PlainLines
+from .progress import Progress
+from .target import Target
+from .typed_json import exported_line
+
+_COMMIT_SECONDS = 1.0
+
+
+class Export:
+    """One run of the command."""
+
+    def __init__(self, options: ExportOptions, target: Target, figures: Figures, shown: Progress) -> None:
+        """Go to where an earlier run was stopped, if one was.
+
+        Raises:
+            BulkError: what was written before can't be gone on with.
+        """
+        self._options, self._target, self._figures, self._shown = options, target, figures, shown
+        self._plain = PlainLines()
+        self._checkpoint = self._opened_checkpoint()
+        state = (self._checkpoint.read() if self._checkpoint else None) or {}
+        self._scan_state: Mapping[str, Any] | None = state.get("scan")
+        self._before = int(state.get("items", 0))
+        self._expected = int(target.description.get("ItemCount", 0))
+        if state:
+            figures.share = self._share()
+            figures.share_before = figures.share or 0.0
+            shown.say(f"{self._before:,} items were read before")
+        try:
+            self._output = self._open(int(state.get("output", 0)))
+        except OSError as error:
+            raise self._cannot(error) from error
+
+    def _opened_checkpoint(self) -> Checkpoint | None:
+        """Give the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""
+        output = self._options.output
+        if output is None:
+            return None
+        work = {"format": self._options.form, "ttl": self._options.ttl, **self._target.identity}
+        checkpoint = Checkpoint(output.with_name(output.name + ".checkpoint"), work)
+        if self._options.restart:
+            checkpoint.remove()
+            shutil.rmtree(part_of(output)) if part_of(output).is_dir() else part_of(output).unlink(missing_ok=True)
+        return checkpoint
+
+    def _open(self, position: int) -> Output:
+        form, output = self._options.form, self._options.output
+        line = exported_line if form == "dynamodb-json" else self._plain.line
+        if output is None:
+            return Stream(line)
+        if form == "parquet":
+            return ParquetParts(output, position)
+        return LineFile(output, line, position)
+
+    def run(self) -> None:
+        """Read the table.
+
+        Raises:
+            BulkError: the output can't be written, or the table is not the one that was begun with.
+            ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
+        """
+        try:
+            self._read()
+            self._output.finish()
+        except OSError as error:
+            raise self._cannot(error) from error
+        finally:
+            self._output.close()
+        if self._checkpoint is not None:
+            self._checkpoint.remove()
+        for hint in self._plain.hints():
+            self._shown.say(hint)
+
+    def _read(self) -> None:
+        self._due = time.monotonic() + _COMMIT_SECONDS
+        options, figures, shown, write = self._options, self._figures, self._shown, self._output.write
+        scan = self._target.table.parallel_scan(
+            segments=options.segments,
+            read_units_per_second=options.read_units,
+            on_page=self._page_given,
+            resume=self._scan_state,
+            **({"ConsistentRead": True} if options.consistent else {}),
+        )
+        try:
+            with scan as items:
+                for item in items:
+                    write(item)
+                    figures.items += 1
+                    shown.tick()
+        except ValueError as error:
+            if self._scan_state is None:
+                raise
+            raise BulkError(f"{error}; --restart begins anew") from error
+        except DecimalException as error:
+            name = self._options.access.table
+            raise BulkError(f"{name} holds a number that boto3 can't read: one of more than 38 places") from error
+
+    def _page_given(self, scan_state: Mapping[str, Any]) -> None:
+        """Commit what was written, if it is time to: all items that `scan_state` counts as given are."""
+        self._figures.share = self._share()
+        if time.monotonic() < self._due:
+            return
+        position = self._output.commit()
+        if position is not None and self._checkpoint is not None:
+            items = self._before + self._figures.items
+            self._checkpoint.write({"scan": dict(scan_state), "output": position, "items": items})
+        self._due = time.monotonic() + _COMMIT_SECONDS
+
+    def _share(self) -> float | None:
+        """Give the share of the table that was read: by the number of items that DescribeTable gives, hours old."""
+        if not self._expected:
+            return None
+        return min(1.0, (self._before + self._figures.items) / self._expected)
+
+    def _cannot(self, error: OSError) -> BulkError:
+        return BulkError(f"{self._options.output or 'standard output'} can't be written: {error.strerror or error}")

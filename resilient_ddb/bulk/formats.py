@@ -1,0 +1,89 @@
+"""The formats of input: which one a file has, and what reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Protocol
+
+from .csv_rows import CsvRows
+from .errors import BulkError
+from .json_rows import dynamodb_json, is_dynamodb_json, json_lines
+from .options import FORMATS
+from .parquet_rows import ParquetRows
+from .sources import Position, Row, Source
+
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+}
+_PARQUET = b"PAR1"
+_DELIMITERS = {".tsv": "\t"}
+
+
+class Rows(Protocol):
+    """Reads a source. `position` is where the last row that was given ended."""
+
+    @property
+    def position(self) -> Position:
+        """Where to go on from."""
+        ...
+
+    def __iter__(self) -> Iterator[Row]:
+        """Give each row from the position on."""
+        ...
+
+
+def format_of(source: Source) -> str:
+    """Tell a source's format by its name, or by how it begins.
+
+    Raises:
+        BulkError: neither tells.
+    """
+    found = "" if source.path is None else _SUFFIXES.get(_suffix(source), "")
+    begins = source.head.lstrip()[:1]
+    if source.head.startswith(_PARQUET):
+        return "parquet"
+    if found in ("jsonl", "") and begins == b"[":
+        raise BulkError(f"{source.name} is one JSON array; make it one object a line: jq -c '.[]' FILE")
+    if found == "jsonl" or (not found and begins == b"{"):
+        return "dynamodb-json" if is_dynamodb_json(source.head) else "jsonl"
+    if not found:
+        raise BulkError(f"{source.name}: its name does not tell its format; give --format, one of {', '.join(FORMATS)}")
+    return found
+
+
+def delimiter_of(source: Source) -> str:
+    """Give what separates the cells of a source in CSV, by its name."""
+    return "," if source.path is None else _DELIMITERS.get(_suffix(source), ",")
+
+
+def _suffix(source: Source) -> str:
+    suffixes = [suffix.lower() for suffix in PurePath(source.name).suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def open_rows(source: Source, form: str, position: Position, types: Mapping[str, str], delimiter: str | None) -> Rows:
+    """Give what reads a source from a position on.
+
+    Args:
+        source: the input.
+        form: its format.
+        position: where to begin.
+        types: what is known of types: only CSV needs it, whose cells are all text.
+        delimiter: what separates cells of CSV; by the source's name where None.
+
+    Raises:
+        BulkError: the source is not of that format.
+    """
+    if form == "parquet":
+        return ParquetRows(source, position)
+    if form == "csv":
+        return CsvRows(source, position, delimiter or delimiter_of(source), types)
+    return (dynamodb_json if form == "dynamodb-json" else json_lines)(source, position)

@@ -1,0 +1,78 @@
+"""JSON Lines and DynamoDB JSON: one object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .conversions import loads
+from .errors import RefusedRowError
+from .sources import TOO_LONG, Lines, Position, Row, Source, TooLong
+from .typed_json import exported_item
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class JsonRows:
+    """The rows of a source with one JSON object a line."""
+
+    def __init__(self, source: Source, position: Position, read: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Begin at a position; `read` makes an item of an object, or raises RefusedRowError."""
+        self._lines = Lines(source, position)
+        self._row = position.row
+        self._read = read
+
+    @property
+    def position(self) -> Position:
+        """Where the last row ended."""
+        return Position(self._lines.offset, self._row, self._lines.number)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Give each row."""
+        for line in self._lines:
+            item, reason = None, ""
+            if isinstance(line, TooLong):
+                text, reason = line.beginning, TOO_LONG
+            else:
+                text = line.strip()
+                if self._lines.number == 1:
+                    text = text.removeprefix(_BOM)
+                if not text:
+                    continue
+                try:
+                    item = self._item(text)
+                except RefusedRowError as error:
+                    reason = str(error)
+            self._row += 1
+            yield Row(self._row, self._lines.number, item, reason, text)
+
+    def _item(self, text: bytes) -> dict[str, Any]:
+        try:
+            decoded = text.decode()
+        except UnicodeDecodeError as error:
+            raise RefusedRowError(f"not UTF-8, at byte {error.start + 1}") from None
+        value = loads(decoded)
+        if type(value) is not dict:
+            raise RefusedRowError("not a JSON object")
+        return self._read(value)
+
+
+def json_lines(source: Source, position: Position) -> JsonRows:
+    """Read JSON Lines: each object is an item."""
+    return JsonRows(source, position, lambda row: row)
+
+
+def dynamodb_json(source: Source, position: Position) -> JsonRows:
+    """Read DynamoDB JSON, as AWS's export to S3 writes it: `{"Item": {"id": {"S": "a"}}}`."""
+    return JsonRows(source, position, exported_item)
+
+
+def is_dynamodb_json(head: bytes) -> bool:
+    """Tell whether the first line is of DynamoDB JSON."""
+    line = next((line for line in head.removeprefix(_BOM).splitlines() if line.strip()), b"")
+    try:
+        row = loads(line.decode())
+        exported_item(row if type(row) is dict else {})
+    except (RefusedRowError, UnicodeDecodeError):
+        return False
+    return set(row) == {"Item"}

@@ -1,0 +1,227 @@
+"""`resilient-ddb load`: files into a table, a stretch at a time, and a checkpoint after each.
+
+A stretch is acknowledged when every item in it is written. Then its refused rows are synced to the disk, and then the
+checkpoint: whenever the program ends, what the checkpoint says is so, and a new run goes on behind it. What was written
+after it is written again, in the same order, so that of rows with one key the last one stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+from .checkpoint import Checkpoint
+from .errors import BulkError, RefusedRowError
+from .figures import Figures
+from .formats import Rows, format_of, open_rows
+from .limits import shown
+from .options import LoadOptions
+from .prepare import Preparation
+from .progress import Progress
+from .refusals import Refusals
+from .sink import Sink
+from .sources import STDIN, Position, Row, Source
+from .target import Target
+
+# The first to come ends a stretch. As it ends, the batches under way are waited for: once a second that costs little,
+# and no more than that is done again. The others bound what is held: a stretch's rows are, to be found if refused.
+_STRETCH_SECONDS = 1.0
+_STRETCH_ROWS = 10_000
+_STRETCH_BYTES = 8 * 1024 * 1024
+
+
+class Load:
+    """One run of the command over its files."""
+
+    def __init__(self, options: LoadOptions, target: Target, sink: Sink, figures: Figures, shown: Progress) -> None:
+        """Take what was opened.
+
+        Raises:
+            BulkError: a file can't be read.
+        """
+        self.options, self.target, self.sink, self.figures, self.shown = options, target, sink, figures, shown
+        self.prepare = Preparation(options.types, options.ttl, target.keys)
+        self.refused: list[Path] = []
+        """The files that hold refused rows."""
+        self._sizes = [_size(name) for name in options.files]
+        self._done = 0
+
+    def run(self) -> None:
+        """Load all files.
+
+        Raises:
+            BulkError: a file can't be loaded.
+            ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
+        """
+        if self.options.restart:
+            self._forget()
+        for index, name in enumerate(self.options.files):
+            source = Source(name)
+            try:
+                self._load(index, source)
+            finally:
+                source.close()
+            self._done += self._sizes[index]
+        self._forget()
+
+    def _load(self, index: int, source: Source) -> None:
+        name = self.options.files[index]
+        form = self.options.form or format_of(source)
+        before = hashlib.sha256("\n".join(self.options.files[:index]).encode()).hexdigest()
+        work = {
+            "input": source.identity,
+            "files_before": before,
+            "format": form,
+            **self.target.identity,
+            **self.options.as_work(),
+        }
+        checkpoint = None if name == STDIN else Checkpoint(self.options.beside(name, "checkpoint"), work)
+        FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl")).run()
+
+    def _forget(self) -> None:
+        """Remove the checkpoints, the last file's first: where a file is loaded again, so are those after it."""
+        for name in reversed(self.options.files):
+            if name != STDIN:
+                self.options.beside(name, "checkpoint").unlink(missing_ok=True)
+
+    def share(self, of_file: float, size: int) -> float | None:
+        """Give the share of all input that is done; None where standard input is a part of it."""
+        total = sum(self._sizes)
+        return None if STDIN in self.options.files or not total else (self._done + of_file * size) / total
+
+
+def _size(name: str) -> int:
+    if name == STDIN:
+        return 0
+    try:
+        with Path(name).open("rb") as file:
+            return file.seek(0, 2)
+    except OSError as error:
+        raise BulkError(f"{name} can't be read: {error.strerror}") from error
+
+
+class FileLoad:
+    """The load of one file."""
+
+    def __init__(
+        self, load: Load, source: Source, form: str, checkpoint: Checkpoint | None, refused_path: Path
+    ) -> None:
+        """Go to where an earlier run was stopped, if one was."""
+        self._load = load
+        self._source = source
+        self._checkpoint = checkpoint
+        state = (checkpoint.read() if checkpoint else None) or {}
+        self._is_done = bool(state.get("done"))
+        self._count = int(state.get("refused", 0))
+        self._size = source.size or 0
+        self._rows = self._open(form, Position(*state.get("position", ())), state)
+        self._refusals = Refusals(refused_path, int(state.get("refused_bytes", 0)))
+        if state:
+            self._resumed()
+        elif checkpoint is not None:
+            checkpoint.try_out()
+
+    def _open(self, form: str, position: Position, state: dict[str, Any]) -> Rows:
+        options, keys = self._load.options, self._load.target.keys
+        of_keys = {key.name: key.kind for key in keys if key.kind is not None}
+        rows = open_rows(self._source, form, position, of_keys | dict(options.types), options.delimiter)
+        self._columns: dict[str, str] | None = getattr(rows, "types", None)
+        if self._columns is not None:
+            for name in options.types.keys() - self._columns.keys():
+                self._load.shown.say(f"{self._source.name} has no column {shown(name)}: its --type is not used")
+        if state and state.get("columns") != self._columns:
+            raise BulkError(f"the columns of {self._source.name} have other types than before; --restart begins anew")
+        return rows
+
+    def _resumed(self) -> None:
+        figures, rows = self._load.figures, self._rows.position.row
+        figures.refused += self._count
+        share = self._load.share(1.0 if self._is_done else self._share(), self._size)
+        figures.share, figures.share_before = share, share or 0.0
+        if self._count:
+            self._load.refused.append(self._refusals.path)
+        self._load.shown.say(f"{self._source.name}: {rows:,} rows were done before")
+
+    def run(self) -> None:
+        """Load what is left of it.
+
+        Raises:
+            BulkError: the file can't be read on, or what is kept beside it can't be written.
+            ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
+        """
+        try:
+            if not self._is_done:
+                self._write()
+        finally:
+            self._refusals.close()
+
+    def _write(self) -> None:
+        stretch = _Stretch()
+        for row in self._rows:
+            stretch.take(self._put(row))
+            self._load.shown.tick()
+            if stretch.is_due():
+                self._acknowledge(done=False)
+                stretch = _Stretch()
+        self._acknowledge(done=True)
+
+    def _put(self, row: Row) -> int:
+        """Hand a row's item to the writer, or refuse it. Gives the bytes that are kept of it for now."""
+        try:
+            item, size = self._load.prepare(row)
+            self._load.sink.put(row, item)
+        except RefusedRowError as error:
+            self._refuse(row, str(error))
+            return len(row.text)
+        return max(size, len(row.text))
+
+    def _refuse(self, row: Row, reason: str) -> None:
+        self._refusals.add(row, reason)
+        self._count += 1
+        load = self._load
+        load.figures.note_refusal(self._source.name, row, reason, load.shown.say)
+        if self._refusals.path not in load.refused:
+            load.refused.append(self._refusals.path)
+
+    def _acknowledge(self, *, done: bool) -> None:
+        """Wait until all is written, and then say so in the checkpoint."""
+        figures, sink = self._load.figures, self._load.sink
+        refused = sink.flush()
+        for row, reason in refused:
+            self._refuse(row, reason)
+        refused_bytes = self._refusals.sync()
+        figures.items = sink.written
+        figures.units, figures.throttled = sink.units, sink.throttled
+        figures.share = self._load.share(1.0 if done else self._share(), self._size)
+        if self._checkpoint is not None:
+            state = {
+                "position": self._rows.position,
+                "refused": self._count,
+                "refused_bytes": refused_bytes,
+                "columns": self._columns,
+                "done": done,
+            }
+            self._checkpoint.write(state)
+
+    def _share(self) -> float:
+        of_rows = getattr(self._rows, "share_read", None)
+        return of_rows() if of_rows is not None else self._source.share_read()
+
+
+class _Stretch:
+    """How much was put since the last checkpoint."""
+
+    def __init__(self) -> None:
+        self._rows = self._bytes = 0
+        self._until = time.monotonic() + _STRETCH_SECONDS
+
+    def take(self, size: int) -> None:
+        """Count a row."""
+        self._rows += 1
+        self._bytes += size
+
+    def is_due(self) -> bool:
+        """Tell whether the stretch is long enough."""
+        return self._rows >= _STRETCH_ROWS or self._bytes >= _STRETCH_BYTES or time.monotonic() >= self._until

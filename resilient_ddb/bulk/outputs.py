@@ -1,0 +1,111 @@
+"""What an export writes: lines to a file or to standard output, or Parquet in parts.
+
+An output is committed now and then, and says then where it stands. What comes after that is dropped when the export
+is gone on with. A file or folder gets its name when it is whole; until then `.part` is behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from .checkpoint import sync_folder
+from .errors import BulkError
+
+Line = Callable[[Mapping[str, Any]], str]
+
+
+class Output(Protocol):
+    """Takes items. Errors of the disk are OSErrors."""
+
+    def write(self, item: Mapping[str, Any]) -> None:
+        """Take an item."""
+        ...
+
+    def commit(self) -> int | None:
+        """Have all that was taken outlive the program, and give where it stands; None: not yet."""
+        ...
+
+    def finish(self) -> None:
+        """Have all be there, under its name."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
+        ...
+
+
+def part_of(path: Path) -> Path:
+    """Give the path of what is not whole yet."""
+    return path.with_name(path.name + ".part")
+
+
+class Stream:
+    """Lines to standard output. They can't be taken back."""
+
+    def __init__(self, line: Line) -> None:
+        """Write each item as `line` has it."""
+        self._line = line
+        self._write = sys.stdout.buffer.write
+
+    def write(self, item: Mapping[str, Any]) -> None:
+        """Write an item."""
+        self._write(self._line(item).encode() + b"\n")
+
+    def commit(self) -> None:
+        """Hand on what is buffered."""
+        sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        """Hand on what is buffered."""
+        sys.stdout.buffer.flush()
+
+    def close(self) -> None:
+        """Leave it open, as it is not ours. Where nobody reads it any more, Python is not to write to it at its end."""
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class LineFile:
+    """Lines in a file."""
+
+    def __init__(self, path: Path, line: Line, position: int) -> None:
+        """Begin, or go on behind so many bytes.
+
+        Raises:
+            BulkError: what was written before is not there.
+        """
+        self._path = path
+        self._line = line
+        part = part_of(path)
+        if position and (not part.is_file() or part.stat().st_size < position):
+            raise BulkError(f"{part} is not what was written before; --restart begins anew")
+        self._file: BinaryIO = part.open("r+b" if position else "wb")
+        self._file.truncate(position)
+        self._file.seek(position)
+
+    def write(self, item: Mapping[str, Any]) -> None:
+        """Write an item."""
+        self._file.write(self._line(item).encode() + b"\n")
+
+    def commit(self) -> int:
+        """Sync, and give the bytes so far."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def finish(self) -> None:
+        """Sync, and give the file its name."""
+        self.commit()
+        self._file.close()
+        part_of(self._path).replace(self._path)
+        sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,188 @@
+"""Parquet as a folder of parts: columns for what the first items have in common, and one for all the rest.
+
+DynamoDB has no schema, Parquet has one. It is made from the items of the first part: an attribute of one type gets a
+column. Lists, maps and sets are DynamoDB JSON in a column of text. What does not fit (an attribute that comes later,
+another type, a null, a number of too many digits) is kept as DynamoDB JSON in the column `rddb_rest`. So nothing is
+lost, and `load` reads all of it back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from resilient_ddb.capacity import item_size
+
+from .checkpoint import sync_folder
+from .errors import BulkError
+from .outputs import part_of
+from .parquet_rows import REST, TYPE
+from .typed_json import bytes_of, typed
+
+_PART_ROWS = 20_000
+_PART_BYTES = 32 * 1024 * 1024
+_DIGITS = 38
+_EXACT = Context(prec=_DIGITS, traps=[Inexact, InvalidOperation])
+_INT64 = 2**63
+_UNFIT = object()
+
+
+class ParquetParts:
+    """Items in a folder of Parquet files."""
+
+    def __init__(self, path: Path, parts: int) -> None:
+        """Begin, or go on behind so many parts.
+
+        Raises:
+            BulkError: pyarrow is not installed, the folder is there already, or a part is not.
+        """
+        try:
+            import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
+            from pyarrow import parquet  # noqa: PLC0415 - as above
+        except ImportError:
+            raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
+        self._pa, self._parquet = pa, parquet
+        if path.exists():
+            raise BulkError(f"{path} is there already: Parquet is written to a new folder")
+        self._path = path
+        self._folder = part_of(path)
+        self._folder.mkdir(exist_ok=bool(parts) or not any(self._folder.glob("*")))
+        self._parts = parts
+        self._rows: list[Mapping[str, Any]] = []
+        self._bytes = 0
+        self._schema: Any = None
+        if parts:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if not all(self._part(number).is_file() for number in range(self._parts)):
+            raise BulkError(f"{self._folder} is not what was written before; --restart begins anew")
+        for path in self._folder.iterdir():
+            if path not in {self._part(number) for number in range(self._parts)}:
+                path.unlink()
+        self._schema = self._parquet.read_schema(self._part(0))
+
+    def _part(self, number: int) -> Path:
+        return self._folder / f"part-{number:05}.parquet"
+
+    def write(self, item: Mapping[str, Any]) -> None:
+        """Take an item."""
+        self._rows.append(item)
+        self._bytes += item_size(item)
+
+    def commit(self) -> int | None:
+        """Write a part, if there is enough for one, and give how many there are."""
+        if len(self._rows) < _PART_ROWS and self._bytes < _PART_BYTES:
+            return None
+        self._write_part()
+        return self._parts
+
+    def finish(self) -> None:
+        """Write the last part, and give the folder its name."""
+        if self._rows or not self._parts:
+            self._write_part()
+        self._folder.rename(self._path)
+        sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        """Nothing is open between parts."""
+
+    def _write_part(self) -> None:
+        if self._schema is None:
+            self._schema = self._pa.schema(list(_fields(self._pa, self._rows)))
+        path = self._part(self._parts)
+        beside = path.with_name(path.name + ".new")
+        self._parquet.write_table(_columns(self._pa, self._schema, self._rows), beside, compression="zstd")
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sync_folder(self._folder)
+        self._parts += 1
+        self._rows, self._bytes = [], 0
+
+
+def _fields(pa: Any, items: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
+    """Give a column for each attribute whose values have one type."""
+    values: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        for name, value in item.items():
+            values.setdefault(name, []).append(value)
+    for name, found in sorted(values.items()):
+        field = None if name == REST else _field(pa, name, found)
+        if field is not None:
+            yield field
+    yield pa.field(REST, pa.string())
+
+
+def _field(pa: Any, name: str, values: list[Any]) -> Any:
+    kinds = {next(iter(typed(value))) for value in values}
+    if len(kinds) != 1 or kinds == {"NULL"}:
+        return None
+    [kind] = kinds
+    if kind == "N":
+        return pa.field(name, _number_type(pa, values))
+    if kind in ("S", "BOOL", "B"):
+        return pa.field(name, {"S": pa.string, "BOOL": pa.bool_, "B": pa.binary}[kind]())
+    return pa.field(name, pa.string(), metadata={TYPE: kind})
+
+
+def _number_type(pa: Any, values: list[Decimal]) -> Any:
+    scale = max(max(0, -int(value.normalize(_EXACT).as_tuple().exponent)) for value in values)
+    if scale == 0 and all(-_INT64 <= value < _INT64 for value in values):
+        return pa.int64()
+    whole = max(max(0, value.adjusted() + 1) for value in values)
+    return pa.decimal128(_DIGITS, max(0, min(scale, _DIGITS - whole)))
+
+
+def _columns(pa: Any, schema: Any, items: list[Mapping[str, Any]]) -> Any:
+    fits = {field.name: _fit(pa, field) for field in schema if field.name != REST}
+    columns: dict[str, list[Any]] = {name: [None] * len(items) for name in fits}
+    rest: list[str | None] = []
+    for at, item in enumerate(items):
+        unfit = {}
+        for name, value in item.items():
+            cell = fits[name](value) if name in fits else _UNFIT
+            if cell is _UNFIT:
+                unfit[name] = typed(value)
+            else:
+                columns[name][at] = cell
+        rest.append(json.dumps(unfit) if unfit else None)
+    return pa.table({**columns, REST: rest}, schema=schema)
+
+
+def _fit(pa: Any, field: Any) -> Callable[[Any], Any]:
+    """Give what makes a cell of a value, or says that it does not fit."""
+    if field.metadata and TYPE in field.metadata:
+        kind = field.metadata[TYPE].decode()
+        return lambda value: json.dumps(made) if kind in (made := typed(value)) else _UNFIT
+    if pa.types.is_int64(field.type):
+        return _whole
+    if pa.types.is_decimal(field.type):
+        return _scaled(Decimal(1).scaleb(-field.type.scale))
+    if pa.types.is_boolean(field.type):
+        return lambda value: value if isinstance(value, bool) else _UNFIT
+    if pa.types.is_string(field.type):
+        return lambda value: value if isinstance(value, str) else _UNFIT
+    return lambda value: bytes_of(value) if "B" in typed(value) else _UNFIT
+
+
+def _whole(value: Any) -> Any:
+    if not isinstance(value, Decimal) or not -_INT64 <= value < _INT64 or value != value.to_integral_value():
+        return _UNFIT
+    return int(value)
+
+
+def _scaled(step: Decimal) -> Callable[[Any], Any]:
+    def fit(value: Any) -> Any:
+        if not isinstance(value, Decimal):
+            return _UNFIT
+        try:
+            return value.quantize(step, context=_EXACT)
+        except (Inexact, InvalidOperation):
+            return _UNFIT
+
+    return fit

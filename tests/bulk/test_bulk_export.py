@@ -1,0 +1,190 @@
+"""`resilient-ddb export` against DynamoDB Local, and what `load` makes of it again."""
+
+import json
+import time
+from decimal import Decimal
+from importlib.util import find_spec
+
+import pytest
+
+from resilient_ddb.bulk import export as export_module
+from resilient_ddb.bulk import parquet_parts
+from resilient_ddb.testing import FaultProxy, faults
+
+FORMATS = ["dynamodb-json", *(["parquet"] if find_spec("pyarrow") else [])]
+ITEMS = [
+    {"pk": "plain", "s": 'x\n"y"', "n": Decimal("12345678901234567890.5"), "t": True, "none": None, "e": ""},
+    {"pk": "nested", "l": [1, {"m": [None, {"b": b"\1"}]}], "m": {"a": {1, 2}}, "n": 7},
+    {"pk": "sets", "ss": {"a", "b"}, "ns": {Decimal("1.5"), 2}, "bs": {b"\0"}, "b": b"\0\xff"},
+    {"pk": "other", "n": "text", "s": 5, "t": None, "l": {"no": "list"}, "late": "é€😀"},
+    {"pk": "digits", "n": Decimal("1E-130"), "big": Decimal("9.9E+37")},
+]
+
+
+@pytest.fixture
+def filled(table):
+    for item in ITEMS:
+        table.plain.put_item(Item=item)
+    return table
+
+
+@pytest.fixture
+def many(table):
+    with table.plain.batch_writer() as batch:
+        for number in range(600):
+            batch.put_item(Item={"pk": f"{number:04}", "n": number, "text": "x" * 9000})
+    return table
+
+
+def lines(path):
+    return [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_exported_is_loaded_as_it_was(form, command, filled, make, tmp_path):
+    done = command("export", filled.name, *filled.where, "--format", form, "--output", f"out.{form}")
+    assert (done.code, done.out) == (0, "")
+    assert "5 items" in done.err
+    files = sorted((tmp_path / "out.parquet").iterdir()) if form == "parquet" else [f"out.{form}"]
+    other = make()
+    assert command("load", *files, *other.to, "--format", form).code == 0
+    assert other.stored() == filled.stored()
+    assert len(filled.stored()) == len(ITEMS)
+
+
+def test_json_lines_go_to_standard_output_with_hints_for_what_json_has_not(start, filled, command, make, tmp_path):
+    process = start("export", filled.name, *filled.where)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    found = {item["pk"]: item for item in (json.loads(line, parse_float=Decimal) for line in out.splitlines())}
+    assert set(found) == {item["pk"] for item in ITEMS}
+    assert found["plain"]["n"] == Decimal("12345678901234567890.5")
+    assert found["sets"]["ss"] == ["a", "b"]
+    assert b"'ss' is a string set: to load it, give --type ss:SS" in said
+    assert b"'m' has sets or binary values inside" in said
+    (tmp_path / "again.jsonl").write_bytes(out)
+    other = make()
+    types = [option for each in ("ss:SS", "ns:NS", "bs:BS", "b:B") for option in ("--type", each)]
+    assert command("load", "again.jsonl", *other.to, *types).code == 0
+    for key in ("plain", "sets", "other", "digits"):
+        assert other.stored()[key] == filled.stored()[key]
+
+
+def test_expired_items_are_left_out(command, table, tmp_path):
+    now = int(time.time())
+    for name, expires in (("old", now - 60), ("new", now + 600), ("never", None)):
+        table.plain.put_item(Item={"pk": name, **({"exp": expires} if expires else {})})
+    assert command("export", table.name, *table.where, "--ttl", "exp", "--output", "out.jsonl").code == 0
+    assert {item["pk"] for item in lines(tmp_path / "out.jsonl")} == {"new", "never"}
+
+
+@pytest.mark.parametrize("form", ["jsonl", *FORMATS[1:]])
+def test_an_export_that_is_stopped_goes_on_where_it_was(form, command, many, make, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(parquet_parts, "_PART_ROWS", 50)
+    options = ("--segments", "3", "--format", form, "--output", "out")
+    with FaultProxy(many.url) as proxy:
+        where = (many.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"Scan"}, every=5)]
+        done = command("export", *where, *options)
+        assert done.code == 4
+        assert not (tmp_path / "out").exists()
+        before = json.loads((tmp_path / "out.checkpoint").read_text())["state"]["items"]
+        assert 0 < before < 600
+        assert command("export", *where, *options, "--ttl", "exp").code == 1
+        proxy.plan = []
+        done = command("export", *where, *options)
+    assert done.code == 0
+    assert f"{before} items were read before" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    if form == "jsonl":
+        found = [item["pk"] for item in lines(tmp_path / "out")]
+        assert sorted(found) == [f"{number:04}" for number in range(600)]
+    else:
+        other = make()
+        assert command("load", *(tmp_path / "out").iterdir(), *other.to).code == 0
+        assert other.stored() == many.stored()
+
+
+def test_a_damaged_output_is_not_gone_on_with(command, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_COMMIT_SECONDS", 0.0)
+    with FaultProxy(many.url) as proxy:
+        where = (many.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1", "--segments", "3")
+        proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"Scan"}, every=5)]
+        assert command("export", *where, "--output", "out").code == 4
+        proxy.plan = []
+        (tmp_path / "out.part").write_text("")
+        done = command("export", *where, "--output", "out")
+        assert (done.code, "--restart begins anew" in done.err) == (1, True)
+        assert command("export", *where, "--output", "out", "--restart").code == 0
+    assert len(lines(tmp_path / "out")) == 600
+
+
+def test_the_rate_is_kept(command, many, tmp_path):
+    began = time.monotonic()
+    done = command("export", many.name, *many.where, "--read-units", "200", "--output", "out.jsonl")
+    assert done.code == 0
+    assert len(lines(tmp_path / "out.jsonl")) == 600
+    assert time.monotonic() - began > 0.4  # 300 units, of which 200 at once
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("not-there",), 1, "there is no table 'not-there'"),
+        (("--format", "parquet"), 2, "Parquet needs --output"),
+        (("--output", "no/such/folder"), 1, "can't be written"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(arguments, code, says, command, table):
+    name = () if arguments[0] == "not-there" else (table.name,)
+    done = command("export", *name, *arguments, *table.where)
+    assert (done.code, done.err.count("\n")) == (code, 1)
+    assert says in done.err
+
+
+def test_a_number_that_boto3_cannot_read_is_said_in_one_line(command, table):
+    table.plain.put_item(Item={"pk": "a", "n": Decimal("9.9E+125")})
+    done = command("export", table.name, *table.where)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "a number that boto3 can't read" in done.err
+
+
+def test_an_empty_table_gives_an_empty_file(command, table, tmp_path):
+    assert command("export", table.name, *table.where, "--output", "out.jsonl").code == 0
+    assert (tmp_path / "out.jsonl").read_text() == ""
+
+
+def test_a_reader_that_goes_away_is_no_traceback(start, many):
+    process = start("export", many.name, *many.where)
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    assert process.wait(60) == 1
+    assert said.decode().splitlines() == [
+        "resilient-ddb: error: standard output can't be written: Broken pipe",
+        "resilient-ddb: stopped; there is nothing to go on from: with --output there would be",
+    ]
+
+
+def test_verbose_says_where_an_error_comes_from(command, table):
+    done = command("export", "not-there", *table.where, "--verbose")
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert done.err.splitlines()[-1].startswith("resilient-ddb: error: there is no table")
+
+
+def test_a_killed_export_goes_on_and_gives_every_item_once(start, many, tmp_path):
+    arguments = ("export", many.name, *many.where, "--segments", "6", "--read-units", "150", "--output", "out.jsonl")
+    process = start(*arguments)
+    until = time.monotonic() + 30
+    while not (tmp_path / "out.jsonl.checkpoint").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "out.jsonl").exists()
+    process = start(*arguments[:-4], *arguments[-2:])
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert b"items were read before" in said
+    assert sorted(item["pk"] for item in lines(tmp_path / "out.jsonl")) == [f"{number:04}" for number in range(600)]

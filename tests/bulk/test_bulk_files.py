@@ -1,0 +1,109 @@
+"""What is kept beside the input and the output: whatever was written after the last checkpoint does not count."""
+
+import json
+from decimal import Decimal
+from importlib.util import find_spec
+
+import pytest
+
+from resilient_ddb.bulk.checkpoint import Checkpoint
+from resilient_ddb.bulk.errors import BulkError
+from resilient_ddb.bulk.outputs import LineFile, part_of
+from resilient_ddb.bulk.parquet_parts import ParquetParts
+from resilient_ddb.bulk.refusals import Refusals
+from resilient_ddb.bulk.sources import Row
+
+ROWS = [Row(number, number, None, "bad", b"text %d" % number) for number in range(1, 6)]
+
+
+def noted(path):
+    return [json.loads(line)["row"] for line in path.read_text().splitlines()]
+
+
+def test_refusals_after_the_checkpoint_are_dropped(tmp_path):
+    path = tmp_path / "refused.jsonl"
+    first = Refusals(path, 0)
+    first.add(ROWS[0], "bad")
+    kept = first.sync()
+    first.add(ROWS[1], "bad")
+    first.close()
+    second = Refusals(path, kept)
+    second.add(ROWS[2], "bad")
+    second.sync()
+    second.close()
+    assert noted(path) == [1, 3]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_refusals_of_an_earlier_load_are_replaced(tmp_path):
+    path = tmp_path / "refused.jsonl"
+    for row in ROWS[:2]:
+        refusals = Refusals(path, 0)
+        refusals.add(row, "bad")
+        refusals.close()
+    assert noted(path) == [2]
+    Refusals(path, 0).close()
+    assert not path.exists()
+
+
+def test_refusals_that_were_taken_away_are_not_made_up(tmp_path):
+    path = tmp_path / "refused.jsonl"
+    refusals = Refusals(path, 1000)
+    refusals.add(ROWS[0], "bad")
+    refusals.close()
+    assert noted(path) == [1]
+
+
+def test_lines_after_the_checkpoint_are_dropped(tmp_path):
+    path = tmp_path / "out.jsonl"
+    first = LineFile(path, json.dumps, 0)
+    first.write({"n": 1})
+    position = first.commit()
+    first.write({"n": 2, "more": "x" * 100})
+    first.close()
+    assert not path.exists()
+    second = LineFile(path, json.dumps, position)
+    second.write({"n": 3})
+    second.finish()
+    assert path.read_text() == '{"n": 1}\n{"n": 3}\n'
+    assert not part_of(path).exists()
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
+def test_parts_after_the_checkpoint_are_dropped(tmp_path):
+    from pyarrow import parquet  # noqa: PLC0415 - where it is installed
+
+    path = tmp_path / "out"
+    first = ParquetParts(path, 0)
+    for number in range(3):
+        first.write({"n": Decimal(number)})
+        first._write_part()
+    (part_of(path) / "part-00003.parquet.new").write_text("cut")
+    second = ParquetParts(path, 2)
+    second.write({"n": Decimal(7)})
+    second.finish()
+    assert sorted(name.name for name in path.iterdir()) == [f"part-0000{number}.parquet" for number in range(3)]
+    found = [parquet.read_table(path / f"part-0000{number}.parquet")["n"].to_pylist() for number in range(3)]
+    assert found == [[0], [1], [7]]
+    with pytest.raises(BulkError, match="is there already"):
+        ParquetParts(path, 0)
+
+
+def test_a_checkpoint_is_replaced_as_a_whole(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "c", {"a": 1})
+    checkpoint.write({"n": 1})
+
+    def fail(_file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("resilient_ddb.bulk.checkpoint.os.fsync", fail)
+    with pytest.raises(BulkError, match="can't be written: No space left"):
+        checkpoint.write({"n": 2})
+    assert checkpoint.read() == {"n": 1}
+
+
+def test_a_checkpoint_is_of_its_own_work(tmp_path):
+    Checkpoint(tmp_path / "c", {"a": 1, "b": 2}).write({"n": 1})
+    with pytest.raises(BulkError, match="differs in a, c"):
+        Checkpoint(tmp_path / "c", {"a": 2, "b": 2, "c": 3}).read()
+    assert Checkpoint(tmp_path / "d", {}).read() is None
