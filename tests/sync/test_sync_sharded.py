@@ -1,0 +1,138 @@
+"""What only the sync sharded table has to do with: threads, interrupts, pickles; and how much a query reads."""
+
+import copy
+import gc
+import os
+import pickle
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import ClientError
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import faults
+
+ALL = {"KeyConditionExpression": Key("pk").eq("a")}
+
+
+@pytest.fixture
+def shards(dynamodb_local, proxy, make_table, hardened):
+    """Give a sharded table with a sort key, through the proxy."""
+    name = make_table(dynamodb_local.endpoint_url, sort_key="sk", sort_type="N")
+
+    def make(shards=4, policy=None, fallback=None, **options):
+        return hardened(proxy.endpoint_url, policy).Table(name, fallback=fallback).sharded(shards, **options)
+
+    return make
+
+
+def fill(docs, count):
+    with docs.batch_writer() as batch:
+        for number in range(count):
+            batch.put_item(Item={"pk": "a", "sk": number})
+
+
+def test_threads_share_a_table(shards):
+    docs = shards(5)
+
+    def work(worker):
+        for number in range(10):
+            docs.put_item(Item={"pk": f"w{worker}", "sk": number})
+        query = {"KeyConditionExpression": Key("pk").eq(f"w{worker}")}
+        assert docs.query(Limit=4, **query)["Count"] == 4
+        return [int(item["sk"]) for item in docs.query_items(**query)]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(8))) == [list(range(10))] * 8
+
+
+def test_a_table_can_be_copied_and_pickled(shards):
+    docs = shards(5, by="sk", previous=(3,), on_partial="return")
+    fill(shards(5, by="sk"), 10)
+    restored = pickle.loads(pickle.dumps(docs))  # noqa: S301 - our own
+    for made in (copy.copy(docs), copy.deepcopy(docs), restored):
+        assert repr(made) == repr(docs)
+        assert made.query(**ALL)["Count"] == 10
+    assert restored.table.name == docs.table.name
+
+
+def test_a_limit_of_20_over_100_shards_reads_little_more(shards, proxy):
+    docs = shards(100)
+    fill(docs, 2500)
+    found = docs.query(Limit=20, ReturnConsumedCapacity="TOTAL", **ALL)
+    assert [item["sk"] for item in found["Items"]] == list(range(20))
+    assert found["ScannedCount"] <= 220
+    assert found["ConsumedCapacity"]["CapacityUnits"] > 0
+    assert docs.query(Limit=20, ExclusiveStartKey=found["LastEvaluatedKey"], **ALL)["ScannedCount"] <= 220
+
+
+def test_shards_are_read_at_the_same_time(shards, proxy):
+    docs = shards(40)
+    docs.query(**ALL)
+    proxy.plan = [faults.Delay(seconds=0.2, operations={"Query"})]
+    started = time.monotonic()
+    docs.query(**ALL)
+    assert time.monotonic() - started < 2.0  # one by one it would be 8 seconds
+    assert len({thread for thread in threading.enumerate() if thread.name.startswith("resilient_ddb")}) > 1
+
+
+def test_an_interrupt_leaves_nothing_behind(shards, proxy):
+    docs = shards(200)
+    docs.query(**ALL)
+    proxy.clear()
+    proxy.plan = [faults.Delay(seconds=0.2, operations={"Query"})]
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        docs.query(**ALL)
+    time.sleep(0.6)
+    begun = proxy.count("Query")
+    assert begun < 200
+    time.sleep(0.4)
+    assert proxy.count("Query") == begun
+    proxy.plan = []
+    assert docs.query(**ALL)["Count"] == 0
+
+
+def test_the_threads_end_with_their_client(dynamodb_local, make_table):
+    name = make_table(dynamodb_local.endpoint_url)
+    table = rddb.table(name, endpoint_url=dynamodb_local.endpoint_url)
+    before = set(threading.enumerate())
+    assert table.fan_in(["a", "b", "c"])["Count"] == 0
+    ours = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("resilient_ddb")]
+    assert ours
+    del table
+    gc.collect()
+    for thread in ours:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_a_fallback_may_fan_in_itself(shards, proxy):
+    """It runs on a thread of the same client: all of them must not wait for each other."""
+
+    def elsewhere(call, error):
+        if call.params.get("Limit") == 7:
+            raise error
+        count = inner.query(Limit=7, **ALL)["Count"]
+        return {"Items": [], "Count": 0, "ScannedCount": count}
+
+    docs = shards(200, policy=rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=None), fallback=elsewhere)
+    inner = docs.table.sharded(3)
+    docs.query(Limit=1, **ALL)
+    proxy.plan = [faults.Throttle(operations={"Query"})]
+    outcome = []
+
+    def run():
+        with pytest.raises(ClientError):
+            docs.query(**ALL)
+        outcome.append("ended")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert outcome == ["ended"], "the threads wait for each other"
