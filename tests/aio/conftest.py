@@ -104,7 +104,7 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clo
 
 @pytest.fixture(params=["sync", "async"])
 async def either(request, dynamodb_local, proxy, make_table, plain, hardened, hardened_sync):
-    """The sync library, then the async one: a table with a sort key, an LSI and GSIs; `direct` goes past the proxy, with plain boto3."""
+    """The sync library, then the async one: a table with a sort key, an LSI and GSIs; `direct` goes past the proxy."""
 
     def index(name, hash_key, range_key):
         schema = [{"AttributeName": hash_key, "KeyType": "HASH"}, {"AttributeName": range_key, "KeyType": "RANGE"}]
@@ -119,9 +119,13 @@ async def either(request, dynamodb_local, proxy, make_table, plain, hardened, ha
             {"AttributeName": "at", "AttributeType": "N"},
             {"AttributeName": "shard", "AttributeType": "S"},
         ],
-        GlobalSecondaryIndexes=[index("by-st", "st", "sk"), index("by-shard", "shard", "sk"), index("inverted", "at", "pk")],
+        GlobalSecondaryIndexes=[
+            index("by-st", "st", "sk"),
+            index("by-shard", "shard", "sk"),
+            index("inverted", "at", "pk"),
+        ],
         LocalSecondaryIndexes=[index("by-at", "pk", "at")],
-    )  # fmt: skip
+    )
     clock = FakeClock()
     policy = rddb.Policy(clock=clock, random=random.Random(7))
     direct = plain(dynamodb_local.endpoint_url).Table(name)
@@ -138,5 +142,12 @@ async def either(request, dynamodb_local, proxy, make_table, plain, hardened, ha
         return [item for item in items if all(item.get(name) == value for name, value in key.items())]
 
     return SimpleNamespace(
-        proxy=proxy, name=name, direct=direct, table=made, stored=stored, clock=clock, make=table, is_sync=request.param == "sync"
-    )  # fmt: skip
+        proxy=proxy,
+        name=name,
+        direct=direct,
+        table=made,
+        stored=stored,
+        clock=clock,
+        make=table,
+        is_sync=request.param == "sync",
+    )

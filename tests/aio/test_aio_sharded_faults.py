@@ -85,7 +85,7 @@ async def test_the_last_page_tells_where_the_rest_is_to_be_had(world):
 async def test_all_shards_failing_is_an_error_and_so_is_a_mistake(world):
     docs = world.table.sharded(4, on_partial="return")
     world.proxy.plan = [faults.Throttle(operations={"Query"})]
-    with pytest.raises(ClientError, match="Throttl|Exceeded"):
+    with pytest.raises(ClientError, match=r"Throttl|Exceeded"):
         await done(docs.query(**ALL))
     world.proxy.plan = []
     with pytest.raises(ClientError, match="ValidationException"):
@@ -123,10 +123,8 @@ async def test_a_stale_part_makes_the_whole_stale(world):
 async def test_a_deadline_reaches_every_shard(world):
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     docs = world.table.sharded(4)
-    with pytest.raises((rddb.DeadlineExceededError, ClientError)) as caught:
-        with rddb.deadline(0.001):
-            await done(docs.query(**ALL))
-    assert isinstance(caught.value, rddb.DeadlineExceededError)
+    with pytest.raises(rddb.DeadlineExceededError), rddb.deadline(0.001):
+        await done(docs.query(**ALL))
     part = world.table.sharded(4, on_partial="return")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), retry_after_ms=60_000)]
     with rddb.deadline(30.0):
@@ -139,12 +137,15 @@ async def test_a_deadline_reaches_every_shard(world):
 QUERIES = {
     "no condition": ({}, "KeyConditionExpression must say which partition key"),
     "only the sort key": ({"KeyConditionExpression": Key("sk").gt(1)}, "must say which partition key"),
-    "no equality": ({"KeyConditionExpression": "pk > :p", "ExpressionAttributeValues": {":p": "a"}}, "must say which"),
+    "no equality": ({"KeyConditionExpression": "pk > :p", "ExpressionAttributeValues": {":p": "a"}}, "must say"),
     "the separator": ({"KeyConditionExpression": Key("pk").eq("a#1")}, "must not contain the separator '#'"),
     "a number": ({"KeyConditionExpression": Key("pk").eq(5)}, "must be a string, to have a suffix; got int"),
-    "no token": ({**ALL, "ExclusiveStartKey": KEY}, "ExclusiveStartKey must be the LastEvaluatedKey of an earlier page"),
+    "no token": (
+        {**ALL, "ExclusiveStartKey": KEY},
+        "ExclusiveStartKey must be the LastEvaluatedKey of an earlier page",
+    ),
     "limit": ({**ALL, "Limit": 0}, "Limit must be"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", QUERIES)
