@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .retry import Retry, RetryBudget
     from .session import client, install, resource, table
     from .sharded_tables import ShardedTable
+    from .shared_limiter import SharedRateLimiter
     from .tables import ResilientServiceResource, ResilientTable
     from .versioned_tables import VersionedTable
     from .versioning import DELETE
@@ -62,6 +63,7 @@ __all__ = [
     "Retry",
     "RetryBudget",
     "ShardedTable",
+    "SharedRateLimiter",
     "ThrottlingReason",
     "Timeouts",
     "UnprocessedItemsError",
@@ -110,6 +112,7 @@ _HOMES = {
     "Retry": "retry",
     "RetryBudget": "retry",
     "ShardedTable": "sharded_tables",
+    "SharedRateLimiter": "shared_limiter",
     "ThrottlingReason": "classification",
     "Timeouts": "policy",
     "UnprocessedItemsError": "errors",

@@ -31,7 +31,7 @@ class Acquiring(ABC):
             DeadlineExceededError: a deadline (`resilient_ddb.deadline`) comes first; nothing was taken.
             TypeError, ValueError: `units` is no number of 0 or more.
         """
-        wait = self._taken(units)
+        wait = self._in_time(units, self.reserve(units))
         try:
             if wait:
                 time.sleep(self._clock.wait(wait))
@@ -44,7 +44,7 @@ class Acquiring(ABC):
         """Do what `acquire` does, for a task. One that is cancelled while it waits gives its units back."""
         import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
 
-        wait = self._taken(units)
+        wait = self._in_time(units, await self.reserve_async(units))
         try:
             if wait:
                 await asyncio.sleep(self._clock.wait(wait))
@@ -53,9 +53,12 @@ class Acquiring(ABC):
             raise
         return wait
 
-    def _taken(self, units: float) -> float:
-        """Reserve, unless the deadline comes before the units may be used."""
-        wait = self.reserve(units)
+    async def reserve_async(self, units: float) -> float:
+        """Do what `reserve` does, for a task: where that asks others first, the event loop goes on meanwhile."""
+        return self.reserve(units)
+
+    def _in_time(self, units: float, wait: float) -> float:
+        """Give the wait for what was reserved, unless the deadline comes before it is over."""
         deadline = current_deadline()
         if deadline is not None and wait >= deadline.remaining():
             self.charge(-units)

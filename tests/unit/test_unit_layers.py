@@ -56,6 +56,7 @@ LAYERS = [
         "moving",
         "resharding",
         "sharding",
+        "rate_leases",
     },
 ]
 DATA = {"codec.values"}  # below the policies, above what makes calls of several requests
@@ -178,6 +179,7 @@ def test_every_module_of_the_pure_part_is_in_the_list():
         "hooks",
         "batch",
         "limiter",
+        "shared_limiter",
         "versioned_tables",
         "sharded_tables",
         "threads",

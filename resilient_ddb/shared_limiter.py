@@ -1,0 +1,286 @@
+"""`SharedRateLimiter`: a stated rate of capacity units, shared by processes, machines and Lambda functions.
+
+The decisions are in `rate_leases`. Here is who asks when: a caller that finds no share renews the lease itself, and so
+meets what goes wrong; while there is a share, a thread renews it, so that nobody waits for that.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self
+
+from .clock import SYSTEM_CLOCK, Clock
+from .deadlines import current_deadline, deadline
+from .drive import Flow, run, run_async
+from .ending import without_fallbacks
+from .errors import DeadlineExceededError
+from .limiter import Acquiring
+from .rate_leases import EXPIRES_AT, LIMITER, WORKER, RateLease
+from .settings import check_methods, check_number
+
+_IDLE_LEASES = 2
+_log = logging.getLogger("resilient_ddb")
+
+
+class SharedRateLimiter(Acquiring):
+    """Capacity units at a stated rate, for all who use the same name on the same lease table: a `RateLimiter` for many.
+
+    Each worker has the rate divided by the workers, and its threads and tasks share that. It joins when it is first
+    used, and leaves when it is closed or was not used for two leases; a dead one's part goes to the others when its
+    lease has ended. All together never have more than the rate; units that were reserved before a share shrank, or its
+    lease ended, keep their turn.
+
+    While the lease table can't be reached, a worker goes on until its lease ends. Then who asks for units meets the
+    error.
+
+    It pickles as its recipe: who unpickles it is a worker of its own, and so is a forked process.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        name: str,
+        units_per_second: float,
+        *,
+        lease_seconds: float = 5.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """Take part in a rate. Nothing is sent yet.
+
+        Args:
+            table: the lease table, a sync Table, for async code too. See `create_table`.
+            name: what the rate is for; several limiters may keep their leases in one table.
+            units_per_second: capacity units that come in, a second, for all together. While workers were told different
+                rates, the lowest holds.
+            lease_seconds: for how long a worker has its share without a renewal; it renews three times as often. A
+                dead worker's share is taken up within 1.5 times as long.
+            clock: where time comes from; the machine's by default.
+
+        Raises:
+            TypeError, ValueError: an argument is of the wrong type or out of range.
+        """
+        check_methods("table", table, "put_item", "query", "delete_item")
+        if hasattr(type(table), "__aenter__"):
+            raise TypeError(
+                "table must be a sync Table, for async code too: leases are renewed in a thread. Take "
+                f"resilient_ddb.table(...); got {table!r}"
+            )
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"name must be a text that is not empty; got {name!r}")
+        check_number("units_per_second", units_per_second, above=0)
+        check_number("lease_seconds", lease_seconds, above=0)
+        check_methods("clock", clock, "monotonic", "time", "wait")
+        self._table, self._name, self._rate = table, name, units_per_second
+        self._lease_seconds, self._clock = lease_seconds, clock
+        self._begin()
+
+    @property
+    def units_per_second(self) -> float:
+        """Capacity units that come in, a second, for all together."""
+        return self._rate
+
+    @property
+    def burst(self) -> float:
+        """Units that all together can have saved up: one second's worth."""
+        return self._rate
+
+    @property
+    def share(self) -> float:
+        """Units a second that this worker may use now; 0.0 before it is used, and while it waits for its part."""
+        return self._lease.share
+
+    def reserve(self, units: float) -> float:
+        """Take units now, into debt if need be, and give the seconds to wait before they may be used.
+
+        Where this worker has no share, it joins first: this takes a few requests, and up to half a lease until the
+        others have made room.
+
+        Raises:
+            ClientError, BotoCoreError: there is no share, and the lease table can't be asked for one.
+            DeadlineExceededError: a deadline comes before there is a share.
+            TypeError, ValueError: `units` is no number of 0 or more.
+        """
+        return run(self._reserving(units, self._renew_once, time.sleep))
+
+    async def reserve_async(self, units: float) -> float:
+        """Do what `reserve` does, for a task: the lease table is asked in a thread."""
+        import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
+
+        renew = partial(asyncio.to_thread, self._renew_once)
+        return await run_async(self._reserving(units, renew, asyncio.sleep))
+
+    def charge(self, units: float) -> None:
+        """Settle what was consumed beyond what was reserved; less than 0 gives back. Never waits.
+
+        Raises:
+            TypeError, ValueError: `units` is no finite number.
+        """
+        self._lease.charge(units)
+
+    def close(self) -> None:
+        """Leave: the share goes to the others at once. A later use joins anew."""
+        if os.getpid() != self._pid:
+            return
+        self._stop.set()
+        with self._renewing:
+            self._leave()
+
+    async def aclose(self) -> None:
+        """Do what `close` does, for a task."""
+        import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
+
+        await asyncio.to_thread(self.close)
+
+    @staticmethod
+    def create_table(dynamodb: Any, name: str) -> Any:
+        """Create a lease table, with TTL, if there is none of that name, and give it.
+
+        Args:
+            dynamodb: a sync resource: `resilient_ddb.resource("dynamodb")`.
+            name: the table's name.
+
+        Raises:
+            ClientError: the table can't be created.
+        """
+        keys = ((LIMITER, "HASH"), (WORKER, "RANGE"))
+        try:
+            table = dynamodb.create_table(
+                TableName=name,
+                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        except dynamodb.meta.client.exceptions.ResourceInUseException:
+            table = dynamodb.Table(name)
+            table.wait_until_exists()
+            return table
+        table.wait_until_exists()
+        dynamodb.meta.client.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES_AT}
+        )
+        return table
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the recipe: the table's, and the settings."""
+        return _restore, (self._table, self._name, self._rate, self._lease_seconds, self._clock)
+
+    def __repr__(self) -> str:
+        return f"SharedRateLimiter({self._table!r}, {self._name!r}, {self._rate!r})"
+
+    def _begin(self) -> None:
+        """Be a worker that nobody knows yet."""
+        self._pid = os.getpid()
+        self._renewing = threading.Lock()
+        """Held while a request for the lease is under way, by whoever makes it. Nobody waits for it but `close`."""
+        self._stop = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self._used_until = 0.0
+        self._lease = self._new_lease()
+
+    def _new_lease(self) -> RateLease:
+        return RateLease(
+            self._table,
+            self._name,
+            uuid.uuid4().hex[:16],
+            self._rate,
+            lease_seconds=self._lease_seconds,
+            clock=self._clock,
+            uniform=random.uniform,
+        )
+
+    def _reserving(self, units: float, renew: Callable[[], Any], sleep: Callable[[float], Any]) -> Flow[float]:
+        check_number("units", units, least=0)
+        if os.getpid() != self._pid:
+            self._begin()
+        while True:
+            wait = self._lease.reserve(units)
+            if wait is not None:
+                self._used_until = max(self._used_until, self._clock.monotonic() + wait)
+                return wait
+            pause = yield renew
+            if not self._lease.share:
+                limit = current_deadline()
+                if limit is not None and pause >= limit.remaining():
+                    raise DeadlineExceededError(operation_name="SharedRateLimiter.reserve", attempts=0)
+                yield partial(sleep, self._clock.wait(pause))
+
+    def _renew_once(self) -> float:
+        """Renew the lease, unless another thread is just doing so, and give the seconds until the next look."""
+        if not self._renewing.acquire(blocking=False):
+            return self._lease_seconds / 100
+        try:
+            with without_fallbacks():  # another table, or an answer of before, must not say what is free
+                run(self._lease.renew())
+            if self._lease.share and (self._keeper is None or not self._keeper.is_alive()):
+                self._start_keeper()
+            return self._lease.pause()
+        finally:
+            self._renewing.release()
+
+    # The thread that renews while there is a share.
+
+    def _start_keeper(self) -> None:
+        self._stop = threading.Event()
+        self._used_until = max(self._used_until, self._clock.monotonic())
+        self._keeper = threading.Thread(
+            target=_keep,
+            args=(weakref.ref(self), self._stop, self._lease.pause()),
+            name=f"resilient_ddb rate {self._name}",
+            daemon=True,
+        )
+        self._keeper.start()
+
+    def _keep(self) -> float | None:
+        """Renew the lease, and give the seconds until the next renewal; None where no share is left to renew."""
+        if self._clock.monotonic() > self._used_until + _IDLE_LEASES * self._lease_seconds:
+            with self._renewing:
+                self._leave()
+            return None
+        try:
+            with deadline(self._lease_seconds / 3, clock=self._clock):
+                pause = self._renew_once()
+        except Exception:  # noqa: BLE001 - whatever it is, the share is good until the lease ends
+            _log.warning("rate limiter %s: its lease could not be renewed", self._name, exc_info=True)
+            pause = self._lease_seconds / 10
+        return pause if self._lease.share else None
+
+    def _leave(self) -> None:
+        lease, self._lease = self._lease, self._new_lease()
+        try:
+            run(lease.release())
+        except Exception:  # noqa: BLE001 - the lease ends by itself
+            _log.warning("rate limiter %s: its lease could not be given back", self._name, exc_info=True)
+
+
+def _keep(reference: weakref.ref[SharedRateLimiter], stop: threading.Event, pause: float | None) -> None:
+    """Renew until the limiter is closed, idle or gone."""
+    while pause is not None and not stop.wait(pause):
+        limiter = reference()
+        if limiter is None:
+            return
+        pause = limiter._keep()  # noqa: SLF001 - the same module's
+        del limiter
+
+
+def _restore(table: Any, name: str, units_per_second: float, lease_seconds: float, clock: Clock) -> SharedRateLimiter:
+    return SharedRateLimiter(table, name, units_per_second, lease_seconds=lease_seconds, clock=clock)

@@ -1,0 +1,312 @@
+"""One rate for many workers, against DynamoDB Local: joining, leaving, outages, threads, tasks."""
+
+import asyncio
+import os
+import pickle
+import threading
+import time
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+import resilient_ddb as rddb
+from resilient_ddb.clock import SYSTEM_CLOCK
+from resilient_ddb.testing.faults import Delay, LoseReply, Outage, Throttle
+
+RATE = 400
+ONCE = rddb.Retry(max_attempts=1)
+
+
+@pytest.fixture(scope="module")
+def leases(dynamodb_local):
+    """Give a lease table, as a plain boto3 Table."""
+    dynamodb = rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
+    table = rddb.SharedRateLimiter.create_table(dynamodb, f"leases-{os.getpid()}")
+    plain = boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url).Table(table.name)
+    yield plain
+    table.delete()
+
+
+@pytest.fixture
+def name(request):
+    return request.node.name
+
+
+@pytest.fixture
+def limiter(leases, proxy, opened, clock, name):
+    """Give workers of one limiter, on virtual time unless told otherwise."""
+
+    def make(rate=RATE, policy=None, **settings):
+        clocks = {"clock": clock, **settings}
+        policy = policy or rddb.Policy(clock=clocks["clock"], retry=ONCE, breaker=None)
+        table = rddb.table(leases.name, endpoint_url=proxy.endpoint_url, policy=policy)
+        opened.callback(table.meta.client.close)
+        return opened.enter_context(rddb.SharedRateLimiter(table, name, rate, **clocks))
+
+    return make
+
+
+@pytest.fixture
+def items(leases, name):
+    def read():
+        answer = leases.query(
+            KeyConditionExpression="limiter = :name", ExpressionAttributeValues={":name": name}, ConsistentRead=True
+        )
+        return answer["Items"]
+
+    return read
+
+
+def comes_true(condition, seconds=10):
+    """Tell whether a condition comes true before long."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_worker_joins_when_it_is_first_used_and_leaves_when_it_is_closed(limiter, items, clock):
+    with limiter() as worker:
+        assert (worker.units_per_second, worker.burst, worker.share) == (RATE, RATE, 0)
+        assert items() == []
+        assert worker.acquire(40) == pytest.approx(0.1)
+        assert worker.share == RATE
+        [item] = items()
+        assert (item["claim"], item["rate"], item["lease_seconds"]) == (RATE, RATE, 5)
+        assert item["expires_at"] == int(clock.time()) + 3600
+    assert worker.share == 0
+    assert items() == []
+    worker.acquire()
+    assert len(items()) == 1
+
+
+def test_who_was_never_used_sends_nothing(limiter, proxy):
+    with limiter():
+        pass
+    assert proxy.count() == 0
+
+
+def test_the_second_worker_waits_until_the_first_has_made_room(limiter, clock):
+    first = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
+    second = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
+    first.acquire()
+    second.acquire()
+    assert (first.share, second.share) == (200, 200)
+    first.close()
+    assert comes_true(lambda: second.share == RATE)
+
+
+def test_a_thread_renews_the_lease_while_nobody_asks_and_gives_it_back_when_nobody_did_for_long(limiter, items):
+    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
+    worker.acquire()
+    time.sleep(1.4)
+    assert worker.share == RATE
+    assert comes_true(lambda: worker.share == 0)
+    assert comes_true(lambda: items() == [])
+
+
+def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items):
+    table = rddb.table(leases.name, endpoint_url=proxy.endpoint_url)
+    worker = rddb.SharedRateLimiter(table, name, RATE, lease_seconds=0.4)
+    worker.acquire()
+    thread = worker._keeper
+    del worker
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(items()) == 1  # the lease ends by itself
+    table.meta.client.close()
+
+
+def test_threads_share_a_worker(limiter, items, proxy):
+    worker = limiter(clock=SYSTEM_CLOCK)
+    threads = [threading.Thread(target=worker.acquire) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(items()) == 1
+    assert proxy.count("PutItem") == 2
+
+
+def test_without_a_lease_table_the_error_says_so(limiter, leases):
+    limiter = rddb.SharedRateLimiter(
+        rddb.table("no-such-table", endpoint_url=leases.meta.client.meta.endpoint_url), "x", RATE
+    )
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        limiter.acquire()
+
+
+def test_in_an_outage_a_worker_goes_on_until_its_lease_ends_and_then_meets_the_error(limiter, proxy, clock):
+    worker = limiter()
+    worker.acquire()
+    proxy.plan = [Outage(duration=float("inf"))]
+    worker.acquire(400)
+    clock.advance(3)
+    assert worker.acquire(4) == 0
+    clock.advance(2)
+    with pytest.raises(ClientError):
+        worker.acquire()
+    proxy.plan = []
+    worker.acquire()
+    assert worker.share == RATE
+
+
+def test_a_join_is_retried_by_the_policy(limiter, proxy, clock):
+    proxy.plan = [Throttle(times=2)]
+    limiter(policy=rddb.Policy(clock=clock)).acquire()
+    assert proxy.count(fault=Throttle) == 2
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "Query"])
+def test_a_lost_reply_does_no_harm(limiter, proxy, clock, items, operation):
+    proxy.plan = [LoseReply(operations=(operation,), times=1)]
+    worker = limiter(policy=rddb.Policy(clock=clock))
+    worker.acquire()
+    assert worker.share == RATE
+    assert [item["claim"] for item in items()] == [RATE]
+
+
+def test_no_fallback_answers_for_the_lease_table(limiter, proxy, clock):
+    stale = rddb.fallback.value({"Items": []})
+    worker = limiter(policy=rddb.Policy(clock=clock, retry=ONCE, fallback=stale))
+    proxy.plan = [Throttle(operations=("Query",))]
+    with pytest.raises(ClientError, match="ProvisionedThroughputExceeded"):
+        worker.acquire()
+
+
+def test_a_renewal_that_fails_is_logged_and_tried_again(limiter, proxy, items, caplog):
+    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
+    worker.acquire()
+    [before] = items()
+    proxy.plan = [Throttle(times=1)]
+    assert comes_true(lambda: items()[0]["renewal"] > before["renewal"] + 1)
+    assert worker.share == RATE
+    assert caplog.text.count("could not be renewed") == 1
+
+
+def test_a_share_that_can_not_be_given_back_is_logged(limiter, proxy, caplog):
+    worker = limiter()
+    worker.acquire()
+    proxy.plan = [Throttle()]
+    worker.close()
+    assert "could not be given back" in caplog.text
+    assert worker.share == 0
+
+
+def test_the_deadline_counts_while_a_worker_waits_for_its_share(limiter):
+    first, second = limiter(), limiter()
+    first.acquire()
+    with rddb.deadline(0.3), pytest.raises(rddb.DeadlineExceededError):
+        second.acquire(4)
+
+
+def test_the_deadline_counts_while_a_worker_waits_for_units(limiter):
+    worker = limiter()
+    with rddb.deadline(5), pytest.raises(rddb.DeadlineExceededError):
+        worker.acquire(40_000)
+    assert worker.acquire(4) == pytest.approx(0.01)
+
+
+def test_what_was_not_used_goes_back(limiter):
+    worker = limiter()
+    worker.charge(5)  # nothing is taken yet
+    assert worker.reserve(40) == pytest.approx(0.1)
+    worker.charge(-36)
+    assert worker.acquire(0) == pytest.approx(0.01)
+
+
+def test_tasks_take_units_without_blocking_the_event_loop_also_in_one_loop_after_another(limiter, proxy):
+    worker = limiter(clock=SYSTEM_CLOCK)
+    proxy.plan = [Delay(seconds=0.2, operations=("Query",))]
+
+    async def handle():
+        taking = asyncio.create_task(worker.acquire_async(4))
+        turns = 0
+        while not taking.done():
+            turns += 1
+            await asyncio.sleep(0.01)
+        assert turns > 5 or worker.share
+        return await taking
+
+    for _ in range(2):
+        assert asyncio.run(handle()) < 0.1
+
+    async def leave():
+        async with worker:
+            await worker.acquire_async()
+
+    asyncio.run(leave())
+    assert worker.share == 0
+
+
+def test_a_task_that_is_cancelled_while_it_joins_takes_nothing(limiter, proxy):
+    worker = limiter(clock=SYSTEM_CLOCK)
+    proxy.plan = [Delay(seconds=0.2, operations=("Query",), times=1)]
+
+    async def cancelled():
+        taking = asyncio.create_task(worker.acquire_async(4000))
+        await asyncio.sleep(0.1)
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+    asyncio.run(cancelled())
+    assert worker.acquire(4) < 0.2
+
+
+def test_it_pickles_as_a_recipe_and_is_another_worker_then(limiter, items):
+    worker = limiter(lease_seconds=7)
+    worker.acquire()
+    restored = pickle.loads(pickle.dumps(worker))  # noqa: S301 - our own
+    assert (restored.units_per_second, restored.share, restored._lease_seconds) == (RATE, 0, 7)
+    with restored, rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+        restored.acquire()
+    assert repr(restored) == repr(worker)
+
+
+def test_a_forked_process_is_another_worker(limiter, items, monkeypatch):
+    worker = limiter()
+    worker.acquire()
+    here = os.getpid()
+    [before] = items()
+    monkeypatch.setattr(os, "getpid", lambda: here + 1)
+    worker.close()  # not this process's to close
+    assert items() == [before]
+    with rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+        worker.acquire()
+    assert before["worker"] in {item["worker"] for item in items()}
+    assert len(items()) == 2
+
+
+def test_the_lease_table_is_created_once_and_cleans_up_by_ttl(leases, dynamodb_local):
+    dynamodb = rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
+    again = rddb.SharedRateLimiter.create_table(dynamodb, leases.name)
+    assert again.name == leases.name
+    told = dynamodb.meta.client.describe_time_to_live(TableName=leases.name)["TimeToLiveDescription"]
+    assert told == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "match"),
+    [
+        ({"table": "leases"}, TypeError, r"table must be an object with put_item\(\), query\(\), delete_item\(\)"),
+        ({"name": ""}, TypeError, "name must be a text that is not empty; got ''"),
+        ({"name": 5}, TypeError, "name must be a text"),
+        ({"units_per_second": 0}, ValueError, "units_per_second must be a number greater than 0; got 0"),
+        ({"lease_seconds": "5"}, TypeError, "lease_seconds must be a number greater than 0; got '5'"),
+        ({"clock": 5}, TypeError, "clock must be an object with"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(change, error, match):
+    settings = {"table": rddb.table("t", region_name="eu-west-1"), "name": "n", "units_per_second": 5, **change}
+    with pytest.raises(error, match=match):
+        rddb.SharedRateLimiter(**settings)
+
+
+def test_a_negative_number_of_units_is_refused_before_anything_is_sent(limiter, proxy):
+    with pytest.raises(ValueError, match="units must be a number of 0 or more; got -1"):
+        limiter().acquire(-1)
+    assert proxy.count() == 0
