@@ -21,6 +21,7 @@ from .batch_shell import Answer
 from .batching import Batching
 from .deadlines import Stop
 from .drive import run
+from .token_bucket import Limiter
 
 
 class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types of its own
@@ -107,6 +108,10 @@ class _OneByOne:
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    def join(self, limiter: Limiter) -> None:
+        if hasattr(limiter, "reserve_async"):
+            limiter.reserve(0.0)
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         try:

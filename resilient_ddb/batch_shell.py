@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .batch_queue import Batch
+from .token_bucket import Limiter
 
 Answer = tuple[Batch, Any]
 """A batch, and the response to it, or what was raised."""
@@ -19,6 +20,9 @@ class Shell(Protocol):
 
     def pause(self, seconds: float) -> Any:
         """Sleep."""
+
+    def join(self, limiter: Limiter) -> Any:
+        """Have a limiter that shares its rate with others get its part: this may take a while."""
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> Any:
         """Make a call for a batch; give the answers that are there by then."""

@@ -163,6 +163,7 @@ class Batching:
                 error.add_note("several workers need the key's attributes: give overwrite_by_pkeys=[...]")
                 raise
         yield from self._pace.follow_table(self._describe())
+        yield from self._pace.join(shell.join)
         pause, self._pause = self._pause, 0.0
         yield from self._wait(shell, pause, "the next pass")
         batch = self.queue.cut()
@@ -173,11 +174,11 @@ class Batching:
             self.queue.end(batch)
             return
         batch.number = self._pass
-        batch.reserved, wait = self._pace.reserve(sum(batch.units))
         asked = {"ReturnConsumedCapacity": "INDEXES"} if self._pace.asks else {}
         call = partial(self._client.batch_write_item, RequestItems={self._table: batch.requests}, **asked)
         is_sent = False
         try:
+            batch.reserved, wait = self._pace.reserve(sum(batch.units))
             yield from self._wait(shell, wait, "the next units of write capacity")
             is_sent = True
             answers = yield partial(shell.start, batch, call)

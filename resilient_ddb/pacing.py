@@ -7,6 +7,7 @@ algorithms for congestion avoidance", 1989), under a rate that is never exceeded
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any
 
 from .batch_settings import Rate
@@ -72,6 +73,11 @@ class Pace:
         elif rate is not None:
             self._limiter = CapacityBucket(rate, clock=self._clock)
 
+    def join(self, join: Callable[[Limiter], Any]) -> Generator[Callable[[], Any], Any, None]:
+        """Have a rate that is shared with others give this writer its part, before anything is taken from the queue."""
+        if self._limiter is not None:
+            yield partial(join, self._limiter)
+
     def reserve(self, units: float) -> tuple[float, float]:
         """Take what units by size are going to cost; give that, and the seconds to wait before they are sent."""
         if self._limiter is None:
@@ -127,8 +133,9 @@ class Pace:
             self._slower.units_per_second = rate
 
     def _stated(self) -> float:
-        """Give the limiter's rate; of one that has none to show, what went through so far."""
-        rate = getattr(self._limiter, "units_per_second", None)
+        """Give the limiter's rate, or its part of a shared one; of one that shows none, what went through so far."""
+        limiter = self._limiter
+        rate = getattr(limiter, "share", None) or getattr(limiter, "units_per_second", None)
         if isinstance(rate, (int, float)):
             return float(rate)
         return max(_SLOWEST, self.consumed / max(self._clock.monotonic() - self._started, 1.0))

@@ -12,6 +12,7 @@ from resilient_ddb.batch_settings import BatchSettings, Request
 from resilient_ddb.batch_shell import Answer
 from resilient_ddb.deadlines import Stop
 from resilient_ddb.drive import run_async
+from resilient_ddb.token_bucket import Limiter
 
 from .lazy import opened
 
@@ -79,6 +80,10 @@ class _OneByOne:
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def join(self, limiter: Limiter) -> None:
+        if hasattr(limiter, "reserve_async"):
+            await limiter.reserve_async(0.0)
 
     async def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         try:

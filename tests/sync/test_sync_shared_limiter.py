@@ -310,3 +310,25 @@ def test_a_negative_number_of_units_is_refused_before_anything_is_sent(limiter, 
     with pytest.raises(ValueError, match="units must be a number of 0 or more; got -1"):
         limiter().acquire(-1)
     assert proxy.count() == 0
+
+
+# A batch writer with a rate that it shares.
+
+
+def test_a_batch_writer_goes_at_its_share_of_the_rate(limiter, world, clock):
+    worker = limiter(rate=100)
+    start = clock.monotonic()
+    with world.table().batch_writer(write_units_per_second=worker) as batch:
+        for number in range(300):
+            batch.put_item(Item={"pk": str(number)})
+    assert batch.report.written == 300
+    assert clock.monotonic() - start == pytest.approx(3, rel=0.05)  # a newcomer has no burst
+    assert world.direct.scan(Select="COUNT")["Count"] == 300
+
+
+def test_a_batch_writer_that_can_not_join_loses_nothing(world, dynamodb_local):
+    missing = rddb.table("no-such-table", endpoint_url=dynamodb_local.endpoint_url)
+    batch = world.table().batch_writer(write_units_per_second=rddb.SharedRateLimiter(missing, "x", 5))
+    with pytest.raises(ClientError, match="ResourceNotFoundException"), batch:
+        batch.put_item(Item={"pk": "a"})
+    assert batch.leftovers == [{"PutRequest": {"Item": {"pk": "a"}}}]

@@ -82,6 +82,9 @@ class Immediate:
     def pause(self, seconds):
         assert seconds == 0, "the clock is a fake one"
 
+    def join(self, limiter):
+        """Its rate is its own."""
+
     def start(self, batch, call):
         return [(batch, outcome(call))]
 
