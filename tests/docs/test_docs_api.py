@@ -8,7 +8,7 @@ import pytest
 from listed import DOCS, literals, tables
 
 import resilient_ddb as rddb
-from resilient_ddb import aio, events, fallback, observers, sharding, testing, ttl
+from resilient_ddb import aio, events, fallback, observers, sharding, spark, testing, ttl
 from resilient_ddb.testing import faults
 
 PAGE = (DOCS / "api.rst").read_text()
@@ -34,7 +34,9 @@ def described(module):
     return {line.rpartition(" ")[2].rpartition(".")[2] for line in lines}
 
 
-@pytest.mark.parametrize("module", [rddb, aio, sharding, testing, faults, ttl], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [rddb, aio, sharding, spark, testing, faults, ttl], ids=lambda module: module.__name__
+)
 def test_every_public_name_is_described(module):
     assert described(module) == set(module.__all__) - MODULES
     for name in MODULES & set(module.__all__):

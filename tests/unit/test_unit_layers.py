@@ -180,6 +180,8 @@ def test_every_module_of_the_pure_part_is_in_the_list():
         "batch",
         "limiter",
         "shared_limiter",
+        "spark",
+        "spark_values",
         "versioned_tables",
         "sharded_tables",
         "threads",
