@@ -150,22 +150,18 @@ class SharedRateLimiter(Acquiring):
         Raises:
             ClientError: the table can't be created.
         """
-        keys = ((LIMITER, "HASH"), (WORKER, "RANGE"))
+        table, errors = dynamodb.Table(name), dynamodb.meta.client.exceptions
         try:
-            table = dynamodb.create_table(
-                TableName=name,
-                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
-                BillingMode="PAY_PER_REQUEST",
-            )
-        except dynamodb.meta.client.exceptions.ResourceInUseException:
-            table = dynamodb.Table(name)
-            table.wait_until_exists()
-            return table
+            table.load()
+        except errors.ResourceNotFoundException:
+            is_ours = _create(dynamodb, name)
+        else:
+            is_ours = False
         table.wait_until_exists()
-        dynamodb.meta.client.update_time_to_live(
-            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES_AT}
-        )
+        if is_ours:
+            dynamodb.meta.client.update_time_to_live(
+                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES_AT}
+            )
         return table
 
     def __enter__(self) -> Self:
@@ -270,6 +266,21 @@ class SharedRateLimiter(Acquiring):
             run(lease.release())
         except Exception:  # noqa: BLE001 - the lease ends by itself
             _log.warning("rate limiter %s: its lease could not be given back", self._name, exc_info=True)
+
+
+def _create(dynamodb: Any, name: str) -> bool:
+    """Create a lease table, and tell whether nobody else was quicker."""
+    keys = ((LIMITER, "HASH"), (WORKER, "RANGE"))
+    try:
+        dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except dynamodb.meta.client.exceptions.ResourceInUseException:
+        return False
+    return True
 
 
 def _keep(reference: weakref.ref[SharedRateLimiter], stop: threading.Event, pause: float | None) -> None:

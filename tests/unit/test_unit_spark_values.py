@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 from boto3.dynamodb.types import Binary
 
+from resilient_ddb import spark
 from resilient_ddb.spark_values import check_schema, item_of, row_of
 
 
@@ -194,3 +196,10 @@ def test_an_attribute_that_does_not_fit_the_schema_is_refused_without_its_value(
     ) as raised:
         row_of({"v": value}, struct(v=given))
     assert repr(value) not in str(raised.value)
+
+
+@pytest.mark.parametrize("call", [lambda: spark.write_partitions([], "t"), lambda: spark.read_table(None, "t")])
+def test_without_pyspark_the_error_says_what_to_install(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    with pytest.raises(ImportError, match=r"resilient_ddb.spark needs pyspark: pip install 'resilient_ddb\[spark\]'"):
+        call()
