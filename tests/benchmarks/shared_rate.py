@@ -11,23 +11,90 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 RATE = 400
 WORKERS = 4
-SETTLE, STEADY, AFTER = 6, 20, 15
 TABLE, NAME = "rate-leases", "benchmark"
 REPOSITORY = Path(__file__).parents[2]
 
 
-def work(endpoint_url: str) -> None:
-    """Take units for as long as this process lives, and print when."""
-    import resilient_ddb as rddb  # noqa: PLC0415 - the parent needs it for nothing else
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What the workers used together, in units a second."""
 
-    limiter = rddb.SharedRateLimiter(rddb.table(TABLE, endpoint_url=endpoint_url), NAME, RATE)
+    settled: float
+    """On average, once they had settled."""
+    before: list[int]
+    """Second by second, from the first unit to the kill."""
+    after: list[int]
+    """Second by second, after the kill."""
+    taken_up: float
+    """Seconds from the kill until they used 95% of the rate again, for good."""
+
+
+def work(endpoint_url: str, lease_seconds: float) -> None:
+    """Take units for as long as this process lives, and print when."""
+    import resilient_ddb as rddb  # noqa: PLC0415 - the parent may have to find it first
+
+    table = rddb.table(TABLE, endpoint_url=endpoint_url)
+    limiter = rddb.SharedRateLimiter(table, NAME, RATE, lease_seconds=lease_seconds)
     while True:
         limiter.acquire(5)
         print(time.monotonic(), 5, flush=True)  # on Linux, this clock is the same in all processes
+
+
+def measure(
+    endpoint_url: str, *, lease_seconds: float = 5.0, settle: float = 6, steady: float = 20, after: float = 15
+) -> Figures:
+    """Run the workers, kill one, and give what they used."""
+    import resilient_ddb as rddb  # noqa: PLC0415 - see above
+
+    rddb.SharedRateLimiter.create_table(rddb.resource("dynamodb", endpoint_url=endpoint_url), TABLE)
+    grants: list[tuple[float, int]] = []
+
+    def read(worker: subprocess.Popen[str]) -> None:
+        for line in worker.stdout or ():
+            moment, _, units = line.rstrip().partition(" ")
+            grants.append((float(moment), int(units)))
+
+    command = [sys.executable, __file__, "--work", endpoint_url, "--lease-seconds", str(lease_seconds)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with ExitStack() as running:
+        workers = []
+        for _ in range(WORKERS):
+            worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - ours
+            running.enter_context(worker)
+            reader = threading.Thread(target=read, args=(worker,))
+            reader.start()
+            running.callback(reader.join)
+            running.callback(worker.kill)
+            workers.append(worker)
+        while not grants:
+            time.sleep(0.1)
+        began = time.monotonic()
+        time.sleep(settle + steady)
+        workers[0].kill()
+        killed = time.monotonic()
+        time.sleep(after)
+        over = time.monotonic()
+
+    def used(since: float, until: float) -> float:
+        return sum(units for moment, units in grants if since <= moment < until) / (until - since)
+
+    def second_by_second(since: float, until: float) -> list[int]:
+        return [round(used(since + n, since + n + 1)) for n in range(int(until - since))]
+
+    windows = [killed + n / 10 for n in range(int(after * 10) - 10)]
+    low = [moment for moment in windows if used(moment, moment + 1) < 0.95 * RATE]
+    return Figures(
+        settled=used(began + settle, killed),
+        before=second_by_second(began, killed),
+        after=second_by_second(killed, over),
+        taken_up=max(low, default=killed) - killed + 0.1,
+    )
 
 
 def main() -> None:
@@ -39,63 +106,22 @@ def main() -> None:
         "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
         "AWS_DEFAULT_REGION": REGION,
-        "PYTHONPATH": str(REPOSITORY),
     }
-    import resilient_ddb as rddb  # noqa: PLC0415 - it reads the environment
-
     pool = Emulators()
     try:
-        url = pool.start("dynamodb-local").endpoint_url
-        rddb.SharedRateLimiter.create_table(rddb.resource("dynamodb", endpoint_url=url), TABLE)
-        measure(url)
+        figures = measure(pool.start("dynamodb-local").endpoint_url)
     finally:
         pool.stop()
-
-
-def measure(url: str) -> None:
-    """Run the workers, kill one, and print the sums."""
-    grants: list[tuple[float, int]] = []
-
-    def read(worker: subprocess.Popen[str]) -> None:
-        for line in worker.stdout or ():
-            moment, units = line.split()
-            grants.append((float(moment), int(units)))
-
-    workers = []
-    for _ in range(WORKERS):
-        command = [sys.executable, __file__, "--work", url]
-        workers.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))  # noqa: S603 - ourselves
-        threading.Thread(target=read, args=(workers[-1],), daemon=True).start()
-    try:
-        while not grants:
-            time.sleep(0.1)
-        began = time.monotonic()
-        time.sleep(SETTLE + STEADY)
-        workers[0].kill()
-        killed = time.monotonic()
-        time.sleep(AFTER)
-        over = time.monotonic()
-    finally:
-        for worker in workers:
-            worker.kill()
-
-    def used(since: float, until: float) -> float:
-        return sum(units for moment, units in list(grants) if since <= moment < until) / (until - since)
-
-    def second_by_second(since: float, until: float) -> list[int]:
-        return [round(used(since + n, since + n + 1)) for n in range(int(until - since))]
-
-    steps = [killed + n / 10 for n in range(AFTER * 10 - 10)]
-    low = [moment for moment in steps if used(moment, moment + 1) < 0.95 * RATE]
     print(f"rate {RATE} units/s, {WORKERS} processes")
-    print("second by second, from the start: ", *second_by_second(began, killed))
-    print(f"settled: {used(began + SETTLE, killed):.1f} units/s over {killed - began - SETTLE:.0f} s")
-    print("second by second, after the kill: ", *second_by_second(killed, over))
-    print(f"one killed: its share was taken up after {max(low, default=killed) - killed + 0.1:.1f} s")
+    print("second by second, from the start: ", *figures.before)
+    print(f"settled: {figures.settled:.1f} units/s")
+    print("second by second, after the kill: ", *figures.after)
+    print(f"one killed: its share was taken up after {figures.taken_up:.1f} s")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", metavar="URL", help=argparse.SUPPRESS)
+    parser.add_argument("--lease-seconds", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    work(arguments.work) if arguments.work else main()
+    work(arguments.work, arguments.lease_seconds) if arguments.work else main()
