@@ -6,6 +6,7 @@ difference is charged when its answer says what it did cost.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -35,6 +36,9 @@ class ReadRate:
         Raises:
             DeadlineExceededError: the deadline comes first; nothing was taken.
         """
+        join = getattr(self._limiter, "reserve_async", None) if inspect.iscoroutinefunction(sleep) else None
+        if join is not None:  # a rate that is shared may have to ask for its part first: not on the event loop
+            yield partial(join, 0.0)
         units = self.estimate * parts
         wait = self._limiter.reserve(units)
         deadline = current_deadline()

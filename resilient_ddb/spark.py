@@ -10,15 +10,19 @@ from __future__ import annotations
 import pickle
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from .batch_settings import BatchReport
+from .drive import run
+from .ending import without_fallbacks
 from .errors import UnprocessedItemsError
 from .pacing import auto_rate
 from .paging import Pages
+from .policy import policy_of
+from .read_rate import ReadRate, read_rate
 from .session import resource
 from .session import table as make_table
 from .settings import check_number, check_whole
@@ -276,21 +280,19 @@ class _Read:
 
     def __call__(self, segments: Iterable[int]) -> Iterator[dict[str, Any]]:
         table, limiter = _made(self._recipe)
+        rate = read_rate(limiter, policy_of(table).clock, 0.0)
         for segment in segments:
-            params = {**self._params, "Segment": segment, "TotalSegments": self._total}
-            if limiter is None:
-                yield from table.scan_items(**params)
-            else:
-                yield from _at_a_rate(table.scan, limiter, {**params, "ReturnConsumedCapacity": "TOTAL"})
+            yield from _items(table, rate, {**self._params, "Segment": segment, "TotalSegments": self._total})
 
 
-def _at_a_rate(
-    scan: Callable[..., Any], limiter: SharedRateLimiter, params: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Give a segment's items. What a page costs is known when it is there: the next one waits until that is paid."""
-    pages = Pages("scan", params, None)
+def _items(table: ResilientTable, rate: ReadRate | None, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give a segment's items: with a rate, each page when its units are there."""
+    asked = {} if rate is None else {"ReturnConsumedCapacity": "TOTAL"}
+    pages = Pages("scan", {**params, **asked}, None)
     while not pages.is_over:
-        limiter.acquire(0.0)
-        response = scan(**pages.params)
-        limiter.charge(float(response["ConsumedCapacity"]["CapacityUnits"]))
+        units = 0.0 if rate is None else run(rate.take("Scan", 1, time.sleep))
+        with without_fallbacks():  # what they remember may be stale
+            response = table.scan(**pages.params)
+        if rate is not None:
+            rate.settle(units, 1, response)
         yield from pages.items(response)

@@ -40,3 +40,27 @@ async def test_an_async_batch_writer_joins_without_blocking_the_event_loop(world
     await writing
     assert turns > 20
     assert world.direct.scan(Select="COUNT")["Count"] == 30
+
+
+async def test_async_reads_join_without_blocking_the_event_loop(world, dynamodb_local, proxy, opened):
+    leases = rddb.SharedRateLimiter.create_table(
+        rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url), "leases-aio-reads"
+    )
+    opened.callback(leases.delete)
+    by_proxy = rddb.table(leases.name, endpoint_url=proxy.endpoint_url)
+    limiter = opened.enter_context(rddb.SharedRateLimiter(by_proxy, "orders", 400))
+    proxy.plan = [Delay(seconds=0.2, table=leases.name)]
+    world.direct.put_item(Item={"pk": "a"})
+    table = await world.table(clock=SYSTEM_CLOCK)
+    turns = 0
+
+    async def read():
+        scan = table.parallel_scan(segments=1, read_units_per_second=limiter)
+        return [item async for item in scan]
+
+    reading = asyncio.create_task(read())
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0.01)
+    assert await reading == [{"pk": "a"}]
+    assert turns > 20

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from boto3.dynamodb.conditions import Attr
 
+import resilient_ddb as rddb
 from resilient_ddb.spark import read_table
 from resilient_ddb.testing.faults import Throttle
 
@@ -91,3 +92,12 @@ def test_what_can_not_be_meant_is_refused(spark, world, change, error, match):
     settings = {"table": world.table(), **change}
     with pytest.raises(error, match=match):
         read_table(spark, **settings)
+
+
+def test_no_fallback_answers_for_a_segment(spark, filled):
+    filled.proxy.plan = [Throttle(operations=("Scan",))]
+    table = filled.table(
+        fallback=rddb.fallback.value({"Items": [{"pk": "stale"}]}), policy=rddb.Policy(retry=rddb.Retry(max_attempts=1))
+    )
+    with pytest.raises(Exception, match="ProvisionedThroughputExceeded"):
+        read_table(spark, table, segments=1).collect()
