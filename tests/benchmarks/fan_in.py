@@ -183,7 +183,8 @@ def main() -> None:
     found = iterate(ITEMS_A_SHARD)
     print(
         f"{SHARDS} x {ITEMS_A_SHARD} items: {found['items']:.0f} given, {found['held']:.0f} held at most (a page a "
-        f"shard: {SHARDS * ITEMS_A_PAGE}), {found['early MB']:.1f} MB resident after 5%, {found['most MB']:.1f} MB at most"
+        f"shard: {SHARDS * ITEMS_A_PAGE}), {found['early MB']:.1f} MB after 5%, "
+        f"{found['most MB']:.1f} MB at most"
     )
 
 
