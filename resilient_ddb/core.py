@@ -14,14 +14,16 @@ from .circuit import OPEN, Circuit, Outcome
 from .classification import Kind, Verdict
 from .execution import Execution
 from .fallback import Chain, FallbackFunction
-from .operations import operation_kind, table_of
+from .operations import Params, operation_kind, table_of
 from .policy import Policy
+from .reserved import SHARD, VALUES
 from .retry import TokenBucket
 
 if TYPE_CHECKING:
     from .events import AnyEvent
     from .ttl_calls import TableTtl
 
+_MOST_HOT_KEYS = 1_000
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.telling", default=False)
 
@@ -53,7 +55,7 @@ class Host(Protocol):
 class Lane:
     """What is kept for one table and operation kind."""
 
-    __slots__ = ("budget", "circuit", "hot_budget", "table")
+    __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "table")
 
     def __init__(self, table: str | None, kind: str, core: Core) -> None:
         """Begin with a closed circuit and full budgets."""
@@ -66,6 +68,9 @@ class Lane:
         # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
         self.budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
         self.hot_budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
+        self._hot_budgets: dict[str, TokenBucket] = {}
+        """Those of keys that were hot, as far as requests tell their key: one shard does not pay for another."""
+        self._core = core
 
     def record(self, permit: int, verdict: Verdict | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
@@ -77,16 +82,41 @@ class Lane:
         if self.circuit is not None:
             self.circuit.release(permit)
 
-    def earn(self) -> None:
+    def earn(self, params: Params) -> None:
         """Note a success."""
         if self.budget is not None and self.hot_budget is not None:
             self.budget.earn()
             self.hot_budget.earn()
+            if self._hot_budgets:
+                own = self._hot_budgets.get(self._partition(params) or "")
+                if own is not None:
+                    own.earn()
 
-    def spend(self, verdict: Verdict) -> bool:
+    def spend(self, verdict: Verdict, params: Params) -> bool:
         """Pay for a retry; False where the budget is used up."""
-        bucket = self.hot_budget if verdict.is_hot_partition else self.budget
+        bucket = self._hot_budget_of(params) if verdict.is_hot_partition else self.budget
         return bucket is None or bucket.spend()
+
+    def _hot_budget_of(self, params: Params) -> TokenBucket | None:
+        settings, partition = self._core.policy.budget, self._partition(params)
+        if settings is None or partition is None:
+            return self.hot_budget
+        found = self._hot_budgets.get(partition)
+        if found is None:
+            if len(self._hot_budgets) >= _MOST_HOT_KEYS:
+                self._hot_budgets.pop(next(iter(self._hot_budgets), ""), None)
+            found = self._hot_budgets.setdefault(partition, TokenBucket(settings, self._core.clock))
+        return found
+
+    def _partition(self, params: Params) -> str | None:
+        """Give what stands for a request's partition key; None where it can't be told."""
+        values, key = params.get(VALUES), params.get("Key") or params.get("Item")
+        if isinstance(values, Mapping) and SHARD in values:
+            return repr(values[SHARD])
+        schemas = self._core.known.get(("KeySchemas", self.table))
+        if schemas is None or not isinstance(key, Mapping):
+            return None
+        return repr(key.get(schemas.table.partition))
 
     def refuses_retries(self) -> bool:
         """Tell whether the circuit is open: a retry would only be refused later."""

@@ -175,7 +175,7 @@ class Execution:
         self._in_flight = self.was_answered = False
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(None, elapsed)
-            self.lane.earn()
+            self.lane.earn(self.params)
             self.was_answered = True
             telling.attempt_ended(self, elapsed, None, None, parsed)
             return None
@@ -185,7 +185,7 @@ class Execution:
         self._record(verdict, elapsed, code)
         telling.attempt_ended(self, elapsed, verdict.kind, code, parsed)
         if verdict.kind is Kind.CONDITIONAL:
-            self.lane.earn()  # an answer like any other: many writers of one item are no outage
+            self.lane.earn(self.params)  # an answer like any other: many writers of one item are no outage
             if self.ambiguous:
                 self._resolve_condition(verdict, parsed or {})
                 return None
@@ -259,7 +259,7 @@ class Execution:
             self.stopped_by = DEADLINE
         elif self.lane.refuses_retries():
             self.stopped_by = CIRCUIT
-        elif not self.lane.spend(verdict):
+        elif not self.lane.spend(verdict, self.params):
             self.stopped_by = BUDGET
         else:
             return delay

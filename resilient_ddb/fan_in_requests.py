@@ -15,11 +15,11 @@ from .cursors import from_json, identity, to_json
 from .fan_in import Key, Order, Place
 from .key_schemas import KeySchema, KeySchemas
 from .projections import asking_for
-from .reserved import KEY, NAMES, PREFIX, VALUES
+from .reserved import KEY, NAMES, PREFIX, SHARD, VALUES
 from .settings import check_whole
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
-_NAME, _VALUE = f"#{PREFIX}shard", f":{PREFIX}shard"
+_NAME = f"#{PREFIX}shard"
 _EQUALITIES = (
     r"(?<![\w#:.])(?P<name>#?\w+)\s*=\s*(?P<value>:\w+)",
     r"(?<![\w#:.])(?P<value>:\w+)\s*=\s*(?P<name>#?\w+)",
@@ -46,7 +46,7 @@ class Condition:
         if self.legacy is not None:
             equality = {"ComparisonOperator": "EQ", "AttributeValueList": [stored]}
             return {**self.params, _LEGACY_CONDITION: {**self.params[_LEGACY_CONDITION], self.legacy: equality}}
-        return {**self.params, VALUES: {**self.params.get(VALUES, {}), _VALUE: stored}}
+        return {**self.params, VALUES: {**self.params.get(VALUES, {}), SHARD: stored}}
 
 
 def without_key(params: Params, attribute: str, stored_in: str) -> Condition:
@@ -98,13 +98,13 @@ def with_key(params: Params, stored_in: str) -> Condition:
         raise ValueError(f"{_LEGACY_CONDITION} must not be given beside keys; use {_CONDITION}, on the sort key alone")
     if _find_equality(condition, names, stored_in) is not None:
         raise ValueError(f"{_CONDITION} must leave the partition key {stored_in!r} out: `keys` says which are read")
-    ours = f"{_NAME} = {_VALUE}"
+    ours = f"{_NAME} = {SHARD}"
     made[_CONDITION] = ours if condition is None else f"{ours} AND {condition}"
     return _filled_in(made, names, values, stored_in, None)
 
 
 def _filled_in(made: dict[str, Any], names: Params, values: Params, stored_in: str, key: Any) -> Condition:
-    for argument, own, ours in ((NAMES, names, _NAME), (VALUES, values, _VALUE)):
+    for argument, own, ours in ((NAMES, names, _NAME), (VALUES, values, SHARD)):
         if ours in own:
             raise ValueError(f"{argument} must leave the name {ours!r} free")
     made[NAMES] = {**names, _NAME: stored_in}
@@ -118,7 +118,7 @@ def _find_equality(condition: Any, names: Params, attribute: str) -> tuple[str, 
         for match in re.finditer(pattern, condition):
             name, value = match["name"], match["value"]
             if names.get(name, name) == attribute:
-                return f"{condition[: match.start()]}{_NAME} = {_VALUE}{condition[match.end() :]}", name, value
+                return f"{condition[: match.start()]}{_NAME} = {SHARD}{condition[match.end() :]}", name, value
     return None
 
 

@@ -1,5 +1,6 @@
 """A shard that fails, and what can't be meant: one script for the sync table and the async one."""
 
+import asyncio
 import json
 
 import pytest
@@ -259,3 +260,51 @@ async def test_verbs_whose_items_have_stored_keys(world):
         with pytest.raises(AttributeError, match=rf"take sharded\.table\.{name}"):
             getattr(world.table.sharded(4), name)
     assert world.table.sharded(4).name == world.name
+
+
+async def test_a_task_that_is_cancelled_leaves_nothing_behind(either):
+    if either.is_sync:
+        pytest.skip("threads are interrupted in tests/sync/test_sync_sharded.py")
+    docs = either.table.sharded(200)
+    await docs.query(**ALL)
+    either.proxy.clear()
+    either.proxy.plan = [faults.Delay(seconds=0.3, operations={"Query"})]
+    tasks = len(asyncio.all_tasks())
+    query = asyncio.ensure_future(done(docs.query(**ALL)))
+    await asyncio.sleep(0.1)
+    query.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await query
+    assert len(asyncio.all_tasks()) == tasks
+    begun = either.proxy.count("Query")
+    await asyncio.sleep(0.6)
+    assert either.proxy.count("Query") <= max(begun, 128)
+    either.proxy.plan = []
+    assert (await docs.query(**ALL))["Count"] == 0
+
+
+async def test_hot_shards_do_not_pay_for_each_others_writes(world):
+    docs = world.table.sharded(4, by="id")
+    reasons = ("TableWriteKeyRangeThroughputExceeded",)
+    shard_of = {f"o-{number}": docs._layout.homes("a", {"id": f"o-{number}"})[0] for number in range(20)}
+    hot, other = "o-0", next(name for name, shard in shard_of.items() if shard != shard_of["o-0"])
+    always = faults.Throttle(reasons=reasons, key={"pk": {"S": shard_of[hot]}})
+    world.proxy.plan = [always]
+    for _ in range(30):
+        with pytest.raises(ClientError):
+            await done(docs.put_item(Item={"pk": "a", "sk": 100, "id": hot}))
+    world.proxy.plan = [always, faults.Throttle(reasons=reasons, key={"pk": {"S": shard_of[other]}}, times=2)]
+    await done(docs.put_item(Item={"pk": "a", "sk": 100, "id": other}))
+
+
+async def test_hot_shards_do_not_pay_for_each_other(world):
+    docs = world.table.sharded(4, on_partial="return")
+    world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), reasons=HOT)]
+    for _ in range(30):
+        await done(docs.query(**ALL))
+    world.proxy.plan = [
+        ThrottleShards(stored=frozenset({"a#2"}), reasons=HOT),
+        ThrottleShards(stored=frozenset({"a#1"}), reasons=HOT, times=2),
+    ]
+    found = await done(docs.query(**ALL))
+    assert found["ResponseMetadata"]["Resilience"]["missing_shards"] == [2]

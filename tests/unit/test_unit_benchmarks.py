@@ -205,3 +205,14 @@ def test_bulk_writes_are_measured_over_the_same_items():
     taken = bulk_writes.measure(writers, 120, turn=50)
     assert set(taken) == set(writers)
     assert written["boto3"] == written["ours"] == [(0, 25), (0, 50), (50, 50), (100, 20)]
+
+
+def test_a_hot_key_throttles_and_ten_shards_take_it():
+    assert hot_key.throttled(None, seconds=1.0) == pytest.approx(0.6, abs=0.01)  # a second's worth was saved up
+    assert hot_key.throttled(hot_key.SHARDS, seconds=1.0) == 0
+
+
+def test_a_fan_in_holds_a_page_of_each_shard():
+    found = fan_in.iterate(3_000)
+    assert found["items"] == 30_000
+    assert found["held"] <= fan_in.SHARDS * fan_in.ITEMS_A_PAGE
