@@ -24,7 +24,6 @@ from boto3.dynamodb.conditions import Key
 from botocore.awsrequest import AWSResponse
 
 import resilient_ddb as rddb
-from resilient_ddb import aio
 
 from . import items
 from .stub import Stub, response
@@ -81,6 +80,8 @@ def with_threads(url: str, rounds: int = _ROUNDS) -> dict[str, float]:
 
 async def with_tasks(url: str, rounds: int = _ROUNDS) -> dict[str, float]:
     """Give the same for the async Table."""
+    from resilient_ddb import aio  # noqa: PLC0415 - the rest is for where aiobotocore is missing, too
+
     async with aio.resource("dynamodb", endpoint_url=url, **_ACCESS) as dynamodb:
         table = await dynamodb.Table(items.TABLE)
         docs = table.sharded(SHARDS)
