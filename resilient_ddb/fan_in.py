@@ -145,7 +145,7 @@ class FanIn:
             heapq.heappush(self._heads, (self._order.rank(source.items[0]), index))
 
     def _is_behind(self, index: int, source: _Source) -> bool:
-        if self._last is None or source.is_late or self._order.sort is None or index == self._last[1]:
+        if self._last is None or source.is_late or self._order.sort is None:
             return False
         return bool((self._order.rank(source.items[0]), index) < self._last)
 

@@ -234,6 +234,15 @@ def test_one_source_reads_no_more_than_its_limit():
     assert page(shelf, ["a#0"], Limit=20)["ScannedCount"] == 20
 
 
+def test_a_limit_counts_what_a_filter_leaves_out():
+    items = {name: [{"id": f"{i:04}", "sk": i, "n": 0} for i in range(500)] for name in NAMES}
+    shelf = Shelf(items, lambda item: item["n"] == 1)
+    found = page(shelf, NAMES, Limit=20)
+    assert (found["Count"], found["Items"]) == (0, [])
+    assert 20 <= found["ScannedCount"] <= 28
+    assert "LastEvaluatedKey" in found
+
+
 @pytest.mark.parametrize("count", [1, 10])
 def test_pages_grow_where_a_filter_leaves_little(count):
     names = [f"a#{number}" for number in range(count)]

@@ -1,26 +1,30 @@
-"""Where items are kept, what a query's condition becomes, and keys for buckets of time."""
+"""Where items are kept, and what a query's condition becomes."""
 
 import copy
 import pickle
 import subprocess
 import sys
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.types import Binary
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from unit_support import ROOT
 
+from resilient_ddb.drive import run
 from resilient_ddb.fan_in_requests import with_key, without_key
 from resilient_ddb.key_schemas import KeySchema, KeySchemas
+from resilient_ddb.moving import Moved, move
 from resilient_ddb.operations import attributes_changed
 from resilient_ddb.shard_layout import Layout, layout_of
 from resilient_ddb.sharded_keys import ShardKeys
-from resilient_ddb.sharding import reshard, time_buckets
+
+V, N, C = "ExpressionAttributeValues", "ExpressionAttributeNames", "KeyConditionExpression"
 
 
 def lowest(low, high):
@@ -286,10 +290,44 @@ def test_other_conditions_are_not(condition):
     keys_of(key="st", stored_in="st_shard").refuse_comparison("FilterExpression", {"FilterExpression": "st = :x"})
 
 
+# Moving an item.
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"),
+    [
+        (["ConditionalCheckFailed", "None"], Moved.OCCUPIED),
+        (["None", "ConditionalCheckFailed"], Moved.OVERTAKEN),
+        (["ConditionalCheckFailed", "ConditionalCheckFailed"], Moved.OVERTAKEN),  # by another, who moved it there
+    ],
+)
+def test_what_became_of_a_move(reasons, expected):
+    def cancel(**params):
+        found = {"Error": {"Code": "Canceled"}, "CancellationReasons": [{"Code": code} for code in reasons]}
+        raise ClientError(found, "TransactWriteItems")
+
+    table = SimpleNamespace(name="t", meta=SimpleNamespace(client=SimpleNamespace(transact_write_items=cancel)))
+    item = {"pk": "a#1", "sk": 1, "n": 5}
+    assert run(move(table, keys_of(), item, "a#2"))[0] is expected
+
+
+def test_a_move_goes_by_all_that_was_read():
+    sent = []
+    client = SimpleNamespace(transact_write_items=lambda **params: sent.append(params))
+    table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client))
+    assert run(move(table, keys_of(), {"pk": "a#1", "sk": 1, "n": 5, "m": [1]}, "a#2"))[0] is Moved.MOVED
+    put, delete = (entry[action] for entry, action in zip(sent[0]["TransactItems"], ("Put", "Delete"), strict=True))
+    assert put["Item"] == {"pk": "a#2", "sk": 1, "n": 5, "m": [1]}
+    assert delete["Key"] == {"pk": "a#1", "sk": 1}
+    assert sorted(delete[V].values(), key=str) == [5, [1]]
+    assert delete["ConditionExpression"].count(" = ") == 2
+    with pytest.raises(ValueError, match="140 at most can be compared"):
+        run(move(table, keys_of(), {"pk": "a#1", "sk": 1, **{f"x{number}": 1 for number in range(150)}}, "a#2"))
+
+
 # What a query's condition becomes.
 
 OURS = "#rddb_shard = :rddb_shard"
-V, N, C = "ExpressionAttributeValues", "ExpressionAttributeNames", "KeyConditionExpression"
 
 
 @pytest.mark.parametrize(
@@ -397,63 +435,6 @@ def test_a_condition_for_several_keys():
             with_key({C: condition}, "pk")
     with pytest.raises(ValueError, match="KeyConditions must not be given beside keys"):
         with_key({"KeyConditions": {}}, "pk")
-
-
-# Buckets of time.
-
-NAIVE, WEST = datetime, timezone(timedelta(hours=-2))
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "by", "expected"),
-    [
-        (date(2026, 2, 27), date(2026, 3, 1), "day", ["2026-02-27", "2026-02-28", "2026-03-01"]),
-        (date(2026, 11, 30), date(2027, 1, 1), "month", ["2026-11", "2026-12", "2027-01"]),
-        (date(2026, 1, 31), date(2026, 3, 1), "month", ["2026-01", "2026-02", "2026-03"]),
-        (date(2026, 12, 31), date(2028, 1, 1), "year", ["2026", "2027", "2028"]),
-        (NAIVE(2026, 3, 1, 22, 59), NAIVE(2026, 3, 2), "hour", ["2026-03-01T22", "2026-03-01T23", "2026-03-02T00"]),
-        (date(2026, 3, 1), date(2026, 3, 1), "hour", ["2026-03-01T00"]),
-        (datetime(2026, 3, 1, 23, 30, tzinfo=WEST), datetime(2026, 3, 2, 1, 30, tzinfo=UTC), "hour", ["2026-03-02T01"]),
-    ],
-)
-def test_time_buckets(start, end, by, expected):
-    assert time_buckets("", start, end, by) == expected
-    assert time_buckets("acme", start, end, by) == [f"acme#{name}" for name in expected]
-    assert time_buckets("acme", start, end, by, separator="/")[0] == f"acme/{expected[0]}"
-
-
-@given(
-    start=st.datetimes(NAIVE(2000, 1, 1), NAIVE(2030, 1, 1)),
-    hours=st.integers(0, 100),
-    by=st.sampled_from(["hour", "day", "month", "year"]),
-)
-def test_every_moment_is_in_a_bucket(start, hours, by):
-    moments = [start + timedelta(hours=hour) for hour in range(hours + 1)]
-    form = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}[by]
-    assert time_buckets("", start, moments[-1], by) == list(dict.fromkeys(moment.strftime(form) for moment in moments))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("p", "2026-01-01", date(2026, 1, 1)), "start must be a date or a datetime; got str"),
-        (("p", date(2026, 1, 2), date(2026, 1, 1)), "end must not be before start"),
-        (("p", date(2026, 1, 1), None), "end must be a date"),
-        ((5, date(2026, 1, 1), date(2026, 1, 1)), "prefix must be a text"),
-        (("p", date(2026, 1, 1), date(2026, 1, 1), "week"), "by must be one of 'year', 'month', 'day', 'hour'"),
-    ],
-)
-def test_buckets_that_cannot_be_meant(arguments, says):
-    with pytest.raises((TypeError, ValueError), match=says):
-        time_buckets(*arguments)
-
-
-def test_reshard_takes_a_sharded_table():
-    with pytest.raises(TypeError, match=r"table must be what Table\.sharded"):
-        reshard("table")
-
-
-# Binary keys of an index.
 
 
 def test_bytes_are_spread_by_their_content():
