@@ -106,7 +106,7 @@ class ShardedQueries(ShardedVerbs):
     def _making(self, keys: ShardKeys, request: Request, on_partial: OnPartial) -> Make:
         return partial(
             Reading,
-            self._table.query,
+            client_query(self._table),
             self._together,
             request,
             name_of=lambda index: self._layout.number_of(request.stored[index]),
@@ -153,7 +153,7 @@ def _of_table(
     request = request_for(params, with_key(params, partition), given, schemas, table=table.name, sharded=partition)
     make = partial(
         Reading,
-        table.query,
+        client_query(table),
         together,
         request,
         name_of=lambda index: given[index],
@@ -162,6 +162,11 @@ def _of_table(
         on_partial=on_partial,
     )
     return request, make
+
+
+def client_query(table: Any) -> Callable[..., Any]:
+    """Give a Table's `query` as its client has it: a resource's action takes time, and many are made for one."""
+    return partial(table.meta.client.query, TableName=table.name)
 
 
 def checked_keys(chosen: Any) -> list[Any]:

@@ -26,8 +26,9 @@ def layout(shards=2, by=None):
 
 
 def sharded(verbs=None, shards=2, by=None, **options):
-    client = SimpleNamespace(describe_table=lambda **_: {"Table": DESCRIPTION}, meta=SimpleNamespace())
-    table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client), **(verbs or {"put_item": refused}))
+    verbs = verbs or {"put_item": refused}
+    client = SimpleNamespace(describe_table=lambda **_: {"Table": DESCRIPTION}, meta=SimpleNamespace(), **verbs)
+    table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client), **verbs)
     made = ShardedTable(table, layout(shards, by), **options)
     made._together = lambda calls: [_outcome(call) for call in calls]
     return made
