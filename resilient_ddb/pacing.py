@@ -24,7 +24,9 @@ _DECREASE_SECONDS = 1.0
 """At most one decrease in this time: what was sent before it says nothing about it."""
 _INCREASE_SHARE = 0.05
 """Share of the stated rate that is won back a second."""
-_SLOWEST = 1.0
+_SLOWEST_SHARE = 0.02
+"""Share of the stated rate below which it never goes: after an outage, the next batch is to come within reach."""
+_LEAST_STATED = 1.0
 _LEARNING = 0.3
 
 
@@ -40,7 +42,7 @@ class Pace:
         )
         self._read_again_at = clock.monotonic()
         self._slower: CapacityBucket | None = None
-        self._changed_at = self._started = clock.monotonic()
+        self._changed_at = self._decreased_at = self._started = clock.monotonic()
         self._ratio = 1.0
         """Units consumed for each unit by size: indexes, and larger items that were replaced."""
         self._has_learnt = False
@@ -102,7 +104,7 @@ class Pace:
             self._has_learnt = True
         if self._limiter is not None and cost != reserved:
             self._limiter.charge(cost - reserved)
-            if self._slower is not None:
+            if self._slower is not None and cost > reserved:  # what came back was too much: it is not sent at once
                 self._slower.charge(cost - reserved)
 
     def met_limit(self) -> None:
@@ -111,13 +113,14 @@ class Pace:
             return
         now = self._clock.monotonic()
         if self._slower is None:
-            self._slower = CapacityBucket(max(_SLOWEST, self._stated() * _DECREASE), clock=self._clock)
+            self._slower = CapacityBucket(self._stated() * _DECREASE, clock=self._clock)
             self._slower.charge(self._slower.burst)
-        elif now - self._changed_at >= _DECREASE_SECONDS:
-            self._slower.units_per_second = max(_SLOWEST, self._slower.units_per_second * _DECREASE)
+        elif now - self._decreased_at >= _DECREASE_SECONDS:
+            slowest = self._stated() * _SLOWEST_SHARE
+            self._slower.units_per_second = max(slowest, self._slower.units_per_second * _DECREASE)
         else:
             return
-        self._changed_at = now
+        self._decreased_at = self._changed_at = now
 
     def met_none(self) -> None:
         """Go faster again, up to the stated rate."""
@@ -138,7 +141,7 @@ class Pace:
         rate = getattr(limiter, "share", None) or getattr(limiter, "units_per_second", None)
         if isinstance(rate, (int, float)):
             return float(rate)
-        return max(_SLOWEST, self.consumed / max(self._clock.monotonic() - self._started, 1.0))
+        return max(_LEAST_STATED, self.consumed / max(self._clock.monotonic() - self._started, 1.0))
 
 
 def auto_rate(table: Mapping[str, Any]) -> float:
@@ -151,6 +154,6 @@ def auto_rate(table: Mapping[str, Any]) -> float:
     parts = [table, *(table.get("GlobalSecondaryIndexes") or ())]
     if mode == "PROVISIONED":
         units = sum((part.get("ProvisionedThroughput") or {}).get("WriteCapacityUnits") or 0 for part in parts)
-        return max(_SLOWEST, float(units) * PROVISIONED_SHARE)
+        return max(_LEAST_STATED, float(units) * PROVISIONED_SHARE)
     warm = [(part.get("WarmThroughput") or {}).get("WriteUnitsPerSecond") or NEW_ON_DEMAND_UNITS for part in parts]
     return float(sum(warm))

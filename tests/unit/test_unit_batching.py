@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import pickle
 import sys
 from decimal import Decimal
@@ -392,6 +393,27 @@ def test_throttling_makes_it_slower_and_calm_faster_again_up_to_the_rate():
     assert pace._slower is None
     assert pace.reserve(100) == (100, 0)
     assert pace.reserve(100) == (100, 1.0)
+
+
+@pytest.mark.parametrize("capacity", [50, 200, 400])
+def test_it_finds_out_what_a_slower_table_takes_and_offers_little_more(capacity):
+    clock = FakeClock(start=0.0)
+    pace, table = Pace(500, clock), rddb.RateLimiter(capacity, clock=clock)
+    sent = taken = 0
+    while clock.monotonic() < 60:
+        reserved, wait = pace.reserve(25)
+        clock.wait(wait + 0.005)
+        room = 25 - math.ceil(table.reserve(25) * capacity)
+        done = max(0, room)
+        table.charge(done - 25)
+        sent, taken = sent + 25, taken + done
+        pace.settle(reserved, done, float(done))
+        if done < 25:
+            pace.met_limit()
+        else:
+            pace.met_none()
+    assert taken >= 0.95 * 60 * capacity
+    assert sent <= 1.5 * taken
 
 
 @given(st.lists(st.tuples(st.sampled_from(["limit", "none", "batch"]), st.floats(0, 5)), max_size=80))
