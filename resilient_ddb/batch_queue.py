@@ -10,6 +10,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .batch_settings import Request
@@ -52,6 +53,7 @@ class Queue:
         self._keys = tuple(keys) if keys else None
         self._must_have_keys = bool(keys)
         self._newest: dict[Key, Request] = {}
+        """What the buffer has for each key. Empty where that is to be looked up again."""
         self._under_way: dict[int, Batch] = {}
         self._numbers = itertools.count()
         self._order: dict[int, int] = {}
@@ -105,6 +107,7 @@ class Queue:
 
     def put_back(self, requests: Iterable[Request]) -> None:
         """Take requests in again, in their old places; without those for which a newer one has come since."""
+        self._newest.clear()
         waiting = {id(request) for part in (self.buffer, *self._pieces) for request in part}
         wanted = self._still_wanted(request for request in requests if id(request) not in waiting)
         if self._pieces and wanted:  # what is in the pieces may be for the same keys, and comes later
@@ -212,11 +215,14 @@ class Queue:
 
     def key_of(self, request: Request) -> dict[str, Any] | None:
         """Give the key of a request, None where the key's attributes are not known."""
+        values = _values(request)
+        if not isinstance(values, Mapping):
+            return None
         if "DeleteRequest" in request:
-            return dict(_values(request))
+            return dict(values)
         if self._keys is None:
             return None
-        return {name: value for name, value in _values(request).items() if name in self._keys}
+        return {name: value for name, value in values.items() if name in self._keys}
 
     def _choose(self) -> list[Request]:
         busy = self._busy()
@@ -250,7 +256,11 @@ class Queue:
         try:
             values = _values(request)
             key = tuple([values[name] for name in self._keys or ()])
-            hash(key)
+            try:
+                hash(key)
+            except TypeError:
+                key = tuple(map(_hashable, key))
+                hash(key)
         except (KeyError, TypeError):
             return (id(request),)
         return key
@@ -272,8 +282,14 @@ def size_of(request: Request) -> int | None:
     """Give the bytes of what a request writes, None where a value has no place in DynamoDB."""
     try:
         return item_size(_values(request))
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, RecursionError):
         return None
+
+
+def _hashable(value: Any) -> Any:
+    """Give bytes for a bytearray, and for one in a `Binary`: they are equal."""
+    binary = getattr(value, "value", value)
+    return bytes(binary) if isinstance(binary, bytearray) else value
 
 
 def _values(request: Request) -> Mapping[str, Any]:
@@ -285,7 +301,8 @@ def _values(request: Request) -> Mapping[str, Any]:
 def _fitting(requests: list[Request]) -> int:
     total = 0
     for number, request in enumerate(requests):
-        total += wire_size(request)
+        with suppress(ValueError, RecursionError):  # such an item is refused before anything is sent
+            total += wire_size(request)
         if total > MAX_WIRE_BYTES:
             return max(1, number)
     return len(requests)

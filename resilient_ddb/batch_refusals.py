@@ -78,4 +78,4 @@ def is_about_items(error: Any) -> bool:
     """Tell whether a batch was refused because of what is in it: by the service, or before it was sent."""
     if isinstance(error, ClientError):
         return error.response.get("Error", {}).get("Code") in _ABOUT_ITEMS
-    return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError)
+    return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError | RecursionError)

@@ -116,13 +116,17 @@ class Batching:
 
     def _finish(self, shell: Shell) -> Flow:
         self.has_block = True
-        if len(self.queue) or self.queue.under_way:
-            try:
+        take = self._settings.on_leftover
+        try:
+            if self._handing_over and callable(take):  # it raised the last time, and that was caught
+                yield from self._hand_over(take)
+            if len(self.queue) or self.queue.under_way:
                 yield from self.flush_flow(shell, 1)
-            except UnprocessedItemsError:
+        except Exception as failure:
+            self.refused.are_told()
+            if isinstance(failure, UnprocessedItemsError):
                 raise
-            except Exception as failure:
-                raise self._error(self.leftovers, type(failure).__name__).because_of(failure) from failure
+            raise self._error(self.leftovers, type(failure).__name__).because_of(failure) from failure
         if self.refused.untold:
             raise self.refused.error(self.leftovers)
 
@@ -312,7 +316,8 @@ class Batching:
             yield from self._hand_over(self._settings.on_leftover)
             return
         error = self._error(self.leftovers, why)
-        self.refused.are_told()
+        if not self.has_block:  # else that may be caught within it, and what was refused is told again as it ends
+            self.refused.are_told()
         raise error if throttling is None else error.because_of(throttling)
 
     # What can't be written.
