@@ -126,6 +126,7 @@ class _OneByOne:
         return []
 
     def close(self) -> None:
+        self.stop.is_set = True  # for what whoever was interrupted here no longer waits for
         self.stop = Stop()
 
 

@@ -62,7 +62,7 @@ class AsyncBatchWriter(BatchBuffer):
                 await run_async(self._batching.leave_flow(self._shell, exc_value))
         finally:
             self._batching.has_block = False
-            self._shell.stop = Stop()
+            await self._shell.close()
 
     def __enter__(self) -> NoReturn:
         raise TypeError("batch_writer is the async one: use it with 'async with'")
@@ -100,6 +100,9 @@ class _OneByOne:
     def cancel(self) -> None:
         """Leave the call to whoever cancels its task."""
 
+    async def close(self) -> None:
+        self.stop = Stop()
+
 
 class _Tasks(_OneByOne):
     """Makes calls in tasks of their own."""
@@ -129,6 +132,14 @@ class _Tasks(_OneByOne):
     def cancel(self) -> None:
         for task in self._under_way:
             task.cancel()
+
+    async def close(self) -> None:
+        if self._under_way:  # whoever was to wait for them was cancelled
+            self.stop.is_set = True
+            self.cancel()
+            await asyncio.wait(self._under_way)
+            self._under_way.clear()
+        await super().close()
 
 
 def _answer(task: asyncio.Task[Any]) -> Any:

@@ -62,6 +62,31 @@ async def test_workers_are_under_way_at_once(world):
     assert world.proxy.count() == 4
 
 
+async def test_cancelled_as_the_block_ends_no_task_is_left_and_nothing_more_is_sent(world):
+    world.proxy.plan = [faults.Hang()]
+    table = await world.table()
+    batch = table.batch_writer(["pk"], max_workers=3)
+    before = asyncio.all_tasks()
+
+    async def write():
+        async with batch:
+            for item in numbered(60):
+                await batch.put_item(Item=item)
+
+    task = asyncio.create_task(write())
+    await until(lambda: world.proxy.count() == 2)
+    await asyncio.sleep(0.05)  # the block's end waits for the two
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
+    assert batch.leftovers == puts(numbered(60))
+    world.proxy.plan = []
+    async with batch:  # and it can go on
+        pass
+    assert len(stored_keys(world)) == 60
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_cancelled_nothing_more_is_sent_and_leftovers_has_the_rest(world, workers):
     table = await world.table(retry=rddb.Retry(wait=lambda _: 30.0, max_attempts=1000), clock=rddb.clock.SYSTEM_CLOCK)

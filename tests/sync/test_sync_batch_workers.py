@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from decimal import Decimal
 
@@ -377,3 +378,23 @@ def test_moto_takes_a_rate_and_workers(moto_server, make_table):
             batch.put_item(Item=item)
     assert batch.report.written == 120
     assert len(boto3.resource("dynamodb", endpoint_url=moto_server.endpoint_url).Table(name).scan()["Items"]) == 120
+
+
+def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world):
+    world.proxy.plan = [faults.Throttle()]
+    waits = rddb.Retry(wait=lambda _: 0.05, max_attempts=1000)
+    table = world.table(retry=waits, budget=None, clock=rddb.clock.SYSTEM_CLOCK)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    batch = table.batch_writer(["pk"], max_workers=3)
+    with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - it is the block's end that raises
+        for number in range(50):
+            batch.put_item(Item={"pk": str(number)})
+        batch._shell.collect = interrupted
+    assert len(batch.leftovers) == 50
+    time.sleep(0.2)
+    sent = world.proxy.count()
+    time.sleep(0.3)
+    assert world.proxy.count() == sent
