@@ -8,7 +8,7 @@ requests: one after the other, or on threads.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any, Self
@@ -64,6 +64,16 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         return self._batching.report
 
 
+def put_request(item: Any) -> Request:
+    """Give the request for an item, which is copied: whoever fills one dict anew for each item means several."""
+    return {"PutRequest": {"Item": dict(item) if isinstance(item, dict) else item}}
+
+
+def delete_request(key: Any) -> Request:
+    """Give the request to delete the item of a key, which is copied as well."""
+    return {"DeleteRequest": {"Key": dict(key) if isinstance(key, dict) else key}}
+
+
 class BatchWriter(BatchBuffer):
     """See `ResilientTable.batch_writer`."""
 
@@ -72,6 +82,14 @@ class BatchWriter(BatchBuffer):
         super().__init__(table_name, client, settings)
         workers = settings.max_workers
         self._shell = _OneByOne(client) if workers == 1 else _Threads(client, workers)
+
+    def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+        """Put an item, now or with a later batch."""
+        self._add_request_and_process(put_request(Item))
+
+    def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+        """Delete an item, now or with a later batch."""
+        self._add_request_and_process(delete_request(Key))
 
     def _add_request_and_process(self, request: Request) -> None:
         if self._is_due(request):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch import BatchBuffer
+from resilient_ddb.batch import BatchBuffer, delete_request, put_request
 from resilient_ddb.batch_queue import Batch
 from resilient_ddb.batch_settings import BatchSettings, Request
 from resilient_ddb.batch_shell import Answer
@@ -29,11 +29,11 @@ class AsyncBatchWriter(BatchBuffer):
 
     async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Put an item, now or with a later batch."""
-        await self._add_and_flush({"PutRequest": {"Item": Item}})
+        await self._add_and_flush(put_request(Item))
 
     async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Delete an item, now or with a later batch."""
-        await self._add_and_flush({"DeleteRequest": {"Key": Key}})
+        await self._add_and_flush(delete_request(Key))
 
     async def _add_and_flush(self, request: Request) -> None:
         if self._is_due(request):

@@ -88,3 +88,14 @@ def test_an_outage_while_a_batch_is_taken_apart_loses_none_and_keeps_their_order
             batch.put_item(Item={"pk": "24"})
     assert batch.leftovers == puts(*({"pk": str(number)} for number in range(6, 25)))
     assert batch._items_buffer == batch.leftovers
+
+
+@pytest.mark.parametrize("options", [{}, {"overwrite_by_pkeys": ["pk"]}, {"max_workers": 3}])
+def test_a_dict_that_is_filled_anew_for_each_item_is_as_many_items(world, options):
+    table, direct = world
+    item = {}
+    with table.batch_writer(**options) as batch:
+        for number in range(60):
+            item["pk"] = str(number)
+            batch.put_item(Item=item)
+    assert direct.scan(Select="COUNT")["Count"] == 60
