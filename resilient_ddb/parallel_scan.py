@@ -41,10 +41,15 @@ class ParallelScan(Iterator[Item]):
         return self
 
     def __next__(self) -> Item:
-        return next(self._items)
+        try:
+            return next(self._items)
+        except StopIteration:
+            self._segments.check_end()
+            raise
 
     def close(self) -> None:
         """Stop: what is under way is waited for, and its answer dropped."""
+        self._segments.is_closed = True
         self._items.close()
 
     def __enter__(self) -> Self:

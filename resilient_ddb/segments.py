@@ -83,6 +83,8 @@ class Segments:
         self._unbegun: Iterator[Request] = iter(())
         self._unfinished = 0
         self._active = 0
+        self.is_closed = False
+        """Whether whoever reads the items wants no more."""
         self.at_once = 0
         """Pages that are asked for or held at a time, at most."""
 
@@ -176,6 +178,18 @@ class Segments:
         """Tell what a scan was stopped by where to go on from."""
         error.scan_state = self.state  # type: ignore[attr-defined]  # this library's addition
         error.add_note(f"parallel_scan of table {self.table.name!r} was stopped: resume=error.scan_state goes on")
+
+    def check_end(self) -> None:
+        """Refuse to be taken for read to the end, where an error stopped it and somebody asks for more.
+
+        Raises:
+            RuntimeError: not all pages were given.
+        """
+        if not self.is_over and not self.is_closed:
+            raise RuntimeError(
+                f"parallel_scan of table {self.table.name!r} was stopped by an error and has no more items to give; "
+                "parallel_scan(..., resume=scan.state) goes on"
+            )
 
     def _request(self, segment: int, position: Position) -> Request:
         params = {**self._params, "Segment": segment, "TotalSegments": len(self._positions)}

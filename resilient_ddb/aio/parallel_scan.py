@@ -31,10 +31,15 @@ class AsyncParallelScan(AsyncIterator[Item]):
         return self
 
     async def __anext__(self) -> Item:
-        return await anext(self._items)
+        try:
+            return await anext(self._items)
+        except StopAsyncIteration:
+            self._segments.check_end()
+            raise
 
     async def aclose(self) -> None:
         """Stop: what is under way is cancelled."""
+        self._segments.is_closed = True
         await self._items.aclose()
 
     async def __aenter__(self) -> Self:

@@ -274,12 +274,14 @@ async def test_a_reader_that_is_cancelled_leaves_no_task_and_knows_where_to_go_o
 async def test_a_segment_that_fails_stops_the_others_and_says_where_to_go_on(filled):
     table = await filled.table()
     filled.proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"Scan"}, every=7)]
-    given = []
+    given, scan = [], table.parallel_scan(4, Limit=20)
     with pytest.raises(ClientError, match="AccessDenied") as raised:  # noqa: PT012 - the whole loop is what raises
-        async for item in table.parallel_scan(4, Limit=20):
+        async for item in scan:
             given.append(item)  # noqa: PERF401 - what came before the error counts
     assert tasks() == []
     filled.proxy.plan = []
+    with pytest.raises(RuntimeError, match=r"resume=scan\.state"):
+        await anext(scan)
     again = [item async for item in table.parallel_scan(resume=raised.value.scan_state)]
     assert sorted(numbers(given + again)) == list(range(COUNT))
 

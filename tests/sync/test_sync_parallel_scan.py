@@ -171,6 +171,18 @@ def test_a_segment_that_fails_for_good_stops_the_scan_which_can_be_resumed(world
     assert numbers([*given, *table.parallel_scan(resume=state)]) == list(range(COUNT))
 
 
+def test_a_scan_that_was_stopped_by_an_error_is_not_taken_for_read_to_the_end(world, table):
+    world.proxy.plan = [FailSegment(operations={"Scan"})]
+    scan = table.parallel_scan(4, Limit=10)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        list(scan)
+    world.proxy.plan = []
+    with pytest.raises(RuntimeError, match=r"resume=scan\.state"):
+        list(scan)
+    scan.close()
+    assert list(scan) == []
+
+
 def test_a_table_that_is_not_there(world):
     table = rddb.table("no-such-table", endpoint_url=world.proxy.endpoint_url)
     with pytest.raises(table.meta.client.exceptions.ResourceNotFoundException):
