@@ -7,6 +7,7 @@ requests: one after the other, or on threads.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -78,7 +79,13 @@ class BatchWriter(BatchBuffer):
     """See `ResilientTable.batch_writer`."""
 
     def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
-        """Write to a table by means of a client."""
+        """Write to a table by means of a client.
+
+        Raises:
+            TypeError: `on_leftover` is async.
+        """
+        if inspect.iscoroutinefunction(settings.on_leftover):
+            raise TypeError("on_leftover must not be async on the sync Table: async ones are for resilient_ddb.aio")
         super().__init__(table_name, client, settings)
         workers = settings.max_workers
         self._shell = _OneByOne(client) if workers == 1 else _Threads(client, workers)

@@ -99,3 +99,11 @@ def test_a_dict_that_is_filled_anew_for_each_item_is_as_many_items(world, option
             item["pk"] = str(number)
             batch.put_item(Item=item)
     assert direct.scan(Select="COUNT")["Count"] == 60
+
+
+def test_an_async_function_for_leftovers_is_refused_at_the_door():
+    async def keep(requests):
+        raise AssertionError(requests)
+
+    with pytest.raises(TypeError, match="on_leftover must not be async on the sync Table"):
+        rddb.table("t", **REGION).batch_writer(on_leftover=keep)
