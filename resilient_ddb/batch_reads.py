@@ -16,7 +16,7 @@ from typing import Any
 from .cursors import identity
 from .deadlines import current_deadline
 from .drive import Flow
-from .ending import without_fallbacks
+from .ending import unanswered
 from .errors import UnprocessedKeysError
 from .policy import policy_of
 from .projections import asking_for
@@ -110,8 +110,9 @@ class BatchReads:
         if rate is not None:
             units = yield from rate.take(_OPERATION, len(wanted), self._sleep)
         request = {self._table.name: {**self._params, "Keys": list(wanted.values())}}
-        with without_fallbacks():  # what they remember may be stale, or a part
-            response = yield partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
+        response = yield unanswered(
+            partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
+        )  # what they remember may be stale, or a part
         done = self._answered(wanted, response)
         self._fruitless = 0 if done else self._fruitless + 1
         if rate is not None:

@@ -17,7 +17,9 @@ from .batch_settings import BatchReport, BatchSettings, Request
 from .batch_shell import Answer, Shell
 from .classification import Kind
 from .deadlines import current_deadline
+from .ending import unanswered
 from .errors import DeadlineExceededError, UnprocessedItemsError
+from .key_schemas import key_schemas
 from .pacing import Pace
 from .policy import Policy
 from .retry import Backoff
@@ -185,7 +187,7 @@ class Batching:
             batch.reserved, wait = self._pace.reserve(sum(batch.units))
             yield from self._wait(shell, wait, "the next units of write capacity")
             is_sent = True
-            answers = yield partial(shell.start, batch, call)
+            answers = yield partial(shell.start, batch, unanswered(call))  # what a fallback answers is not written
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
             if not is_sent:
                 self._pace.settle(batch.reserved, 0, None)
@@ -209,13 +211,8 @@ class Batching:
 
     def _learn_keys(self) -> Flow:
         """Find out the key's attributes: from the table, once for each client."""
-        core = getattr(self._client, "_resilience", None)
-        known = {} if core is None else core.known
-        keys = known.get(("KeySchema", self._table))
-        if keys is None:
-            schema = (yield self._describe())["Table"]["KeySchema"]
-            keys = known[("KeySchema", self._table)] = tuple(part["AttributeName"] for part in schema)
-        self.queue.know_keys(keys)
+        keys = yield from key_schemas(self._client, self._table)
+        self.queue.know_keys(keys.table.names)
 
     # Answers.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -101,6 +102,21 @@ def without_fallbacks() -> Iterator[None]:
         yield
     finally:
         UNANSWERED.set(outer)
+
+
+def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Give a call that no fallback answers: for a flow, which must not hold `without_fallbacks` while others run."""
+
+    def made() -> Any:
+        with without_fallbacks():
+            result = call()
+        return _awaited(result) if inspect.isawaitable(result) else result
+
+    async def _awaited(result: Any) -> Any:
+        with without_fallbacks():
+            return await result
+
+    return made
 
 
 def _checked(member: Any, answer: Any) -> Any:

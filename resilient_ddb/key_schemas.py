@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .drive import Flow
-from .ending import without_fallbacks
+from .ending import unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +37,24 @@ class KeySchemas:
         return {self.table.partition, *(index.partition for index in self.indexes.values())}
 
 
-def key_schemas(table: Any, index: str | None = None, partition: str | None = None) -> Flow[KeySchemas]:
+def key_schemas(client: Any, table: str, index: str | None = None, partition: str | None = None) -> Flow[KeySchemas]:
     """Give the keys of a table: from DescribeTable, where it is not yet known, or no index of this name or key is.
 
     Raises:
         ClientError: the table can't be described.
     """
-    name = table.name
-    known = _known(table).get(("KeySchemas", name))
+    known = _known(client).get(("KeySchemas", table))
     has_index = known is not None and (index is None or index in known.indexes)
     if known is not None and has_index and (partition is None or partition in known.partitions):
         return known  # type: ignore[no-any-return]  # what is known is of many types
-    with without_fallbacks():
-        answer = yield partial(table.meta.client.describe_table, TableName=name)
+    answer = yield unanswered(partial(client.describe_table, TableName=table))
     found = _schemas(answer["Table"])
-    _known(table)[("KeySchemas", name)] = found  # a module-level async table has its client from here on
+    _known(client)[("KeySchemas", table)] = found  # a module-level async table has its client from here on
     return found
 
 
-def _known(table: Any) -> dict[Any, Any]:
-    core = getattr(table.meta.client, "_resilience", None)
+def _known(client: Any) -> dict[Any, Any]:
+    core = getattr(client, "_resilience", None)
     return {} if core is None else core.known
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .drive import Flow
-from .ending import without_fallbacks
+from .ending import unanswered
 from .reserved import NAMES, PREFIX, VALUES
 from .sharded_keys import ShardKeys
 
@@ -69,8 +69,7 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
         ReturnConsumedCapacity="TOTAL",
     )
     try:
-        with without_fallbacks():
-            response = yield transact
+        response = yield unanswered(transact)
     except ClientError as error:
         reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons") or ()]
         if "ConditionalCheckFailed" not in reasons:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .cursors import from_json, identity, to_json
 from .drive import Flow
-from .ending import without_fallbacks
+from .ending import unanswered
 from .fan_in import Item
 from .moving import Moved, move
 from .policy import policy_of
@@ -65,8 +65,7 @@ def reshard_flow(
     number, start = _place(resume, query, len(sources))
     report = ReshardReport()
     while number < len(sources):
-        with without_fallbacks():
-            page = yield _page(table, keys, sources[number], start)
+        page = yield unanswered(_page(table, keys, sources[number], start))
         for item in page.get("Items") or ():
             yield from _settle(table, keys, item, pace, report)
         start = page.get("LastEvaluatedKey")

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from . import cursors, scan_state
 from .capacity import read_units
 from .drive import Flow
-from .ending import without_fallbacks
+from .ending import unanswered
 from .policy import policy_of
 from .read_rate import Sleep, read_rate
 from .scan_state import DONE, Position, Source
@@ -104,8 +104,7 @@ class Segments:
         """
         table = self.table
         try:
-            with without_fallbacks():
-                answer = yield partial(table.meta.client.describe_table, TableName=table.name)
+            answer = yield unanswered(partial(table.meta.client.describe_table, TableName=table.name))
         except Exception as error:
             if isinstance(error, ClientError) and error.response["Error"].get("Code") == "AccessDeniedException":
                 error.add_note("parallel_scan asks for the table's size and keys first: allow dynamodb:DescribeTable")
@@ -149,8 +148,8 @@ class Segments:
         rate, units = self._rate, 0.0
         if rate is not None:
             units = yield from rate.take(_OPERATION, 1, sleep)
-        with without_fallbacks():  # what they remember may be stale
-            response: Mapping[str, Any] = yield partial(self.table.scan, **request.params)
+        # What a fallback remembers may be stale.
+        response: Mapping[str, Any] = yield unanswered(partial(self.table.scan, **request.params))
         if rate is not None:
             rate.settle(units, 1, response)
         return response

@@ -146,7 +146,7 @@ def _of_table(
 ) -> Flow[tuple[Request, Make]]:
     given = checked_keys(chosen)
     index = params.get("IndexName")
-    schemas = yield from key_schemas(table, index)
+    schemas = yield from key_schemas(table.meta.client, table.name, index)
     if index is not None and index not in schemas.indexes:
         raise ValueError(f"IndexName must be that of an index of table {table.name!r}; got {index!r}")
     partition = (schemas.table if index is None else schemas.indexes[index]).partition

@@ -89,7 +89,7 @@ class ShardedVerbs:
 
     def _keys(self, index: str | None = None) -> Flow[ShardKeys]:
         stored_in = self._shard_attribute or self._key
-        schemas = yield from key_schemas(self._table, index, stored_in)
+        schemas = yield from key_schemas(self._table.meta.client, self._table.name, index, stored_in)
         if stored_in is not None and stored_in not in schemas.partitions:
             argument = "key" if self._shard_attribute is None else "shard_attribute"
             raise ValueError(

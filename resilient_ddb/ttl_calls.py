@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import ttl_requests, ttl_writes
-from .ending import without_fallbacks
+from .ending import unanswered
 from .operations import same_table
 from .ttl import AUTO, Expired, IsExpired, TimeToLive, is_expired, native_rule, typed_rule
 from .ttl_requests import Index, TableFacts, Want, check_keys, facts_of
@@ -142,8 +142,7 @@ class TableTtl:
 
     def _asked(self, ask: Ask, operation: str) -> Steps:
         """Describe the table. A fallback knows nothing of that."""
-        with without_fallbacks():
-            return (yield partial(ask, operation, {"TableName": self.table}))
+        return (yield unanswered(partial(ask, operation, {"TableName": self.table})))
 
     def expired(self, item: Mapping[str, Any] | None, core: Core) -> Expired | None:
         """Give an item with native values as one that has expired; None where there is none, or it has not."""

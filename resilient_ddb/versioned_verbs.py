@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from .codec.values import copied
 from .deadlines import current_deadline
 from .drive import Flow
-from .ending import without_fallbacks
+from .ending import unanswered
 from .errors import DeadlineExceededError, VersionConflictError
 from .fallback import Response
 from .policy import Policy
@@ -132,8 +132,11 @@ class VersionedVerbs:
         return (yield from self._send("delete_item", self._versioning.delete(key, params, expected)))
 
     def _send(self, verb: str, write: Write) -> Flow[Response]:
+        return (yield from self._judged(write, partial(getattr(self._table, verb), **write.params)))
+
+    def _judged(self, write: Write, call: Callable[[], Any]) -> Flow[Response]:
         try:
-            response: Response = yield partial(getattr(self._table, verb), **write.params)
+            response: Response = yield call
         except ClientError as error:
             conflict = self._versioning.conflict(write, error, self._table.name)
             if conflict is None:
@@ -178,7 +181,7 @@ class VersionedVerbs:
         attempt = 0
         while True:
             attempt += 1
-            response = yield from _itself(_called(partial(self._table.get_item, Key=key, ConsistentRead=True)))
+            response = yield unanswered(partial(self._table.get_item, Key=key, ConsistentRead=True))
             found: Item | None = response.get("Item")
             expected = self._version_of(found)
             wanted = yield partial(change, copied(found))
@@ -250,10 +253,10 @@ class VersionedVerbs:
         verb = "put_item" if "Item" in write.params else "delete_item"
         transact = getattr(self._table, "_transact_write_items", None)
         if self._versioning.write_token is not None or transact is None:
-            return (yield from _itself(self._send(verb, write)))
+            return (yield from self._judged(write, unanswered(partial(getattr(self._table, verb), **write.params))))
         entry = self._entry("Put" if "Item" in write.params else "Delete", write)
         try:
-            response: Response = yield from _itself(_called(partial(transact, TransactItems=[entry])))
+            response: Response = yield unanswered(partial(transact, TransactItems=[entry]))
         except ClientError as error:
             reason = _reason(error)
             if reason.get("Code") != "ConditionalCheckFailed":
@@ -279,17 +282,6 @@ class VersionedVerbs:
         """Asked for when it is needed: a module-level async table opens its client with the first request."""
         core = getattr(self._table.meta.client, "_resilience", None)
         return core.policy if core is not None else Policy()
-
-
-def _itself(flow: Flow[Response]) -> Flow[Response]:
-    """Have calls made that only DynamoDB itself can answer: what a fallback remembers is nothing to go by."""
-    with without_fallbacks():
-        return (yield from flow)
-
-
-def _called(step: Callable[[], Any]) -> Flow[Response]:
-    response: Response = yield step
-    return response
 
 
 def _reason(error: ClientError) -> Mapping[str, Any]:

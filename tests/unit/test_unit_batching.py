@@ -487,7 +487,10 @@ def test_auto_is_what_the_table_has(table, rate):
 def test_auto_is_looked_up_again_every_five_minutes_and_goes_on_where_that_fails():
     clock = FakeClock(start=0.0)
     table = FakeTable(clock)
-    table.described = {"ProvisionedThroughput": {"WriteCapacityUnits": 100}, "KeySchema": [{"AttributeName": "pk"}]}
+    table.described = {
+        "ProvisionedThroughput": {"WriteCapacityUnits": 100},
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
     writer = Writer(table, write_units_per_second="auto")
     with writer:
         for number in range(50 * 299):

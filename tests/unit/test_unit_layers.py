@@ -27,7 +27,7 @@ LAYERS = [
         "projections",
     },
     {"circuit", "pybreaker_storage", "fallback", "policy", "ttl_requests"},
-    {"batch_settings", "batch_queue", "batch_refusals", "batch_shell", "pacing", "batching"},
+    {"batch_settings", "batch_queue", "batch_refusals", "batch_shell", "pacing"},
     {
         "execution",
         "core",
@@ -44,6 +44,7 @@ LAYERS = [
         "scan_state",
         "segments",
         "key_schemas",
+        "batching",
         "fan_in",
         "fan_in_requests",
         "fan_in_flows",
