@@ -36,12 +36,11 @@ def estimate(
     rate = options.write_units if isinstance(options.write_units, float) else None
     made = Estimate(description, rate, options.price)
     prepare = Preparation(options.types, options.ttl, keys)
-    types = {key.name: key.kind for key in keys if key.kind is not None} | dict(options.types)
     for name in options.files:
         source = Source(name)
         try:
             form = options.form or format_of(source)
-            for row in open_rows(source, form, Position(), types, options.delimiter):
+            for row in open_rows(source, form, Position(), options, keys):
                 try:
                     made.add(*prepare(row))
                 except RefusedRowError as error:

@@ -8,6 +8,7 @@ after it is written again, in the same order, so that of rows with one key the l
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,13 @@ class Load:
 def _size(name: str) -> int:
     if name == STDIN:
         return 0
+    path = Path(name)
     try:
-        with Path(name).open("rb") as file:
-            return file.seek(0, 2)
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # it could be read once only
+            raise BulkError(f"{name} can't be read: it is no file, but - reads standard input")
+        with path.open("rb"):
+            return found.st_size
     except OSError as error:
         raise BulkError(f"{name} can't be read: {error.strerror}") from error
 
@@ -124,9 +129,8 @@ class FileLoad:
             checkpoint.try_out()
 
     def _open(self, form: str, position: Position, state: dict[str, Any]) -> Rows:
-        options, keys = self._load.options, self._load.target.keys
-        of_keys = {key.name: key.kind for key in keys if key.kind is not None}
-        rows = open_rows(self._source, form, position, of_keys | dict(options.types), options.delimiter)
+        options = self._load.options
+        rows = open_rows(self._source, form, position, options, self._load.target.keys)
         self._columns: dict[str, str] | None = getattr(rows, "types", None)
         if self._columns is not None:
             for name in options.types.keys() - self._columns.keys():

@@ -172,6 +172,11 @@ def test_keys_of_indexes_are_checked(command, make, tmp_path):
         (("data.bin",), "its name does not tell its format"),
         (("twice.csv",), "names 'a' twice"),
         (("cut.jsonl.gz",), "can't be read"),
+        (("semicolons.csv",), "has no column 'pk', the table's partition key"),
+        (("semicolons.csv", "--dry-run"), "See --delimiter"),
+        (("utf16.csv",), "is UTF-16"),
+        (("folder",), "folder can't be read: Is a directory"),
+        (("pipe", "--format", "jsonl"), "pipe can't be read: it is no file, but - reads standard input"),
         (("items.jsonl", "--key", "id"), "the key of"),
         (("items.jsonl", "--profile", "nobody"), "nobody"),
     ],
@@ -181,6 +186,10 @@ def test_what_cannot_be_is_said_in_one_line(arguments, says, command, table, tmp
     (tmp_path / "array.json").write_text('[{"pk": "a"}]\n')
     (tmp_path / "data.bin").write_bytes(b"\0\1")
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
+    (tmp_path / "semicolons.csv").write_text("pk;n\na;1\n")
+    (tmp_path / "utf16.csv").write_text("pk,n\na,1\n", encoding="utf-16")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"pk": "a"}\n' * 1000)[:-20])
     done = command("load", *arguments, *table.to)
     assert done.code == 1
