@@ -8,12 +8,14 @@ after it is written again, in the same order, so that of rows with one key the l
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, alone
 from .errors import BulkError, RefusedRowError
 from .figures import Figures
 from .formats import Rows, format_of, open_rows
@@ -56,21 +58,23 @@ class Load:
             BulkError: a file can't be loaded.
             ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
         """
-        if self.options.restart:
-            self._forget()
+        are_later_forgotten = False
         for index, name in enumerate(self.options.files):
-            source = Source(name)
-            try:
-                self._load(index, source)
-            finally:
-                source.close()
+            with alone(self.options.beside(name, "lock")), closing(Source(name)) as source:
+                if self.options.restart and index == 0:
+                    self._forget()
+                file = self._file(index, source)
+                if not (file.is_done or are_later_forgotten):  # what is written now, their rows are to replace again
+                    self._forget(index + 1)
+                    are_later_forgotten = True
+                file.run()
             self._done += self._sizes[index]
         self._forget()
 
-    def _load(self, index: int, source: Source) -> None:
+    def _file(self, index: int, source: Source) -> FileLoad:
         name = self.options.files[index]
         form = self.options.form or format_of(source)
-        before = hashlib.sha256("\n".join(self.options.files[:index]).encode()).hexdigest()
+        before = hashlib.sha256(os.fsencode("\n".join(self.options.files[:index]))).hexdigest()
         work = {
             "input": source.identity,
             "files_before": before,
@@ -79,11 +83,11 @@ class Load:
             **self.options.as_work(),
         }
         checkpoint = None if name == STDIN else Checkpoint(self.options.beside(name, "checkpoint"), work)
-        FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl")).run()
+        return FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl"))
 
-    def _forget(self) -> None:
+    def _forget(self, begin: int = 0) -> None:
         """Remove the checkpoints, the last file's first: where a file is loaded again, so are those after it."""
-        for name in reversed(self.options.files):
+        for name in reversed(self.options.files[begin:]):
             if name != STDIN:
                 self.options.beside(name, "checkpoint").unlink(missing_ok=True)
 
@@ -118,7 +122,8 @@ class FileLoad:
         self._source = source
         self._checkpoint = checkpoint
         state = (checkpoint.read() if checkpoint else None) or {}
-        self._is_done = bool(state.get("done"))
+        self.is_done = bool(state.get("done"))
+        """Whether an earlier run loaded all of it."""
         self._count = int(state.get("refused", 0))
         self._size = source.size or 0
         self._rows = self._open(form, Position(*state.get("position", ())), state)
@@ -142,7 +147,7 @@ class FileLoad:
     def _resumed(self) -> None:
         figures, rows = self._load.figures, self._rows.position.row
         figures.refused += self._count
-        share = self._load.share(1.0 if self._is_done else self._share(), self._size)
+        share = self._load.share(1.0 if self.is_done else self._share(), self._size)
         figures.share, figures.share_before = share, share or 0.0
         if self._count:
             self._load.refused.append(self._refusals.path)
@@ -156,7 +161,7 @@ class FileLoad:
             ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
         """
         try:
-            if not self._is_done:
+            if not self.is_done:
                 self._write()
         finally:
             self._refusals.close()
