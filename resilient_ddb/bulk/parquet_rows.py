@@ -110,7 +110,6 @@ class ParquetRows:
                 return self._refused(name, f"a value of Parquet's type {values.type} that Python can't hold")
         return Row(self._row, 0, item, "", b"")
 
-
     def _refused(self, name: str, reason: str) -> Row:
         return Row(self._row, 0, None, f"{shown(name)}: {reason}", b"")
 

@@ -77,6 +77,12 @@ def batch(seen):
     return entries
 
 
+def test_what_began_anew_goes_on_without_restart(command, table, stopping, tmp_path):
+    write_rows(tmp_path / "items.jsonl", 300)
+    done = command("load", "items.jsonl", *through(stopping, table), "--restart")
+    assert (done.code, "the same command without --restart goes on" in done.err) == (4, True)
+
+
 def test_a_finished_file_is_not_loaded_again_and_later_files_win(command, table, stopping, tmp_path):
     write_rows(tmp_path / "1.jsonl", 60)
     (tmp_path / "2.csv").write_text("pk,n\n" + "".join(f"{n:06},{n + 1000}\n" for n in range(0, 300, 2)))
