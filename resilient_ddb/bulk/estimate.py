@@ -35,7 +35,7 @@ def estimate(
     """
     rate = options.write_units if isinstance(options.write_units, float) else None
     made = Estimate(description, rate, options.price)
-    prepare = Preparation(options.types, options.ttl, keys)
+    prepare = Preparation(options, keys)
     for name in options.files:
         source = Source(name)
         try:

@@ -42,10 +42,10 @@ class Load:
         """Take what was opened.
 
         Raises:
-            BulkError: a file can't be read.
+            BulkError: a file can't be read, or the table can't be sharded so.
         """
         self.options, self.target, self.sink, self.figures, self.shown = options, target, sink, figures, shown
-        self.prepare = Preparation(options.types, options.ttl, target.keys)
+        self.prepare = Preparation(options, target.keys)
         self.refused: list[Path] = []
         """The files that hold refused rows."""
         self._sizes = [_size(name) for name in options.files]

@@ -1,9 +1,9 @@
 """Parquet as a folder of parts: columns for what the first items have in common, and one for all the rest.
 
 DynamoDB has no schema, Parquet has one. It is made from the items of the first part: an attribute of one type gets a
-column, if it is one of the most common. Lists, maps and sets are DynamoDB JSON in a column of text. What does not fit (an attribute that comes later,
-another type, a null, a number of too many digits) is kept as DynamoDB JSON in the column `rddb_rest`. So nothing is
-lost, and `load` reads all of it back.
+column, if it is one of the most common. Lists, maps and sets are DynamoDB JSON in a column of text. What does not fit
+(an attribute that comes later, another type, a null, a number of too many digits) is kept as DynamoDB JSON in the
+column `rddb_rest`. So nothing is lost, and `load` reads all of it back.
 """
 
 from __future__ import annotations

@@ -349,6 +349,16 @@ def test_a_row_that_a_refused_one_replaced_is_told_of_too(command, table, tmp_pa
     assert "row 3 has the same key" in found[0]["reason"]
 
 
+def test_refused_rows_with_one_key_are_told_of_once(command, table, tmp_path, monkeypatch):
+    monkeypatch.setattr("resilient_ddb.bulk.prepare.check_item", lambda _item, _keys: 100)
+    rows = [{"pk": "a", "": 1}, *({"pk": str(n)} for n in range(30)), {"pk": "a", "": 2}]
+    write_lines(tmp_path / "items.jsonl", rows)
+    done = command("load", "items.jsonl", *table.to, "--max-workers", "1")
+    assert (done.code, f"30 items written to {table.name}" in done.err) == (3, True)
+    found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
+    assert sorted(entry["row"] for entry in found) == [1, 32]
+
+
 def test_only_the_first_refusals_are_shown(command, table, tmp_path):
     (tmp_path / "items.jsonl").write_text("x\n" * 100)
     done = command("load", "items.jsonl", *table.to)
