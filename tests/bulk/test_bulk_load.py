@@ -359,6 +359,15 @@ def test_refused_rows_with_one_key_are_told_of_once(command, table, tmp_path, mo
     assert sorted(entry["row"] for entry in found) == [1, 32]
 
 
+def test_an_interrupt_before_anything_runs_is_no_traceback(command, monkeypatch):
+    def interrupt(_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resilient_ddb.bulk.commands.load", interrupt)
+    done = command("load", "items.jsonl", "--table", "t")
+    assert (done.code, done.err) == (130, "resilient-ddb: interrupted\n")
+
+
 def test_only_the_first_refusals_are_shown(command, table, tmp_path):
     (tmp_path / "items.jsonl").write_text("x\n" * 100)
     done = command("load", "items.jsonl", *table.to)
