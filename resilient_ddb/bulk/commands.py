@@ -21,10 +21,9 @@ from .checkpoint import alone
 from .errors import BulkError, UsageError
 from .estimate import estimate
 from .export import Export
-from .figures import Figures, span
 from .load import Load
 from .options import ExportOptions, LoadOptions
-from .progress import progress, say
+from .progress import Figures, progress, say, span
 from .sink import Sink
 from .sources import STDIN
 from .target import connect, keys_by_name, one_line

@@ -9,12 +9,11 @@ from resilient_ddb.capacity import item_size, write_units
 from resilient_ddb.pacing import NEW_ON_DEMAND_UNITS, auto_rate
 
 from .errors import RefusedRowError
-from .figures import Figures, span
 from .formats import format_of, open_rows
 from .limits import KeyAttribute
 from .options import LoadOptions
 from .prepare import Preparation
-from .progress import Progress
+from .progress import Figures, Progress, span
 from .sources import Position, Source
 from .target import indexes
 

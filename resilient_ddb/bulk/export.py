@@ -10,12 +10,11 @@ from typing import Any
 
 from .checkpoint import Checkpoint
 from .errors import BulkError
-from .figures import Figures
 from .options import ExportOptions
 from .outputs import LineFile, Output, Stream, part_of
 from .parquet_parts import ParquetParts
 from .plain_lines import PlainLines
-from .progress import Progress
+from .progress import Figures, Progress
 from .target import Target
 from .typed_json import exported_line
 

@@ -17,12 +17,11 @@ from typing import Any
 
 from .checkpoint import Checkpoint, alone
 from .errors import BulkError, RefusedRowError
-from .figures import Figures
 from .formats import Rows, format_of, open_rows
 from .limits import shown
 from .options import LoadOptions
 from .prepare import Preparation
-from .progress import Progress
+from .progress import Figures, Progress
 from .refusals import Refusals
 from .sink import Sink
 from .sources import STDIN, Position, Row, Source
