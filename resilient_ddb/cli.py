@@ -23,8 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    if options.command == "demo":
-        return _demo(options)
+    try:
+        return _demo(options) if options.command == "demo" else _bulk(options)
+    except KeyboardInterrupt:
+        print("resilient-ddb: interrupted", file=sys.stderr)  # noqa: T201 - a program speaks
+        return _INTERRUPTED
+
+
+def _bulk(options: argparse.Namespace) -> int:
     from .bulk import commands  # noqa: PLC0415 - boto3 is loaded for those who load or export
 
     run: Callable[[argparse.Namespace], int] = getattr(commands, options.command)
@@ -49,9 +55,6 @@ def _demo(options: argparse.Namespace) -> int:
         run_demo(chosen)
     except DemoError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        print("resilient-ddb: interrupted", file=sys.stderr)  # noqa: T201 - a program speaks
-        return _INTERRUPTED
     return 0
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,38 @@ class Checkpoint:
     def remove(self) -> None:
         """Let go of it: the work is done, or begins anew."""
         self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only program at a piece of work while it holds the lock at `path`. A program that is killed lets go of it.
+
+    Raises:
+        BulkError: another program is at it, or there can be no file.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none: there nothing is locked
+    except ImportError:
+        yield
+        return
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise BulkError(f"{path} can't be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(file.fileno()), path.stat())  # no, where its holder has just removed it
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        except OSError:  # a file system without locks
+            is_ours = True
+        if not is_ours:
+            raise BulkError(f"another program is at the same work: it holds {path}")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -17,13 +17,13 @@ from resilient_ddb.classification import Kind, classify
 from resilient_ddb.errors import UnprocessedItemsError
 
 from .arguments import export_options, load_options
+from .checkpoint import alone
 from .errors import BulkError, UsageError
 from .estimate import estimate
 from .export import Export
-from .figures import Figures, span
 from .load import Load
 from .options import ExportOptions, LoadOptions
-from .progress import progress, say
+from .progress import Figures, progress, say, span
 from .sink import Sink
 from .sources import STDIN
 from .target import connect, keys_by_name, one_line
@@ -31,9 +31,9 @@ from .target import connect, keys_by_name, one_line
 DONE, CANNOT, USAGE, REFUSED, STOPPED = 0, 1, 2, 3, 4
 GoOn = tuple[int, str]
 """The exit code of what was stopped, and what to do then."""
-_FROM_THE_CHECKPOINT = (STOPPED, "the same command goes on from the last checkpoint")
 _FROM_THE_BEGINNING = (STOPPED, "the same command with the same input writes all of it: what is written stays")
 _FROM_NOTHING = (CANNOT, "there is nothing to go on from: with --output there would be")
+_NOTHING_DONE = (CANNOT, "it was a dry run: nothing was written")
 _PASSES = (Kind.THROTTLING, Kind.TRANSIENT, Kind.AMBIGUOUS)
 
 
@@ -41,17 +41,22 @@ def load(parsed: argparse.Namespace) -> int:
     """Run `resilient-ddb load`; gives its exit code."""
     options = load_options(parsed)
     figures = Figures(began=time.monotonic())
-    run = _estimate if parsed.dry_run else _load
-    go_on = _FROM_THE_BEGINNING if STDIN in options.files else _FROM_THE_CHECKPOINT
-    return _guarded(lambda: run(options, figures), figures, go_on, verbose=parsed.verbose)
+    if parsed.dry_run:
+        return _guarded(lambda: _estimate(options, figures), figures, _NOTHING_DONE, verbose=parsed.verbose)
+    go_on = _FROM_THE_BEGINNING if STDIN in options.files else _from_the_checkpoint(restart=options.restart)
+    return _guarded(lambda: _load(options, figures), figures, go_on, verbose=parsed.verbose)
 
 
 def export(parsed: argparse.Namespace) -> int:
     """Run `resilient-ddb export`; gives its exit code."""
     options = export_options(parsed)
     figures = Figures(began=time.monotonic())
-    go_on = _FROM_NOTHING if options.output is None else _FROM_THE_CHECKPOINT
+    go_on = _FROM_NOTHING if options.output is None else _from_the_checkpoint(restart=options.restart)
     return _guarded(lambda: _export(options, figures), figures, go_on, verbose=parsed.verbose)
+
+
+def _from_the_checkpoint(*, restart: bool) -> GoOn:
+    return STOPPED, f"the same command{' without --restart' * restart} goes on from the last checkpoint"
 
 
 def _load(options: LoadOptions, figures: Figures) -> int:
@@ -74,11 +79,17 @@ def _load(options: LoadOptions, figures: Figures) -> int:
 def _export(options: ExportOptions, figures: Figures) -> int:
     if options.form == "parquet" and options.output is None:
         raise UsageError("Parquet needs --output, a folder")
+    output = options.output
+    if output is not None and options.form != "parquet" and output.is_dir():
+        raise BulkError(f"{output} is a folder: --output is to be a file")
     target = connect(options.access, ttl=options.ttl)
-    with progress(f"export {options.access.short_name}", figures, live=options.live) as shown:
+    with (
+        nullcontext() if output is None else alone(output.with_name(output.name + ".lock")),
+        progress(f"export {options.access.short_name}", figures, live=options.live) as shown,
+    ):
         Export(options, target, figures, shown).run()
     took = span(time.monotonic() - figures.began)
-    where = options.output or "standard output"
+    where = output or "standard output"
     say(f"{figures.items:,} items of {options.access.short_name} written to {where} in {took}")
     return DONE
 
@@ -115,9 +126,16 @@ def _guarded(work: Callable[[], int], figures: Figures, go_on: GoOn, *, verbose:
         if isinstance(error, UsageError):
             return USAGE
         passes = isinstance(error, UnprocessedItemsError) or (not known and classify(error).kind in _PASSES)
-        if not passes and not figures.items:
-            return CANNOT
-        return _stopped("stopped", go_on)
+        return _ended(figures, go_on, passes=passes)
+    except Exception as error:  # noqa: BLE001 - whatever it is: its text could hold values, and a traceback helps few
+        if verbose:
+            traceback.print_exc()
+        say(f"resilient-ddb: error: unexpected {type(error).__name__}; --verbose says where from")
+        return _ended(figures, go_on, passes=False)
+
+
+def _ended(figures: Figures, go_on: GoOn, *, passes: bool) -> int:
+    return _stopped("stopped", go_on) if passes or figures.items else CANNOT
 
 
 @contextmanager

@@ -51,6 +51,17 @@ def _is_plain_number(text: str) -> bool:
     return True
 
 
+def told(name: str, text: str, kind: str) -> Any:
+    """Give a cell in the type that its column's first rows told: `01234` is no number then, wherever it stands.
+
+    Raises:
+        RefusedRowError: it is not of that type.
+    """
+    if kind == "N" and not _PLAIN_NUMBER.fullmatch(text):
+        raise RefusedRowError(f"{shown(name)}: not a plain number, as in the first rows: give the column's --type")
+    return converted(name, text, kind)
+
+
 def convert(item: dict[str, Any], types: Mapping[str, str]) -> None:
     """Convert an item's attributes to the types asked for, in place.
 

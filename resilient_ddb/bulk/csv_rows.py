@@ -13,7 +13,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from .conversions import converted, inferred
+from .conversions import converted, inferred, told
 from .errors import BulkError, RefusedRowError
 from .limits import MAX_LINE_BYTES, shown
 from .sources import HEAD_BYTES, TOO_LONG, Lines, Position, Row, Source, TooLong
@@ -53,6 +53,7 @@ class CsvRows:
         self._columns, sample = self._sample()
         if not position.offset:
             self._skip_header()
+        self._known = types
         self.types = self._inferred(sample, types)
         """The type of each column."""
 
@@ -131,7 +132,7 @@ class CsvRows:
         if len(cells) != len(self._columns):
             raise RefusedRowError(f"has {len(cells):,} cells where the first line has {len(self._columns):,}")
         return {
-            name: converted(name, text, self.types[name])
+            name: (converted if name in self._known else told)(name, text, self.types[name])
             for name, text in zip(self._columns, cells, strict=True)
             if text
         }

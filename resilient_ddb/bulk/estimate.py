@@ -9,12 +9,11 @@ from resilient_ddb.capacity import item_size, write_units
 from resilient_ddb.pacing import NEW_ON_DEMAND_UNITS, auto_rate
 
 from .errors import RefusedRowError
-from .figures import Figures, span
 from .formats import format_of, open_rows
 from .limits import KeyAttribute
 from .options import LoadOptions
 from .prepare import Preparation
-from .progress import Progress
+from .progress import Figures, Progress, span
 from .sources import Position, Source
 from .target import indexes
 
@@ -35,13 +34,12 @@ def estimate(
     """
     rate = options.write_units if isinstance(options.write_units, float) else None
     made = Estimate(description, rate, options.price)
-    prepare = Preparation(options.types, options.ttl, keys)
-    types = {key.name: key.kind for key in keys if key.kind is not None} | dict(options.types)
+    prepare = Preparation(options, keys)
     for name in options.files:
         source = Source(name)
         try:
             form = options.form or format_of(source)
-            for row in open_rows(source, form, Position(), types, options.delimiter):
+            for row in open_rows(source, form, Position(), options, keys):
                 try:
                     made.add(*prepare(row))
                 except RefusedRowError as error:

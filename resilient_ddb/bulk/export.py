@@ -10,12 +10,11 @@ from typing import Any
 
 from .checkpoint import Checkpoint
 from .errors import BulkError
-from .figures import Figures
 from .options import ExportOptions
 from .outputs import LineFile, Output, Stream, part_of
 from .parquet_parts import ParquetParts
 from .plain_lines import PlainLines
-from .progress import Progress
+from .progress import Figures, Progress
 from .target import Target
 from .typed_json import exported_line
 
@@ -90,23 +89,22 @@ class Export:
     def _read(self) -> None:
         self._due = time.monotonic() + _COMMIT_SECONDS
         options, figures, shown, write = self._options, self._figures, self._shown, self._output.write
-        scan = self._target.table.parallel_scan(
-            segments=options.segments,
-            read_units_per_second=options.read_units,
-            on_page=self._page_given,
-            resume=self._scan_state,
-            **({"ConsistentRead": True} if options.consistent else {}),
-        )
         try:
+            scan = self._target.table.parallel_scan(
+                segments=options.segments,
+                read_units_per_second=options.read_units,
+                on_page=self._page_given,
+                resume=self._scan_state,
+                **({"ConsistentRead": True} if options.consistent else {}),
+            )
             with scan as items:
                 for item in items:
                     write(item)
                     figures.items += 1
                     shown.tick()
         except ValueError as error:
-            if self._scan_state is None:
-                raise
-            raise BulkError(f"{error}; --restart begins anew") from error
+            hint = "" if self._scan_state is None else "; --restart begins anew"
+            raise BulkError(f"{error}{hint}") from error
         except DecimalException as error:
             name = self._options.access.table
             raise BulkError(f"{name} holds a number that boto3 can't read: one of more than 38 places") from error

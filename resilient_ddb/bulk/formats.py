@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Protocol
 
 from .csv_rows import CsvRows
 from .errors import BulkError
 from .json_rows import dynamodb_json, is_dynamodb_json, json_lines
-from .options import FORMATS
+from .limits import KeyAttribute, shown
+from .options import FORMATS, LoadOptions
 from .parquet_rows import ParquetRows
 from .sources import Position, Row, Source
 
@@ -22,6 +23,7 @@ _SUFFIXES = {
     ".parquet": "parquet",
 }
 _PARQUET = b"PAR1"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = {".tsv": "\t"}
 
 
@@ -69,21 +71,33 @@ def _suffix(source: Source) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def open_rows(source: Source, form: str, position: Position, types: Mapping[str, str], delimiter: str | None) -> Rows:
+def open_rows(
+    source: Source, form: str, position: Position, options: LoadOptions, keys: Sequence[KeyAttribute]
+) -> Rows:
     """Give what reads a source from a position on.
 
     Args:
         source: the input.
         form: its format.
         position: where to begin.
-        types: what is known of types: only CSV needs it, whose cells are all text.
-        delimiter: what separates cells of CSV; by the source's name where None.
+        options: what is known of types, and what separates cells; by the source's name where that is None.
+        keys: the attributes of the table's keys. Their types hold for CSV, whose cells are all text.
 
     Raises:
-        BulkError: the source is not of that format.
+        BulkError: the source is not of that format, or in CSV has no column for the table's key.
     """
     if form == "parquet":
         return ParquetRows(source, position)
-    if form == "csv":
-        return CsvRows(source, position, delimiter or delimiter_of(source), types)
-    return (dynamodb_json if form == "dynamodb-json" else json_lines)(source, position)
+    if source.head.startswith(_UTF_16):
+        raise BulkError(f"{source.name} is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8 FILE")
+    if form != "csv":
+        return (dynamodb_json if form == "dynamodb-json" else json_lines)(source, position)
+    types = {key.name: key.kind for key in keys if key.kind is not None} | dict(options.types)
+    rows = CsvRows(source, position, options.delimiter or delimiter_of(source), types)
+    for key in keys:
+        if key.required and key.name not in rows.types:
+            raise BulkError(
+                f"{source.name} has no column {shown(key.name)}, {key.role}; "
+                "are its cells separated by something else? See --delimiter"
+            )
+    return rows

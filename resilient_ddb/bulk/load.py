@@ -8,18 +8,20 @@ after it is written again, in the same order, so that of rows with one key the l
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, alone
 from .errors import BulkError, RefusedRowError
-from .figures import Figures
 from .formats import Rows, format_of, open_rows
 from .limits import shown
 from .options import LoadOptions
 from .prepare import Preparation
-from .progress import Progress
+from .progress import Figures, Progress
 from .refusals import Refusals
 from .sink import Sink
 from .sources import STDIN, Position, Row, Source
@@ -39,10 +41,10 @@ class Load:
         """Take what was opened.
 
         Raises:
-            BulkError: a file can't be read.
+            BulkError: a file can't be read, or the table can't be sharded so.
         """
         self.options, self.target, self.sink, self.figures, self.shown = options, target, sink, figures, shown
-        self.prepare = Preparation(options.types, options.ttl, target.keys)
+        self.prepare = Preparation(options, target.keys)
         self.refused: list[Path] = []
         """The files that hold refused rows."""
         self._sizes = [_size(name) for name in options.files]
@@ -55,21 +57,23 @@ class Load:
             BulkError: a file can't be loaded.
             ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
         """
-        if self.options.restart:
-            self._forget()
+        are_later_forgotten = False
         for index, name in enumerate(self.options.files):
-            source = Source(name)
-            try:
-                self._load(index, source)
-            finally:
-                source.close()
+            with alone(self.options.beside(name, "lock")), closing(Source(name)) as source:
+                if self.options.restart and index == 0:
+                    self._forget()
+                file = self._file(index, source)
+                if not (file.is_done or are_later_forgotten):  # what is written now, their rows are to replace again
+                    self._forget(index + 1)
+                    are_later_forgotten = True
+                file.run()
             self._done += self._sizes[index]
         self._forget()
 
-    def _load(self, index: int, source: Source) -> None:
+    def _file(self, index: int, source: Source) -> FileLoad:
         name = self.options.files[index]
         form = self.options.form or format_of(source)
-        before = hashlib.sha256("\n".join(self.options.files[:index]).encode()).hexdigest()
+        before = hashlib.sha256(os.fsencode("\n".join(self.options.files[:index]))).hexdigest()
         work = {
             "input": source.identity,
             "files_before": before,
@@ -78,11 +82,11 @@ class Load:
             **self.options.as_work(),
         }
         checkpoint = None if name == STDIN else Checkpoint(self.options.beside(name, "checkpoint"), work)
-        FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl")).run()
+        return FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl"))
 
-    def _forget(self) -> None:
+    def _forget(self, begin: int = 0) -> None:
         """Remove the checkpoints, the last file's first: where a file is loaded again, so are those after it."""
-        for name in reversed(self.options.files):
+        for name in reversed(self.options.files[begin:]):
             if name != STDIN:
                 self.options.beside(name, "checkpoint").unlink(missing_ok=True)
 
@@ -95,9 +99,13 @@ class Load:
 def _size(name: str) -> int:
     if name == STDIN:
         return 0
+    path = Path(name)
     try:
-        with Path(name).open("rb") as file:
-            return file.seek(0, 2)
+        found = path.stat()
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # it could be read once only
+            raise BulkError(f"{name} can't be read: it is no file, but - reads standard input")
+        with path.open("rb"):
+            return found.st_size
     except OSError as error:
         raise BulkError(f"{name} can't be read: {error.strerror}") from error
 
@@ -113,7 +121,8 @@ class FileLoad:
         self._source = source
         self._checkpoint = checkpoint
         state = (checkpoint.read() if checkpoint else None) or {}
-        self._is_done = bool(state.get("done"))
+        self.is_done = bool(state.get("done"))
+        """Whether an earlier run loaded all of it."""
         self._count = int(state.get("refused", 0))
         self._size = source.size or 0
         self._rows = self._open(form, Position(*state.get("position", ())), state)
@@ -124,9 +133,8 @@ class FileLoad:
             checkpoint.try_out()
 
     def _open(self, form: str, position: Position, state: dict[str, Any]) -> Rows:
-        options, keys = self._load.options, self._load.target.keys
-        of_keys = {key.name: key.kind for key in keys if key.kind is not None}
-        rows = open_rows(self._source, form, position, of_keys | dict(options.types), options.delimiter)
+        options = self._load.options
+        rows = open_rows(self._source, form, position, options, self._load.target.keys)
         self._columns: dict[str, str] | None = getattr(rows, "types", None)
         if self._columns is not None:
             for name in options.types.keys() - self._columns.keys():
@@ -138,7 +146,7 @@ class FileLoad:
     def _resumed(self) -> None:
         figures, rows = self._load.figures, self._rows.position.row
         figures.refused += self._count
-        share = self._load.share(1.0 if self._is_done else self._share(), self._size)
+        share = self._load.share(1.0 if self.is_done else self._share(), self._size)
         figures.share, figures.share_before = share, share or 0.0
         if self._count:
             self._load.refused.append(self._refusals.path)
@@ -152,7 +160,7 @@ class FileLoad:
             ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
         """
         try:
-            if not self._is_done:
+            if not self.is_done:
                 self._write()
         finally:
             self._refusals.close()

@@ -1,9 +1,9 @@
 """Parquet as a folder of parts: columns for what the first items have in common, and one for all the rest.
 
 DynamoDB has no schema, Parquet has one. It is made from the items of the first part: an attribute of one type gets a
-column. Lists, maps and sets are DynamoDB JSON in a column of text. What does not fit (an attribute that comes later,
-another type, a null, a number of too many digits) is kept as DynamoDB JSON in the column `rddb_rest`. So nothing is
-lost, and `load` reads all of it back.
+column, if it is one of the most common. Lists, maps and sets are DynamoDB JSON in a column of text. What does not fit
+(an attribute that comes later, another type, a null, a number of too many digits) is kept as DynamoDB JSON in the
+column `rddb_rest`. So nothing is lost, and `load` reads all of it back.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from .typed_json import bytes_of, typed
 
 _PART_ROWS = 20_000
 _PART_BYTES = 32 * 1024 * 1024
+_MOST_COLUMNS = 200
+"""Rows times columns is what a part takes in memory, and a map's keys may stand as attributes' names."""
 _DIGITS = 38
 _EXACT = Context(prec=_DIGITS, traps=[Inexact, InvalidOperation])
 _INT64 = 2**63
@@ -111,8 +113,10 @@ def _fields(pa: Any, items: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
     for item in items:
         for name, value in item.items():
             values.setdefault(name, []).append(value)
-    for name, found in sorted(values.items()):
-        field = None if name == REST else _field(pa, name, found)
+    values.pop(REST, None)
+    common = sorted(values, key=lambda name: len(values[name]), reverse=True)[:_MOST_COLUMNS]
+    for name in sorted(common):
+        field = _field(pa, name, values[name])
         if field is not None:
             yield field
     yield pa.field(REST, pa.string())

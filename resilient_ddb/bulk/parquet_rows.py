@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -47,6 +47,10 @@ class ParquetRows:
             self._columns = [(field.name, _column(field)) for field in self._file.schema_arrow]
         except self._broken as error:
             raise BulkError(f"{source.name} can't be read as Parquet: {_first_line(error)}") from error
+        names = [name for name, _ in self._columns]
+        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+        if twice is not None:
+            raise BulkError(f"{source.name} has the column {shown(twice)} twice")
         self.total: int = self._file.metadata.num_rows
         """Rows in the file."""
         self._row = position.offset
@@ -92,17 +96,29 @@ class ParquetRows:
     def _made(self, columns: list[tuple[str, Convert, Any]], at: int) -> Row:
         item: dict[str, Any] = {}
         for name, convert, values in columns:
-            value = values[at].as_py()
-            if value is None:
-                continue
             try:
+                value = values[at].as_py()
+                if value is None:
+                    continue
                 if name == REST:
-                    item |= native_item(loads(value))
+                    item |= _rest(value, item)
                 else:
                     item[name] = convert(value)
             except RefusedRowError as error:
-                return Row(self._row, 0, None, f"{shown(name)}: {error}", b"")
+                return self._refused(name, str(error))
+            except (ValueError, TypeError, ArithmeticError):  # Python has no such value: nanoseconds, the year 10,000
+                return self._refused(name, f"a value of Parquet's type {values.type} that Python can't hold")
         return Row(self._row, 0, item, "", b"")
+
+    def _refused(self, name: str, reason: str) -> Row:
+        return Row(self._row, 0, None, f"{shown(name)}: {reason}", b"")
+
+
+def _rest(text: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    found = native_item(loads(text))
+    if found.keys() & item.keys():
+        raise RefusedRowError("has an attribute that has a column of its own")
+    return found
 
 
 def _first_line(error: BaseException) -> str:
@@ -110,7 +126,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _column(field: Any) -> Convert:
-    if field.metadata and TYPE in field.metadata:
+    from pyarrow import types  # noqa: PLC0415 - loaded by whoever gets here
+
+    if field.metadata and TYPE in field.metadata and types.is_string(field.type):
         return lambda text: native_value(loads(text), 2)
     return _converter(field.type)
 
@@ -129,8 +147,20 @@ def _converter(kind: Any) -> Convert:
         return lambda values: {name: None if value is None else members[name](value) for name, value in values.items()}
     if types.is_map(kind):
         key, member = _converter(kind.key_type), _converter(kind.item_type)
-        return lambda pairs: {str(key(name)): None if value is None else member(value) for name, value in pairs}
+        return lambda pairs: _map((key(name), None if value is None else member(value)) for name, value in pairs)
     return _scalar
+
+
+def _map(pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if isinstance(key, bool) or not isinstance(key, (str, int, Decimal)):
+            raise RefusedRowError("a map's key is neither text nor a number")
+        name = str(key)
+        if name in made:
+            raise RefusedRowError(f"has {shown(name)} twice")
+        made[name] = value
+    return made
 
 
 def _scalar(value: Any) -> Any:

@@ -1,29 +1,36 @@
-"""From a row's item to the one that is written: types, the TTL attribute, and a check against every limit."""
+"""From a row's item to the one that is written: types, the TTL attribute, a shard, and a check against every limit."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from resilient_ddb.shard_layout import Layout, layout_of
 from resilient_ddb.ttl_writes import Puts
 
 from .conversions import convert
-from .errors import RefusedRowError
+from .errors import BulkError, RefusedRowError, UsageError
 from .limits import KeyAttribute, check_item, number, shown
+from .options import LoadOptions
 from .sources import Row
 
 
 class Preparation:
     """What is done to each item."""
 
-    def __init__(self, types: Mapping[str, str], ttl: str | None, keys: Sequence[KeyAttribute]) -> None:
-        """Take the types asked for, the name of the TTL attribute, and the keys that items must have."""
-        self._types = dict(types)
-        self._ttl = ttl
+    def __init__(self, options: LoadOptions, keys: Sequence[KeyAttribute]) -> None:
+        """Take what the options ask for, and the keys that items must have, the table's partition key first.
+
+        Raises:
+            BulkError: the table can't be sharded so.
+        """
+        self._types = dict(options.types)
+        self._ttl = options.ttl
         self._keys = tuple(keys)
-        self._puts = Puts("", ttl or "", time.time())
+        self._puts = Puts("", options.ttl or "", time.time())
+        self._layout = _layout(options, keys)
 
     def __call__(self, row: Row) -> tuple[dict[str, Any], int]:
         """Give a row's item as it is to be written, and its size in bytes.
@@ -38,7 +45,19 @@ class Preparation:
             convert(item, self._types)
         if self._ttl in item:
             item = self._with_ttl(item, self._ttl)
-        return item, check_item(item, self._keys)
+        size = check_item(item, self._keys)
+        if self._layout is not None:
+            item = self._in_its_shard(item, self._layout)
+            size = check_item(item, self._keys)
+        return item, size
+
+    def _in_its_shard(self, item: dict[str, Any], layout: Layout) -> dict[str, Any]:
+        """Give an item with the key that it is stored under, as the batch writer of a sharded table would."""
+        partition = self._keys[0].name
+        try:
+            return {**item, partition: layout.home(item[partition], item, _not_drawn)}
+        except (TypeError, ValueError) as error:
+            raise RefusedRowError(str(error)) from None
 
     def _with_ttl(self, item: dict[str, Any], ttl: str) -> dict[str, Any]:
         """Have the TTL attribute be a number of seconds: DynamoDB takes any other value for 'never'."""
@@ -50,6 +69,25 @@ class Preparation:
         except (TypeError, ValueError) as error:
             raise RefusedRowError(str(error)) from None
         return made
+
+
+def _layout(options: LoadOptions, keys: Sequence[KeyAttribute]) -> Layout | None:
+    if options.shards is None:
+        return None
+    partition, *others = [key for key in keys if key.required]
+    by = options.shard_by or next((key.name for key in others), None)
+    if by is None:
+        raise UsageError("--shards needs --shard-by, the attribute that chooses the shard: the table has no sort key")
+    if partition.kind not in (None, "S"):
+        raise BulkError(f"--shards: {shown(partition.name)}, the table's partition key, is no string and has no suffix")
+    try:
+        return layout_of(options.shards, by=by, previous=(), separator=options.shard_separator, pad=options.shard_pad)
+    except (TypeError, ValueError) as error:
+        raise BulkError(f"--shards: {error}") from error
+
+
+def _not_drawn(_least: float, _most: float) -> float:
+    raise AssertionError("a shard is calculated: a row that is written again must meet its own item")
 
 
 def _moment(ttl: str, text: str) -> Any:

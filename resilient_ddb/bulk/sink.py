@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from resilient_ddb.errors import UnprocessedItemsError
 
-from .errors import BulkError, RefusedRowError, UsageError
 from .options import LoadOptions
 from .sources import Row
 from .target import Target
@@ -22,7 +21,7 @@ class Sink:
         """Write to a table as the options say."""
         self._table = options.access.table
         self._keys = target.key_names
-        self._batch = _writable(target, options).batch_writer(
+        self._batch = target.table.batch_writer(
             overwrite_by_pkeys=self._keys,
             write_units_per_second=options.write_units,
             max_workers=options.workers,
@@ -49,15 +48,10 @@ class Sink:
         """Take a row's item in.
 
         Raises:
-            RefusedRowError: it has no place in any shard.
             ClientError, BotoCoreError: not all of what was taken in can be written.
         """
         self._rows.append((row, item))
-        try:
-            self._batch.put_item(Item=item)
-        except (TypeError, ValueError) as error:
-            self._rows.pop()
-            raise RefusedRowError(str(error)) from None
+        self._batch.put_item(Item=item)
 
     def flush(self) -> list[Refused]:
         """Write all that was taken in, and give the rows that DynamoDB refused, with the reasons.
@@ -66,10 +60,13 @@ class Sink:
             ClientError, BotoCoreError: not all of it could be written.
         """
         self._batch.flush()
-        refused = [found for item, reason in self._refused for found in self._rows_of(item, reason)]
+        refused: dict[int, Refused] = {}
+        for item, reason in self._refused:
+            for row, why in self._rows_of(item, reason):
+                refused.setdefault(row.number, (row, why))
         self.written += len(self._rows) - len(refused)
         self._rows, self._refused = [], []
-        return refused
+        return list(refused.values())
 
     def _take(self, requests: Sequence[Mapping[str, Any]]) -> None:
         """Take what the writer has left over: refused requests, or all that wait when it gives up."""
@@ -83,21 +80,14 @@ class Sink:
 
     def _rows_of(self, item: Mapping[str, Any], reason: str) -> Iterator[Refused]:
         """Give the row of an item, and those of the stretch that it had replaced: they may not have been written."""
-        last, seen = next((row, own) for row, own in reversed(self._rows) if self._is_of(item, own))
-        key = self._key(seen)
+        last = next(row for row, own in reversed(self._rows) if own is item)
+        key = self._key(item)
         for row, own in self._rows:
             if row is last:
                 yield row, reason
                 return
             if self._key(own) == key:
                 yield row, f"row {last.number:,} has the same key, and was refused: this one may not have been written"
-
-    def _is_of(self, stored: Mapping[str, Any], own: Mapping[str, Any]) -> bool:
-        """Tell whether an item is one's own, or that with the key of a shard."""
-        partition = self._keys[0]
-        return stored is own or (
-            str(stored[partition]).startswith(str(own[partition])) and {**stored, partition: own[partition]} == own
-        )
 
     def _key(self, item: Mapping[str, Any]) -> list[Any]:
         return [item.get(name) for name in self._keys]
@@ -108,16 +98,3 @@ class Sink:
 
     def __exit__(self, *exc_info: object) -> None:
         self._batch.__exit__(*exc_info)
-
-
-def _writable(target: Target, options: LoadOptions) -> Any:
-    """Give the table, or what spreads its items over shards."""
-    if options.shards is None:
-        return target.table
-    by = options.shard_by or next(iter(target.key_names[1:]), None)
-    if by is None:
-        raise UsageError("--shards needs --shard-by, the attribute that chooses the shard: the table has no sort key")
-    try:
-        return target.table.sharded(options.shards, by=by, separator=options.shard_separator, pad=options.shard_pad)
-    except (TypeError, ValueError) as error:
-        raise BulkError(f"--shards: {error}") from error

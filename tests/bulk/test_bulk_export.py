@@ -134,6 +134,8 @@ def test_the_rate_is_kept(command, many, tmp_path):
         (("not-there",), 1, "there is no table 'not-there'"),
         (("--format", "parquet"), 2, "Parquet needs --output"),
         (("--output", "no/such/folder"), 1, "can't be written"),
+        (("--output", "."), 1, "is a folder"),
+        (("--segments", "1000001"), 1, "segments must be 1,000,000 or less"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(arguments, code, says, command, table):
@@ -172,6 +174,33 @@ def test_verbose_says_where_an_error_comes_from(command, table):
     assert done.code == 1
     assert "Traceback" in done.err
     assert done.err.splitlines()[-1].startswith("resilient-ddb: error: there is no table")
+
+
+def test_two_exports_to_one_file_do_not_mix(start, command, many, tmp_path):
+    arguments = ("export", many.name, *many.where, "--output", "out.jsonl")
+    process = start(*arguments, "--read-units", "50")
+    until = time.monotonic() + 30
+    while not list(tmp_path.glob("*.lock")) and time.monotonic() < until:
+        time.sleep(0.05)
+    done = command(*arguments)
+    assert (done.code, done.err) == (
+        1,
+        "resilient-ddb: error: another program is at the same work: it holds out.jsonl.lock\n",
+    )
+    process.kill()
+    process.communicate()
+    assert command(*arguments).code == 0
+    assert sorted(item["pk"] for item in lines(tmp_path / "out.jsonl")) == [f"{number:04}" for number in range(600)]
+
+
+def test_what_nobody_has_foreseen_is_said_in_one_line_without_its_text(command, table, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise LookupError("a value")
+
+    monkeypatch.setattr("resilient_ddb.bulk.commands.Export", fail)
+    done = command("export", table.name, *table.where)
+    assert (done.code, done.err.count("\n"), "a value" in done.err) == (1, 1, False)
+    assert "a value" in command("export", table.name, *table.where, "--verbose").err
 
 
 def test_a_killed_export_goes_on_and_gives_every_item_once(start, many, tmp_path):

@@ -10,8 +10,9 @@ from resilient_ddb.bulk.checkpoint import Checkpoint
 from resilient_ddb.bulk.errors import BulkError
 from resilient_ddb.bulk.outputs import LineFile, part_of
 from resilient_ddb.bulk.parquet_parts import ParquetParts
+from resilient_ddb.bulk.parquet_rows import ParquetRows
 from resilient_ddb.bulk.refusals import Refusals
-from resilient_ddb.bulk.sources import Row
+from resilient_ddb.bulk.sources import Position, Row, Source
 
 ROWS = [Row(number, number, None, "bad", b"text %d" % number) for number in range(1, 6)]
 
@@ -87,6 +88,24 @@ def test_parts_after_the_checkpoint_are_dropped(tmp_path):
     assert found == [[0], [1], [7]]
     with pytest.raises(BulkError, match="is there already"):
         ParquetParts(path, 0)
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
+def test_attributes_without_number_do_not_become_columns_without_number(tmp_path):
+    from pyarrow import parquet  # noqa: PLC0415 - where it is installed
+
+    written = ParquetParts(tmp_path / "out", 0)
+    items = [{f"user-{number}": Decimal(1), "pk": str(number)} for number in range(1000)]
+    for item in items:
+        written.write(item)
+    written.finish()
+    [path] = (tmp_path / "out").iterdir()
+    names = parquet.read_schema(path).names
+    assert len(names) == 201
+    assert "pk" in names
+    source = Source(str(path))
+    assert [row.item for row in ParquetRows(source, Position())] == items
+    source.close()
 
 
 def test_a_checkpoint_is_replaced_as_a_whole(tmp_path, monkeypatch):

@@ -172,6 +172,11 @@ def test_keys_of_indexes_are_checked(command, make, tmp_path):
         (("data.bin",), "its name does not tell its format"),
         (("twice.csv",), "names 'a' twice"),
         (("cut.jsonl.gz",), "can't be read"),
+        (("semicolons.csv",), "has no column 'pk', the table's partition key"),
+        (("semicolons.csv", "--dry-run"), "See --delimiter"),
+        (("utf16.csv",), "is UTF-16"),
+        (("folder",), "folder can't be read: Is a directory"),
+        (("pipe", "--format", "jsonl"), "pipe can't be read: it is no file, but - reads standard input"),
         (("items.jsonl", "--key", "id"), "the key of"),
         (("items.jsonl", "--profile", "nobody"), "nobody"),
     ],
@@ -181,6 +186,10 @@ def test_what_cannot_be_is_said_in_one_line(arguments, says, command, table, tmp
     (tmp_path / "array.json").write_text('[{"pk": "a"}]\n')
     (tmp_path / "data.bin").write_bytes(b"\0\1")
     (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
+    (tmp_path / "semicolons.csv").write_text("pk;n\na;1\n")
+    (tmp_path / "utf16.csv").write_text("pk,n\na,1\n", encoding="utf-16")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"pk": "a"}\n' * 1000)[:-20])
     done = command("load", *arguments, *table.to)
     assert done.code == 1
@@ -338,6 +347,25 @@ def test_a_row_that_a_refused_one_replaced_is_told_of_too(command, table, tmp_pa
     found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
     assert [entry["row"] for entry in found] == [1, 3]
     assert "row 3 has the same key" in found[0]["reason"]
+
+
+def test_refused_rows_with_one_key_are_told_of_once(command, table, tmp_path, monkeypatch):
+    monkeypatch.setattr("resilient_ddb.bulk.prepare.check_item", lambda _item, _keys: 100)
+    rows = [{"pk": "a", "": 1}, *({"pk": str(n)} for n in range(30)), {"pk": "a", "": 2}]
+    write_lines(tmp_path / "items.jsonl", rows)
+    done = command("load", "items.jsonl", *table.to, "--max-workers", "1")
+    assert (done.code, f"30 items written to {table.name}" in done.err) == (3, True)
+    found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
+    assert sorted(entry["row"] for entry in found) == [1, 32]
+
+
+def test_an_interrupt_before_anything_runs_is_no_traceback(command, monkeypatch):
+    def interrupt(_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resilient_ddb.bulk.commands.load", interrupt)
+    done = command("load", "items.jsonl", "--table", "t")
+    assert (done.code, done.err) == (130, "resilient-ddb: interrupted\n")
 
 
 def test_only_the_first_refusals_are_shown(command, table, tmp_path):

@@ -75,6 +75,48 @@ def test_a_number_that_dynamodb_has_not_refuses_its_row(value, source):
     assert rows[1].number == 2
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (pa.array([2**53], pa.timestamp("ms")), "that Python can't hold"),
+        (pa.array([10**8], pa.date32()), "that Python can't hold"),
+        (pa.array([pa.scalar(1, pa.duration("s"))]), "no counterpart"),
+        (pa.array([[("k", 1), ("k", 2)]], pa.map_(pa.string(), pa.int64())), "has 'k' twice"),
+        (pa.array([[(b"k", 1)]], pa.map_(pa.binary(), pa.int64())), "neither text nor a number"),
+        (
+            pa.Array.from_buffers(
+                pa.string(), 1, [None, pa.py_buffer(struct.pack("2i", 0, 2)), pa.py_buffer(b"a\xff")]
+            ),
+            "that Python can't hold",
+        ),
+    ],
+)
+def test_a_value_that_can_not_be_kept_refuses_its_row(value, says, source):
+    [row] = ParquetRows(source(pa.table({"pk": ["a"], "v": value})), Position())
+    assert row.item is None
+    assert row.reason.startswith("'v': ")
+    assert says in row.reason
+
+
+def test_nanoseconds_are_kept_or_refused(source):
+    rows = ParquetRows(source(pa.table({"at": pa.array([1, 1_000], pa.timestamp("ns"))})), Position())
+    [odd, even] = rows
+    assert odd.item in (None, {"at": "1970-01-01T00:00:00.000000001"})  # pandas, where it is installed, can hold them
+    assert even.item == {"at": "1970-01-01T00:00:00.000001"}
+
+
+@pytest.mark.parametrize(("text", "says"), [('{"pk": {"S": "b"}}', "column of its own"), (5, "can't hold")])
+def test_what_did_not_fit_takes_no_columns_place(text, says, source):
+    [row] = ParquetRows(source(pa.table({"pk": ["a"], "rddb_rest": [text]})), Position())
+    assert says in row.reason
+
+
+def test_a_column_that_is_there_twice_is_said(source):
+    made = source(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["v", "v"]))
+    with pytest.raises(BulkError, match="has the column 'v' twice"):
+        ParquetRows(made, Position())
+
+
 def test_floats_of_32_bits_keep_their_value(source):
     values = [struct.unpack("f", struct.pack("f", number))[0] for number in (1 / 3, 16777217.0, 1e-10, 3.4e38, 0.0)]
     rows = ParquetRows(source(pa.table({"f": pa.array(values, pa.float32())})), Position())

@@ -1,10 +1,12 @@
 """A load that is stopped goes on where it was: nothing is missing, and what was acknowledged is not read again."""
 
+import io
 import json
 import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,6 +77,12 @@ def batch(seen):
     return entries
 
 
+def test_what_began_anew_goes_on_without_restart(command, table, stopping, tmp_path):
+    write_rows(tmp_path / "items.jsonl", 300)
+    done = command("load", "items.jsonl", *through(stopping, table), "--restart")
+    assert (done.code, "the same command without --restart goes on" in done.err) == (4, True)
+
+
 def test_a_finished_file_is_not_loaded_again_and_later_files_win(command, table, stopping, tmp_path):
     write_rows(tmp_path / "1.jsonl", 60)
     (tmp_path / "2.csv").write_text("pk,n\n" + "".join(f"{n:06},{n + 1000}\n" for n in range(0, 300, 2)))
@@ -85,6 +93,56 @@ def test_a_finished_file_is_not_loaded_again_and_later_files_win(command, table,
     wanted = expected(60) | {f"{n:06}": n + 1000 for n in range(0, 300, 2)}
     assert stored(table) == wanted
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jsonl", "2.csv"]
+
+
+def test_where_a_file_is_loaded_again_those_after_it_are_too(command, table, stopping, tmp_path):
+    write_rows(tmp_path / "1.jsonl", 60)
+    (tmp_path / "2.csv").write_text("pk,n\n" + "".join(f"{n:06},{n + 1000}\n" for n in range(300)))
+    assert command("load", "1.jsonl", "2.csv", *through(stopping, table)).code == 4
+    stopping.plan = []
+    assert command("load", "1.jsonl", *through(stopping, table)).code == 0  # it is done, and its checkpoint goes
+    assert command("load", "1.jsonl", "2.csv", *through(stopping, table)).code == 0
+    assert stored(table) == {f"{n:06}": n + 1000 for n in range(300)}
+
+
+def test_what_comes_after_standard_input_is_loaded_again_with_it(command, table, stopping, tmp_path, monkeypatch):
+    write_rows(tmp_path / "1.jsonl", 300)
+    rows = b"".join(b'{"pk": "%06d", "n": -1}\n' % n for n in range(300))
+    stopping.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=17)]
+    for code in (4, 0):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(rows)))
+        assert command("load", "-", "1.jsonl", "--format", "jsonl", *through(stopping, table)).code == code
+        if code:
+            assert state_of(tmp_path, table, "1.jsonl")["position"][1] > 0
+        stopping.plan = []
+    assert stored(table) == expected(300)
+
+
+def test_two_loads_of_one_file_do_not_mix(start, command, table, tmp_path):
+    write_rows(tmp_path / "items.jsonl", 300)
+    process = start("load", "items.jsonl", *table.to, "--write-units", "20")
+    until = time.monotonic() + 30
+    while not list(tmp_path.glob("*.lock")) and time.monotonic() < until:
+        time.sleep(0.05)
+    for more in ((), ("--restart",)):
+        done = command("load", "items.jsonl", *table.to, *more)
+        assert (done.code, done.err) == (
+            1,
+            f"resilient-ddb: error: another program is at the same work: it holds items.jsonl.{table.name}.lock\n",
+        )
+    process.kill()
+    process.communicate()
+    assert command("load", "items.jsonl", *table.to).code == 0
+    assert stored(table) == expected(300)
+    assert [path.name for path in tmp_path.iterdir()] == ["items.jsonl"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names there are text")
+def test_names_of_files_may_be_any_bytes(command, table, tmp_path):
+    name = os.fsdecode(b"odd \xff.jsonl")
+    for path in (name, "2.jsonl"):
+        write_rows(tmp_path / path, 3)
+    assert command("load", name, "2.jsonl", *table.to).code == 0
 
 
 def test_refused_rows_are_kept_once_over_a_resume(command, table, stopping, tmp_path):

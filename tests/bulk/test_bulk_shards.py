@@ -6,6 +6,10 @@ import pytest
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk import load as load_module
+from resilient_ddb.bulk.errors import BulkError
+from resilient_ddb.bulk.limits import KeyAttribute
+from resilient_ddb.bulk.options import Access, LoadOptions
+from resilient_ddb.bulk.prepare import Preparation
 from resilient_ddb.testing import FaultProxy, faults
 
 ROWS = [{"pk": "day", "sk": f"{number:03}", "n": number} for number in range(200)]
@@ -50,6 +54,8 @@ def test_rows_without_a_place_in_a_shard_are_refused(command, events, tmp_path, 
     done = command("load", "odd.jsonl", *events.to, "--shards", "2", "--shard-by", "by")
     assert done.code == 3
     assert len(stored(events)) == 1
+    found = command("load", "odd.jsonl", *events.to, "--shards", "2", "--shard-by", "by", "--dry-run")
+    assert (found.code, "refused     2" in found.out) == (3, True)
     assert "must not contain the separator" in done.err
     assert "must have the attribute 'by'" in done.err
 
@@ -64,5 +70,14 @@ def test_a_row_that_dynamodb_refuses_is_found_again_under_its_shards_key(command
 
 def test_without_a_sort_key_the_attribute_must_be_given(command, make, tmp_path):
     (tmp_path / "events.jsonl").write_text('{"pk": "a"}\n')
-    done = command("load", "events.jsonl", *make().to, "--shards", "4")
-    assert (done.code, "--shards needs --shard-by" in done.err) == (2, True)
+    table = make()
+    for more in ((), ("--dry-run",)):
+        done = command("load", "events.jsonl", *table.to, "--shards", "4", *more)
+        assert (done.code, "--shards needs --shard-by" in done.err) == (2, True)
+
+
+def test_a_key_that_takes_no_suffix_is_said_at_once():
+    options = LoadOptions(files=["events.jsonl"], access=Access(table="t"), shards=4, shard_by="x")
+    keys = (KeyAttribute(name="id", kind="N", role="the table's partition key", max_bytes=2048),)
+    with pytest.raises(BulkError, match="'id', the table's partition key, is no string"):
+        Preparation(options, keys)

@@ -408,11 +408,16 @@ def test_any_bytes_are_csv_rows_or_refusals_or_an_error(source, data):
     assert all((row.item is None) == bool(row.reason) for row in found)
 
 
-def test_a_type_that_the_first_rows_told_holds_for_all(source):
-    rows = ["pk,n"] + [f"{n},{n}" for n in range(3000)] + ["x,many"]
-    found = list(CsvRows(source("\n".join(rows).encode(), "x.csv"), Position(), ",", {"pk": "S"}))
+@pytest.mark.parametrize("late", ["many", "01234", "+4915", "12e4", " 5", "1."])
+def test_a_type_that_the_first_rows_told_holds_for_all(late, source):
+    rows = ["pk,n"] + [f"{n},{n}" for n in range(3000)] + [f"x,{late}"]
+    text = "\n".join(rows).encode()
+    found = list(CsvRows(source(text, "x.csv"), Position(), ",", {"pk": "S"}))
     assert found[2999].item == {"pk": "2999", "n": 2999}
-    assert found[3000].reason == "'n': not a number"
+    assert found[3000].reason.startswith("'n': not a plain number, as in the first rows")
+    known = {"pk": "S", "n": "N"}
+    if late == "01234":
+        assert list(CsvRows(source(text, "x.csv"), Position(), ",", known))[3000].item == {"pk": "x", "n": 1234}
 
 
 def test_random_garbage_is_survived(source):
