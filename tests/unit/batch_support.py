@@ -27,7 +27,8 @@ class FakeTable:
         self.writes = []
         self.refuse, self.ratio, self.keys = refuse, ratio, keys
         self._resilience = SimpleNamespace(policy=Policy(clock=self.clock), known={})
-        self.described = {"KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in zip(keys, ("HASH", "RANGE"), strict=False)]}
+        schema = zip(keys, ("HASH", "RANGE"), strict=False)
+        self.described = {"KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in schema]}
         self.descriptions = 0
 
     def describe_table(self, TableName):  # noqa: N803 - boto3's name
