@@ -108,6 +108,24 @@ def test_a_thread_renews_the_lease_while_nobody_asks_and_gives_it_back_when_nobo
     assert comes_true(lambda: items() == [])
 
 
+def test_who_owes_units_is_not_idle(limiter, items):
+    """Who leaves and joins anew owes nothing: a slow reader of dear pages would never pay."""
+    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=0.5)
+    worker.acquire()
+    worker.charge(RATE * 2.5)
+    time.sleep(2)
+    assert 0 < worker.reserve(0) < 1
+    assert len(items()) == 1
+
+
+def test_a_renewal_that_is_due_as_the_limiter_is_closed_does_not_join_again(limiter, items):
+    worker = limiter()
+    worker.acquire()
+    worker.close()
+    assert worker._keep() is None  # what its thread does next, if it was past the look whether to stop
+    assert items() == []
+
+
 def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items):
     table = rddb.table(leases.name, endpoint_url=proxy.endpoint_url)
     worker = rddb.SharedRateLimiter(table, name, RATE, lease_seconds=0.4)
