@@ -44,6 +44,10 @@ class SharedRateLimiter(Acquiring):
     It pickles as its recipe: who unpickles it is a worker of its own, and so is a forked process.
     """
 
+    _lease: RateLease
+    _keeper: threading.Thread | None
+    _used_until: float
+
     def __init__(
         self,
         table: Any,
@@ -192,7 +196,7 @@ class SharedRateLimiter(Acquiring):
         self._renewing = threading.Lock()
         """Held while a request for the lease is under way, by whoever makes it. Callers don't wait for it."""
         self._stop = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._keeper = None
         self._used_until = 0.0
         self._lease = self._new_lease()
         self._pid = os.getpid()  # last: another thread of a forked process must not take the parent's lease
