@@ -215,6 +215,7 @@ class SharedRateLimiter(Acquiring):
     def _reserving(self, units: float, renew: Callable[[], Any], sleep: Callable[[float], Any]) -> Flow[float]:
         check_number("units", units, least=0)
         if os.getpid() != self._pid:
+            self._table.meta.client.close()  # its connections are the parent's too: one would read the other's answers
             self._begin()
         while True:
             wait = self._lease.reserve(units)

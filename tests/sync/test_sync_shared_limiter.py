@@ -299,6 +299,21 @@ def test_a_forked_process_is_another_worker(limiter, items, monkeypatch):
     assert len(items()) == 2
 
 
+def test_a_forked_process_leaves_the_parents_connections_alone(limiter, monkeypatch):
+    worker = limiter()
+    worker.acquire()
+    client, closed = worker._table.meta.client, []
+    close = client.close
+    monkeypatch.setattr(client, "close", lambda: closed.append(True) or close(), raising=False)
+    worker.acquire()
+    assert not closed
+    here = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: here + 1)
+    with rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+        worker.acquire()
+    assert closed == [True]
+
+
 def test_the_lease_table_is_created_once_and_cleans_up_by_ttl(leases, dynamodb_local):
     dynamodb = rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
     again = rddb.SharedRateLimiter.create_table(dynamodb, leases.name)
