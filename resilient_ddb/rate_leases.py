@@ -31,8 +31,8 @@ from .token_bucket import CapacityBucket
 LIMITER, WORKER, EXPIRES_AT = "limiter", "worker", "expires_at"
 """The names of the lease table's partition key, sort key and TTL attribute."""
 _KEPT_SECONDS = 3600
-"""An item that was not renewed for as long has expired, also to a reader: clocks may be so far apart."""
-_NO_LATER = "attribute_not_exists(renewal) OR renewal < :renewal"
+"""So long after its lease has ended an item has expired, also to a reader: clocks may be so far apart."""
+_NO_LATER = "attribute_not_exists(renewal) OR renewal <= :renewal"
 _RENEWALS = 3
 _LOOKS = 10
 _SOONEST = 100
@@ -101,8 +101,10 @@ class RateLease:
 
     def reserve(self, units: float) -> float | None:
         """Take units, and give the seconds to wait before they may be used; None where there is no share."""
-        bucket = self._bucket
-        return bucket.reserve(units) if bucket is not None and self.share else None
+        if not self.share:
+            return None
+        bucket = self._bucket  # read after the share: a new share's bucket is there first
+        return bucket.reserve(units) if bucket is not None else None
 
     def charge(self, units: float) -> None:
         """Settle what was consumed beyond what was reserved."""
@@ -161,9 +163,9 @@ class RateLease:
                 "rate": self._rate,
                 "renewal": self._renewal,
                 "lease_seconds": _as_decimal(self._lease_seconds),
-                EXPIRES_AT: int(started_time) + _KEPT_SECONDS,
+                EXPIRES_AT: int(started_time + self._lease_seconds) + _KEPT_SECONDS,
             },
-            ConditionExpression=_NO_LATER,  # a request that was held up on its way must not undo a later one
+            ConditionExpression=_NO_LATER,  # held up on its way it must not undo a later one; it may come twice
             ExpressionAttributeValues={":renewal": self._renewal},
         )
         self._end_if_over()  # then others may have counted it out before this arrived
@@ -249,10 +251,10 @@ class RateLease:
             bucket.units_per_second = float(share)
         else:  # empty at first: who comes and goes must not bring a burst along, nor leave what it owes behind
             owed = 0.0 if bucket is None else bucket.reserve(0.0) * bucket.units_per_second
-            self._held = replace(had, share=share, since=self._clock.monotonic())
             began = CapacityBucket(float(share), clock=_LeasedTime(self._leased_seconds))
             began.charge(began.burst + owed)
-            self._bucket = began
+            self._bucket = began  # other threads must not find the share with the bucket of before
+            self._held = replace(had, share=share, since=self._clock.monotonic())
 
     def _leased_seconds(self) -> float:
         """Give the seconds for which there was a share: the only ones in which units come in."""
@@ -273,4 +275,4 @@ class _LeasedTime:
 
 
 def _as_decimal(number: float) -> Decimal:
-    return Decimal(repr(number))
+    return Decimal(repr(float(number)))  # NumPy's are floats with another repr

@@ -44,6 +44,10 @@ class SharedRateLimiter(Acquiring):
     It pickles as its recipe: who unpickles it is a worker of its own, and so is a forked process.
     """
 
+    _lease: RateLease
+    _keeper: threading.Thread | None
+    _used_until: float
+
     def __init__(
         self,
         table: Any,
@@ -124,6 +128,9 @@ class SharedRateLimiter(Acquiring):
             TypeError, ValueError: `units` is no finite number.
         """
         self._lease.charge(units)
+        debt = self._lease.reserve(0.0)
+        if debt:  # who leaves is rid of what it owes: it is in use until that has come in
+            self._used_until = max(self._used_until, self._clock.monotonic() + debt)
 
     def close(self) -> None:
         """Leave: the share goes to the others at once. A later use joins anew."""
@@ -131,6 +138,7 @@ class SharedRateLimiter(Acquiring):
             return
         self._stop.set()
         with self._renewing:
+            self._keeper = None
             self._leave()
 
     async def aclose(self) -> None:
@@ -185,13 +193,13 @@ class SharedRateLimiter(Acquiring):
 
     def _begin(self) -> None:
         """Be a worker that nobody knows yet."""
-        self._pid = os.getpid()
         self._renewing = threading.Lock()
-        """Held while a request for the lease is under way, by whoever makes it. Nobody waits for it but `close`."""
+        """Held while a request for the lease is under way, by whoever makes it. Callers don't wait for it."""
         self._stop = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._keeper = None
         self._used_until = 0.0
         self._lease = self._new_lease()
+        self._pid = os.getpid()  # last: another thread of a forked process must not take the parent's lease
 
     def _new_lease(self) -> RateLease:
         return RateLease(
@@ -207,6 +215,7 @@ class SharedRateLimiter(Acquiring):
     def _reserving(self, units: float, renew: Callable[[], Any], sleep: Callable[[float], Any]) -> Flow[float]:
         check_number("units", units, least=0)
         if os.getpid() != self._pid:
+            self._table.meta.client.close()  # its connections are the parent's too: one would read the other's answers
             self._begin()
         while True:
             wait = self._lease.reserve(units)
@@ -225,40 +234,48 @@ class SharedRateLimiter(Acquiring):
         if not self._renewing.acquire(blocking=False):
             return self._lease_seconds / 100
         try:
-            with without_fallbacks():  # another table, or an answer of before, must not say what is free
-                run(self._lease.renew())
-            if self._lease.share and (self._keeper is None or not self._keeper.is_alive()):
-                self._start_keeper()
-            return self._lease.pause()
+            pause = self._renew()
+            if self._keeper is None and self._lease.share:
+                self._start_keeper(pause)
+            return pause
         finally:
             self._renewing.release()
 
+    def _renew(self) -> float:
+        with without_fallbacks():  # another table, or an answer of before, must not say what is free
+            run(self._lease.renew())
+        return self._lease.pause()
+
     # The thread that renews while there is a share.
 
-    def _start_keeper(self) -> None:
+    def _start_keeper(self, pause: float) -> None:
         self._stop = threading.Event()
         self._used_until = max(self._used_until, self._clock.monotonic())
-        self._keeper = threading.Thread(
+        keeper = threading.Thread(
             target=_keep,
-            args=(weakref.ref(self), self._stop, self._lease.pause()),
+            args=(weakref.ref(self), self._stop, pause),
             name=f"resilient_ddb rate {self._name}",
             daemon=True,
         )
-        self._keeper.start()
+        keeper.start()
+        self._keeper = keeper
 
     def _keep(self) -> float | None:
         """Renew the lease, and give the seconds until the next renewal; None where no share is left to renew."""
-        if self._clock.monotonic() > self._used_until + _IDLE_LEASES * self._lease_seconds:
-            with self._renewing:
+        with self._renewing:
+            if self._clock.monotonic() > self._used_until + _IDLE_LEASES * self._lease_seconds:
                 self._leave()
+            elif self._lease.share:  # or else it was closed, or its lease has ended: who needs a share asks for one
+                try:
+                    with deadline(self._lease_seconds / 3, clock=self._clock):
+                        pause = self._renew()
+                except Exception:  # noqa: BLE001 - whatever it is, the share is good until the lease ends
+                    _log.warning("rate limiter %s: its lease could not be renewed", self._name, exc_info=True)
+                    pause = self._lease_seconds / 10
+                if self._lease.share:
+                    return pause
+            self._keeper = None
             return None
-        try:
-            with deadline(self._lease_seconds / 3, clock=self._clock):
-                pause = self._renew_once()
-        except Exception:  # noqa: BLE001 - whatever it is, the share is good until the lease ends
-            _log.warning("rate limiter %s: its lease could not be renewed", self._name, exc_info=True)
-            pause = self._lease_seconds / 10
-        return pause if self._lease.share else None
 
     def _leave(self) -> None:
         lease, self._lease = self._lease, self._new_lease()

@@ -27,7 +27,7 @@ from .session import resource
 from .session import table as make_table
 from .settings import check_number, check_whole
 from .shared_limiter import SharedRateLimiter
-from .spark_values import check_schema, item_of, row_of
+from .spark_values import check_columns, check_schema, item_of, row_of
 from .tables import ResilientTable
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def write_partitions(
     """Put every row as an item, each partition by a batch writer of its own, and return when all are written.
 
     A task that fails is made again by Spark, and puts its items again: that changes nothing, as puts are keyed. Of rows
-    with the same key, the last one of a partition is written; between partitions the order is open.
+    with the same key, the last one of a partition is written; between partitions, and where a task is killed, the order
+    is open.
 
     Args:
         data: a DataFrame, or an RDD of Rows or dicts. See the documentation for how values are written.
@@ -164,6 +165,10 @@ def read_table(
         _check_rate("read_units_per_second", read_units_per_second)
     total = segments or context.defaultParallelism
     columns = spark.createDataFrame([], schema).schema if isinstance(schema, str) else schema
+    if columns is not None:
+        if not hasattr(columns, "fields"):
+            raise TypeError(f"schema must be a StructType, or text such as 'id string, price double'; got {schema!r}")
+        check_columns(columns)
     limiter = _limiter(made, read_units_per_second, leases, "read")
     rdd = context.parallelize(range(total), total).mapPartitions(_Read(_recipe(made, limiter), total, params))
     return rdd if columns is None else spark.createDataFrame(rdd.map(partial(row_of, schema=columns)), columns)

@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, DecimalException
 from typing import Any
+
+from .codec.values import from_native
 
 Item = dict[str, Any]
 
@@ -21,7 +23,9 @@ _WRITTEN = {
     *("byte", "short", "integer", "long", "float", "double", "decimal"),
 }
 _KEYS = _WRITTEN - {"boolean", "void", "float", "double"}
-_WHOLE = {"byte", "short", "integer", "long"}
+_BITS = {"byte": 8, "short": 16, "integer": 32, "long": 64}
+_EXACT = Context(prec=80)
+"""Twice the digits that a number may have: nothing is rounded before it is compared."""
 _TEXTS = {"string", "char", "varchar"}
 
 
@@ -45,27 +49,37 @@ def check_schema(schema: Any, keys: Sequence[str]) -> None:
                 f"column {field.name!r} must be a string, a whole number, a decimal or binary: it is part of the "
                 f"table's key; it is of type {field.dataType.simpleString()}"
             )
-        _check_type(field.dataType, field.name)
+        _check_type(field.dataType, field.name, _no_place)
 
 
-def _check_type(kind: Any, name: str) -> None:
+def check_columns(schema: Any) -> None:
+    """Refuse a schema that items can't be read by.
+
+    Raises:
+        TypeError: a column's type has no place in DynamoDB.
+    """
+    for field in schema.fields:
+        _check_type(field.dataType, field.name, _no_column)
+
+
+def _check_type(kind: Any, name: str, refuse: Callable[[str, str, str], TypeError]) -> None:
     match kind.typeName():
         case "array":
-            _check_type(kind.elementType, f"{name}[]")
+            _check_type(kind.elementType, f"{name}[]", refuse)
         case "map":
             if kind.keyType.typeName() not in _TEXTS:
                 raise TypeError(
                     f"column {name!r} must have texts for keys: DynamoDB has no other maps; "
                     f"it is of type {kind.simpleString()}"
                 )
-            _check_type(kind.valueType, f"{name}{{}}")
+            _check_type(kind.valueType, f"{name}{{}}", refuse)
         case "struct":
             for field in kind.fields:
-                _check_type(field.dataType, f"{name}.{field.name}")
+                _check_type(field.dataType, f"{name}.{field.name}", refuse)
         case known if known in _WRITTEN:
             return
         case other:
-            raise _no_place(name, kind.simpleString(), other)
+            raise refuse(name, kind.simpleString(), other)
 
 
 def item_of(row: Any, keys: Sequence[str]) -> Item:
@@ -98,12 +112,12 @@ def _struct(fields: Mapping[str, Any], path: str) -> Item:
 
 def _value(value: Any, name: str) -> Any:  # noqa: C901, PLR0911 - one row for each type of value
     match value:
-        case None | bool() | str() | int() | bytes():
+        case None | bool() | str() | bytes():
             return value
         case float():
             if not math.isfinite(value):
                 raise ValueError(f"column {name!r} has NaN or an infinity in a row: DynamoDB has neither")
-            return Decimal(repr(value))
+            return _checked(Decimal(repr(float(value))), name)  # NumPy's floats have another repr
         case bytearray():
             return bytes(value)
         case Mapping():
@@ -124,12 +138,31 @@ def _value(value: Any, name: str) -> Any:  # noqa: C901, PLR0911 - one row for e
             raise _no_place(name, "date", "date")
         case time() | timedelta():
             raise _no_place(name, type(value).__name__, "")
-    return value  # a Decimal, a set, boto3's Binary; what is none of these the batch writer refuses
+    return _checked(value, name)  # a whole number, a Decimal, a set, boto3's Binary
+
+
+def _checked(value: Any, name: str) -> Any:
+    """Refuse here what boto3 would refuse without saying in which column, and with the value."""
+    try:
+        from_native(value)
+    except (TypeError, ValueError, DecimalException):
+        raise TypeError(
+            f"column {name!r} has a value of type {type(value).__name__} in a row that DynamoDB can't hold; numbers "
+            "have 38 digits at most, sets are of texts, numbers or binaries"
+        ) from None
+    return value
 
 
 def _no_place(name: str, kind: str, hint: str) -> TypeError:
     convert = f", for example with {_HINTS[hint].format(name=name)}" if hint in _HINTS else ""
     return TypeError(f"column {name!r} is of type {kind}, which DynamoDB does not have: convert it first{convert}")
+
+
+def _no_column(name: str, kind: str, _: str) -> TypeError:
+    return TypeError(
+        f"column {name!r} of the schema is of type {kind}, which DynamoDB does not have: give what its items have, "
+        "such as long or string, and convert that then"
+    )
 
 
 # From items to rows.
@@ -163,7 +196,7 @@ def _read(value: Any, kind: Any, name: str) -> Any:
     try:
         if read is None:
             raise TypeError  # noqa: TRY301 - one place for what does not fit
-        return read(_plain(value))
+        return read(_plain(value), kind)
     except (TypeError, ValueError):
         raise TypeError(
             f"attribute {name!r} does not fit the schema, which says {kind.simpleString()}; "
@@ -176,33 +209,43 @@ def _plain(value: Any) -> Any:
     return bytes(inner) if isinstance(inner, bytes | bytearray) else value
 
 
-def _only(*kinds: type) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if not isinstance(value, kinds):
+def _only(wanted: type) -> Callable[[Any, Any], Any]:
+    def read(value: Any, _: Any) -> Any:
+        if not isinstance(value, wanted):
             raise TypeError
         return value
 
     return read
 
 
-def _whole(value: Any) -> int:
-    if not isinstance(value, Decimal) or value != value.to_integral_value():
+def _whole(value: Any, kind: Any) -> int:
+    limit = 2 ** (_BITS[kind.typeName()] - 1)
+    if not isinstance(value, Decimal) or value != value.to_integral_value() or not -limit <= value < limit:
         raise TypeError
     return int(value)
 
 
-def _float(value: Any) -> float:
+def _decimal(value: Any, kind: Any) -> Decimal:
+    if not isinstance(value, Decimal):
+        raise TypeError
+    scaled = _EXACT.scaleb(value, kind.scale)
+    if scaled != scaled.to_integral_value() or abs(scaled) >= 10**kind.precision:  # Spark would round it
+        raise TypeError
+    return value
+
+
+def _float(value: Any, _: Any) -> float:
     if not isinstance(value, Decimal):
         raise TypeError
     return float(value)
 
 
-_READ: dict[str, Callable[[Any], Any]] = {
+_READ: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(_TEXTS, _only(str)),
-    **dict.fromkeys(_WHOLE, _whole),
+    **dict.fromkeys(_BITS, _whole),
     "float": _float,
     "double": _float,
-    "decimal": _only(Decimal),
+    "decimal": _decimal,
     "boolean": _only(bool),
     "binary": _only(bytes),
 }

@@ -86,6 +86,8 @@ def test_a_table_that_is_not_there_fails_the_job(spark, world):
         ({"Select": "COUNT"}, ValueError, "Select must not be 'COUNT' where items are to be given"),
         ({"read_units_per_second": -1}, ValueError, "read_units_per_second must be a number greater than 0; got -1"),
         ({"table": None}, TypeError, "table must be a hardened Table"),
+        ({"schema": ["pk"]}, TypeError, r"schema must be a StructType, or text such as .*; got \['pk'\]"),
+        ({"schema": "pk string, at timestamp"}, TypeError, "column 'at' of the schema is of type timestamp"),
     ],
 )
 def test_what_can_not_be_meant_is_refused(spark, world, change, error, match):

@@ -76,7 +76,7 @@ def test_a_worker_joins_when_it_is_first_used_and_leaves_when_it_is_closed(limit
         assert worker.share == RATE
         [item] = items()
         assert (item["claim"], item["rate"], item["lease_seconds"]) == (RATE, RATE, 5)
-        assert item["expires_at"] == int(clock.time()) + 3600
+        assert item["expires_at"] == int(clock.time()) + 5 + 3600
     assert worker.share == 0
     assert items() == []
     worker.acquire()
@@ -106,6 +106,24 @@ def test_a_thread_renews_the_lease_while_nobody_asks_and_gives_it_back_when_nobo
     assert worker.share == RATE
     assert comes_true(lambda: worker.share == 0)
     assert comes_true(lambda: items() == [])
+
+
+def test_who_owes_units_is_not_idle(limiter, items):
+    """Who leaves and joins anew owes nothing: a slow reader of dear pages would never pay."""
+    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=0.5)
+    worker.acquire()
+    worker.charge(RATE * 2.5)
+    time.sleep(2)
+    assert 0 < worker.reserve(0) < 1
+    assert len(items()) == 1
+
+
+def test_a_renewal_that_is_due_as_the_limiter_is_closed_does_not_join_again(limiter, items):
+    worker = limiter()
+    worker.acquire()
+    worker.close()
+    assert worker._keep() is None  # what its thread does next, if it was past the look whether to stop
+    assert items() == []
 
 
 def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items):
@@ -279,6 +297,21 @@ def test_a_forked_process_is_another_worker(limiter, items, monkeypatch):
         worker.acquire()
     assert before["worker"] in {item["worker"] for item in items()}
     assert len(items()) == 2
+
+
+def test_a_forked_process_leaves_the_parents_connections_alone(limiter, monkeypatch):
+    worker = limiter()
+    worker.acquire()
+    client, closed = worker._table.meta.client, []
+    close = client.close
+    monkeypatch.setattr(client, "close", lambda: closed.append(True) or close(), raising=False)
+    worker.acquire()
+    assert not closed
+    here = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: here + 1)
+    with rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+        worker.acquire()
+    assert closed == [True]
 
 
 def test_the_lease_table_is_created_once_and_cleans_up_by_ttl(leases, dynamodb_local):

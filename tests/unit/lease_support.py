@@ -40,7 +40,7 @@ class LeaseTable:
         missing, _, rest = condition.partition(" OR ")
         name, compare, value = rest.split()
         assert missing == f"attribute_not_exists({name})"
-        is_met = {"<": operator.lt, "=": operator.eq}[compare]
+        is_met = {"<=": operator.le, "=": operator.eq}[compare]
         if not is_met(self.items[worker][name], values[value]):
             raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, operation)
 

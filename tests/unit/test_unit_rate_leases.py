@@ -337,6 +337,42 @@ def test_who_renews_as_it_is_about_to_be_removed_stays(lease_of, table, clock):
     assert lease.share == 0
 
 
+def test_a_renewal_that_comes_twice_is_one(lease_of, table):
+    """As when its reply is lost, and the table's own client sends it again."""
+    lease = lease_of()
+    flow = lease.renew()
+    first = next(flow)
+    first()
+    flow.send(first())
+    assert table.items["a"]["renewal"] == 1
+
+
+def test_a_lease_of_a_day_does_not_expire_before_it_ends(lease_of, clock):
+    day = 86_400.0
+    first, second = lease_of("a", lease_seconds=day), lease_of("b")
+    run(first.renew())
+    clock.advance(day / 2)
+    run(second.renew())
+    assert (first.share, second.share) == (RATE, 0)
+
+
+def test_a_thread_that_asks_as_a_share_comes_meets_no_bucket_of_before(lease_of, clock, monkeypatch):
+    lease = lease_of()
+    run(lease.renew())
+    clock.advance(60)  # a second's worth is saved up, and the lease is over
+    waits = []
+
+    def asking(self, name, value):
+        object.__setattr__(self, name, value)
+        waits.append(self.reserve(4.0))
+
+    monkeypatch.setattr(RateLease, "__setattr__", asking, raising=False)
+    run(lease.renew())
+    taken = [wait for wait in waits if wait is not None]
+    assert taken
+    assert 0 not in taken
+
+
 def test_what_is_owed_is_still_owed_after_a_lapse(lease_of, clock):
     lease = lease_of()
     run(lease.renew())

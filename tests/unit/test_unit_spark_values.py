@@ -11,7 +11,7 @@ import pytest
 from boto3.dynamodb.types import Binary
 
 from resilient_ddb import spark
-from resilient_ddb.spark_values import check_schema, item_of, row_of
+from resilient_ddb.spark_values import check_columns, check_schema, item_of, row_of
 
 
 class Row(tuple):  # noqa: SLOT001 - as there
@@ -37,6 +37,10 @@ def array(of):
 
 def mapping(of, key="string"):
     return kind("map", keyType=kind(key), valueType=of)
+
+
+def decimal(precision, scale):
+    return kind("decimal", precision=precision, scale=scale)
 
 
 STRING, LONG, DOUBLE, BINARY = kind("string"), kind("long"), kind("double"), kind("binary")
@@ -82,6 +86,15 @@ def test_a_dict_is_written_as_it_is_with_sets_and_binaries():
         ([dt.date(2020, 1, 1)], TypeError, r"column 'v\[\]' is of type date, .* date_format\(v\[\]"),
         (Row(at=dt.timedelta(1)), TypeError, r"column 'v.at' is of type timedelta, which DynamoDB does not have"),
         ({1: "a"}, TypeError, "column 'v' must have texts for keys: DynamoDB has no other maps; got int"),
+        (
+            10**38 + 1,
+            TypeError,
+            "column 'v' has a value of type int in a row that DynamoDB can't hold; numbers have 38",
+        ),
+        ([Decimal("0." + "1" * 39)], TypeError, r"column 'v\[\]' has a value of type Decimal"),
+        (1e300, TypeError, "column 'v' has a value of type Decimal"),
+        (Row(s={"x", 1}), TypeError, "column 'v.s' has a value of type set in a row .* sets are of texts"),
+        (1 + 2j, TypeError, "column 'v' has a value of type complex in a row that DynamoDB can't hold"),
     ],
 )
 def test_a_value_that_has_no_place_in_dynamodb_is_refused_by_its_column(value, error, match):
@@ -99,6 +112,16 @@ def test_a_row_without_its_key_is_refused(row):
 def test_what_is_no_row_is_refused(row):
     with pytest.raises(TypeError, match=f"a row must be a Row, or a dict of attributes; got {type(row).__name__}"):
         item_of(row, ["id"])
+
+
+def test_a_float_of_another_library_is_a_number():
+    class Float64(float):
+        __slots__ = ()
+
+        def __repr__(self):
+            return f"np.float64({float(self)})"
+
+    assert item_of({"id": "a", "v": Float64(0.1)}, ["id"])["v"] == Decimal("0.1")
 
 
 def test_a_schema_that_can_be_written_passes():
@@ -127,12 +150,23 @@ def test_a_schema_that_can_not_be_written_is_refused_before_anything_is(schema, 
         check_schema(schema, ["id"])
 
 
+def test_a_schema_that_can_not_be_read_by_is_refused_before_anything_is():
+    check_columns(struct(id=STRING, n=array(mapping(decimal(38, 0)))))
+    with pytest.raises(TypeError, match=r"column 't\[\]' of the schema is of type date, .* such as long or string"):
+        check_columns(struct(id=STRING, t=array(kind("date"))))
+
+
+@pytest.mark.parametrize("digits", ["9999999.999", "-9999999.999", "1E+6", "0.001", "5.0000"])
+def test_a_number_that_fits_a_decimal_is_read_whole(digits):
+    assert row_of({"v": Decimal(digits)}, struct(v=decimal(10, 3))) == (Decimal(digits),)
+
+
 def test_an_item_becomes_a_row():
     schema = struct(
         id=STRING,
         whole=LONG,
         real=DOUBLE,
-        exact=kind("decimal"),
+        exact=decimal(38, 18),
         yes=kind("boolean"),
         raw=BINARY,
         missing=LONG,
@@ -179,6 +213,12 @@ def test_an_item_becomes_a_row():
         ("5", LONG),
         (Decimal("1.5"), LONG),
         (True, LONG),
+        (Decimal(2**63), LONG),
+        (Decimal(-129), kind("byte")),
+        (Decimal("0.0001"), decimal(10, 3)),
+        (Decimal("1E+7"), decimal(10, 3)),
+        (Decimal("1234567890123456789012345678.5"), decimal(38, 0)),
+        ("1", decimal(10, 3)),
         (Decimal("NaN"), LONG),
         (Decimal(1), STRING),
         ("1.5", DOUBLE),
