@@ -28,6 +28,11 @@ class Moved(Enum):
     """There is an item with its key where it belongs: nothing was written."""
 
 
+def is_comparable(item: Mapping[str, Any]) -> bool:
+    """Tell whether a condition can say that an item is still what was read."""
+    return len(item) <= _MOST_ATTRIBUTES
+
+
 def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flow[tuple[Moved, Any]]:
     """Move an item, as it is stored, to another stored key; gives what became of it, and the response.
 
@@ -38,7 +43,7 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
         ClientError: the transaction failed otherwise.
         ValueError: the item has too many attributes to compare.
     """
-    if len(item) > _MOST_ATTRIBUTES:
+    if not is_comparable(item):
         raise ValueError(
             f"an item of {len(item)} attributes can't be moved: {_MOST_ATTRIBUTES} at most can be compared with what "
             "was read"

@@ -13,7 +13,7 @@ from .cursors import from_json, identity, to_json
 from .drive import Flow
 from .ending import unanswered
 from .fan_in import Item
-from .moving import Moved, move
+from .moving import Moved, is_comparable, move
 from .policy import policy_of
 from .read_rate import ReadRate
 from .reserved import KEY, NAMES, VALUES
@@ -39,7 +39,8 @@ class ReshardReport:
     occupied: int = 0
     """Items that stayed: where they belong there is one with their key, and a point read meets both."""
     unplaced: int = 0
-    """Items that stayed: they lack an attribute that a shard is calculated from, or have a key of no known layout."""
+    """Items that stayed: they lack an attribute that a shard is calculated from, have a key of no known layout, or have
+    more than 140 attributes, which can't be compared with what was read."""
 
 
 def reshard_flow(
@@ -142,6 +143,8 @@ def _settle(table: Any, keys: ShardKeys, item: Item, pace: ReadRate | None, repo
     outcome = Moved.OVERTAKEN
     while outcome is Moved.OVERTAKEN:
         home = _home(keys, item, policy_of(table).uniform)
+        if home != item[keys.key] and not is_comparable(item):
+            home = None
         if home is None or home == item[keys.key]:
             report.unplaced += home is None
             report.kept += home is not None

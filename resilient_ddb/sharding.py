@@ -74,7 +74,8 @@ def reshard(
 
     Each item is moved in a transaction of its own, if it is still what was read: point reads and writes of the sharded
     table find it all the while. One that is changed meanwhile is read and moved again; one whose key is taken where it
-    belongs stays, and is counted. On a Table with `ttl=`, expired items stay behind.
+    belongs stays, and is counted. On a Table with `ttl=`, expired items stay behind. A query that runs meanwhile may
+    miss an item that is moved between two of its requests, or give it twice.
 
     Args:
         table: what `Table.sharded(..., previous=...)` gave; an async one gives what is to be awaited.
@@ -89,8 +90,8 @@ def reshard(
         A `ReshardReport` of this call: what earlier ones did, before `resume`, is not in it.
 
     Raises:
-        TypeError, ValueError: an argument can't be meant, `resume` is of another reshard, the table is sharded by an
-            index's key, or an item has too many attributes to be compared (140).
+        TypeError, ValueError: an argument can't be meant, `resume` is of another reshard, or the table is sharded
+            by an index's key.
         ClientError: a request failed. What was moved stays moved: go on from the last page, or begin anew.
     """
     if not isinstance(table, ShardedVerbs):

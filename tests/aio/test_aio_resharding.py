@@ -164,6 +164,17 @@ async def test_all_items_of_a_table_are_moved(world):
     assert again.moved == 0
 
 
+async def test_an_item_that_cant_be_compared_keeps_no_other_from_being_moved(world):
+    expected = await in_new_layout(world)
+    wide = {f"x{number}": 1 for number in range(150)}
+    old = {number: next(key for key in ("a#0", "a#1") if key != expected[number]) for number in range(3)}
+    for number in range(3):
+        world.direct.put_item(Item={"pk": old[number], "sk": number, **(wide if number == 1 else {})})
+    report = await done(rddb.sharding.reshard(world.table.sharded(**NEW), ["a"]))
+    assert homes(world) == {0: expected[0], 1: old[1], 2: expected[2]}
+    assert (report.moved, report.unplaced) == (2, 1)
+
+
 async def test_it_goes_on_after_each_page(world, monkeypatch):
     from resilient_ddb import resharding  # noqa: PLC0415
 
