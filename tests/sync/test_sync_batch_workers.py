@@ -273,6 +273,24 @@ def test_a_batch_that_failed_for_good_is_in_leftovers(world, workers):
     assert left == sorted(left)
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_a_fallback_answers_is_not_written(world, workers):
+    asked = []
+    table = world.table(fallback=lambda call, error: asked.append(call) or {})
+    world.proxy.plan = [faults.Throttle()]
+    batch = table.batch_writer(["pk"], max_workers=workers, max_attempts=2)
+    with pytest.raises(rddb.UnprocessedItemsError), batch:  # noqa: PT012 - the block raises
+        for item in numbered(30):
+            batch.put_item(Item=item)
+    assert (stored_keys(world), asked) == ([], [])
+    assert batch.leftovers == puts(numbered(len(batch.leftovers)))
+    assert len(batch.leftovers) >= 25
+    assert table.get_item(Key={"pk": "a"}, ConsistentRead=True)["ResponseMetadata"][
+        "Resilience"
+    ]  # it goes on answering reads
+    assert len(asked) == 1
+
+
 def test_a_reply_that_was_lost_costs_nothing(world):
     world.proxy.plan = [faults.LoseReply(times=2)]
     with world.table().batch_writer(max_workers=1) as batch:
