@@ -80,7 +80,7 @@ class Sink:
 
     def _rows_of(self, item: Mapping[str, Any], reason: str) -> Iterator[Refused]:
         """Give the row of an item, and those of the stretch that it had replaced: they may not have been written."""
-        last = next(row for row, own in reversed(self._rows) if own is item)
+        last = next(row for row, own in reversed(self._rows) if own == item)  # the writer has a copy
         key = self._key(item)
         for row, own in self._rows:
             if row is last:

@@ -43,8 +43,8 @@ async def test_the_public_surface_of_boto3s_own_classes_is_there(plain, hardened
     assert public(type(theirs)) <= public(type(ours))
     their_table, our_table = theirs.Table("x"), await ours.Table("x")
     assert public(type(their_table)) <= public(type(our_table))
-    readers = {"query_items", "scan_items", "batch_get", "parallel_scan"}
-    ours_alone = {"aclose", "close", "versioned"} | readers  # aioboto3 has `close`
+    readers = {"query_items", "scan_items", "batch_get", "parallel_scan", "fan_in", "fan_in_items"}
+    ours_alone = {"aclose", "close", "sharded", "versioned"} | readers  # aioboto3 has `close`
     assert public(type(our_table)) - public(type(their_table)) == ours_alone
     for their_collection, our_collection in [
         (theirs.tables, ours.tables),
