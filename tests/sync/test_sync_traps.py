@@ -24,7 +24,8 @@ from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.testing import faults
 
 SOURCES = sorted(Path(rddb.__file__).parent.rglob("*.py"))
-LIBRARY = [source for source in SOURCES if "demo" not in source.parts]  # the demo is a program of its own
+PROGRAMS = {"demo", "bulk"}
+LIBRARY = [source for source in SOURCES if not PROGRAMS & set(source.parts)]
 SECRET = "secret-marker-4711"
 ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 
