@@ -262,9 +262,8 @@ async def test_verbs_whose_items_have_stored_keys(world):
     assert world.table.sharded(4).name == world.name
 
 
+@pytest.mark.parametrize("either", ["async"], indirect=True)  # for threads see tests/sync/test_sync_sharded.py
 async def test_a_task_that_is_cancelled_leaves_nothing_behind(either):
-    if either.is_sync:
-        pytest.skip("threads are interrupted in tests/sync/test_sync_sharded.py")
     docs = either.table.sharded(200)
     await docs.query(**ALL)
     either.proxy.clear()
