@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .drive import Flow
 
 if TYPE_CHECKING:
+    from .batch_settings import Refusal
     from .shard_layout import Uniform
     from .sharded_keys import ShardKeys
 
@@ -18,9 +21,16 @@ Request = dict[str, Any]
 class ShardedBatch:
     """What the sync and the async batch writer of a sharded table share."""
 
-    def __init__(self, writer: Any, find_keys: Callable[[], Flow[ShardKeys]], uniform: Uniform) -> None:
-        """Write through `writer`, which is of the table behind."""
-        self._writer = writer
+    def __init__(
+        self,
+        make: Callable[..., Any],
+        options: Mapping[str, Any],
+        find_keys: Callable[[], Flow[ShardKeys]],
+        uniform: Uniform,
+    ) -> None:
+        """Write through what `make` makes of the options: a writer of the table behind."""
+        take = options.get("on_leftover")
+        self._writer = make(**{**options, "on_leftover": self._seen_by(take)} if callable(take) else options)
         self._find_keys = find_keys
         self._uniform = uniform
         self._keys: ShardKeys | None = None
@@ -34,6 +44,28 @@ class ShardedBatch:
     def leftovers(self) -> list[Request]:
         """Every request that is not surely written, in order, with the keys as callers see them."""
         return [self._as_seen(request) for request in self._writer.leftovers]
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Why requests were refused: see `BatchWriter.refusals`; with the keys as callers see them."""
+        found: list[Refusal] = []
+        for refusal in self._writer.refusals:
+            key = None if refusal.key is None else dict(refusal.key)
+            if key is not None and self._keys is not None:
+                self._keys.as_seen(key)
+            found.append(replace(refusal, key=key))
+        return found
+
+    def _seen_by(self, take: Callable[[list[Request]], Any]) -> Callable[[list[Request]], Any]:
+        """Give what takes leftovers for a caller's function: it sees their keys as callers do."""
+
+        def seen(requests: list[Request]) -> Any:
+            return take([self._as_seen(request) for request in requests])
+
+        async def seen_later(requests: list[Request]) -> Any:
+            return await seen(requests)
+
+        return seen_later if inspect.iscoroutinefunction(take) else seen
 
     def _known(self) -> Flow[ShardKeys]:
         if self._keys is None:

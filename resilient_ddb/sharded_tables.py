@@ -126,8 +126,8 @@ class ShardedTable(ShardedQueries):
                 suffixes are random; or, from the writer, an item's shard can't be told.
         """
         self._check_batch_writer(overwrite_by_pkeys)
-        writer = self._table.batch_writer(overwrite_by_pkeys, *args, **options)
-        return ShardedBatchWriter(writer, self._keys, policy_of(self._table).uniform)
+        make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
+        return ShardedBatchWriter(make, options, self._keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Give this table with optimistic locking. See `ResilientTable.versioned`.

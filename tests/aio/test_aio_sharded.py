@@ -245,6 +245,29 @@ async def test_what_a_batch_writer_leaves_has_the_callers_keys(world, by):
     assert getattr(caught.value, "items", expected) == expected
 
 
+async def test_whoever_takes_leftovers_sees_the_callers_keys(world):
+    left = []
+
+    async def take_later(requests):
+        left.extend(requests)
+
+    take = left.extend if world.is_sync else take_later
+    writer = world.table.sharded(4, by="sk").batch_writer(["pk", "sk"], on_leftover=take)
+    bad = {"pk": "a", "sk": 1, "large": "x" * 500_000}
+    if world.is_sync:
+        with writer:
+            writer.put_item(Item=bad)
+            writer.put_item(Item={"pk": "a", "sk": 2})
+    else:
+        async with writer:
+            await writer.put_item(Item=bad)
+            await writer.put_item(Item={"pk": "a", "sk": 2})
+    assert left == [{"PutRequest": {"Item": bad}}]
+    assert [refusal.key for refusal in writer.refusals] == [{"pk": "a", "sk": 1}]
+    assert [item["sk"] for item in world.stored()] == [2]
+    assert bad["pk"] == "a"
+
+
 async def test_a_batch_writer_refuses_what_it_cannot_do(world):
     with pytest.raises(ValueError, match="overwrite_by_pkeys needs to know an item's shard"):
         world.table.sharded(4).batch_writer(overwrite_by_pkeys=["pk", "sk"])
