@@ -36,8 +36,8 @@ def is_comparable(item: Mapping[str, Any]) -> bool:
 def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flow[tuple[Moved, Any]]:
     """Move an item, as it is stored, to another stored key; gives what became of it, and the response.
 
-    It is in one place or the other at any moment; reads that take several requests may still miss it, or meet it twice. An
-    attribute that somebody adds meanwhile, without changing another, is not noticed.
+    It is in one place or the other at any moment; reads that take several requests may still miss it, or meet it twice.
+    An attribute that somebody adds meanwhile, without changing another, is not noticed.
 
     Raises:
         ClientError: the transaction failed otherwise.
