@@ -1,5 +1,10 @@
 """Plain and hardened resources side by side, and a proxy that makes faults before DynamoDB Local."""
 
+import gc
+import os
+import signal
+import threading
+import time
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -44,6 +49,33 @@ def hardened(opened):
         return made
 
     return make
+
+
+@pytest.fixture
+def ctrl_c(opened):
+    """Send this process what Ctrl-C sends, a moment after `reached()` is first true.
+
+    Garbage is collected before and not meanwhile: a finalizer swallows the KeyboardInterrupt that is raised in it.
+    """
+    over = threading.Event()
+
+    def when(reached):
+        def press():
+            while not reached():
+                if over.wait(0.01):
+                    return
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=press)
+        opened.callback(thread.join)
+        opened.callback(over.set)
+        gc.collect()
+        gc.disable()
+        opened.callback(gc.enable)
+        thread.start()
+
+    return when
 
 
 @pytest.fixture

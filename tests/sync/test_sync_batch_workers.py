@@ -1,7 +1,5 @@
 """The batch writer with workers, a rate and limits, against DynamoDB Local and through the fault proxy."""
 
-import os
-import signal
 import threading
 import time
 from collections import Counter
@@ -221,18 +219,17 @@ def test_what_is_buffered_is_written_after_an_exception_where_that_is_wished(wor
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, workers):
+def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, ctrl_c, workers):
     table = world.table(
         clock=rddb.clock.SYSTEM_CLOCK, budget=None, retry=rddb.Retry(wait=lambda _: 0.2, max_attempts=1000)
     )
     batch = table.batch_writer(["pk"], max_workers=workers)
-    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - the block raises
         write_50_then(batch, [faults.Throttle()], world)
-        timer.start()
+        sent_before = world.proxy.count("BatchWriteItem")
+        ctrl_c(lambda: world.proxy.count("BatchWriteItem") > sent_before + 1)
         for item in numbered(10_000, start=50):
             batch.put_item(Item=item)
-    timer.join()
     seen = world.proxy.count("BatchWriteItem")
     written = stored_keys(world)
     left = [request["PutRequest"]["Item"]["pk"] for request in batch.leftovers]

@@ -2,9 +2,7 @@
 
 import copy
 import gc
-import os
 import pickle
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -80,13 +78,12 @@ def test_shards_are_read_at_the_same_time(shards, proxy):
     assert len({thread for thread in threading.enumerate() if thread.name.startswith("resilient_ddb")}) > 1
 
 
-def test_an_interrupt_leaves_nothing_behind(shards, proxy):
+def test_an_interrupt_leaves_nothing_behind(shards, proxy, ctrl_c):
     docs = shards(200)
     docs.query(**ALL)
     proxy.clear()
     proxy.plan = [faults.Delay(seconds=0.2, operations={"Query"})]
-    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    ctrl_c(lambda: proxy.count("Query"))
     with pytest.raises(KeyboardInterrupt):
         docs.query(**ALL)
     time.sleep(0.6)
