@@ -6,6 +6,7 @@ algorithms for congestion avoidance", 1989), under a rate that is never exceeded
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ _SLOWEST_SHARE = 0.02
 """Share of the stated rate below which it never goes: after an outage, the next batch is to come within reach."""
 _LEAST_STATED = 1.0
 _LEARNING = 0.3
+_log = logging.getLogger("resilient_ddb")
 
 
 class Pace:
@@ -65,10 +67,11 @@ class Pace:
             return
         try:
             rate = auto_rate((yield describe)["Table"])
-        except Exception:
+        except Exception as error:
             if self._limiter is None:
                 raise
-            rate = None  # what was read last goes on holding
+            _log.warning("write_units_per_second='auto': %s; the rate that was read last goes on holding", error)
+            rate = None
         self._read_again_at = now + _REREAD_SECONDS
         if isinstance(self._limiter, CapacityBucket) and rate is not None:
             self._limiter.units_per_second = rate

@@ -82,14 +82,19 @@ class RateLease:
         lease_seconds: float,
         clock: Clock,
         uniform: Callable[[float, float], float],
+        owed: float = 0.0,
     ) -> None:
-        """Have no share yet. `table` is any object with a Table's verbs; `worker` is used by no other one."""
+        """Have no share yet. `table` is any object with a Table's verbs; `worker` is used by no other one.
+
+        `owed` are the units that an earlier lease of the same worker has not worked off.
+        """
         self._table, self._name, self._worker = table, name, worker
         self._rate, self._lease_seconds = _as_decimal(units_per_second), lease_seconds
         self._clock, self._uniform = clock, uniform
         now = clock.monotonic()
         self._held = _Held(share=_NOTHING, since=now, until=now, until_time=clock.time(), before=0.0)
         self._bucket: CapacityBucket | None = None
+        self._owed_before = owed
         self._renewal = 0
         self._others: dict[str, _Other] = {}
 
@@ -110,6 +115,12 @@ class RateLease:
         """Settle what was consumed beyond what was reserved."""
         if self._bucket is not None:
             self._bucket.charge(units)
+
+    @property
+    def owed(self) -> float:
+        """Units that were used beyond the share, and have not come in yet."""
+        bucket = self._bucket
+        return self._owed_before if bucket is None else bucket.reserve(0.0) * bucket.units_per_second
 
     def pause(self) -> float:
         """Give the seconds until the next renewal is due: soon, where there is a share to be had."""
@@ -250,9 +261,8 @@ class RateLease:
             self._held = replace(had, share=share)
             bucket.units_per_second = float(share)
         else:  # empty at first: who comes and goes must not bring a burst along, nor leave what it owes behind
-            owed = 0.0 if bucket is None else bucket.reserve(0.0) * bucket.units_per_second
             began = CapacityBucket(float(share), clock=_LeasedTime(self._leased_seconds))
-            began.charge(began.burst + owed)
+            began.charge(began.burst + self.owed)
             self._bucket = began  # other threads must not find the share with the bucket of before
             self._held = replace(had, share=share, since=self._clock.monotonic())
 

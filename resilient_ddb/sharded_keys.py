@@ -114,17 +114,22 @@ class ShardKeys:
                 )
 
     def refuse_comparison(self, argument: str, params: Mapping[str, Any]) -> None:
-        """Refuse an expression that compares the key with something: what is stored has a suffix.
+        """Refuse a condition or a filter that compares the key with something: what is stored has a suffix.
 
         Raises:
             ValueError: it does.
         """
         if argument not in params or self.stored_in != self.key:
             return
-        made = dict(params)
-        inject(made)
-        names, text = made.get(NAMES) or {}, _EXISTS.sub("", str(made[argument]))
-        if any(names.get(word, word) == self.key for word in _FIRST_OF_PATH.findall(text)):
+        if isinstance(params[argument], Mapping):  # of the older API
+            entry = params[argument].get(self.key) or {}
+            is_compared = bool(entry.get("AttributeValueList")) or "Value" in entry
+        else:
+            made = dict(params)
+            inject(made)
+            names, text = made.get(NAMES) or {}, _EXISTS.sub("", str(made[argument]))
+            is_compared = any(names.get(word, word) == self.key for word in _FIRST_OF_PATH.findall(text))
+        if is_compared:
             raise ValueError(
                 f"{argument} must not compare {self.key!r}, which is stored with a suffix; attribute_exists and "
                 "attribute_not_exists are all that it takes"

@@ -17,6 +17,7 @@ from .sharded_keys import ShardKeys
 from .sharded_verbs import ShardedVerbs
 
 Make = Callable[..., Reading]
+_FILTERS = ("FilterExpression", "QueryFilter")
 
 
 class ShardedQueries(ShardedVerbs):
@@ -62,6 +63,8 @@ class ShardedQueries(ShardedVerbs):
     ) -> Flow[tuple[Request, Make]]:
         given = checked_keys(chosen)
         keys = yield from self._keys(params.get("IndexName"))
+        for argument in _FILTERS:
+            keys.refuse_comparison(argument, params)
         of_each = [self._layout.stored_keys(keys.text(key)) for key in given]
         stored = [name for names in of_each for name in names]
         request = self._request(keys, params, with_key(params, keys.stored_in), stored, keys.stored_in)
@@ -86,10 +89,11 @@ class ShardedQueries(ShardedVerbs):
             return None
         if read.partition != keys.stored_in:
             condition = without_key(params, read.partition, read.partition)
-            for argument in ("KeyConditionExpression", "FilterExpression"):
+            for argument in ("KeyConditionExpression", "KeyConditions", *_FILTERS):
                 keys.refuse_comparison(argument, params)
             return condition, [condition.key], read.partition
-        keys.refuse_comparison("FilterExpression", params)
+        for argument in _FILTERS:
+            keys.refuse_comparison(argument, params)
         condition = without_key(params, keys.key, keys.stored_in)
         return condition, self._layout.stored_keys(keys.text(condition.key)), keys.stored_in
 

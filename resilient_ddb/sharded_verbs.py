@@ -105,7 +105,8 @@ class ShardedVerbs:
         keys = yield from self._keys()
         stored = keys.stored_item(item, policy_of(self._table).uniform)
         keys.refuse_conditions(item.get(keys.key), params)
-        keys.refuse_comparison("ConditionExpression", params)
+        for argument in ("ConditionExpression", "Expected"):
+            keys.refuse_comparison(argument, params)
         yield from self._brought_home(keys, item.get(keys.key), item)
         return (yield from self._send(keys, partial(self._table.put_item, Item=stored, **params)))
 
@@ -144,7 +145,8 @@ class ShardedVerbs:
         """Update or delete an item."""
         keys = yield from self._keys()
         keys.refuse_moving(params)
-        keys.refuse_comparison("ConditionExpression", params)
+        for argument in ("ConditionExpression", "Expected"):
+            keys.refuse_comparison(argument, params)
         call = getattr(self._table, verb)
         if not keys.is_of_table:
             return (yield from self._send(keys, partial(call, Key=key, **params)))

@@ -133,7 +133,7 @@ class SharedRateLimiter(Acquiring):
             self._used_until = max(self._used_until, self._clock.monotonic() + debt)
 
     def close(self) -> None:
-        """Leave: the share goes to the others at once. A later use joins anew."""
+        """Leave: the share goes to the others at once. A later use joins anew, and still owes what it owed."""
         if os.getpid() != self._pid:
             return
         self._stop.set()
@@ -201,7 +201,7 @@ class SharedRateLimiter(Acquiring):
         self._lease = self._new_lease()
         self._pid = os.getpid()  # last: another thread of a forked process must not take the parent's lease
 
-    def _new_lease(self) -> RateLease:
+    def _new_lease(self, owed: float = 0.0) -> RateLease:
         return RateLease(
             self._table,
             self._name,
@@ -210,6 +210,7 @@ class SharedRateLimiter(Acquiring):
             lease_seconds=self._lease_seconds,
             clock=self._clock,
             uniform=random.uniform,
+            owed=owed,
         )
 
     def _reserving(self, units: float, renew: Callable[[], Any], sleep: Callable[[float], Any]) -> Flow[float]:
@@ -269,8 +270,8 @@ class SharedRateLimiter(Acquiring):
                 try:
                     with deadline(self._lease_seconds / 3, clock=self._clock):
                         pause = self._renew()
-                except Exception:  # noqa: BLE001 - whatever it is, the share is good until the lease ends
-                    _log.warning("rate limiter %s: its lease could not be renewed", self._name, exc_info=True)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the share is good until the lease ends
+                    self._warn("renewed", error)
                     pause = self._lease_seconds / 10
                 if self._lease.share:
                     return pause
@@ -278,11 +279,16 @@ class SharedRateLimiter(Acquiring):
             return None
 
     def _leave(self) -> None:
-        lease, self._lease = self._lease, self._new_lease()
+        lease, self._lease = self._lease, self._new_lease(self._lease.owed)
         try:
             run(lease.release())
-        except Exception:  # noqa: BLE001 - the lease ends by itself
-            _log.warning("rate limiter %s: its lease could not be given back", self._name, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - the lease ends by itself
+            self._warn("given back", error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        _log.warning(
+            "rate limiter %s: its lease could not be %s: %s: %s", self._name, what, type(error).__name__, error
+        )
 
 
 def _create(dynamodb: Any, name: str) -> bool:

@@ -184,7 +184,7 @@ class ResilientTable(_Native, TableReads):
                 up also for `update_item`, and `modify` takes the write units of a put, not of a transaction.
 
         Raises:
-            TypeError, ValueError: an attribute's name is none, or is given twice.
+            TypeError, ValueError: an attribute's name is none, or is given twice, or is that of the TTL.
         """
         from .versioned_tables import VersionedTable  # noqa: PLC0415 - only where it is used
 

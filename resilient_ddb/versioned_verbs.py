@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,10 @@ from .retry import Backoff
 from .settings import check_callable, check_whole
 from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
 
+if TYPE_CHECKING:
+    from .core import Core
+    from .ttl import TimeToLive
+
 Change = Callable[[dict[str, Any] | None], Any]
 Item = dict[str, Any]
 
@@ -36,6 +40,10 @@ class VersionedVerbs:
         """Go by versions on `table`: any object with a Table's verbs, `name` and `meta`. See `Table.versioned`."""
         self._table = table
         self._versioning = Versioning(attribute=attribute, write_token=write_token)
+        ttl = self._time_to_live()
+        for name, value in (("attribute", attribute), ("write_token", write_token)):
+            if ttl is not None and value == ttl.ttl:
+                raise ValueError(f"{name} must be another attribute than the table's TTL; got {value!r} for both")
 
     @property
     def table(self) -> Any:
@@ -163,7 +171,7 @@ class VersionedVerbs:
             return write.remade()
         if write.over is not None:  # another was quicker
             return None
-        core = getattr(self._table.meta.client, "_resilience", None)
+        core = self._core()
         met = None if core is None or core.ttl is None else core.ttl.expired(conflict.current, core)
         try:
             return None if met is None else write.remade(over=met)
@@ -277,11 +285,22 @@ class VersionedVerbs:
             failed.resilience = error.resilience
         return failed
 
+    # What the table's client knows: asked for when it is needed, as a module-level async table opens it with the first
+    # request.
+
+    def _core(self) -> Core | None:
+        return getattr(self._table.meta.client, "_resilience", None)
+
     @property
     def _policy(self) -> Policy:
-        """Asked for when it is needed: a module-level async table opens its client with the first request."""
-        core = getattr(self._table.meta.client, "_resilience", None)
+        core = self._core()
         return core.policy if core is not None else Policy()
+
+    def _time_to_live(self) -> TimeToLive | None:
+        core = self._core()
+        if core is None:  # a client that is not open yet knows this, or it is a plain one
+            return getattr(self._table.meta.client, "time_to_live", None)
+        return None if core.ttl is None else core.ttl.settings
 
 
 def _reason(error: ClientError) -> Mapping[str, Any]:

@@ -10,11 +10,14 @@ import asyncio
 import atexit
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.classification import Kind
 from resilient_ddb.deadlines import current_deadline
 from resilient_ddb.errors import CallFacts, DeadlineExceededError
+
+if TYPE_CHECKING:
+    from resilient_ddb.ttl import TimeToLive
 
 OpenClient = Callable[[], Awaitable[Any]]
 
@@ -22,9 +25,12 @@ OpenClient = Callable[[], Awaitable[Any]]
 class LazyClient:
     """Stands in for an aiobotocore client: the verbs open it, everything else asks for one that is open."""
 
-    def __init__(self, open_client: OpenClient, verbs: frozenset[str], table: str) -> None:
+    def __init__(
+        self, open_client: OpenClient, verbs: frozenset[str], table: str, time_to_live: TimeToLive | None
+    ) -> None:
         """Open with `open_client`, once for each event loop; `verbs` are the names of the client's operations."""
         self._table = table
+        self.time_to_live = time_to_live
         self._open_client = open_client
         self._verbs = verbs
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}

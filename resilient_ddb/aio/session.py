@@ -171,7 +171,7 @@ def table(
         made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
         return with_options(made, name, fallback=fallback, ttl=settings)
 
-    lazy = LazyClient(open_client, _verbs(), name)
+    lazy = LazyClient(open_client, _verbs(), name, settings)
     made: Any = resource_class("Table")(name, client=lazy)
     kept = {key: value for key, value in kwargs.items() if key not in _NEVER_PICKLED}
     options = {"fallback": fallback, **(settings.options() if settings else {})}

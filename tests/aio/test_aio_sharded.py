@@ -175,9 +175,12 @@ async def test_indexes_of_a_sharded_table(world):
     for params in (
         {"KeyConditionExpression": Key("at").eq(99) & Key("pk").eq("b"), "IndexName": "inverted"},
         {**condition, "FilterExpression": Attr("pk").eq("a")},
+        {**condition, "QueryFilter": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": ["a"]}}},
     ):
         with pytest.raises(ValueError, match="must not compare 'pk', which is stored with a suffix"):
             await done(docs.query(**params))
+    with pytest.raises(ValueError, match="FilterExpression must not compare 'pk', which is stored with a suffix"):
+        await done(docs.fan_in(["a", "b"], FilterExpression=Attr("pk").eq("a")))
     with pytest.raises(ClientError, match="nowhere"):
         await done(docs.query(IndexName="nowhere", **ALL))
 

@@ -235,6 +235,8 @@ def test_a_module_level_table_puts_in_the_place_of_an_expired_item(world):
     docs = aio.table(
         world.name, ttl="exp", endpoint_url=world.proxy.endpoint_url, policy=world.policy(), **ACCESS
     ).versioned()
+    with pytest.raises(ValueError, match="attribute must be another attribute than the table's TTL; got 'exp'"):
+        docs.table.versioned("exp")
     for change in (docs.put_item(Item=KEY), docs.modify(KEY, lambda item: item or {})):
         world.direct.put_item(Item={**KEY, "version": 7, "exp": 5})
         asyncio.run(change)

@@ -368,6 +368,14 @@ def test_attributes_that_can_not_be(world, arguments, expected, message):
         world.table().versioned(**arguments)
 
 
+@pytest.mark.parametrize("argument", ["attribute", "write_token"])
+def test_the_attribute_of_the_ttl_holds_no_version(world, argument):
+    table = world.table(options={"ttl": "exp"})
+    for before in (table, table.sharded(4, by="pk")):
+        with pytest.raises(ValueError, match=f"{argument} must be another attribute than the table's TTL; got 'exp'"):
+            before.versioned(**{argument: "exp"})
+
+
 def test_a_stored_version_that_is_no_number(world, docs):
     for bad in ("x", True, None, [1], Decimal("1.5")):
         world.direct.put_item(Item={"pk": "a", "version": bad})

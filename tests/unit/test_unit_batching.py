@@ -484,7 +484,7 @@ def test_auto_is_what_the_table_has(table, rate):
     assert auto_rate(table) == rate
 
 
-def test_auto_is_looked_up_again_every_five_minutes_and_goes_on_where_that_fails():
+def test_auto_is_looked_up_again_every_five_minutes_and_goes_on_where_that_fails(caplog):
     clock = FakeClock(start=0.0)
     table = FakeTable(clock)
     table.described = {
@@ -502,11 +502,15 @@ def test_auto_is_looked_up_again_every_five_minutes_and_goes_on_where_that_fails
             writer.put(pk=-number)
         assert table.descriptions == 2
         assert clock.monotonic() < 320
-        table.described = {}
+        assert not caplog.messages
+        table.described = None
         clock.advance(400)
         for number in range(100):
             writer.put(pk=-number)
         assert table.descriptions == 3
+    [message] = caplog.messages
+    assert message.startswith("write_units_per_second='auto': ")
+    assert message.endswith("; the rate that was read last goes on holding")
 
 
 def test_auto_fails_where_the_table_can_not_be_described():

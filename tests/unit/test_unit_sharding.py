@@ -275,6 +275,25 @@ def test_a_comparison_with_the_stored_key_is_refused(condition):
 
 
 @pytest.mark.parametrize(
+    ("argument", "entry"),
+    [
+        ("Expected", {"Value": "a"}),
+        ("Expected", {"ComparisonOperator": "EQ", "AttributeValueList": ["a"]}),
+        ("QueryFilter", {"ComparisonOperator": "BEGINS_WITH", "AttributeValueList": ["a"]}),
+    ],
+)
+def test_a_comparison_of_the_older_api_is_refused(argument, entry):
+    with pytest.raises(ValueError, match=f"{argument} must not compare 'pk', which is stored with a suffix"):
+        keys_of().refuse_comparison(argument, {argument: {"x": {"Value": 1}, "pk": entry}})
+    keys_of().refuse_comparison(argument, {argument: {"x": entry}})
+
+
+@pytest.mark.parametrize("entry", [{"Exists": False}, {"ComparisonOperator": "NOT_NULL"}])
+def test_the_older_api_may_ask_whether_the_key_is_there(entry):
+    keys_of().refuse_comparison("Expected", {"Expected": {"pk": entry}})
+
+
+@pytest.mark.parametrize(
     "condition",
     [
         Attr("pk").not_exists(),
