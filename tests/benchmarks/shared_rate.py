@@ -11,13 +11,16 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 RATE = 400
 WORKERS = 4
 TABLE, NAME = "rate-leases", "benchmark"
+Grants = list[tuple[float, int]]
+"""When units were granted, and how many."""
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -46,14 +49,12 @@ def work(endpoint_url: str, lease_seconds: float) -> None:
         print(time.monotonic(), 5, flush=True)  # on Linux, this clock is the same in all processes
 
 
-def measure(
-    endpoint_url: str, *, lease_seconds: float = 5.0, settle: float = 6, steady: float = 20, after: float = 15
-) -> Figures:
-    """Run the workers, kill one, and give what they used."""
+@contextmanager
+def at_work(endpoint_url: str, lease_seconds: float, grants: Grants) -> Iterator[list[subprocess.Popen[str]]]:
+    """Have processes share the rate, and note what each of them was granted."""
     import resilient_ddb as rddb  # noqa: PLC0415 - see above
 
     rddb.SharedRateLimiter.create_table(rddb.resource("dynamodb", endpoint_url=endpoint_url), TABLE)
-    grants: list[tuple[float, int]] = []
 
     def read(worker: subprocess.Popen[str]) -> None:
         for line in worker.stdout or ():
@@ -72,6 +73,15 @@ def measure(
             running.callback(reader.join)
             running.callback(worker.kill)
             workers.append(worker)
+        yield workers
+
+
+def measure(
+    endpoint_url: str, *, lease_seconds: float = 5.0, settle: float = 6, steady: float = 20, after: float = 15
+) -> Figures:
+    """Run the workers, kill one, and give what they used."""
+    grants: Grants = []
+    with at_work(endpoint_url, lease_seconds, grants) as workers:
         while not grants:
             time.sleep(0.1)
         began = time.monotonic()

@@ -178,7 +178,6 @@ def test_the_whole_job_keeps_one_rate(spark, world):
     assert report.consumed_units == 600
     # 100 units of burst at most; one batch of each process may be ahead of a share that shrank.
     assert report.consumed_units <= 100 * elapsed + 100 + 2 * 25
-    assert elapsed < 600 / 100 * 1.5 + 5
     names = {item["limiter"] for item in _leases(world, leases)}
     assert all(name.startswith(f"{world.direct.name}/write/") for name in names)
 

@@ -207,10 +207,9 @@ def test_a_reader_that_leaves_during_an_outage_is_not_held_up(world, table):
     take(scan, 5)
     while world.proxy.count("Scan") < 20:  # what is asked for now is refused again and again
         time.sleep(0.001)
-    started = time.monotonic()
     scan.close()
-    assert time.monotonic() - started < 2.0
     assert threads() == []
+    assert world.proxy.count("Scan") < 500  # a segment's next page alone would be asked for 1,000 times
 
 
 @pytest.mark.parametrize("operation", ["Scan", "DescribeTable"])
