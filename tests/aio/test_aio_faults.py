@@ -18,7 +18,6 @@ import resilient_ddb as rddb
 from resilient_ddb import Kind
 from resilient_ddb.testing import faults
 
-SHORT = AioConfig(read_timeout=0.25)
 KEY = {"pk": "a"}
 LOST = (EndpointConnectionError, ConnectionClosedError)
 
@@ -65,11 +64,16 @@ READS = {
 }
 
 
+def patience(name):
+    """Give up soon what hangs; whatever else is slow is only the machine."""
+    return AioConfig(read_timeout=1.0 if name == "hang" else 60.0)
+
+
 @pytest.mark.parametrize("name", ALL)
 async def test_reads_recover_from_every_fault(world, name):
     fault, _ = ALL[name]
     world.direct.put_item(Item={"pk": "a", "n": 1})
-    table = await world.table(config=SHORT)
+    table = await world.table(config=patience(name))
     for verb, read in READS.items():
         world.proxy.plan = [fault(times=2)]
         world.proxy.clear()
@@ -84,7 +88,7 @@ async def test_reads_recover_from_every_fault(world, name):
 async def test_a_read_that_never_works_raises_what_aiobotocore_raises(world, name):
     fault, expected = ALL[name]
     world.proxy.plan = [fault()]
-    table = await world.table(config=SHORT, retry=rddb.Retry(max_attempts=2))
+    table = await world.table(config=patience(name), retry=rddb.Retry(max_attempts=2))
     with pytest.raises(Exception) as raised:  # noqa: PT011 - the type is the parameter's
         await table.get_item(Key=KEY)
     assert matches(raised.value, expected), raised.value
@@ -101,7 +105,7 @@ async def test_a_read_that_never_works_raises_what_aiobotocore_raises(world, nam
 async def test_an_add_is_applied_once_at_most_and_says_what_is_known(world, name):
     fault, expected = ALL[name]
     world.proxy.plan = [fault(times=1)]
-    table = await world.table(config=SHORT)
+    table = await world.table(config=patience(name))
     add = {"Key": KEY, "UpdateExpression": "ADD c :one", "ExpressionAttributeValues": {":one": 1}}
     if name in REFUSED:
         await table.update_item(**add)
@@ -129,7 +133,7 @@ async def test_an_add_is_sent_again_where_the_policy_says_so(world):
 @pytest.mark.parametrize("name", ALL)
 async def test_writes_with_the_same_end_state_are_sent_again(world, name):
     fault, _ = ALL[name]
-    table = await world.table(config=SHORT)
+    table = await world.table(config=patience(name))
     for verb, params in [
         ("put_item", {"Item": {"pk": "a", "n": 1}}),
         (
@@ -149,7 +153,7 @@ async def test_writes_with_the_same_end_state_are_sent_again(world, name):
 async def test_a_conditional_put_that_meets_its_own_write_is_a_success(world, name):
     fault, _ = ALL[name]
     world.proxy.plan = [fault(times=1)]
-    table = await world.table(config=SHORT)
+    table = await world.table(config=patience(name))
     item = {"pk": "a", "n": 1, "s": {"x", "y"}, "b": b"\x00"}
     answer = await table.put_item(Item=item, ConditionExpression=Attr("pk").not_exists())
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
@@ -172,7 +176,7 @@ async def test_a_conditional_put_that_meets_anothers_write_fails(world):
 async def test_a_transaction_is_applied_once_with_one_token(world, name):
     fault, _ = ALL[name]
     world.proxy.plan = [fault(times=2)]
-    table = await world.table(config=SHORT)
+    table = await world.table(config=patience(name))
     await table.meta.client.transact_write_items(
         TransactItems=[
             {

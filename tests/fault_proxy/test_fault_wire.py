@@ -51,7 +51,7 @@ def test_delay(world):
 
 def test_a_delayed_write_is_applied_after_its_client_gave_up(world, make_client):
     client = make_client(world.proxy.endpoint_url, read_timeout=0.05)
-    world.proxy.plan = [faults.Delay(seconds=0.15)]
+    world.proxy.plan = [faults.Delay(seconds=1.0)]
     with pytest.raises(ReadTimeoutError):
         client.put_item(TableName="orders", Item={"pk": {"S": "late"}})
     assert world.stored() == set()
