@@ -124,7 +124,7 @@ def positions_of(state: Any, segments: int | None) -> list[Position]:
         is_whole = False
     if not is_whole or not state["segments"]:
         raise ValueError(f"{_ARGUMENT}, as it was given; got a damaged one: its check does not match the rest")
-    positions: list[Position] = state["segments"]
+    positions: list[Position] = list(state["segments"])  # the caller may resume from the same state again
     if segments is not None and segments != len(positions):
         raise ValueError(
             f"segments must be those of the state to resume, {len(positions)}, or 'auto'; got {segments!r}"

@@ -248,6 +248,17 @@ def test_many_segments_are_scanned_so_many_at_a_time():
     assert service.most_under_way <= 10
 
 
+def test_a_state_may_be_resumed_from_as_often_as_one_likes():
+    service = Service(items(20), page=5)
+    scan = service.parallel_scan(2)
+    next(scan)
+    state = scan.state
+    kept = json.dumps(state)
+    for _ in range(2):
+        assert len(list(service.parallel_scan(resume=state))) == 20
+    assert json.dumps(state) == kept
+
+
 # Leaving early.
 
 
