@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
+import stat
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -80,8 +83,8 @@ def _export(options: ExportOptions, figures: Figures) -> int:
     if options.form == "parquet" and options.output is None:
         raise UsageError("Parquet needs --output, a folder")
     output = options.output
-    if output is not None and options.form != "parquet" and output.is_dir():
-        raise BulkError(f"{output} is a folder: --output is to be a file")
+    if output is not None and options.form != "parquet" and _is_no_file(output):
+        raise BulkError(f"{output} is a folder, a device, a pipe or a link: --output is to be a file")
     target = connect(options.access, ttl=options.ttl)
     with (
         nullcontext() if output is None else alone(output.with_name(output.name + ".lock")),
@@ -92,6 +95,11 @@ def _export(options: ExportOptions, figures: Figures) -> int:
     where = output or "standard output"
     say(f"{figures.items:,} items of {options.access.short_name} written to {where} in {took}")
     return DONE
+
+
+def _is_no_file(path: Path) -> bool:
+    """Tell whether there is something at a path that a file must not take the place of, such as /dev/stdout."""
+    return os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode)
 
 
 def _estimate(options: LoadOptions, figures: Figures) -> int:

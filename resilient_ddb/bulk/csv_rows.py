@@ -126,6 +126,8 @@ class CsvRows:
                     f"{self._source.name}: the record from line {begins:,} has a quote that is not closed ({error}): "
                     "the rows after it can't be told apart"
                 ) from error
+            if self._feed.ended:
+                raise RefusedRowError("has a quote that is not closed: it holds all lines from here on") from error
             raise RefusedRowError(f"not CSV: {str(error).partition(' - ')[0]}") from error
 
     def _item(self, cells: list[str]) -> dict[str, Any]:

@@ -68,11 +68,14 @@ def dynamodb_json(source: Source, position: Position) -> JsonRows:
 
 
 def is_dynamodb_json(head: bytes) -> bool:
-    """Tell whether the first line is of DynamoDB JSON."""
-    line = next((line for line in head.removeprefix(_BOM).splitlines() if line.strip()), b"")
-    try:
-        row = loads(line.decode())
-        exported_item(row if type(row) is dict else {})
-    except (RefusedRowError, UnicodeDecodeError):
-        return False
-    return set(row) == {"Item"}
+    """Tell whether the first line that is JSON is of DynamoDB JSON: what is wrong in a value is wrong in its row only.
+
+    An object with nothing but an 'Item' is no item: what has keys has a text, a number or binary among its values.
+    """
+    for line in head.removeprefix(_BOM).splitlines():
+        try:
+            row = loads(line.decode())
+        except (RefusedRowError, UnicodeDecodeError):
+            continue
+        return type(row) is dict and set(row) == {"Item"} and type(row["Item"]) is dict
+    return False

@@ -12,7 +12,7 @@ from resilient_ddb.ttl_writes import Puts
 
 from .conversions import convert
 from .errors import BulkError, RefusedRowError, UsageError
-from .limits import KeyAttribute, check_item, number, shown
+from .limits import KINDS, KeyAttribute, check_item, kind_of, number, shown
 from .options import LoadOptions
 from .sources import Row
 
@@ -64,6 +64,8 @@ class Preparation:
         value = item[ttl]
         if isinstance(value, str):
             item = item | {ttl: _moment(ttl, value)}
+        elif (kind := kind_of(value)) not in ("N", "NULL"):
+            raise RefusedRowError(f"{shown(ttl)}, the TTL attribute, is {KINDS[kind]}, and no time")
         try:
             made: dict[str, Any] = self._puts.rewrite("PutItem", {"Item": item})["Item"]
         except (TypeError, ValueError) as error:

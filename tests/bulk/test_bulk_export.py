@@ -1,6 +1,7 @@
 """`resilient-ddb export` against DynamoDB Local, and what `load` makes of it again."""
 
 import json
+import os
 import time
 from decimal import Decimal
 from importlib.util import find_spec
@@ -143,6 +144,22 @@ def test_what_cannot_be_is_said_in_one_line(arguments, code, says, command, tabl
     done = command("export", *name, *arguments, *table.where)
     assert (done.code, done.err.count("\n")) == (code, 1)
     assert says in done.err
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "link to nothing"])
+def test_the_output_takes_no_pipes_or_links_place(kind, command, table, tmp_path):
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "out")
+    else:
+        (tmp_path / "out").symlink_to("there")
+    if kind == "link":
+        (tmp_path / "there").write_text("kept")
+    before = sorted(tmp_path.iterdir())
+    done = command("export", table.name, "--output", "out", *table.where)
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "out is a folder, a device, a pipe or a link" in done.err
+    assert sorted(tmp_path.iterdir()) == before
+    assert not (tmp_path / "out").is_file() or (tmp_path / "there").read_text() == "kept"
 
 
 def test_a_number_that_boto3_cannot_read_is_said_in_one_line(command, table):

@@ -106,6 +106,15 @@ def test_what_aws_exports_is_loaded_from_gzipped_files(command, table, tmp_path)
     assert item["m"]["l"] == [None, False, b"\1"]
 
 
+def test_a_bad_first_row_of_an_export_refuses_itself_only(command, table, tmp_path):
+    bad = ("not JSON", '{"Item": {"pk": {"X": "a"}}}', '{"Item": {"pk": {"S": "b"}, "n": {"N": "x"}}}')
+    (tmp_path / "part.json").write_text("\n".join((*bad, '{"Item": {"pk": {"S": "c"}}}')))
+    done = command("load", "part.json", *table.to)
+    assert done.code == 3
+    assert "3 rows refused" in done.err
+    assert table.stored() == {"c": {"pk": "c"}}
+
+
 def test_standard_input_is_read(start, table):
     process = start("load", "-", *table.to, stdin=-1)
     _, said = process.communicate(b'{"pk": "a"}\n{"pk": "b"}\nnot json\n', timeout=60)
@@ -263,6 +272,9 @@ def test_times_become_seconds_in_the_ttl_attribute(command, table, tmp_path):
         {"pk": "d", "exp": "soon"},
         {"pk": "e"},
         {"pk": "f", "exp": "2030-01-01"},
+        {"pk": "g", "exp": True},
+        {"pk": "h", "exp": [1893456000]},
+        {"pk": "i", "exp": None},
     ]
     write_lines(tmp_path / "items.jsonl", rows)
     done = command("load", "items.jsonl", *table.to, "--ttl", "exp")
@@ -271,8 +283,14 @@ def test_times_become_seconds_in_the_ttl_attribute(command, table, tmp_path):
         "a": 1893456000,
         "b": 1893456000,
         "e": None,
+        "i": None,
     }
     assert "milliseconds" in done.err
+    reasons = [row["reason"] for row in refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")]
+    assert reasons[-2:] == [
+        "'exp', the TTL attribute, is a boolean, and no time",
+        "'exp', the TTL attribute, is a list, and no time",
+    ]
 
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(command, table, tmp_path):

@@ -382,7 +382,7 @@ def test_a_quote_that_is_never_closed_stops_the_load(source, monkeypatch):
 
 def test_a_record_that_is_cut_at_the_end_is_refused(source):
     rows = list(CsvRows(source(b'pk,v\na,x\nb,"open\nc,y', "x.csv"), Position(), ",", {}))
-    assert "not CSV: unexpected end of data" in rows[1].reason
+    assert "quote that is not closed: it holds all lines from here on" in rows[1].reason
     assert (rows[1].line, rows[1].text) == (3, b'b,"open\nc,y')
 
 
