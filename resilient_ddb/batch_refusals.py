@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Any
 
@@ -14,6 +15,8 @@ from .errors import UnprocessedItemsError
 OPERATION = "BatchWriteItem"
 _ABOUT_ITEMS = ("ValidationException", "ItemCollectionSizeLimitExceededException", "413")
 _TOO_LARGE = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded the maximum allowed size"}}
+_VALUES = re.compile(r' for value ".*"|, value: .*(?=, type: )', re.DOTALL)
+"""Where boto3's serializer and botocore's validator quote a value."""
 _REMEMBERED = 1000
 _NAMED = 3
 """Refusals that an error's message describes."""
@@ -48,7 +51,7 @@ class Refused:
     def describe(self) -> list[Request]:
         """Say of the fresh ones why they were refused, and give them."""
         for request, error in self.fresh:
-            refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=str(error))
+            refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=_reason(error))
             self.latest.append(refusal)
         if self._first is None:
             self._first = self.fresh[0][1]
@@ -72,6 +75,10 @@ class Refused:
     def are_told(self) -> None:
         """Take note that an error has told of all."""
         self.untold, self._first = [], None
+
+
+def _reason(error: Exception) -> str:
+    return _VALUES.sub("", str(error))
 
 
 def is_about_items(error: Any) -> bool:

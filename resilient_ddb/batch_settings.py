@@ -88,7 +88,7 @@ class Refusal:
     size: int | None
     """The item's bytes as DynamoDB counts them; None where a value has no place in DynamoDB."""
     reason: str
-    """What is wrong, in the words of whoever refused it."""
+    """What is wrong, in the words of whoever refused it; without the value, where they quote it."""
 
     def __str__(self) -> str:
         size = "of unknown size" if self.size is None else f"of {self.size:,} bytes"

@@ -1,5 +1,7 @@
 """The batch writer keeps what was not written, in order, and tells a bad item from its neighbours."""
 
+from datetime import date
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
@@ -44,6 +46,18 @@ def test_an_item_that_can_not_be_serialized_stands_alone_too(world):
         batch.__exit__(None, None, None)
     assert raised.value.items == puts({"pk": "b", "n": 1.5})
     assert sorted(item["pk"] for item in direct.scan()["Items"]) == ["a", "c"]
+
+
+def test_a_refusal_names_the_key_and_no_other_value(world):
+    table, _ = world
+    with pytest.raises(rddb.UnprocessedItemsError), table.batch_writer() as batch:  # noqa: PT012 - the block raises
+        batch.put_item(Item={"pk": "a", "at": date(2026, 1, 1)})
+        batch.put_item(Item="secret, type: text\n")
+    assert not any("2026" in str(refusal) or "secret" in str(refusal) for refusal in batch.refusals)
+    assert [refusal.reason.partition("\n")[0] for refusal in batch.refusals] == [
+        "Unsupported type \"<class 'datetime.date'>\"",
+        "Parameter validation failed:",
+    ]
 
 
 def test_a_refusal_that_is_not_about_items_leaves_them_in_the_buffer(world):
