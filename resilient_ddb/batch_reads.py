@@ -66,6 +66,8 @@ class BatchReads:
         if self._rate is not None:
             self._returned["ReturnConsumedCapacity"] = "TOTAL"
         self._is_drained = False
+        self._is_broken = False
+        """Whether the last thing that came of the keys was an error, or an interrupt: such a generator has ended."""
         self._names: tuple[str, ...] = ()
         self._hidden: list[str] = []
         self._taken: dict[str, Item] = {}
@@ -138,11 +140,23 @@ class BatchReads:
         while not self._is_drained and len(self._taken) < _IN_HAND:
             if len(self._taken) - len(self._read) >= _A_REQUEST:
                 break
-            key = yield self._draw
-            if key is END:
-                self._is_drained = True
-            else:
+            try:
+                key = yield self._draw
+            except BaseException:
+                self._is_broken = True
+                raise
+            if key is not END:
+                self._is_broken = False
                 self._take(key)
+            elif not self._is_broken:
+                self._is_drained = True
+            elif self._taken:  # what was taken can still be read
+                break
+            else:
+                raise RuntimeError(
+                    f"batch_get of table {self._table.name!r} was given no more keys after its keys were broken off by "
+                    "an error: which ones follow is not known"
+                )
 
     def _take(self, key: Any) -> None:
         name = identity(key)

@@ -64,6 +64,7 @@ class TableReads(_Table):
         Raises:
             UnprocessedKeysError: from the iterator, when the policy's `max_attempts` passes made no progress, or the
                 deadline comes before the next one; its `keys` are those whose items were not given.
+            RuntimeError: from the iterator, when a generator of keys was broken off and has no more: that is no end.
             TypeError, ValueError: an argument, or a key, can't be meant.
         """
         from .batch_get import BatchGet  # noqa: PLC0415 - only where it is used

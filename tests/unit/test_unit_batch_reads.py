@@ -327,13 +327,41 @@ def test_a_part_of_the_key_can_not_be_asked_for():
 
 def test_a_source_of_keys_that_fails_fails_the_read():
     def source():
-        yield {"pk": 1}
+        yield from keys(*range(150))
         raise OSError("no more")
 
-    batch = Service([{"pk": 1}]).batch_get(source())
+    batch = Service([{"pk": number} for number in range(150)]).batch_get(source())
+    given = []
     with pytest.raises(OSError, match="no more"):
+        given.extend(batch)
+    assert given + batch.unread == keys(*range(150))
+    for _ in range(2):  # Python takes a generator that failed for one that has ended
+        with pytest.raises(RuntimeError, match="which ones follow is not known"):  # noqa: PT012 - the whole loop is what raises
+            for item in batch:
+                given.append(item)  # noqa: PERF402 - what is given before it raises
+    assert given == keys(*range(150))
+
+
+def test_a_source_of_keys_that_fails_once_goes_on():
+    class Source:
+        def __init__(self):
+            self.left = [1, 2, OSError("for now"), 3]
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if not self.left:
+                raise StopIteration
+            key = self.left.pop(0)
+            if isinstance(key, OSError):
+                raise key
+            return {"pk": key}
+
+    batch = Service([{"pk": 1}, {"pk": 2}, {"pk": 3}]).batch_get(Source())
+    with pytest.raises(OSError, match="for now"):
         next(batch)
-    assert batch.unread == keys(1)
+    assert list(batch) == keys(1, 2, 3)
 
 
 def test_async_keys_are_for_the_async_table():
