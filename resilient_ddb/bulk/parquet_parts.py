@@ -40,7 +40,8 @@ class ParquetParts:
         """Begin, or go on behind so many parts.
 
         Raises:
-            BulkError: pyarrow is not installed, the folder is there already, or a part is not.
+            BulkError: pyarrow is not installed, the folder is there already, something else is where the parts go to,
+                or a part is not there.
         """
         try:
             import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
@@ -52,21 +53,24 @@ class ParquetParts:
             raise BulkError(f"{path} is there already: Parquet is written to a new folder")
         self._path = path
         self._folder = part_of(path)
-        self._folder.mkdir(exist_ok=bool(parts) or not any(self._folder.glob("*")))
+        self._folder.mkdir(exist_ok=True)
         self._parts = parts
         self._rows: list[Mapping[str, Any]] = []
         self._bytes = 0
         self._schema: Any = None
-        if parts:
-            self._go_on()
+        self._go_on()
 
     def _go_on(self) -> None:
-        if not all(self._part(number).is_file() for number in range(self._parts)):
+        kept = {self._part(number) for number in range(self._parts)}
+        found = set(self._folder.iterdir())
+        if not kept <= found:
             raise BulkError(f"{self._folder} is not what was written before; --restart begins anew")
-        for path in self._folder.iterdir():
-            if path not in {self._part(number) for number in range(self._parts)}:
-                path.unlink()
-        self._schema = self._parquet.read_schema(self._part(0))
+        if not all(path.match("part-*.parquet*") for path in found):
+            raise BulkError(f"{self._folder} has something else in it, and is where parts are to be written")
+        for path in found - kept:  # written after the checkpoint, or before there was one
+            path.unlink()
+        if kept:
+            self._schema = self._parquet.read_schema(self._part(0))
 
     def _part(self, number: int) -> Path:
         return self._folder / f"part-{number:05}.parquet"

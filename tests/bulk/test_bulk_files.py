@@ -91,6 +91,25 @@ def test_parts_after_the_checkpoint_are_dropped(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
+def test_parts_from_before_there_was_a_checkpoint_are_dropped(tmp_path):
+    path = tmp_path / "out"
+    for number in range(2):  # the first one is killed
+        written = ParquetParts(path, 0)
+        written.write({"n": Decimal(number)})
+        written._write_part()
+    written.finish()
+    [part] = path.iterdir()
+    source = Source(str(part))
+    assert [row.item for row in ParquetRows(source, Position())] == [{"n": 1}]
+    source.close()
+    part_of(tmp_path / "other").mkdir()
+    (part_of(tmp_path / "other") / "notes.txt").write_text("kept")
+    with pytest.raises(BulkError, match="something else in it"):
+        ParquetParts(tmp_path / "other", 0)
+    assert (part_of(tmp_path / "other") / "notes.txt").read_text() == "kept"
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
 def test_attributes_without_number_do_not_become_columns_without_number(tmp_path):
     from pyarrow import parquet  # noqa: PLC0415 - where it is installed
 
