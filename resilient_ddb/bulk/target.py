@@ -93,7 +93,7 @@ def _described(table: Any, access: Access, *, may_fail: bool) -> Mapping[str, An
         if code in _NOT_ALLOWED and may_fail:
             return {}
         if code in _NOT_ALLOWED:
-            raise BulkError(f"{one_line(error)}; name the table's key with --key to do without it") from error
+            raise BulkError(f"{one_line(error)}; load does without it if --key names the table's key") from error
         raise
     return described
 
