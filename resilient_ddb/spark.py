@@ -267,6 +267,10 @@ class _Write:
         except UnprocessedItemsError as error:
             error.args = (f"{error}; their keys: {self._named(error.items)}",)
             raise
+        except Exception as error:  # a row that is no item, a table that is not allowed: what came before it may wait
+            if batch.leftovers:
+                error.add_note(f"not surely written are the items with the keys {self._named(batch.leftovers)}")
+            raise
         if batch.report.batches:
             yield batch.report
 

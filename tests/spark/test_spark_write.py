@@ -12,7 +12,7 @@ from pyspark.sql import Row, functions
 
 import resilient_ddb as rddb
 from resilient_ddb.spark import write_partitions
-from resilient_ddb.testing.faults import LoseReply, Throttle, Unprocessed
+from resilient_ddb.testing.faults import ErrorResponse, LoseReply, Throttle, Unprocessed
 
 JOB_FAILED = Exception
 """Which one Spark raises for a task's failure depends on its version: the task's error is in its text."""
@@ -155,9 +155,18 @@ def test_leftovers_fail_the_job_with_their_keys(spark, world):
 
 
 def test_a_row_that_can_not_be_written_fails_the_job_by_its_column(spark, world):
-    rdd = spark.sparkContext.parallelize([{"pk": "a", "n": float("nan")}], 1)
-    with pytest.raises(JOB_FAILED, match="column 'n' has NaN or an infinity in a row"):
+    rdd = spark.sparkContext.parallelize([*rows(27), {"pk": "a", "n": float("nan")}, *rows(30)], 1)
+    with pytest.raises(JOB_FAILED, match="column 'n' has NaN or an infinity in a row") as raised:
         write_partitions(rdd, world.table())
+    assert "not surely written are the items with the keys {'pk': '0025'}, {'pk': '0026'}" in str(raised.value)
+    assert set(world.stored()) == keys(25)
+
+
+def test_whatever_fails_a_task_the_keys_of_what_it_leaves_are_told(spark, world):
+    world.proxy.plan = [ErrorResponse(code="AccessDeniedException", operations=("BatchWriteItem",))]
+    with pytest.raises(JOB_FAILED, match="AccessDeniedException") as raised:
+        write_partitions(spark.sparkContext.parallelize(rows(30), 1), world.table())
+    assert "keys {'pk': '0000'}, {'pk': '0001'}," in str(raised.value)
 
 
 def test_a_column_that_can_not_be_written_is_refused_before_the_job_begins(spark, world):
