@@ -6,6 +6,7 @@ is gone on with. A file or folder gets its name when it is whole; until then `.p
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -47,7 +48,13 @@ class Stream:
     """Lines to standard output. They can't be taken back."""
 
     def __init__(self, line: Line) -> None:
-        """Write each item as `line` has it."""
+        """Write each item as `line` has it.
+
+        Raises:
+            OSError: standard output is closed.
+        """
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._line = line
         self._write = sys.stdout.buffer.write
 

@@ -150,7 +150,8 @@ class Bar(Progress):
 @contextmanager
 def progress(title: str, figures: Figures, *, live: bool) -> Iterator[Progress]:
     """Show figures while something is done: on a terminal, with rich installed, and `live` true, as a bar."""
-    made = (Bar if live and sys.stderr.isatty() and find_spec("rich") is not None else Progress)(title, figures)
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    made = (Bar if live and is_terminal and find_spec("rich") is not None else Progress)(title, figures)
     try:
         yield made
     finally:
@@ -158,5 +159,6 @@ def progress(title: str, figures: Figures, *, live: bool) -> Iterator[Progress]:
 
 
 def say(line: str) -> None:
-    """Say a line on standard error: standard output is for data."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a program speaks
+    """Say a line on standard error, unless that is closed: standard output is for data."""
+    if sys.stderr is not None:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - a program speaks

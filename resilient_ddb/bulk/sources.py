@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -74,7 +75,7 @@ class Source:
         self.path = None if name == STDIN else Path(name)
         """None for standard input, which can't be read twice."""
         try:
-            self._raw: BinaryIO = sys.stdin.buffer if self.path is None else self.path.open("rb")
+            self._raw: BinaryIO = _standard_input() if self.path is None else self.path.open("rb")
         except OSError as error:
             raise BulkError(f"{self.name} can't be read: {_why(error)}") from error
         try:
@@ -134,6 +135,12 @@ class Source:
         """Close the file; standard input stays."""
         if self.path is not None:
             self._raw.close()
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return sys.stdin.buffer
 
 
 class _Joined(io.RawIOBase):

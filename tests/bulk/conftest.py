@@ -33,12 +33,13 @@ def command(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """Give a function that starts the program in a process of its own, in an empty folder."""
+    """Give a function that starts the program in a process of its own, in an empty folder; `closed`: as `2>&-`."""
     running = []
 
-    def begin(*arguments, **options):
+    def begin(*arguments, closed="", **options):
+        shell = ["sh", "-c", f'exec "$@" {closed}', "sh"] if closed else []
         process = subprocess.Popen(  # noqa: S603  # this interpreter, and this package
-            [sys.executable, "-m", "resilient_ddb", *map(str, arguments)],
+            [*shell, sys.executable, "-m", "resilient_ddb", *map(str, arguments)],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

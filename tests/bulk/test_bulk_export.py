@@ -186,6 +186,18 @@ def test_a_reader_that_goes_away_is_no_traceback(start, many):
     ]
 
 
+def test_with_nobody_to_speak_to_only_items_are_written(start, filled):
+    out, said = start("export", filled.name, *filled.where, closed="2>&-").communicate(timeout=60)
+    assert (len([json.loads(line) for line in out.splitlines()]), said) == (5, b"")
+
+
+def test_a_standard_output_that_is_closed_is_said_in_one_line(start, filled):
+    process = start("export", filled.name, *filled.where, closed=">&-")
+    _, said = process.communicate(timeout=60)
+    assert said == b"resilient-ddb: error: standard output can't be written: Bad file descriptor\n"
+    assert process.returncode == 1
+
+
 def test_verbose_says_where_an_error_comes_from(command, table):
     done = command("export", "not-there", *table.where, "--verbose")
     assert done.code == 1

@@ -122,6 +122,13 @@ def test_standard_input_is_read(start, table):
     assert sorted(table.stored()) == ["a", "b"]
 
 
+def test_a_standard_input_that_is_closed_is_said_in_one_line(start, table):
+    process = start("load", "-", *table.to, closed="<&-")
+    _, said = process.communicate(timeout=60)
+    assert said == b"resilient-ddb: error: standard input can't be read: Bad file descriptor\n"
+    assert process.returncode == 1
+
+
 def test_bad_rows_are_refused_one_by_one_and_named(command, table, tmp_path):
     rows = ['{"pk": "a"}', "{", '{"no": 1}', '{"pk": 1}', '{"pk": ""}', "[1]", '{"pk": "b", "x": 1e999}', '{"pk": "c"}']
     (tmp_path / "items.jsonl").write_text("\n".join(rows))
