@@ -40,6 +40,15 @@ class Batch:
         self.number = 0
         """The pass that it belongs to."""
 
+    def units_without(self, left: Sequence[Request]) -> float:
+        """Give the units by size of what was written; a share of them where it can't be told which came back."""
+        if not left:
+            return sum(self.units)
+        are_left = set(map(id, left))
+        rest = [units for request, units in zip(self.requests, self.units, strict=True) if id(request) not in are_left]
+        written = max(0, len(self.requests) - len(left))
+        return sum(rest) * written / len(rest) if rest else 0
+
 
 class Queue:
     """What is to be written, in order. Everything a writer holds that is not under way is in here."""
@@ -206,6 +215,9 @@ class Queue:
         found = []
         for request in returned:
             at = next((at for at, original in enumerate(waiting) if original == request), None)
+            if at is None and self._keys is not None:  # a value was put in another type: a time, or a tuple
+                key = self._key(request)
+                at = next((at for at, original in enumerate(waiting) if self._key(original) == key), None)
             if at is None:
                 self._order[id(request)] = self._order[id(batch.requests[0])]
                 found.append(request)

@@ -235,10 +235,8 @@ class Batching:
         returned = [request for part in (response.get("UnprocessedItems") or {}).values() for request in part]
         left = self.queue.originals(batch, returned) if returned else []
         are_left = {id(request) for request in left}
-        pairs = zip(batch.requests, batch.units, strict=True)
-        units = sum(units for request, units in pairs if id(request) not in are_left) if left else sum(batch.units)
         consumed = [entry.get("CapacityUnits", 0.0) for entry in response.get("ConsumedCapacity") or ()]
-        self._pace.settle(batch.reserved, units, float(sum(consumed)) if consumed else None)
+        self._pace.settle(batch.reserved, batch.units_without(left), float(sum(consumed)) if consumed else None)
         self.queue.done(request for request in batch.requests if id(request) not in are_left)
         self._counts["batches"] += 1
         self._counts["written"] += max(0, len(batch.requests) - len(left))

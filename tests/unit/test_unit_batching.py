@@ -599,6 +599,28 @@ def test_values_that_come_back_in_other_types_are_recognised():
     assert type(table.batches[1][0]["PutRequest"]["Item"]["pk"]) is int
 
 
+@pytest.mark.parametrize("keys", [None, ["pk"]])
+@pytest.mark.parametrize("rate", [None, 1000])
+def test_what_comes_back_in_types_that_are_not_equal_is_not_taken_for_written(keys, rate):
+    table = FakeTable(refuse=lambda batch: batch[:6] if len(table.batches) == 1 else [])
+    write = table.batch_write_item
+
+    def as_lists(**params):
+        response = write(**params)
+        for requests in response.get("UnprocessedItems", {}).values():
+            requests[:] = [put(pk=request["PutRequest"]["Item"]["pk"], v=[1, 2]) for request in requests]
+        return response
+
+    table.batch_write_item = as_lists
+    with Writer(table, overwrite_by_pkeys=keys, write_units_per_second=rate) as writer:
+        for number in range(10):
+            writer.put(pk=number, v=(1, 2))
+    assert writer.core.report.consumed_units == writer.core.report.written == 10
+    assert writer.core._pace._ratio == 1.0
+    again = table.batches[1][0]["PutRequest"]["Item"]["v"]
+    assert again == ([1, 2] if keys is None else (1, 2))  # as it was given, where its key is known
+
+
 def test_units_are_those_of_the_items():
     table = FakeTable()
     with Writer(table, write_units_per_second=1000) as writer:
