@@ -24,6 +24,7 @@ from .checkpoint import alone
 from .errors import BulkError, UsageError
 from .estimate import estimate
 from .export import Export
+from .limits import counted
 from .load import Load
 from .options import ExportOptions, LoadOptions
 from .progress import Figures, progress, say, span
@@ -72,10 +73,10 @@ def _load(options: LoadOptions, figures: Figures) -> int:
         running = Load(options, target, sink, figures, shown)
         running.run()
     took = span(time.monotonic() - figures.began)
-    say(f"{figures.items:,} items written to {options.access.short_name} in {took}")
+    say(f"{counted(figures.items, 'item')} written to {options.access.short_name} in {took}")
     if not figures.refused:
         return DONE
-    say(f"{figures.refused:,} rows refused: see {', '.join(map(str, running.refused))}")
+    say(f"{counted(figures.refused, 'row')} refused: see {', '.join(map(str, running.refused))}")
     return REFUSED
 
 
@@ -93,7 +94,7 @@ def _export(options: ExportOptions, figures: Figures) -> int:
         Export(options, target, figures, shown).run()
     took = span(time.monotonic() - figures.began)
     where = output or "standard output"
-    say(f"{figures.items:,} items of {options.access.short_name} written to {where} in {took}")
+    say(f"{counted(figures.items, 'item')} of {options.access.short_name} written to {where} in {took}")
     return DONE
 
 

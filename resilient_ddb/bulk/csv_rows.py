@@ -15,7 +15,7 @@ from typing import Any
 
 from .conversions import converted, inferred, told
 from .errors import BulkError, RefusedRowError
-from .limits import MAX_LINE_BYTES, shown
+from .limits import MAX_LINE_BYTES, counted, shown
 from .sources import HEAD_BYTES, TOO_LONG, Lines, Position, Row, Source, TooLong
 
 _SAMPLE_ROWS = 1000
@@ -132,7 +132,7 @@ class CsvRows:
 
     def _item(self, cells: list[str]) -> dict[str, Any]:
         if len(cells) != len(self._columns):
-            raise RefusedRowError(f"has {len(cells):,} cells where the first line has {len(self._columns):,}")
+            raise RefusedRowError(f"has {counted(len(cells), 'cell')} where the first line has {len(self._columns):,}")
         return {
             name: (converted if name in self._known else told)(name, text, self.types[name])
             for name, text in zip(self._columns, cells, strict=True)

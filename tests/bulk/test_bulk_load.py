@@ -82,6 +82,15 @@ def test_types_that_are_given_go_before_those_that_are_told(command, table, tmp_
     assert (item["n"], item["tags"], item["blob"].value) == ("7", {"a", "b"}, b"\0\1")
 
 
+def test_one_row_is_one_row(command, table, tmp_path):
+    (tmp_path / "items.csv").write_text("pk,v\na,1\nb\n")
+    assert command("load", "items.csv", *table.to).err.splitlines() == [
+        "items.csv, line 3: has 1 cell where the first line has 2",
+        f"1 item written to {table.name} in 0:00",
+        f"1 row refused: see items.csv.{table.name}.refused.jsonl",
+    ]
+
+
 def test_a_type_for_no_column_is_told(command, table, tmp_path):
     (tmp_path / "items.csv").write_text("pk,price\n1,7\n")
     done = command("load", "items.csv", *table.to, "--type", "prise:S")

@@ -348,7 +348,7 @@ def test_csv_is_read_as_it_was_written_also_from_the_middle(source, table, end, 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("1", "has 1 cells where the first line has 2"),
+        ("1", "has 1 cell where the first line has 2"),
         ("1,2,3", "has 3 cells"),
         ("a,x", "'n': not a number"),
         ('"a"b,1', "not CSV"),
