@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from .errors import RefusedRowError
 from .sources import TOO_LONG, Lines, Position, Row, Source, TooLong
 from .typed_json import exported_item
 
+_BEGINS = re.compile(rb'\s*{\s*"Item"\s*:\s*{\s*"(?:[^"\\]|\\.)+"\s*:\s*{\s*"(?:[SNBLM]|[SNB]S|BOOL|NULL)"\s*:')
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -72,10 +74,11 @@ def is_dynamodb_json(head: bytes) -> bool:
 
     An object with nothing but an 'Item' is no item: what has keys has a text, a number or binary among its values.
     """
-    for line in head.removeprefix(_BOM).splitlines():
+    lines = head.removeprefix(_BOM).splitlines()
+    for line in lines:
         try:
             row = loads(line.decode())
         except (RefusedRowError, UnicodeDecodeError):
             continue
         return type(row) is dict and set(row) == {"Item"} and type(row["Item"]) is dict
-    return False
+    return bool(lines) and _BEGINS.match(lines[-1]) is not None  # the head may end within it

@@ -124,6 +124,19 @@ def test_a_bad_first_row_of_an_export_refuses_itself_only(command, table, tmp_pa
     assert table.stored() == {"c": {"pk": "c"}}
 
 
+@pytest.mark.parametrize("form", ["dynamodb-json", "jsonl"])
+def test_a_first_row_that_is_longer_than_what_is_looked_at_tells_its_format(form, command, table, tmp_path):
+    numbers = [n % 10 for n in range(130_000)]  # 390 KB as an item, and 1.4 MB as DynamoDB JSON
+    if form == "jsonl":
+        row = json.dumps({"pk": "a", "v": numbers}) + " " * 1_000_000
+    else:
+        row = json.dumps({"Item": {"v": {"L": [{"N": str(n)} for n in numbers]}, "pk": {"S": "a"}}})
+    (tmp_path / "part.json").write_text(row + "\n")
+    done = command("load", "part.json", *table.to)
+    assert done.code == 0, done.err
+    assert table.stored() == {"a": {"pk": "a", "v": numbers}}
+
+
 def test_standard_input_is_read(start, table):
     process = start("load", "-", *table.to, stdin=-1)
     _, said = process.communicate(b'{"pk": "a"}\n{"pk": "b"}\nnot json\n', timeout=60)
