@@ -137,8 +137,10 @@ class FileLoad:
         rows = open_rows(self._source, form, position, options, self._load.target.keys)
         self._columns: dict[str, str] | None = getattr(rows, "types", None)
         if self._columns is not None:
-            for name in options.types.keys() - self._columns.keys():
-                self._load.shown.say(f"{self._source.name} has no column {shown(name)}: its --type is not used")
+            named = [*((name, "type") for name in options.types), *([(options.ttl, "ttl")] if options.ttl else [])]
+            for name, option in named:
+                if name not in self._columns:
+                    self._load.shown.say(f"{self._source.name} has no column {shown(name)}: its --{option} is not used")
         if state and state.get("columns") != self._columns:
             raise BulkError(f"the columns of {self._source.name} have other types than before; --restart begins anew")
         return rows

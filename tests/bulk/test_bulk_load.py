@@ -91,11 +91,14 @@ def test_one_row_is_one_row(command, table, tmp_path):
     ]
 
 
-def test_a_type_for_no_column_is_told(command, table, tmp_path):
+def test_an_option_for_no_column_is_told(command, table, tmp_path):
     (tmp_path / "items.csv").write_text("pk,price\n1,7\n")
-    done = command("load", "items.csv", *table.to, "--type", "prise:S")
+    done = command("load", "items.csv", *table.to, "--type", "prise:S", "--ttl", "exp")
     assert done.code == 0
-    assert done.err.splitlines()[0] == "items.csv has no column 'prise': its --type is not used"
+    assert done.err.splitlines()[:2] == [
+        "items.csv has no column 'prise': its --type is not used",
+        "items.csv has no column 'exp': its --ttl is not used",
+    ]
 
 
 def test_what_aws_exports_is_loaded_from_gzipped_files(command, table, tmp_path):
