@@ -18,7 +18,7 @@ from . import ttl_requests, ttl_writes
 from .ending import unanswered
 from .operations import same_table
 from .ttl import AUTO, Expired, IsExpired, TimeToLive, is_expired, native_rule, typed_rule
-from .ttl_requests import Index, TableFacts, Want, check_keys, facts_of
+from .ttl_requests import Index, TableFacts, Want, check_key, check_keys, facts_of
 from .ttl_writes import ARGUMENT, Puts
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class TableTtl:
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
         operation, params = execution.operation, execution.params
+        if operation in ttl_writes.BY_KEY and self.settings.ttl != AUTO:  # they need no more than this
+            self._check_written(execution, self.settings.ttl)
         is_read = operation in ttl_requests.OPERATIONS
         if not is_read and operation not in ttl_writes.OPERATIONS:
             return params
@@ -88,12 +90,17 @@ class TableTtl:
     def _prepare_write(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
         puts = Puts(self.table, attribute, execution.core.clock.time())
         params = puts.rewrite(execution.operation, execution.params)
-        if puts.changes:
+        self._check_written(execution, attribute)
+        if puts.has_attribute:
             check_keys((yield from self._facts(execution, ask)), self.table, attribute)
         if puts.converted is not None:
             text = "table %s: %r was put as a %s, and is written as whole seconds since the epoch"
             self.warn_once(execution, text, self.table, attribute, puts.converted)
         return params
+
+    def _check_written(self, execution: Execution, attribute: str) -> None:
+        for key in ttl_writes.keys_of(execution.operation, execution.params, self.table):
+            check_key("Key", key, self.table, attribute)
 
     # What is known of the table.
 

@@ -153,7 +153,7 @@ def _pages(params: Params, want: Want) -> Request:
     if index_name is None:
         _check_key("ExclusiveStartKey", params.get("ExclusiveStartKey"), want)
         if _names_in_key_condition(params, want.attribute):
-            raise _is_key(want, _KEY_CONDITION)
+            raise _is_key(want.table, want.attribute, _KEY_CONDITION)
     index = want.index if index_name is not None else None
     if index is not None and not index.has(want.attribute):
         _check_projection(params, index, want)
@@ -174,9 +174,18 @@ _REWRITES = {"GetItem": _get, "BatchGetItem": _batch, "TransactGetItems": _trans
 # What can't be.
 
 
+def check_key(argument: str, key: Any, table: str, attribute: str) -> None:
+    """Refuse a TTL attribute that a request shows to be part of the table's key.
+
+    Raises:
+        ValueError: it is.
+    """
+    if isinstance(key, Mapping) and attribute in key:
+        raise _is_key(table, attribute, argument)
+
+
 def _check_key(argument: str, key: Any, want: Want) -> None:
-    if isinstance(key, Mapping) and want.attribute in key:
-        raise _is_key(want, argument)
+    check_key(argument, key, want.table, want.attribute)
 
 
 def check_keys(facts: TableFacts | None, table: str, attribute: str) -> None:
@@ -195,8 +204,8 @@ _IS_KEY = (
 )
 
 
-def _is_key(want: Want, where: str) -> ValueError:
-    return ValueError(_IS_KEY.format(attribute=want.attribute, table=want.table, where=f"the {where} of a request"))
+def _is_key(table: str, attribute: str, where: str) -> ValueError:
+    return ValueError(_IS_KEY.format(attribute=attribute, table=table, where=f"the {where} of a request"))
 
 
 def _check_projection(params: Params, index: Index, want: Want) -> None:

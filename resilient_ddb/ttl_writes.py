@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from .settings import check_number
 from .ttl import MILLISECONDS, is_number
 
 OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})
+BY_KEY = frozenset({"UpdateItem", "DeleteItem"})
 ARGUMENT = "ttl_seconds"
 """The argument of `put_item` that is ours."""
 _LONGEST = 10**9
@@ -26,8 +27,8 @@ class Puts:
         self._table = table
         self._attribute = attribute
         self._now = now
-        self.changes = False
-        """Whether anything is written into the attribute that the caller has not put there."""
+        self.has_attribute = False
+        """Whether an item has the attribute, or is given it."""
         self.converted: str | None = None
         """The type of a value that was turned into whole seconds."""
 
@@ -70,10 +71,11 @@ class Puts:
                     f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
                     "milliseconds, or like a point in time"
                 )
-            self.changes = True
+            self.has_attribute = True
             return {**item, self._attribute: math.ceil(self._now + seconds)}
         if self._attribute not in item:
             return item
+        self.has_attribute = True
         value = self._settled(item[self._attribute])
         return item if value is item[self._attribute] else {**item, self._attribute: value}
 
@@ -95,8 +97,29 @@ class Puts:
                 "would never expire; divide it by 1000"
             )
         if settled is not value:
-            self.changes, self.converted = True, type(value).__name__
+            self.converted = type(value).__name__
         return settled
+
+
+def keys_of(operation: str, params: Mapping[str, Any], table: str) -> Iterator[Any]:
+    """Give the keys of a table's items that a request updates, deletes or asks about."""
+    if operation == "BatchWriteItem":
+        named = params.get("RequestItems")
+        for name, entries in named.items() if isinstance(named, Mapping) else ():
+            if same_table(name, table) and isinstance(entries, list):
+                yield from (action.get("Key") for action in _actions(entries))
+    elif operation == "TransactWriteItems":
+        entries = params.get("TransactItems")
+        for action in _actions(entries if isinstance(entries, list) else []):
+            if same_table(action.get("TableName"), table):
+                yield action.get("Key")
+    elif same_table(params.get("TableName"), table):
+        yield params.get("Key")
+
+
+def _actions(entries: list[Any]) -> list[Mapping[str, Any]]:
+    actions = [action for entry in entries if isinstance(entry, Mapping) for action in entry.values()]
+    return [action for action in actions if isinstance(action, Mapping)]
 
 
 def _is_put(entry: Any, table: str) -> bool:

@@ -55,6 +55,7 @@ def script(name):
     yield "table", "query", {"KeyConditionExpression": Key("pk").eq("a"), "IndexName": "absent"}
     yield "client", "batch_get_item", {"RequestItems": batch}
     yield "client", "transact_get_items", {"TransactItems": gets}
+    yield "table", "delete_item", {"Key": {"exp": 1}}
     yield "table", "put_item", {"Item": {"pk": "new"}, "ttl_seconds": 60}
     yield "table", "put_item", {"Item": {"pk": "new"}, "ttl_seconds": 0}
     yield "table", "put_item", {"Item": {"pk": "new", "exp": NOW * 1000}}

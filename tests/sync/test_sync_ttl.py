@@ -362,6 +362,40 @@ def test_a_key_can_not_be_the_attribute(filled):
     assert keys(filled.direct.scan()["Items"]) == LIVE | EXPIRED
 
 
+@pytest.mark.parametrize(
+    ("verb", "params"),
+    [
+        ("put_item", {"Item": {"pk": "new"}}),
+        ("update_item", {"Key": {"pk": "live"}, "UpdateExpression": "REMOVE body"}),
+        ("delete_item", {"Key": {"pk": "live"}}),
+        ("batch_write_item", [{"PutRequest": {"Item": {"pk": "new"}}}]),
+        ("batch_write_item", [{"DeleteRequest": {"Key": {"pk": "live"}}}]),
+        ("transact_write_items", {"Put": {"Item": {"pk": "new"}}}),
+        ("transact_write_items", {"Update": {"Key": {"pk": "live"}, "UpdateExpression": "REMOVE body"}}),
+        ("transact_write_items", {"Delete": {"Key": {"pk": "live"}}}),
+    ],
+)
+def test_nothing_is_written_where_a_key_is_the_attribute(filled, verb, params):
+    table, before = filled.table(options={"ttl": "pk"}), filled.direct.scan()["Items"]
+    call = getattr(table if verb in ("put_item", "update_item", "delete_item") else table.meta.client, verb)
+    if verb == "batch_write_item":
+        params = {"RequestItems": {filled.name: params}}
+    elif verb == "transact_write_items":
+        [(action, what)] = params.items()
+        params = {"TransactItems": [{action: {"TableName": filled.name, **what}}]}
+    with pytest.raises(ValueError, match="ttl must not be an attribute of the table's key"):
+        call(**params)
+    assert filled.direct.scan()["Items"] == before
+
+
+def test_another_table_may_have_the_attribute_for_its_key(filled, make_table, dynamodb_local):
+    other = make_table(dynamodb_local.endpoint_url)
+    client = filled.table(options={"ttl": "pk"}).meta.client
+    client.update_item(TableName=other, Key={"pk": "a"})
+    client.batch_write_item(RequestItems={other: [{"DeleteRequest": {"Key": {"pk": "a"}}}]})
+    client.transact_write_items(TransactItems=[{"Delete": {"TableName": other, "Key": {"pk": "a"}}}])
+
+
 # Indexes.
 
 
