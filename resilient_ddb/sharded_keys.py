@@ -34,7 +34,7 @@ class ShardKeys:
     @property
     def is_of_table(self) -> bool:
         """Whether it is the table's partition key; else it is an index's, and items have one place in the table."""
-        return self.key == self.schemas.table.partition
+        return self.stored_in == self.schemas.table.partition
 
     def stored_item(self, item: Any, uniform: Uniform) -> Item:
         """Give a whole item as it is stored.

@@ -127,7 +127,8 @@ class ShardedTable(ShardedQueries):
         """
         self._check_batch_writer(overwrite_by_pkeys)
         make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
-        return ShardedBatchWriter(make, options, self._keys, policy_of(self._table).uniform)
+        find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
+        return ShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Give this table with optimistic locking. See `ResilientTable.versioned`.

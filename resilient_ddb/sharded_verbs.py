@@ -89,12 +89,18 @@ class ShardedVerbs:
 
     def _keys(self, index: str | None = None) -> Flow[ShardKeys]:
         stored_in = self._shard_attribute or self._key
+        argument = "key" if self._shard_attribute is None else "shard_attribute"
         schemas = yield from key_schemas(self._table.meta.client, self._table.name, index, stored_in)
         if stored_in is not None and stored_in not in schemas.partitions:
-            argument = "key" if self._shard_attribute is None else "shard_attribute"
             raise ValueError(
                 f"{argument} must be the partition key of table {self._table.name!r}, or of an index of it; got "
                 f"{stored_in!r}"
+            )
+        own = schemas.table.names if self._shard_attribute is not None else schemas.table.names[1:]
+        if stored_in in own:
+            raise ValueError(
+                f"{argument} must leave the key of table {self._table.name!r} as it is: an item could not be found by "
+                f"it; got {stored_in!r}; have the suffix kept in an attribute for the index, with shard_attribute="
             )
         key = self._key or schemas.table.partition
         return ShardKeys(layout=self._layout, schemas=schemas, key=key, stored_in=stored_in or key)
@@ -271,6 +277,7 @@ class ShardedVerbs:
     def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
         if "Item" in action:
             stored = keys.stored_item(action["Item"], policy_of(self._table).uniform)
+            keys.refuse_conditions(action["Item"].get(keys.key), action)
             yield from self._brought_home(keys, action["Item"].get(keys.key), action["Item"])
             return {**action, "Item": stored}
         keys.refuse_moving(action)
@@ -287,7 +294,7 @@ class ShardedVerbs:
             ValueError: suffixes are random.
         """
         if not self._layout.by and self._key is None:
-            raise ValueError(f"{what} needs to know an item's shard: have it calculated, with by=")
+            raise _unknown(what)
 
     def _check_batch_writer(self, overwrite_by_pkeys: Any) -> None:
         """Refuse a batch writer that can't do what it should.
@@ -302,6 +309,16 @@ class ShardedVerbs:
                 "batch_writer() can't move items that are still where `previous` has put them: have them moved first, "
                 "with resilient_ddb.sharding.reshard, or use put_item"
             )
+
+    def _keys_of_batch(self, overwrite_by_pkeys: Any) -> Flow[ShardKeys]:
+        keys = yield from self._keys()
+        if overwrite_by_pkeys and keys.is_of_table and not self._layout.by:  # `key` named the table's own
+            raise _unknown("overwrite_by_pkeys")
+        return keys
+
+
+def _unknown(what: str) -> ValueError:
+    return ValueError(f"{what} needs to know an item's shard: have it calculated, with by=")
 
 
 def _is_conditional(error: ClientError) -> bool:

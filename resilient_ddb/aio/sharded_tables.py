@@ -73,7 +73,8 @@ class AsyncShardedTable(ShardedQueries):
         """Give the Table's batch writer for items of this table."""
         self._check_batch_writer(overwrite_by_pkeys)
         make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
-        return AsyncShardedBatchWriter(make, options, self._keys, policy_of(self._table).uniform)
+        find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
+        return AsyncShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""

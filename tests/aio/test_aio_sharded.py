@@ -223,6 +223,22 @@ async def test_an_index_on_numbers_through_an_attribute_of_its_own(world):
     assert await done(docs.query_items(**query)) == items
 
 
+async def test_the_tables_own_key_may_be_spread_in_an_index(world):
+    docs = world.table.sharded(4, key="pk", shard_attribute="shard")
+    items = [{"pk": "a", "sk": number} for number in range(10)]
+    for item in items:
+        await done(docs.put_item(Item=item))
+    assert {item["pk"] for item in world.stored()} == {"a"}
+    assert (await done(docs.get_item(Key={"pk": "a", "sk": 3})))["Item"] == items[3]
+    assert (await done(docs.query(**ALL)))["Items"] == items
+    assert await done(docs.query_items(IndexName="by-shard", **ALL)) == items
+    changed = await done(docs.update_item(Key={"pk": "a", "sk": 3}, ReturnValues="ALL_NEW", **SET))
+    assert changed["Attributes"] == {**items[3], "n": 7}
+    await done(docs.put_item(Item={"pk": "a", "sk": 3}, ConditionExpression=Attr("n").eq(7)))
+    deleted = await done(docs.delete_item(Key={"pk": "a", "sk": 3}, ReturnValues="ALL_OLD"))
+    assert deleted["Attributes"] == items[3]
+
+
 # With a batch writer, versions and TTL.
 
 
@@ -269,6 +285,22 @@ async def test_whoever_takes_leftovers_sees_the_callers_keys(world):
     assert [refusal.key for refusal in writer.refusals] == [{"pk": "a", "sk": 1}]
     assert [item["sk"] for item in world.stored()] == [2]
     assert bad["pk"] == "a"
+
+
+async def test_what_needs_a_known_shard_is_refused_where_key_names_the_tables_own(world):
+    docs = world.table.sharded(4, key="pk")
+    versions = docs.versioned()  # the table is not described yet
+    for write in (
+        lambda: versions.modify({"pk": "a", "sk": 1}, lambda _: {"n": 1}),
+        lambda: versions.put_item(Item={"pk": "a", "sk": 1}),
+        lambda: docs.put_item(Item={"pk": "a", "sk": 1}, ConditionExpression=Attr("pk").not_exists()),
+    ):
+        with pytest.raises(ValueError, match="must not be given to put_item with a random suffix"):
+            await done(write())
+    writer = docs.batch_writer(overwrite_by_pkeys=["pk", "sk"])
+    with pytest.raises(ValueError, match="overwrite_by_pkeys needs to know an item's shard"):
+        await done(writer.put_item(Item={"pk": "a", "sk": 1}))
+    assert world.stored() == []
 
 
 async def test_a_batch_writer_refuses_what_it_cannot_do(world):

@@ -12,7 +12,10 @@ from resilient_ddb.sharded_tables import ShardedTable
 
 DESCRIPTION = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    "GlobalSecondaryIndexes": [{"IndexName": "by-day", "KeySchema": [{"AttributeName": "day", "KeyType": "HASH"}]}],
+    "GlobalSecondaryIndexes": [
+        {"IndexName": "by-day", "KeySchema": [{"AttributeName": "day", "KeyType": "HASH"}]},
+        {"IndexName": "inverted", "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}]},
+    ],
 }
 METADATA = {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
@@ -45,6 +48,15 @@ def _outcome(call):
 def test_an_attribute_that_is_no_partition_key_is_refused_by_name(options):
     argument = list(options)[-1]
     with pytest.raises(ValueError, match=f"{argument} must be the partition key of table 't', or of an index.*'nope'"):
+        sharded(**options).put_item(Item={"pk": "a", "sk": "1"})
+
+
+@pytest.mark.parametrize(
+    "options", [{"key": "sk"}, {"key": "day", "shard_attribute": "sk"}, {"key": "day", "shard_attribute": "pk"}]
+)
+def test_a_suffix_in_the_tables_key_would_hide_the_item(options):
+    argument, name = list(options.items())[-1]
+    with pytest.raises(ValueError, match=f"{argument} must leave the key of table 't' as it is.*got {name!r}"):
         sharded(**options).put_item(Item={"pk": "a", "sk": "1"})
 
 
