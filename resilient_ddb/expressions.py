@@ -13,6 +13,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import AttributeBase, ConditionBase, ConditionExpressionBuilder
 
+from .operations import set_as_well
 from .reserved import NAMES as _NAMES
 from .reserved import PREFIX as _RESERVED_PREFIX
 from .reserved import VALUES as _VALUES
@@ -95,6 +96,26 @@ def join_condition(
     if both_hold is None:
         raise ValueError(f"ConditionExpression must not be empty, and its parentheses must match; got {own!r}")
     joined = {**params, "ConditionExpression": both_hold}
+    _add_placeholders(joined, names, values)
+    return joined
+
+
+def join_assignments(
+    params: Mapping[str, Any], assignments: str, names: Mapping[str, str], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give an update's parameters with assignments of ours beside what the caller's expression does.
+
+    Args:
+        params: the parameters, with native values. They stay as they are.
+        assignments: what goes into the `SET` clause, with placeholders under the reserved prefix.
+        names: our placeholders for attribute names.
+        values: our placeholders for values.
+
+    Raises:
+        ValueError: the caller's placeholders take names of ours.
+    """
+    _refuse_taken(_collide(params, names, values), "those that are added here")
+    joined = {**params, "UpdateExpression": set_as_well(params.get("UpdateExpression"), assignments)}
     _add_placeholders(joined, names, values)
     return joined
 

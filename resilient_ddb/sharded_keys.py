@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from .cursors import to_json
-from .expressions import inject
+from .expressions import inject, join_assignments
 from .fan_in import Item
 from .key_schemas import KeySchemas
 from .operations import attributes_changed
-from .reserved import NAMES
+from .reserved import NAMES, PREFIX
 from .shard_layout import Layout, Uniform
 
 _EXISTS = re.compile(r"attribute_(?:not_)?exists\s*\(\s*#?\w+\s*\)", re.IGNORECASE)
@@ -91,6 +91,38 @@ class ShardKeys:
                 "calculated from"
             )
         return {**table_key, self.key: homes[0]}
+
+    def beginning(self, key: Mapping[str, Any], update: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give an update that, where it begins the item, leaves in it what its shard was calculated from.
+
+        The caller can't: `refuse_moving` refuses it. An item without could not be placed when the layout changes.
+
+        Raises:
+            ValueError: the caller's placeholders take names of ours.
+        """
+        found = self._beside(key)
+        expression = update.get("UpdateExpression")
+        if not found or "AttributeUpdates" in update or not isinstance(expression, str | None):
+            return update
+        names = {f"#{PREFIX}by{number}": name for number, name in enumerate(found)}
+        values = {f":{PREFIX}by{number}": key[name] for number, name in enumerate(found)}
+        assignments = ", ".join(
+            f"{name} = if_not_exists({name}, {value})" for name, value in zip(names, values, strict=True)
+        )
+        return join_assignments(update, assignments, names, values)
+
+    def unbegun(self, response: dict[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+        """Take away, in place, what an update has written beside what the caller asked for."""
+        if str(update.get("ReturnValues", "NONE")).startswith("UPDATED") and "Attributes" in response:
+            for name in self.layout.by:
+                response["Attributes"].pop(name, None)
+            if not response["Attributes"]:
+                del response["Attributes"]
+        return response
+
+    def _beside(self, key: Mapping[str, Any]) -> list[str]:
+        names = self.schemas.table.names
+        return [name for name in self.layout.by if name not in names and name in key]
 
     def as_seen(self, item: Item) -> None:
         """Make of a stored item what callers see, in place."""

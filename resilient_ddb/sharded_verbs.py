@@ -162,7 +162,9 @@ class ShardedVerbs:
             yield from self._brought_home(keys, value, key)
         elif len(homes) > 1:
             return (yield from self._change_where_it_is(keys, verb, table_key, homes, params))
-        return (yield from self._send(keys, partial(call, Key={**table_key, keys.key: homes[0]}, **params)))
+        made = keys.beginning(key, params) if verb == "update_item" else params
+        call = partial(call, Key={**table_key, keys.key: homes[0]}, **made)
+        return keys.unbegun((yield from self._send(keys, call)), params)
 
     def _change_where_it_is(
         self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
@@ -283,7 +285,8 @@ class ShardedVerbs:
         keys.refuse_moving(action)
         place = keys.one_place(action["Key"])
         yield from self._brought_home(keys, action["Key"].get(keys.key), action["Key"])
-        return {**action, "Key": place}
+        made = keys.beginning(action["Key"], action) if "UpdateExpression" in action else action
+        return {**made, "Key": place}
 
     # What can't be.
 

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
+from resilient_ddb import aio
 from resilient_ddb.testing import faults
 
 
@@ -129,6 +130,46 @@ async def test_a_calculated_shard_is_the_only_one_that_is_asked(world):
     with pytest.raises(ValueError, match="a new one has no shard without order_id"):
         await done(docs.update_item(Key=short, **SET))
     assert world.stored() == []
+
+
+@pytest.mark.parametrize("returned", ["NONE", "UPDATED_NEW", "UPDATED_OLD", "ALL_NEW"])
+async def test_an_update_that_begins_an_item_leaves_in_it_what_its_shard_goes_by(world, returned):
+    docs = world.table.sharded(10, by=("order_id", "sk"))
+    key = {"pk": "a", "sk": 1, "order_id": "o-1"}
+    answer = await done(docs.update_item(Key=key, ReturnValues=returned, **SET))
+    expected = {"UPDATED_NEW": {"n": 7}, "ALL_NEW": {**key, "n": 7}}
+    assert answer.get("Attributes") == expected.get(returned)
+    assert (await done(docs.get_item(Key={"pk": "a", "sk": 1})))["Item"] == {**key, "n": 7}
+    await done(docs.update_item(Key={"pk": "a", "sk": 2, "order_id": "o-1"}))
+    assert (await done(docs.get_item(Key={"pk": "a", "sk": 2})))["Item"] == {"pk": "a", "sk": 2, "order_id": "o-1"}
+    begun = {"pk": "a", "sk": 3, "order_id": "o-1"}
+    await done(docs.versioned().update_item(Key=begun, expected_version=None, **SET))
+    update = rddb.idempotent_update if world.is_sync else aio.idempotent_update
+    await done(update(docs, Key={"pk": "a", "sk": 4, "order_id": "o-2"}, **SET))
+    assert sorted(item["order_id"] for item in world.stored()) == ["o-1", "o-1", "o-1", "o-2"]
+
+
+async def test_an_update_leaves_what_its_shard_goes_by_as_it_is(world):
+    docs = world.table.sharded(1, by="order_id")  # whatever Key says, it is this shard
+    await done(docs.put_item(Item={"pk": "a", "sk": 1, "order_id": "o-1"}))
+    await done(docs.update_item(Key={"pk": "a", "sk": 1, "order_id": "o-2"}, **SET))
+    assert world.stored() == [{"pk": "a", "sk": 1, "order_id": "o-1", "n": 7}]
+    old = {"UpdateExpression": "SET m = :m", "ExpressionAttributeValues": {":m": 1}, "ReturnValues": "UPDATED_OLD"}
+    assert "Attributes" not in await done(docs.update_item(Key={"pk": "a", "sk": 1, "order_id": "o-1"}, **old))
+    with pytest.raises(ValueError, match="must leave the names free that begin with '#rddb_'"):
+        await done(
+            docs.update_item(Key={"pk": "a", "sk": 1, "order_id": "o-2"}, ExpressionAttributeNames={"#rddb_by0": "x"})
+        )
+    old = {"AttributeUpdates": {"n": {"Action": "PUT", "Value": 8}}}
+    await done(docs.update_item(Key={"pk": "a", "sk": 1, "order_id": "o-1"}, **old))
+    assert world.stored()[0]["n"] == 8
+
+
+async def test_an_update_by_such_a_key_is_sent_again(world):
+    docs = world.table.sharded(10, by="order_id")
+    world.proxy.plan = [faults.LoseReply(operations={"UpdateItem"}, times=1)]
+    await done(docs.update_item(Key={"pk": "a", "sk": 1, "order_id": "o-1"}, **SET))
+    assert world.proxy.count("UpdateItem") == 2
 
 
 async def test_by_the_sort_key(world):
