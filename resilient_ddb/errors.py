@@ -174,7 +174,10 @@ class UnprocessedItemsError(ResilienceError):
 
 
 class UnprocessedKeysError(ResilienceError):
-    """A `batch_get` gave up. `keys` holds every key that it took and whose item it has not given, in order."""
+    """A `batch_get` gave up. `keys` holds every key that it took and whose item it has not given, in order.
+
+    Also of a sharded table, where an item is looked for in several shards: `keys` holds its key, as the caller sees it.
+    """
 
     def __init__(self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str) -> None:
         """Take the keys left over, and why."""

@@ -156,7 +156,8 @@ def _settle(table: Any, keys: ShardKeys, item: Item, pace: ReadRate | None, repo
         if pace is not None:
             pace.settle(units, 1, response)
         if outcome is Moved.OVERTAKEN:
-            found = yield from ShardReads(table.table, [place], _CONSISTENT, table._sleep).all()  # noqa: SLF001 - as above
+            reads = ShardReads(table.table, [place], _CONSISTENT, table._sleep, keys.as_seen)  # noqa: SLF001 - as above
+            found = yield from reads.all()
             if not found:
                 return
             item = found[0]

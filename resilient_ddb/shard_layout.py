@@ -204,7 +204,8 @@ def layout_of(
         TypeError, ValueError: it can't be meant.
     """
     names = (by,) if isinstance(by, str) else () if by is None else by
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
+    are_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names)
+    if not are_names or (by is not None and not names):  # none by mistake would be a random shard
         raise TypeError(f"by must be the name of an attribute, or several; got {by!r}")
     if not isinstance(previous, (list, tuple)):
         raise TypeError(f"previous must be a sequence of earlier shards, such as (10,); got {previous!r}")

@@ -18,14 +18,20 @@ class ShardReads(BatchReads):
     """Reads one item from wherever it may be: `BatchGetItem` over all its keys."""
 
     def __init__(
-        self, table: Any, keys: Sequence[Item], params: Mapping[str, Any], sleep: Callable[[float], Any]
+        self,
+        table: Any,
+        keys: Sequence[Item],
+        params: Mapping[str, Any],
+        sleep: Callable[[float], Any],
+        as_seen: Callable[[Item], None],
     ) -> None:
-        """Ask for `keys`, with the parameters of `get_item`."""
+        """Ask for `keys`, with the parameters of `get_item`; errors tell them as `as_seen` makes them, in place."""
         asked = dict(params)
         returned = {_RETURNED: asked.pop(_RETURNED)} if _RETURNED in asked else {}
         super().__init__(table, partial(next, iter(keys), END), asked, None)
         self._returned = returned
         self._sleep = sleep
+        self._as_seen = as_seen
         self.responses: list[Response] = []
 
     def all(self) -> Flow[list[Item]]:
@@ -42,6 +48,16 @@ class ShardReads(BatchReads):
             elif not self._is_over:
                 yield from self._ask()
         return items
+
+    @property
+    def unread(self) -> list[Item]:
+        """The keys whose items are not read, as callers see them, each once."""
+        found: list[Item] = []
+        for key in map(dict, super().unread):
+            self._as_seen(key)
+            if key not in found:
+                found.append(key)
+        return found
 
     def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> int:
         self.responses.append(dict(response))

@@ -221,7 +221,8 @@ class ShardedVerbs:
     def _reads(
         self, keys: ShardKeys, key: Item, homes: Iterable[str], params: Mapping[str, Any] = _CONSISTENT
     ) -> ShardReads:
-        return ShardReads(self._table, [{**key, keys.key: home} for home in homes], params, self._sleep)
+        places = [{**key, keys.key: home} for home in homes]
+        return ShardReads(self._table, places, params, self._sleep, keys.as_seen)
 
     def _brought_home(self, keys: ShardKeys, value: Any, attributes: Mapping[str, Any]) -> Flow[None]:
         """Have an item that is still where an earlier layout has put it moved before it is written."""
@@ -248,9 +249,10 @@ class ShardedVerbs:
         except ClientError as error:
             self._unsuffix_error(keys, error)
             raise
-        for name in ("Item", "Attributes"):
-            if response.get(name):
-                keys.as_seen(response[name])
+        metrics = response.get("ItemCollectionMetrics") or {}
+        for found in (response.get("Item"), response.get("Attributes"), metrics.get("ItemCollectionKey")):
+            if found:
+                keys.as_seen(found)
         return response
 
     def _unsuffix_error(self, keys: ShardKeys, error: ClientError) -> None:

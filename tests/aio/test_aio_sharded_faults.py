@@ -46,6 +46,14 @@ async def test_the_error_names_the_shard(world, reasons):
         assert "a#2" not in "".join([str(caught.value), *caught.value.__notes__])
 
 
+@pytest.mark.parametrize("verb", ["get_item", "update_item", "delete_item"])
+async def test_keys_that_are_left_undone_are_the_callers(world, verb):
+    world.proxy.plan = [faults.Unprocessed(operations={"BatchGetItem"}, share=1.0)]
+    with pytest.raises(rddb.UnprocessedKeysError) as caught:
+        await done(getattr(world.table.sharded(4), verb)(Key=KEY))
+    assert caught.value.keys == [KEY]
+
+
 async def test_a_part_of_the_answer(world):
     docs = world.table.sharded(4, on_partial="return")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]

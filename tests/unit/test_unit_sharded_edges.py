@@ -73,13 +73,20 @@ def test_an_index_that_was_added_meanwhile_is_found():
     docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})  # it is known now
 
 
+def test_an_item_collection_is_told_by_the_callers_key():
+    told = {"ItemCollectionMetrics": {"ItemCollectionKey": {"pk": "a#1"}, "SizeEstimateRangeGB": [0, 1]}}
+    docs = sharded({"put_item": lambda **_: {**told, **METADATA}}, by="sk")
+    answer = docs.put_item(Item={"pk": "a", "sk": "1"}, ReturnItemCollectionMetrics="SIZE")
+    assert answer["ItemCollectionMetrics"] == {"ItemCollectionKey": {"pk": "a"}, "SizeEstimateRangeGB": [0, 1]}
+
+
 @pytest.mark.parametrize("shards", [{20261121: 4}, {b"a": 4}])
 def test_a_mapping_whose_keys_are_no_texts_would_never_match(shards):
     with pytest.raises(TypeError, match="a mapping of texts"):
         layout(shards)
 
 
-@pytest.mark.parametrize("by", [5, [5], [""]])
+@pytest.mark.parametrize("by", [5, [5], [""], [], ()])
 def test_by_names_attributes(by):
     with pytest.raises(TypeError, match="by must be the name of an attribute"):
         layout(by=by)
