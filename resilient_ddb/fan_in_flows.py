@@ -154,15 +154,20 @@ class Reading:
         return self._response(read, {"Items": items, "Count": len(items)}, self._fan.place())
 
     def count(self) -> Flow[Response]:
-        """Give the response of a query that asks how many items there are: of so many at most.
+        """Give the response of a query that asks how many items there are: of so many, if there are.
 
         Raises:
             ClientError: as `more`.
         """
-        wanted = self._fan.wanted()[: self._left]
-        if self._left is not None:
+        read: list[Response] = []
+        while wanted := self._fan.wanted()[: self._left]:
+            if self._left is None:
+                read += yield from self._read(wanted)
+                break
             self._page = self._left // len(wanted)
-        read = yield from self._read(wanted)
+            found = yield from self._read(wanted)
+            self._left -= sum(response["ScannedCount"] for response in found)
+            read += found
         return self._response(read, {"Count": sum(one["Count"] for one in read)}, self._fan.place_of_count())
 
     def _response(self, read: Sequence[Response], answer: Response, place: Any) -> Response:
