@@ -103,9 +103,11 @@ class Reading:
             if isinstance(outcome, BaseException):
                 self._leave_out(index, outcome)
             else:
-                self._fan.take(index, outcome.get("Items") or (), self._position_in(outcome))
-                self._is_sifted = self._is_sifted or outcome["ScannedCount"] > outcome["Count"]
-                responses.append(outcome)
+                response = _counted(outcome)
+                items = () if self._request.is_count else response.get("Items") or ()
+                self._fan.take(index, items, self._position_in(response))
+                self._is_sifted = self._is_sifted or response["ScannedCount"] > response["Count"]
+                responses.append(response)
         self._has_read = self._has_read or bool(responses)
         if wanted and not self._has_read:
             raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
@@ -195,6 +197,12 @@ def check_on_partial(value: Any) -> None:
 def _can_pass(error: Exception) -> bool:
     """Tell whether a failure is one of the moment, not of the request."""
     return isinstance(error, DeadlineExceededError) or classify(error, operation="Query").kind in _CAN_PASS
+
+
+def _counted(response: Mapping[str, Any]) -> Response:
+    """Give a response with its counts, which a fallback's may lack."""
+    count = response.get("Count", len(response.get("Items") or ()))
+    return {"Count": count, "ScannedCount": count, **response}
 
 
 def answer(make: Callable[..., Reading], request: Request) -> Flow[Response]:

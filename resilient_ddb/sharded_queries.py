@@ -9,6 +9,7 @@ from typing import Any
 from . import fan_in_flows
 from .cursors import identity
 from .drive import Flow
+from .ending import unanswered
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .key_schemas import key_schemas
@@ -45,7 +46,8 @@ class ShardedQueries(ShardedVerbs):
         if found is None:
             raise ValueError(f"IndexName must be that of an index of table {self._table.name!r}")
         request = self._request(keys, params, *found)
-        return self._making(keys, request, "raise")(limit=limit, page=request.limit)
+        make = self._making(keys, request, "raise")
+        return make(limit=limit, page=request.limit, query=stored_query(self._table))
 
     def _fan_in(self, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial | None) -> Flow[Response]:
         if on_partial is not None:
@@ -56,7 +58,7 @@ class ShardedQueries(ShardedVerbs):
     def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
         refuse_count("fan_in", params)
         request, make = yield from self._of_keys(chosen, params, "raise")
-        return make(limit=limit, page=request.limit)
+        return make(limit=limit, page=request.limit, query=stored_query(self._table))
 
     def _of_keys(
         self, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
@@ -110,9 +112,9 @@ class ShardedQueries(ShardedVerbs):
     def _making(self, keys: ShardKeys, request: Request, on_partial: OnPartial) -> Make:
         return partial(
             Reading,
-            client_query(self._table),
-            self._together,
-            request,
+            query=client_query(self._table),
+            together=self._together,
+            request=request,
             name_of=lambda index: self._layout.number_of(request.stored[index]),
             told_as=lambda index: self._shard(request.stored[index]),
             as_seen=keys.as_seen,
@@ -142,7 +144,7 @@ def fan_in_reading(
     """Begin to read several partition keys as one. See `ResilientTable.fan_in_items`."""
     refuse_count("fan_in", params)
     request, make = yield from _of_table(table, together, chosen, params, "raise")
-    return make(limit=limit, page=request.limit)
+    return make(limit=limit, page=request.limit, query=stored_query(table))
 
 
 def _of_table(
@@ -157,9 +159,9 @@ def _of_table(
     request = request_for(params, with_key(params, partition), given, schemas, table=table.name, sharded=partition)
     make = partial(
         Reading,
-        client_query(table),
-        together,
-        request,
+        query=client_query(table),
+        together=together,
+        request=request,
         name_of=lambda index: given[index],
         told_as=lambda index: f"keys[{index}]",
         as_seen=lambda _: None,
@@ -171,6 +173,12 @@ def _of_table(
 def client_query(table: Any) -> Callable[..., Any]:
     """Give a Table's `query` as its client has it: a resource's action takes time, and many are made for one."""
     return partial(table.meta.client.query, TableName=table.name)
+
+
+def stored_query(table: Any) -> Callable[..., Any]:
+    """Give a Table's `query` that no fallback answers: an iterator's items could not say that they are stale."""
+    query = client_query(table)
+    return lambda **params: unanswered(partial(query, **params))()
 
 
 def checked_keys(chosen: Any) -> list[Any]:

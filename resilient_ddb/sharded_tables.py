@@ -95,6 +95,8 @@ class ShardedTable(ShardedQueries):
     def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Give an iterator over the items of a query of all shards. One page of each is held at most.
 
+        Fallbacks are not asked.
+
         Args:
             limit: items to give at most; all where left out. `Limit` is the size of a shard's pages.
             params: the parameters of `query`.

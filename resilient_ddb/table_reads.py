@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from .drive import run
+from .ending import unanswered
 from .paging import Pages
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class TableReads(_Table):
         """Give an iterator over the items of a query, page after page.
 
         On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
-        given, and no more than one is held.
+        given, and no more than one is held. Fallbacks are not asked.
 
         Args:
             limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
@@ -135,6 +137,8 @@ class TableReads(_Table):
     def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Give an iterator over the items of several partition keys. One page of each is held at most.
 
+        Fallbacks are not asked.
+
         Args:
             keys: as for `fan_in`.
             limit: items to give at most; all where left out. `Limit` is the size of a key's pages.
@@ -156,4 +160,4 @@ class TableReads(_Table):
 
 def _items(read: Callable[..., Any], pages: Pages) -> Iterator[dict[str, Any]]:
     while not pages.is_over:
-        yield from pages.items(read(**pages.params))
+        yield from pages.items(unanswered(partial(read, **pages.params))())

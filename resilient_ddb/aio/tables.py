@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
+from resilient_ddb.ending import unanswered
 from resilient_ddb.host import settings_of_ttl, with_options
 from resilient_ddb.paging import Pages
 
@@ -279,7 +281,7 @@ class AsyncTable(AsyncResource, _TableTypes):
 
 async def _items(read: Callable[..., Any], pages: Pages) -> AsyncIterator[dict[str, Any]]:
     while not pages.is_over:
-        for item in pages.items(await read(**pages.params)):
+        for item in pages.items(await unanswered(partial(read, **pages.params))()):
             yield item
 
 

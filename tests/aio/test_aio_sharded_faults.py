@@ -129,6 +129,40 @@ async def test_a_stale_part_makes_the_whole_stale(world):
     assert "missing_shards" not in marks
 
 
+@pytest.mark.parametrize("select", [{}, {"Select": "COUNT"}])
+async def test_a_fallbacks_answer_may_lack_its_counts(world, select):
+    def instead(call, _error):
+        return {"Items": [{"pk": "a#2", "sk": 2}]} if call.is_read else None
+
+    docs = (await world.make(fallback=instead)).sharded(4)
+    world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
+    found = await done(docs.query(**ALL, **select))
+    assert (found["Count"], found["ScannedCount"]) == (31, 31)
+    assert "LastEvaluatedKey" not in found
+    assert found["ResponseMetadata"]["Resilience"]["fallback"].endswith("instead")
+
+
+async def test_an_iterator_whose_items_could_not_say_so_gives_none_from_elsewhere(world):
+    table = await world.make(fallback=rddb.fallback.stale(max_age=60))
+    docs, stored = table.sharded(4), Key("pk").eq("a#2")
+    for _ in range(2):
+        for call in (
+            lambda: docs.query_items(**ALL),
+            lambda: docs.fan_in_items(["a"]),
+            lambda: table.fan_in_items(["a#1", "a#2"]),
+            lambda: table.query_items(KeyConditionExpression=stored),
+            table.scan_items,
+        ):
+            if world.proxy.plan:
+                with pytest.raises(ClientError, match="Throughput"):
+                    await done(call())
+            else:
+                assert await done(call())
+        await done(table.query(KeyConditionExpression=stored))
+        world.proxy.plan = [faults.Throttle(operations={"Query", "Scan"})]
+    assert (await done(table.query(KeyConditionExpression=stored)))["ResponseMetadata"]["Resilience"]["stale"]
+
+
 async def test_a_deadline_reaches_every_shard(world):
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     docs = world.table.sharded(4)
