@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -63,6 +64,8 @@ class ShardedVerbs:
             raise ValueError(f"unknown_shard must be 'find' or 'refuse'; got {unknown_shard!r}")
         if on_duplicate is not None:
             check_callable("on_duplicate", on_duplicate, takes="the items that were found, and giving one of them")
+            if inspect.iscoroutinefunction(on_duplicate):
+                raise TypeError("on_duplicate must not be async, on either table: it says which of the items is meant")
         check_on_partial(on_partial)
         self._table = table
         self._layout = layout
