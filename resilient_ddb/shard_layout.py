@@ -115,6 +115,17 @@ class Layout:
         """Give the number of the shard that a stored key names; None, where it has no suffix."""
         return self._split(stored)[1]
 
+    def stored_key(self, key: Any, number: Any) -> str:
+        """Give the stored key of a shard: the other way round than `key_of` and `number_of`.
+
+        Raises:
+            TypeError, ValueError: there is no such shard.
+        """
+        found = [stored for stored in self.stored_keys(key) if self.number_of(stored) == number]
+        if len(found) != 1 or isinstance(number, bool):
+            raise ValueError(f"there is no shard {number!r}")
+        return found[0]
+
     def _split(self, stored: Any) -> tuple[str, int | None]:
         key, separator, digits = stored.rpartition(self.separator) if isinstance(stored, str) else ("", "", "")
         if not separator or not key or not digits.isdecimal() or self.separator in key:

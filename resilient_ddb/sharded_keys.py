@@ -11,6 +11,7 @@ from typing import Any
 from .cursors import to_json
 from .expressions import inject, join_assignments
 from .fan_in import Item
+from .fan_in_requests import CURSOR
 from .key_schemas import KeySchemas
 from .operations import attributes_changed
 from .reserved import NAMES, PREFIX
@@ -131,6 +132,46 @@ class ShardKeys:
         elif self.key in item:
             item[self.key] = self.layout.key_of(item[self.key])
 
+    def is_in_position(self, index: str | None) -> bool:
+        """Tell whether a position in an index, or the table, names the stored key beside the partition key."""
+        read = self.schemas.table if index is None else self.schemas.indexes[index]
+        beside = [*read.names, *self.schemas.table.names]
+        return self.stored_in == self.key and self.key != read.partition and self.key in beside
+
+    def token_as_seen(self, last: dict[str, Any]) -> dict[str, Any]:
+        """Give a `LastEvaluatedKey` of several sources with the key as callers see it, and the shard beside it."""
+        cursor, shards = dict(last[CURSOR]), {}
+        cursor["positions"] = dict(cursor["positions"])
+        for within, name in _places(cursor):
+            stored = (within[name] or {}).get(self.key, {}).get("S")
+            number = self.layout.number_of(stored)
+            if number is not None:
+                within[name] = {**within[name], self.key: {"S": self.layout.key_of(stored)}}
+                shards[name] = number
+        return {CURSOR: {**cursor, "shards": shards}}
+
+    def token_as_stored(self, start: Any) -> Any:
+        """Give an `ExclusiveStartKey` as `token_as_seen` took it; what is none stays as it is, and is refused later.
+
+        Raises:
+            ValueError: it was changed.
+        """
+        cursor = start.get(CURSOR) if isinstance(start, Mapping) else None
+        if not isinstance(cursor, Mapping) or "shards" not in cursor:
+            return start
+        try:
+            made = {**cursor, "positions": dict(cursor["positions"])}
+            shards = made.pop("shards")
+            for within, name in _places(made):
+                if name in shards:
+                    stored = self.layout.stored_key(within[name][self.key]["S"], shards[name])
+                    within[name] = {**within[name], self.key: {"S": stored}}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"ExclusiveStartKey must be a LastEvaluatedKey of this query; got one changed: {error}"
+            ) from None
+        return {**start, CURSOR: made}
+
     def refuse_moving(self, params: Mapping[str, Any]) -> None:
         """Refuse an update that would change where the item belongs.
 
@@ -186,6 +227,11 @@ class ShardKeys:
                 "ReturnValues must be 'NONE' for put_item with a random suffix: an earlier item may be in any shard; "
                 "have the shard calculated, with by="
             )
+
+
+def _places(cursor: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Give where a cursor has keys: each position, and the last item given."""
+    return [*((cursor["positions"], name) for name in cursor["positions"]), (cursor, "last")]
 
 
 def _changed(params: Mapping[str, Any]) -> set[str]:

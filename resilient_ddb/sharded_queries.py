@@ -27,10 +27,14 @@ class ShardedQueries(ShardedVerbs):
     def _query(self, params: Mapping[str, Any]) -> Flow[Response]:
         keys = yield from self._keys(params.get("IndexName"))
         found = self._asked(keys, params)
-        if found is None or (found[2] != keys.stored_in and not keys.is_of_table):
+        has_suffixes = found is not None and keys.is_in_position(params.get("IndexName"))
+        if found is None or (found[2] != keys.stored_in and not has_suffixes):
             return (yield from self._query_one(keys, params))
         request = self._request(keys, params, *found)
-        return (yield from fan_in_flows.answer(self._making(keys, request, self._on_partial), request))
+        response = yield from fan_in_flows.answer(self._making(keys, request, self._on_partial), request)
+        if has_suffixes and "LastEvaluatedKey" in response:
+            response["LastEvaluatedKey"] = keys.token_as_seen(response["LastEvaluatedKey"])
+        return response
 
     def _query_one(self, keys: ShardKeys, params: Mapping[str, Any]) -> Flow[Response]:
         """Query what has no shards, and no keys with suffixes: the answer is DynamoDB's own."""
@@ -107,6 +111,8 @@ class ShardedQueries(ShardedVerbs):
         stored: Sequence[Any],
         stored_in: str,
     ) -> Request:
+        if "ExclusiveStartKey" in params:
+            params = {**params, "ExclusiveStartKey": keys.token_as_stored(params["ExclusiveStartKey"])}
         return request_for(params, condition, stored, keys.schemas, table=self._table.name, sharded=stored_in)
 
     def _making(self, keys: ShardKeys, request: Request, on_partial: OnPartial) -> Make:

@@ -219,6 +219,24 @@ def keys_of(layout=None, key="pk", stored_in=None):
     return ShardKeys(layout=layout or Layout(shards=10), schemas=SCHEMAS, key=key, stored_in=stored_in or key)
 
 
+@pytest.mark.parametrize("layout", [Layout(shards=12, pad=3), Layout(shards=1), Layout(shards=1, previous=(12,))])
+def test_a_token_that_names_stored_keys_shows_none(layout):
+    keys = keys_of(layout)
+    for stored in layout.stored_keys("a"):
+        cursor = {
+            "last": {"pk": {"S": stored}},
+            "positions": {"0": {"pk": {"S": stored}, "sk": {"N": "1"}}, "1": None, "2": {"pk": {"S": "x#y"}}},
+        }
+        token = {"rddb_cursor": cursor}
+        before = copy.deepcopy(token)
+        seen = keys.token_as_seen(token)
+        assert seen["rddb_cursor"]["last"] == {"pk": {"S": "a"}}
+        assert seen["rddb_cursor"]["positions"]["0"] == {"pk": {"S": "a"}, "sk": {"N": "1"}}
+        assert keys.token_as_stored(seen) == token == before
+    for other in (None, "x", {"pk": "a"}, {"rddb_cursor": 5}):
+        assert keys.token_as_stored(other) == other
+
+
 def test_an_index_on_numbers_has_an_attribute_of_its_own():
     keys = keys_of(key="st", stored_in="st_shard")
     for value in (5, Decimal("5.0"), Decimal("5E0")):
