@@ -371,7 +371,7 @@ def test_attributes_that_can_not_be(world, arguments, expected, message):
 @pytest.mark.parametrize("argument", ["attribute", "write_token"])
 def test_the_attribute_of_the_ttl_holds_no_version(world, argument):
     table = world.table(options={"ttl": "exp"})
-    for before in (table, table.sharded(4, by="pk")):
+    for before in (table, table.sharded(4, by="id")):
         with pytest.raises(ValueError, match=f"{argument} must be another attribute than the table's TTL; got 'exp'"):
             before.versioned(**{argument: "exp"})
 

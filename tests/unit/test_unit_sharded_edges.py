@@ -60,6 +60,12 @@ def test_a_suffix_in_the_tables_key_would_hide_the_item(options):
         sharded(**options).put_item(Item={"pk": "a", "sk": "1"})
 
 
+@pytest.mark.parametrize("options", [{"by": "pk"}, {"by": "day", "key": "day"}])
+def test_the_key_alone_spreads_nothing(options):
+    with pytest.raises(ValueError, match=f"by must name an attribute in which .* by {options['by']!r} alone"):
+        sharded(**options).put_item(Item={"pk": "a", "sk": "1"})
+
+
 def test_an_index_that_was_added_meanwhile_is_found():
     docs = sharded({"put_item": lambda **_: dict(METADATA)}, key="day")
     described = [{"KeySchema": DESCRIPTION["KeySchema"]}, DESCRIPTION]
