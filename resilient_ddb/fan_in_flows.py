@@ -168,7 +168,8 @@ class Reading:
                 break
             self._page = self._left // len(wanted)
             found = yield from self._read(wanted)
-            self._left -= sum(response["ScannedCount"] for response in found)
+            counted = sum(response["ScannedCount"] for response in found)
+            self._left = max(0, self._left - counted)  # a fallback may count more than it was asked for
             read += found
         return self._response(read, {"Count": sum(one["Count"] for one in read)}, self._fan.place_of_count())
 

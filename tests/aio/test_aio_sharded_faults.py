@@ -146,6 +146,18 @@ async def test_a_fallbacks_answer_may_lack_its_counts(world, select):
     assert found["ResponseMetadata"]["Resilience"]["fallback"].endswith("instead")
 
 
+async def test_a_fallback_may_count_more_than_was_asked_for(world):
+    def instead(call, _error):
+        return {"Count": 2} if call.is_read else None
+
+    docs = (await world.make(fallback=instead)).sharded(4)
+    world.proxy.plan = [ThrottleShards(stored=frozenset({"a#0"}))]
+    found = await done(docs.query(Select="COUNT", Limit=1, **ALL))
+    assert found["Count"] == 2
+    rest = await done(docs.query(Select="COUNT", ExclusiveStartKey=found["LastEvaluatedKey"], **ALL))
+    assert rest["Count"] == 30
+
+
 async def test_an_iterator_whose_items_could_not_say_so_gives_none_from_elsewhere(world):
     table = await world.make(fallback=rddb.fallback.stale(max_age=60))
     docs, stored = table.sharded(4), Key("pk").eq("a#2")
