@@ -103,7 +103,8 @@ class ShardKeys:
         """
         found = self._beside(key)
         expression = update.get("UpdateExpression")
-        if not found or "AttributeUpdates" in update or not isinstance(expression, str | None):
+        is_ours_to_extend = expression is None or (isinstance(expression, str) and expression.strip())
+        if not found or "AttributeUpdates" in update or not is_ours_to_extend:  # DynamoDB says what is wrong with it
             return update
         names = {f"#{PREFIX}by{number}": name for number, name in enumerate(found)}
         values = {f":{PREFIX}by{number}": key[name] for number, name in enumerate(found)}

@@ -287,6 +287,7 @@ class ShardedVerbs:
         return (yield from self._send(keys, call))
 
     def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+        keys.refuse_comparison("ConditionExpression", action)
         if "Item" in action:
             stored = keys.stored_item(action["Item"], policy_of(self._table).uniform)
             keys.refuse_conditions(action["Item"].get(keys.key), action)

@@ -167,6 +167,24 @@ async def test_an_update_leaves_what_its_shard_goes_by_as_it_is(world):
     assert world.stored()[0]["n"] == 8
 
 
+async def test_an_update_that_says_nothing_is_refused_as_ever(world):
+    docs = world.table.sharded(10, by="order_id")
+    with pytest.raises(ClientError, match="Invalid UpdateExpression: The expression can not be empty"):
+        await done(docs.update_item(Key={"pk": "a", "sk": 1, "order_id": "o-1"}, UpdateExpression=""))
+    assert world.stored() == []
+
+
+async def test_a_transaction_compares_no_stored_key(world):
+    docs = world.table.sharded(4, by="sk")
+    await done(docs.put_item(Item={"pk": "a", "sk": 1}))
+    update = rddb.idempotent_update if world.is_sync else aio.idempotent_update
+    for condition in (Attr("pk").eq("a"), "pk = :n"):
+        with pytest.raises(ValueError, match="ConditionExpression must not compare 'pk'"):
+            await done(update(docs, Key={"pk": "a", "sk": 1}, ConditionExpression=condition, **SET))
+    await done(update(docs, Key={"pk": "a", "sk": 1}, ConditionExpression=Attr("pk").exists(), **SET))
+    assert [item["n"] for item in world.stored()] == [7]
+
+
 async def test_an_update_by_such_a_key_is_sent_again(world):
     docs = world.table.sharded(10, by="order_id")
     world.proxy.plan = [faults.LoseReply(operations={"UpdateItem"}, times=1)]
