@@ -70,7 +70,7 @@ class Refused:
             told.append(f"and {number - _NAMED} more")
         self.are_told()
         error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why="; ".join(told))
-        return error if first is None else error.because_of(first)
+        return error if first is None else error.because_of(first, _reason(first))
 
     def are_told(self) -> None:
         """Take note that an error has told of all."""

@@ -157,13 +157,13 @@ class UnprocessedItemsError(ResilienceError):
         """Pickle whole, as this class: that of the reason may not be found again."""
         return _restore, (UnprocessedItemsError, self.response, self.operation_name, self.args, dict(self.__dict__))
 
-    def because_of(self, cause: Exception) -> UnprocessedItemsError:
-        """Give this error as one that is of its cause's class as well."""
+    def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedItemsError:
+        """Give this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
         try:
             made = Exception.__new__(_unprocessed_class(type(cause)))  # type: ignore[arg-type]  # a class can be hashed
         except TypeError:  # a class that can't have another beside it, such as UnicodeError
             made = self
-        text = f"{cause}; {self.response['Error']['Message']}"
+        text = f"{cause if told is None else told}; {self.response['Error']['Message']}"
         response = getattr(cause, "response", None)
         made.__dict__.update({**cause.__dict__, **self.__dict__})
         if isinstance(response, dict) and response:
