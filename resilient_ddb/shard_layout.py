@@ -157,6 +157,18 @@ class Layout:
             )
         return key
 
+    def refuse_key_alone(self, name: str) -> None:
+        """Refuse to calculate the shard from the attribute that is spread.
+
+        Raises:
+            ValueError: it is, and from nothing else.
+        """
+        if self.by == (name,):
+            raise ValueError(
+                f"by must name an attribute in which the items of one key differ: by {name!r} alone, they are all in "
+                "one shard"
+            )
+
     def _number(self, attributes: Mapping[str, Any], count: int) -> int:
         return _digest({name: attributes[name] for name in self.by}) % count
 

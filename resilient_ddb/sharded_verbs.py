@@ -106,11 +106,7 @@ class ShardedVerbs:
                 f"it; got {stored_in!r}; have the suffix kept in an attribute for the index, with shard_attribute="
             )
         key = self._key or schemas.table.partition
-        if self._layout.by == (key,):
-            raise ValueError(
-                f"by must name an attribute in which the items of one key differ: by {key!r} alone, they are all in "
-                "one shard"
-            )
+        self._layout.refuse_key_alone(key)
         return ShardKeys(layout=self._layout, schemas=schemas, key=key, stored_in=stored_in or key)
 
     # One item.

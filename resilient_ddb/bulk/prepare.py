@@ -83,9 +83,11 @@ def _layout(options: LoadOptions, keys: Sequence[KeyAttribute]) -> Layout | None
     if partition.kind not in (None, "S"):
         raise BulkError(f"--shards: {shown(partition.name)}, the table's partition key, is no string and has no suffix")
     try:
-        return layout_of(options.shards, by=by, previous=(), separator=options.shard_separator, pad=options.shard_pad)
+        made = layout_of(options.shards, by=by, previous=(), separator=options.shard_separator, pad=options.shard_pad)
+        made.refuse_key_alone(partition.name)
     except (TypeError, ValueError) as error:
         raise BulkError(f"--shards: {error}") from error
+    return made
 
 
 def _not_drawn(_least: float, _most: float) -> float:

@@ -76,6 +76,14 @@ def test_without_a_sort_key_the_attribute_must_be_given(command, make, tmp_path)
         assert (done.code, "--shards needs --shard-by" in done.err) == (2, True)
 
 
+def test_the_key_alone_chooses_no_shard(command, events):
+    for more in ((), ("--dry-run",)):  # the table that is sharded so refuses it as well
+        done = command("load", "events.jsonl", *events.to, "--shards", "4", "--shard-by", "pk", *more)
+        assert done.code == 1
+        assert "--shards: by must name an attribute in which the items of one key differ: by 'pk' alone" in done.err
+    assert stored(events) == []
+
+
 def test_a_key_that_takes_no_suffix_is_said_at_once():
     options = LoadOptions(files=["events.jsonl"], access=Access(table="t"), shards=4, shard_by="x")
     keys = (KeyAttribute(name="id", kind="N", role="the table's partition key", max_bytes=2048),)
