@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
@@ -31,6 +32,7 @@ _DIGITS = 38
 _EXACT = Context(prec=_DIGITS, traps=[Inexact, InvalidOperation])
 _INT64 = 2**63
 _UNFIT = object()
+_OWN = re.compile(r"part-\d{5,}\.parquet(?:\.new)?")
 
 
 class ParquetParts:
@@ -65,7 +67,7 @@ class ParquetParts:
         found = set(self._folder.iterdir())
         if not kept <= found:
             raise BulkError(f"{self._folder} is not what was written before; --restart begins anew")
-        if not all(path.match("part-*.parquet*") for path in found):
+        if not all(_OWN.fullmatch(path.name) for path in found):  # Spark's parts are named much like ours
             raise BulkError(f"{self._folder} has something else in it, and is where parts are to be written")
         for path in found - kept:  # written after the checkpoint, or before there was one
             path.unlink()

@@ -102,11 +102,16 @@ def test_parts_from_before_there_was_a_checkpoint_are_dropped(tmp_path):
     source = Source(str(part))
     assert [row.item for row in ParquetRows(source, Position())] == [{"n": 1}]
     source.close()
-    part_of(tmp_path / "other").mkdir()
-    (part_of(tmp_path / "other") / "notes.txt").write_text("kept")
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
+@pytest.mark.parametrize("name", ["notes.txt", "part-00000-5c1d.c000.snappy.parquet", "part-00000.parquet.crc"])
+def test_what_is_not_ours_is_not_dropped(name, tmp_path):
+    part_of(tmp_path / "out").mkdir()
+    (part_of(tmp_path / "out") / name).write_text("kept")
     with pytest.raises(BulkError, match="something else in it"):
-        ParquetParts(tmp_path / "other", 0)
-    assert (part_of(tmp_path / "other") / "notes.txt").read_text() == "kept"
+        ParquetParts(tmp_path / "out", 0)
+    assert (part_of(tmp_path / "out") / name).read_text() == "kept"
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
