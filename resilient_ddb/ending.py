@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -105,15 +105,20 @@ def without_fallbacks() -> Iterator[None]:
 
 
 def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Give a call that no fallback answers: for a flow, which must not hold `without_fallbacks` while others run."""
+    """Give a call that no fallback answers."""
+    return inside(without_fallbacks, call)
+
+
+def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Callable[[], Any]:
+    """Give a call that is made inside a context: for a flow, which must not hold one while others run."""
 
     def made() -> Any:
-        with without_fallbacks():
+        with context():
             result = call()
         return _awaited(result) if inspect.isawaitable(result) else result
 
     async def _awaited(result: Any) -> Any:
-        with without_fallbacks():
+        with context():
             return await result
 
     return made

@@ -22,7 +22,7 @@ from .retry import Backoff
 
 if TYPE_CHECKING:
     from .core import Core, Lane
-    from .ttl_calls import TtlCall
+    from .ttl_answers import TtlCall
 
 NOT_RETRYABLE = "not retryable"
 AMBIGUOUS = "ambiguous"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -64,8 +63,6 @@ class ShardedVerbs:
             raise ValueError(f"unknown_shard must be 'find' or 'refuse'; got {unknown_shard!r}")
         if on_duplicate is not None:
             check_callable("on_duplicate", on_duplicate, takes="the items that were found, and giving one of them")
-            if inspect.iscoroutinefunction(on_duplicate):
-                raise TypeError("on_duplicate must not be async, on either table: it says which of the items is meant")
         check_on_partial(on_partial)
         self._table = table
         self._layout = layout
@@ -135,16 +132,19 @@ class ShardedVerbs:
             again = self._reads(keys, table_key, homes, {**params, **_CONSISTENT})
             items = yield from again.all()
             reads.responses += again.responses
-        found = self._only(keys, items)
+        found = yield from self._only(keys, items)
         response = reads.facts()
         return response if found is None else {"Item": found, **response}
 
-    def _only(self, keys: ShardKeys, items: Sequence[Item]) -> Item | None:
+    def _only(self, keys: ShardKeys, items: Sequence[Item]) -> Flow[Item | None]:
         if len(items) > 1 and self._on_duplicate is None:
             raise self._duplicate(keys, items, "GetItem")
         for item in items:
             keys.as_seen(item)
-        return self._on_duplicate(items) if len(items) > 1 and self._on_duplicate else next(iter(items), None)
+        found: Item | None = next(iter(items), None)
+        if len(items) > 1 and self._on_duplicate is not None:
+            found = yield partial(self._on_duplicate, items)
+        return found
 
     def _duplicate(self, keys: ShardKeys, items: Sequence[Item], operation: str) -> DuplicateShardItemError:
         for item in items:

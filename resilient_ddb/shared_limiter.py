@@ -17,6 +17,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from .clock import SYSTEM_CLOCK, Clock
 from .deadlines import current_deadline, deadline
 from .drive import Flow, run, run_async
@@ -286,9 +288,9 @@ class SharedRateLimiter(Acquiring):
             self._warn("given back", error)
 
     def _warn(self, what: str, error: Exception) -> None:
-        _log.warning(
-            "rate limiter %s: its lease could not be %s: %s: %s", self._name, what, type(error).__name__, error
-        )
+        text = "rate limiter %s: its lease could not be %s: %s: %s"
+        is_expected = isinstance(error, (ClientError, BotoCoreError))
+        _log.warning(text, self._name, what, type(error).__name__, error, exc_info=not is_expected)
 
 
 def _create(dynamodb: Any, name: str) -> bool:

@@ -156,7 +156,8 @@ class ResilientTable(_Native, TableReads):
             previous: what `shards` was before. Items are read there as well; written where they belong now.
             unknown_shard: what becomes of an update or delete of an item whose shard can't be calculated: `find` it
                 first, or `refuse`.
-            on_duplicate: given the items that one key was found with, gives the one that is meant.
+            on_duplicate: given the items that one key was found with, gives the one that is meant. It may be async on
+                the async Table.
             on_partial: where a shard can't be read for the moment, `raise` the error; or `return` what the others have.
 
         Raises:

@@ -1,8 +1,7 @@
-"""The calls of a Table with a TTL: what is sent for them, and what is left of their answers.
+"""The calls of a Table with a TTL: what is sent for them.
 
 A `TableTtl` belongs to a Table's view of its client, and never changes; what it learns of the table is kept by the
-core, for all its views. A `TtlCall` belongs to one call of a read. Items are dropped as early as can be: from the
-text of an answer by the codec, from botocore's typed values where others are to see those, and else at the call's end.
+core, for all its views.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import ttl_requests, ttl_writes
-from .ending import unanswered
-from .operations import same_table
-from .ttl import AUTO, Expired, IsExpired, TimeToLive, is_expired, native_rule, typed_rule
+from .deadlines import deadline
+from .ending import inside, unanswered
+from .ttl import AUTO, Expired, TimeToLive, is_expired
+from .ttl_answers import TtlCall
 from .ttl_requests import Index, TableFacts, Want, check_key, check_keys, facts_of
 from .ttl_writes import ARGUMENT, Puts
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from .core import Core
     from .execution import Execution
 
-Response = dict[str, Any]
 Ask = Callable[[str, dict[str, Any]], Any]
 """Makes a call of the client's, and gives its answer; awaitable on the async client."""
 Steps = Generator[Callable[[], Any], Any, Any]
 
 _RECHECK_SECONDS = 300.0
 """So long is believed what may change: that a table has no TTL, or no such index, or may not be described."""
+_SOON_SECONDS = 1.0
+"""So long a put waits to hear whether the TTL attribute is one of the key."""
 _ON = ("ENABLED", "ENABLING")
 _log = logging.getLogger("resilient_ddb")
 
@@ -52,8 +53,10 @@ class TableTtl:
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
         operation, params = execution.operation, execution.params
-        if operation in ttl_writes.BY_KEY and self.settings.ttl != AUTO:  # they need no more than this
-            self._check_written(execution, self.settings.ttl)
+        if operation in ttl_writes.BY_KEY:  # they need no more than this
+            known = self._known(execution.core)
+            if known is not None:
+                self._check_written(execution, known)
         is_read = operation in ttl_requests.OPERATIONS
         if not is_read and operation not in ttl_writes.OPERATIONS:
             return params
@@ -92,7 +95,7 @@ class TableTtl:
         params = puts.rewrite(execution.operation, execution.params)
         self._check_written(execution, attribute)
         if puts.has_attribute:
-            check_keys((yield from self._facts(execution, ask)), self.table, attribute)
+            yield from self._check_put(execution, ask, attribute)
         if puts.converted is not None:
             text = "table %s: %r was put as a %s, and is written as whole seconds since the epoch"
             self.warn_once(execution, text, self.table, attribute, puts.converted)
@@ -101,6 +104,19 @@ class TableTtl:
     def _check_written(self, execution: Execution, attribute: str) -> None:
         for key in ttl_writes.keys_of(execution.operation, execution.params, self.table):
             check_key("Key", key, self.table, attribute)
+
+    def _check_put(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
+        """Refuse an attribute of the table's key, if it can be told soon: no put waits for the control plane."""
+        known, clock = execution.core.known, execution.core.clock
+        facts, until = known.get(("Table", self.table), (None, None))
+        if facts is None:
+            now, memory = clock.monotonic(), ("Table, soon", self.table)
+            _, gave_up_until = known.get(memory, (None, now))
+            if now < max(until or now, gave_up_until):
+                return
+            soon = partial(deadline, _SOON_SECONDS, clock=clock)
+            facts = yield from self._described(execution, lambda *call: inside(soon, partial(ask, *call))(), memory)
+        check_keys(facts, self.table, attribute)
 
     # What is known of the table.
 
@@ -135,16 +151,21 @@ class TableTtl:
         is_enough = facts is not None and (index is None or index in facts.indexes)
         if is_enough or (until is not None and execution.core.clock.monotonic() < until):
             return facts
+        return (yield from self._described(execution, ask, key)) or facts
+
+    def _described(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Steps:
+        """Learn what DescribeTable says, and give it; None where that can't be had, which is kept in `memory`."""
+        known, clock = execution.core.known, execution.core.clock
         try:
             answer = yield from self._asked(ask, "DescribeTable")
         except (ClientError, BotoCoreError) as error:
-            if _code(error) == "ResourceNotFoundException":  # the call itself is going to say so
-                return None
-            text = "table %s can't be described (%s): its keys and indexes are not checked for ttl"
-            self.warn_once(execution, text, self.table, _code(error))
-        else:
-            facts = facts_of(answer.get("Table") or {})
-        known[key] = (facts, execution.core.clock.monotonic() + _RECHECK_SECONDS)
+            if _code(error) != "ResourceNotFoundException":  # else the call itself is going to say so
+                text = "table %s can't be described (%s): its keys and indexes are not checked for ttl"
+                self.warn_once(execution, text, self.table, _code(error))
+                known[memory] = (known.get(memory, (None,))[0], clock.monotonic() + _RECHECK_SECONDS)
+            return None
+        facts = facts_of(answer.get("Table") or {})
+        known["Table", self.table] = (facts, clock.monotonic() + _RECHECK_SECONDS)
         return facts
 
     def _asked(self, ask: Ask, operation: str) -> Steps:
@@ -153,13 +174,18 @@ class TableTtl:
 
     def expired(self, item: Mapping[str, Any] | None, core: Core) -> Expired | None:
         """Give an item with native values as one that has expired; None where there is none, or it has not."""
-        attribute = self.settings.ttl
-        if attribute == AUTO:  # looked up by the call that met the item
-            attribute, _ = core.known.get(("TTL", self.table), (None, None))
+        attribute = self._known(core)
         if item is None or attribute is None:
             return None
         has_expired = is_expired(item, ttl=attribute, clock=core.clock, skew=self.settings.ttl_skew)
         return Expired(item=item, attribute=attribute) if has_expired else None
+
+    def _known(self, core: Core) -> str | None:
+        """Give the TTL attribute's name, where it need not be looked up, or was already."""
+        if self.settings.ttl != AUTO:
+            return self.settings.ttl
+        name, _ = core.known.get(("TTL", self.table), (None, None))
+        return None if name is None else str(name)
 
     def warn_once(self, execution: Execution, text: str, *args: object) -> None:
         """Write a warning into the log, once for each client and table."""
@@ -172,166 +198,3 @@ class TableTtl:
 def _code(error: Exception) -> str:
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code") or type(error).__name__)
-
-
-class TtlCall:
-    """What is left of the answer to one read."""
-
-    __slots__ = ("_attribute", "_execution", "_is_sifted", "_request", "_ttl")
-
-    def __init__(self, ttl: TableTtl, execution: Execution, attribute: str, request: ttl_requests.Request) -> None:
-        """Look through the answers to `request`."""
-        self._ttl = ttl
-        self._execution = execution
-        self._attribute = attribute
-        self._request = request
-        self._is_sifted = False
-
-    def begin(self) -> None:
-        """Take note that an answer has come in."""
-        self._is_sifted = False
-
-    # Of values as they come over the wire.
-
-    def sift(self, answer: Response) -> None:
-        """Leave expired items out of an answer with typed values, in place."""
-        self._sift(answer, self._typed_rule())
-
-    def keeper(self, name: str | None) -> Callable[[int, Any], bool] | None:
-        """Give what tells whether a row of the answer is kept, given its position; None where all are.
-
-        Args:
-            name: the table's, where rows come by table.
-        """
-        if name is not None and not same_table(name, self._ttl.table):
-            return None
-        has_expired = self._typed_rule()
-        if self._execution.operation != "TransactGetItems":
-            return lambda _, row: not has_expired(row)
-        positions = self._request.positions
-
-        def keep(position: int, row: Any) -> bool:
-            if position in positions and row and has_expired(row.get("Item")):
-                del row["Item"]  # the others keep their places
-            return True
-
-        return keep
-
-    def was_read(self, answer: Response) -> None:
-        """Take note of an answer of which the codec has left out expired items."""
-        recount(answer)
-        self._is_sifted = True
-
-    def parsed(self, answer: Response) -> None:
-        """Leave expired items out of an answer that botocore has parsed, in place, where that has not been done."""
-        if not self._is_sifted:
-            self.sift(answer)
-            self._is_sifted = True
-
-    def _typed_rule(self) -> IsExpired:
-        execution = self._execution
-        return typed_rule(self._attribute, self._ttl.settings.now(execution.core.clock), self._on_milliseconds)
-
-    # Of native values.
-
-    def finish(self, response: Any) -> None:
-        """Leave expired items out of an answer with native values, in place, where that has not been done."""
-        if not self._is_sifted and isinstance(response, dict):
-            self._sift(response, self._native_rule())
-            self._is_sifted = True
-
-    def of_fallback(self, answer: Mapping[str, Any]) -> Response:
-        """Give a fallback's answer as DynamoDB would have given it. It may be somebody's: nothing of it is changed."""
-        made = _shallow(answer)
-        self._sift(made, self._native_rule())
-        self.hide(made)
-        return made
-
-    def _native_rule(self) -> IsExpired:
-        execution = self._execution
-        return native_rule(self._attribute, self._ttl.settings.now(execution.core.clock), self._on_milliseconds)
-
-    def hide(self, response: Any) -> None:
-        """Take the TTL attribute away again where the caller did not ask for it, in place."""
-        request = self._request
-        if not isinstance(response, dict):
-            return
-        if request.is_hidden:
-            for item in self._items(response):
-                item.pop(self._attribute, None)
-        for position, is_hidden in request.positions.items():
-            if is_hidden:
-                entries = response.get("Responses") or ()
-                for entry in entries[position : position + 1]:
-                    if entry and entry.get("Item"):
-                        entry["Item"].pop(self._attribute, None)
-        for name, entry in (response.get("UnprocessedKeys") or {}).items() if request.originals else ():
-            _restore(entry, request.originals.get(name))
-
-    def _items(self, response: Response) -> list[dict[str, Any]]:
-        """Give the items of an answer that are of the table, apart from a transaction's."""
-        items = [*(response.get("Items") or ()), response.get("Item")]
-        responses = response.get("Responses")
-        for name, rows in responses.items() if isinstance(responses, dict) else ():
-            if same_table(name, self._ttl.table):
-                items += rows
-        return [item for item in items if item]
-
-    # Of either.
-
-    def _sift(self, answer: Response, has_expired: IsExpired) -> None:
-        if has_expired(answer.get("Item")):
-            del answer["Item"]
-        if answer.get("Items"):
-            answer["Items"] = [item for item in answer["Items"] if not has_expired(item)]
-            recount(answer)
-        responses = answer.get("Responses")
-        if isinstance(responses, dict):
-            for name, items in responses.items():
-                if same_table(name, self._ttl.table):
-                    responses[name] = [item for item in items if not has_expired(item)]
-        elif responses:
-            for position in self._request.positions:
-                for entry in responses[position : position + 1]:
-                    if entry and has_expired(entry.get("Item")):
-                        del entry["Item"]
-
-    def _on_milliseconds(self) -> None:
-        text = "table %s: %r looks like milliseconds in some items: it is in seconds, and they never expire"
-        self._ttl.warn_once(self._execution, text, self._ttl.table, self._attribute)
-
-
-def recount(answer: Response) -> None:
-    """Have `Count` say how many items are in an answer, where it has any."""
-    if "Count" in answer and "Items" in answer:
-        answer["Count"] = len(answer["Items"])
-
-
-def _restore(entry: dict[str, Any], original: Mapping[str, Any] | None) -> None:
-    """Have keys that are to be asked for again go with what the caller asked of them."""
-    if original is None:
-        return
-    for name in ("ProjectionExpression", "AttributesToGet", "ExpressionAttributeNames"):
-        entry.pop(name, None)
-        if name in original:
-            entry[name] = original[name]
-
-
-def _shallow(answer: Mapping[str, Any]) -> Response:
-    """Copy an answer down to its items, and those."""
-    made = dict(answer)
-    if isinstance(made.get("Item"), Mapping):
-        made["Item"] = dict(made["Item"])
-    if made.get("Items"):
-        made["Items"] = [dict(item) for item in made["Items"]]
-    responses = made.get("Responses")
-    if isinstance(responses, Mapping):
-        made["Responses"] = {name: [dict(item) for item in items] for name, items in responses.items()}
-    elif responses:
-        made["Responses"] = [
-            {**entry, "Item": dict(entry["Item"])} if entry and entry.get("Item") else entry and dict(entry)
-            for entry in responses
-        ]
-    if isinstance(made.get("UnprocessedKeys"), Mapping):
-        made["UnprocessedKeys"] = {name: dict(entry) for name, entry in made["UnprocessedKeys"].items()}
-    return made

@@ -21,6 +21,7 @@ from .fallback import Response
 from .policy import Policy
 from .retry import Backoff
 from .settings import check_callable, check_whole
+from .ttl import AUTO
 from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class VersionedVerbs:
         self._versioning = Versioning(attribute=attribute, write_token=write_token)
         ttl = self._time_to_live()
         for name, value in (("attribute", attribute), ("write_token", write_token)):
-            if ttl is not None and value == ttl.ttl:
+            if ttl is not None and value == ttl.ttl != AUTO:
                 raise ValueError(f"{name} must be another attribute than the table's TTL; got {value!r} for both")
 
     @property

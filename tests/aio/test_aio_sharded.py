@@ -103,6 +103,16 @@ async def test_an_item_in_two_shards(world):
     assert len(world.stored(n=1) + world.stored(n=4)) == 2
     decided = world.table.sharded(5, on_duplicate=lambda items: max(items, key=lambda item: item["n"]))
     assert (await done(decided.get_item(Key={"pk": "a", "sk": 1})))["Item"] == both[1]
+
+    async def later(items):
+        return items[0]
+
+    decided = world.table.sharded(5, on_duplicate=later)
+    if world.is_sync:
+        with pytest.raises(TypeError, match="gave an awaitable"):
+            decided.get_item(Key={"pk": "a", "sk": 1})
+    else:
+        assert (await decided.get_item(Key={"pk": "a", "sk": 1}))["Item"] == both[0]
     assert (await done(docs.query(**ALL)))["Items"] == both
 
 

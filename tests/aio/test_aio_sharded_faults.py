@@ -26,10 +26,6 @@ async def world(either):
     return either
 
 
-async def later(items):
-    return items[0]
-
-
 def numbers(response):
     return [int(item["sk"]) for item in response["Items"]]
 
@@ -284,7 +280,6 @@ async def test_keys_that_cannot_be_meant(world):
         ({"shards": 4, "unknown_shard": "guess"}, "unknown_shard must be 'find' or 'refuse'"),
         ({"shards": 4, "on_partial": "hide"}, "on_partial must be 'raise' or 'return'"),
         ({"shards": 4, "on_duplicate": "last"}, "on_duplicate"),
-        ({"shards": 4, "on_duplicate": later}, "on_duplicate must not be async"),
         ({"shards": 4, "shard_attribute": "s"}, "key must name the attribute"),
         ({"shards": 4, "key": "s", "shard_attribute": "s"}, "key must name the attribute"),
         ({"shards": 4, "key": 5}, "key must be the name of an attribute"),

@@ -126,6 +126,19 @@ async def test_large_pages_leave_them_out(world, how, monkeypatch):
     assert (answer["Count"], answer["ScannedCount"]) == (6, 12)
 
 
+async def test_no_put_waits_long_for_the_table_to_be_described(filled):
+    filled.proxy.plan = [faults.Throttle(operations={"DescribeTable"})]
+    table = await filled.table(options=TTL)
+    began = filled.clock.monotonic()
+    for number in range(3):
+        await table.put_item(Item={"pk": f"new-{number}", "exp": NOW + 60})
+    assert filled.clock.monotonic() - began <= 1.0
+    assert 0 < filled.proxy.count("DescribeTable") < 10
+    asked = filled.proxy.count("DescribeTable")
+    await table.put_item(Item={"pk": "new", "exp": NOW + 60})
+    assert filled.proxy.count("DescribeTable") == asked
+
+
 async def test_items_are_iterated(filled):
     table = await filled.table(options=TTL)
     assert {item["pk"] async for item in table.scan_items(Limit=1)} == {"live", "text"}

@@ -20,7 +20,8 @@ from resilient_ddb.codec import Codec
 from resilient_ddb.codec.values import boto3_number
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.ttl import TimeToLive
-from resilient_ddb.ttl_calls import TableTtl, TtlCall
+from resilient_ddb.ttl_answers import TtlCall
+from resilient_ddb.ttl_calls import TableTtl
 from resilient_ddb.ttl_requests import Request
 
 ITEMS = 700

@@ -27,4 +27,4 @@ def test_four_processes_hold_the_rate_and_take_up_the_share_of_one_that_is_kille
     leases.delete()
     moments = [moment for moment, _ in grants]
     used, seconds = sum(units for _, units in grants), max(moments) - min(moments)
-    assert 0 < used <= shared_rate.RATE * (seconds + 1)
+    assert shared_rate.RATE < used <= shared_rate.RATE * (seconds + 1)

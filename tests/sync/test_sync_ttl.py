@@ -388,6 +388,30 @@ def test_nothing_is_written_where_a_key_is_the_attribute(filled, verb, params):
     assert filled.direct.scan()["Items"] == before
 
 
+def test_an_attribute_that_was_looked_up_is_held_against_keys(filled):
+    table = filled.table(options={"ttl": "auto"})
+    table.meta.client._resilience.known["TTL", filled.name] = ("pk", None)  # no emulator has TTL on a key
+    with pytest.raises(ValueError, match="ttl must not be an attribute of the table's key"):
+        table.delete_item(Key={"pk": "live"})
+    assert not filled.proxy.seen
+
+
+def test_no_put_waits_long_for_the_table_to_be_described(filled, caplog):
+    filled.proxy.plan = [faults.Throttle(operations={"DescribeTable"})]
+    table, began = filled.table(options=TTL), filled.clock.monotonic()
+    for number in range(3):
+        table.put_item(Item={"pk": f"new-{number}", "exp": NOW + 60})
+    assert filled.clock.monotonic() - began <= 1.0
+    [record] = caplog.records
+    assert "can't be described" in record.getMessage()
+    asked = filled.proxy.count("DescribeTable")
+    filled.proxy.plan = []
+    filled.clock.advance(301)
+    table.put_item(Item={"pk": "new", "exp": NOW + 600})
+    table.put_item(Item={"pk": "newer", "exp": NOW + 600})
+    assert filled.proxy.count("DescribeTable") == asked + 1
+
+
 def test_another_table_may_have_the_attribute_for_its_key(filled, make_table, dynamodb_local):
     other = make_table(dynamodb_local.endpoint_url)
     client = filled.table(options={"ttl": "pk"}).meta.client

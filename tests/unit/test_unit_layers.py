@@ -34,6 +34,7 @@ LAYERS = [
         "telling",
         "ending",
         "drive",
+        "ttl_answers",
         "ttl_calls",
         "versioning",
         "versioned_verbs",

@@ -22,7 +22,8 @@ from resilient_ddb.codec.engine import StandardLibrary, fastest
 from resilient_ddb.codec.values import boto3_number
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.ttl import MILLISECONDS, TimeToLive, native_rule, time_to_live, typed_rule
-from resilient_ddb.ttl_calls import TableTtl, TtlCall
+from resilient_ddb.ttl_answers import TtlCall
+from resilient_ddb.ttl_calls import TableTtl
 from resilient_ddb.ttl_requests import Index, Request, Want, concerns, facts_of, rewrite
 from resilient_ddb.ttl_writes import Puts
 
