@@ -5,7 +5,7 @@ import asyncio
 from emulators import CREDENTIALS, REGION
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
-SOON = 5.0
+SOON = 30.0
 """Seconds that a test waits at most for something that is going to happen."""
 
 

@@ -108,7 +108,7 @@ async def test_cancelled_nothing_more_is_sent_and_leftovers_has_the_rest(world, 
     await until(lambda: world.proxy.count("BatchWriteItem") >= 2 + workers)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     assert stored_keys(world) == [item["pk"] for item in numbered(50)]
     left = keys_of(batch.leftovers)
     assert left == [item["pk"] for item in numbered(len(left), start=50)]

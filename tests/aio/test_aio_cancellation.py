@@ -197,11 +197,11 @@ async def test_a_deadline_cuts_off_what_is_in_flight(world, verb, params, ambigu
     table = await world.table(clock=rddb.Policy().clock)
     await table.meta.client._endpoint.http_session._get_session(None)  # its certificates are loaded once
     started = time.perf_counter()
-    with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.2):
+    with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(1.0):
         await getattr(table, verb)(**params)
-    overrun = time.perf_counter() - started - 0.2
+    overrun = time.perf_counter() - started - 1.0
     print(f"overrun of {verb}: {overrun * 1000:.1f} ms")  # noqa: T201 - a figure to look at
-    assert overrun < 0.5
+    assert overrun < 4.0  # the attempt would hang for 5 s
     facts = raised.value.resilience
     assert (facts.attempts, facts.stopped_by, facts.ambiguous) == (1, "deadline", ambiguous)
     assert world.proxy.count() == 1
@@ -251,11 +251,11 @@ async def test_nested_deadlines_the_earlier_holds(world, outer, inner):
 
 
 async def test_a_write_whose_reply_comes_after_the_deadline_is_ambiguous_and_was_applied(world):
-    world.proxy.plan = [faults.Delay(seconds=0.5, operations={"UpdateItem"})]
+    world.proxy.plan = [faults.Delay(seconds=1.5, operations={"UpdateItem"})]
     table = await world.table()
     await table.get_item(Key=KEY)  # its connection is there
     world.proxy.clear()
-    with rddb.deadline(0.3), pytest.raises(rddb.DeadlineExceededError) as raised:
+    with rddb.deadline(1.0), pytest.raises(rddb.DeadlineExceededError) as raised:
         await table.update_item(**ADD)
     assert raised.value.resilience.ambiguous
     await until(lambda: world.proxy.seen[0].status == 200)
@@ -271,7 +271,7 @@ async def test_a_deadline_around_the_opening_of_a_module_level_table_holds(world
     session.register_component("credential_provider", Never())
     table = aio.table(world.name, region_name="eu-west-1", endpoint_url=world.proxy.endpoint_url, session=session)
     with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError) as raised:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await table.get_item(Key=KEY)
     assert (raised.value.resilience.attempts, raised.value.resilience.ambiguous) == (0, False)
     for opening in table.meta.client._opening.values():

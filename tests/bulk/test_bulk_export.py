@@ -7,6 +7,7 @@ from decimal import Decimal
 from importlib.util import find_spec
 
 import pytest
+from bulk_support import wait_until
 
 from resilient_ddb.bulk import export as export_module
 from resilient_ddb.bulk import parquet_parts
@@ -207,10 +208,8 @@ def test_verbose_says_where_an_error_comes_from(command, table):
 
 def test_two_exports_to_one_file_do_not_mix(start, command, many, tmp_path):
     arguments = ("export", many.name, *many.where, "--output", "out.jsonl")
-    process = start(*arguments, "--read-units", "50")
-    until = time.monotonic() + 30
-    while not list(tmp_path.glob("*.lock")) and time.monotonic() < until:
-        time.sleep(0.05)
+    process = start(*arguments, "--read-units", "20")
+    wait_until(lambda: list(tmp_path.glob("*.lock")))
     done = command(*arguments)
     assert (done.code, done.err) == (
         1,
@@ -233,11 +232,9 @@ def test_what_nobody_has_foreseen_is_said_in_one_line_without_its_text(command, 
 
 
 def test_a_killed_export_goes_on_and_gives_every_item_once(start, many, tmp_path):
-    arguments = ("export", many.name, *many.where, "--segments", "6", "--read-units", "150", "--output", "out.jsonl")
+    arguments = ("export", many.name, *many.where, "--segments", "6", "--read-units", "60", "--output", "out.jsonl")
     process = start(*arguments)
-    until = time.monotonic() + 30
-    while not (tmp_path / "out.jsonl.checkpoint").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until((tmp_path / "out.jsonl.checkpoint").exists)
     process.kill()
     process.communicate()
     assert not (tmp_path / "out.jsonl").exists()

@@ -9,6 +9,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from bulk_support import wait_until
 
 from resilient_ddb.bulk import load as load_module
 from resilient_ddb.testing import FaultProxy, faults
@@ -39,6 +40,14 @@ def through(proxy, table):
 
 def state_of(tmp_path, table, name="items.jsonl"):
     return json.loads((tmp_path / f"{name}.{table.name}.checkpoint").read_text())["state"]
+
+
+def is_begun(tmp_path, table):
+    """Tell whether there is a checkpoint to go on from: that there can be one is tried out with an empty one before."""
+    try:
+        return "position" in state_of(tmp_path, table)
+    except FileNotFoundError:
+        return False
 
 
 @pytest.fixture
@@ -121,9 +130,7 @@ def test_what_comes_after_standard_input_is_loaded_again_with_it(command, table,
 def test_two_loads_of_one_file_do_not_mix(start, command, table, tmp_path):
     write_rows(tmp_path / "items.jsonl", 300)
     process = start("load", "items.jsonl", *table.to, "--write-units", "20")
-    until = time.monotonic() + 30
-    while not list(tmp_path.glob("*.lock")) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: list(tmp_path.glob("*.lock")))
     for more in ((), ("--restart",)):
         done = command("load", "items.jsonl", *table.to, *more)
         assert (done.code, done.err) == (
@@ -217,12 +224,9 @@ def test_a_damaged_checkpoint_is_said_in_one_line(text, command, table, tmp_path
 def test_an_interrupt_leaves_a_checkpoint_and_no_traceback(kind, start, table, tmp_path):
     write_rows(tmp_path / "items.jsonl", 200_000)
     process = start("load", "items.jsonl", *table.to)
-    path = tmp_path / f"items.jsonl.{table.name}.checkpoint"
-    until = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: is_begun(tmp_path, table))
     process.send_signal(kind)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 4
     assert said.decode().splitlines()[-1].startswith("resilient-ddb: interrupted; the same command goes on")
     assert b"Traceback" not in said

@@ -90,8 +90,8 @@ def test_who_was_never_used_sends_nothing(limiter, proxy):
 
 
 def test_the_second_worker_waits_until_the_first_has_made_room(limiter, clock):
-    first = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
-    second = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
+    first = limiter(clock=SYSTEM_CLOCK, lease_seconds=3)
+    second = limiter(clock=SYSTEM_CLOCK, lease_seconds=3)
     first.acquire()
     second.acquire()
     assert (first.share, second.share) == (200, 200)
@@ -102,8 +102,8 @@ def test_the_second_worker_waits_until_the_first_has_made_room(limiter, clock):
 def test_a_thread_renews_the_lease_while_nobody_asks_and_gives_it_back_when_nobody_did_for_long(limiter, items):
     worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
     worker.acquire()
-    time.sleep(1.4)
-    assert worker.share == RATE
+    [joined] = items()
+    assert comes_true(lambda: worker.share == RATE and any(item["renewal"] > joined["renewal"] + 2 for item in items()))
     assert comes_true(lambda: worker.share == 0)
     assert comes_true(lambda: items() == [])
 
@@ -112,9 +112,9 @@ def test_who_owes_units_is_not_idle(limiter, items):
     """Who leaves and joins anew owes nothing: a slow reader of dear pages would never pay."""
     worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=0.5)
     worker.acquire()
-    worker.charge(RATE * 2.5)
+    worker.charge(RATE * 10)
     time.sleep(2)
-    assert 0 < worker.reserve(0) < 1
+    assert 0 < worker.reserve(0) < 9
     assert len(items()) == 1
 
 
@@ -148,7 +148,7 @@ def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items)
 
 
 def test_threads_share_a_worker(limiter, items, proxy):
-    worker = limiter(clock=SYSTEM_CLOCK)
+    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=30)  # not renewed meanwhile
     threads = [threading.Thread(target=worker.acquire) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -205,7 +205,7 @@ def test_no_fallback_answers_for_the_lease_table(limiter, proxy, clock):
 
 
 def test_a_renewal_that_fails_is_logged_and_tried_again(limiter, proxy, items, caplog):
-    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=1)
+    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=3)
     worker.acquire()
     [before] = items()
     proxy.plan = [Throttle(times=1)]
@@ -225,9 +225,9 @@ def test_a_share_that_can_not_be_given_back_is_logged(limiter, proxy, caplog):
 
 
 def test_the_deadline_counts_while_a_worker_waits_for_its_share(limiter):
-    first, second = limiter(), limiter()
+    first, second = limiter(lease_seconds=60), limiter(lease_seconds=60)
     first.acquire()
-    with rddb.deadline(0.3), pytest.raises(rddb.DeadlineExceededError):
+    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
         second.acquire(4)
 
 
@@ -251,12 +251,13 @@ def test_tasks_take_units_without_blocking_the_event_loop_also_in_one_loop_after
     proxy.plan = [Delay(seconds=0.2, operations=("Query",))]
 
     async def handle():
+        is_joining = not worker.share
         taking = asyncio.create_task(worker.acquire_async(4))
         turns = 0
         while not taking.done():
             turns += 1
             await asyncio.sleep(0.01)
-        assert turns > 5 or worker.share
+        assert turns > 1 or not is_joining
         return await taking
 
     for _ in range(2):
@@ -272,11 +273,12 @@ def test_tasks_take_units_without_blocking_the_event_loop_also_in_one_loop_after
 
 def test_a_task_that_is_cancelled_while_it_joins_takes_nothing(limiter, proxy):
     worker = limiter(clock=SYSTEM_CLOCK)
-    proxy.plan = [Delay(seconds=0.2, operations=("Query",), times=1)]
+    proxy.plan = [Delay(seconds=1.0, operations=("Query",), times=1)]
 
     async def cancelled():
         taking = asyncio.create_task(worker.acquire_async(4000))
-        await asyncio.sleep(0.1)
+        while not proxy.count("Query"):  # noqa: ASYNC110 - of another thread: there is no event to wait for
+            await asyncio.sleep(0.01)
         taking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await taking
@@ -286,31 +288,31 @@ def test_a_task_that_is_cancelled_while_it_joins_takes_nothing(limiter, proxy):
 
 
 def test_it_pickles_as_a_recipe_and_is_another_worker_then(limiter, items):
-    worker = limiter(lease_seconds=7)
+    worker = limiter(lease_seconds=70)
     worker.acquire()
     restored = pickle.loads(pickle.dumps(worker))  # noqa: S301 - our own
-    assert (restored.units_per_second, restored.share, restored._lease_seconds) == (RATE, 0, 7)
-    with restored, rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+    assert (restored.units_per_second, restored.share, restored._lease_seconds) == (RATE, 0, 70)
+    with restored, rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
         restored.acquire()
     assert repr(restored) == repr(worker)
 
 
 def test_a_forked_process_is_another_worker(limiter, items, monkeypatch):
-    worker = limiter()
+    worker = limiter(lease_seconds=60)
     worker.acquire()
     here = os.getpid()
     [before] = items()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
     worker.close()  # not this process's to close
     assert items() == [before]
-    with rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
         worker.acquire()
     assert before["worker"] in {item["worker"] for item in items()}
     assert len(items()) == 2
 
 
 def test_a_forked_process_leaves_the_parents_connections_alone(limiter, monkeypatch):
-    worker = limiter()
+    worker = limiter(lease_seconds=60)
     worker.acquire()
     client, closed = worker._table.meta.client, []
     close = client.close
@@ -319,7 +321,7 @@ def test_a_forked_process_leaves_the_parents_connections_alone(limiter, monkeypa
     assert not closed
     here = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
-    with rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError):
+    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
         worker.acquire()
     assert closed == [True]
 
