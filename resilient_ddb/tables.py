@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 from .table_reads import TableReads
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
@@ -121,7 +123,7 @@ class ResilientTable(_Native, TableReads):
     if TYPE_CHECKING:
 
         def put_item(
-            self, *, ttl_seconds: float | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
+            self, *, ttl_seconds: float | Decimal | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from .operations import same_table
@@ -65,6 +66,8 @@ class Puts:
 
     def _item(self, item: Mapping[str, Any], seconds: Any) -> Mapping[str, Any]:
         if seconds is not None:
+            if isinstance(seconds, Decimal):  # as boto3 gives numbers
+                seconds = float(seconds)
             check_number(ARGUMENT, seconds, above=0)
             if seconds >= _LONGEST:
                 raise ValueError(

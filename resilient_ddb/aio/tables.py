@@ -16,6 +16,8 @@ from .lazy import LazyClient, opened
 from .pending import Pending, pending
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
     from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
@@ -149,7 +151,7 @@ class AsyncTable(AsyncResource, _TableTypes):
     if TYPE_CHECKING:
 
         async def put_item(
-            self, *, ttl_seconds: float | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
+            self, *, ttl_seconds: float | Decimal | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 

@@ -508,10 +508,13 @@ def test_seconds_to_live_are_stamped_into_a_copy():
     assert made == {"TableName": "t", "Item": {"pk": "a", "exp": NOW + 61}}
     assert item == {"pk": "a", "exp": 5}
     assert put({"pk": "a"}, ttl_seconds=0.5) == {"pk": "a", "exp": NOW + 1}
+    assert put({"pk": "a"}, ttl_seconds=Decimal("59.5")) == {"pk": "a", "exp": NOW + 60}
     assert put({"pk": "a"}, ttl_seconds=None) == {"pk": "a"}
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "60", True, timedelta(60), NOW + 60, 3_600_000_000])
+@pytest.mark.parametrize(
+    "seconds", [0, -1, Decimal(-1), Decimal("NaN"), float("nan"), "60", True, timedelta(60), NOW + 60, 3_600_000_000]
+)
 def test_seconds_to_live_that_can_not_be_meant_are_refused(seconds):
     with pytest.raises((TypeError, ValueError), match="ttl_seconds"):
         put({"pk": "a"}, ttl_seconds=seconds)
