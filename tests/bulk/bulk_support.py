@@ -1,5 +1,6 @@
 """What the tests of `resilient-ddb load` and `export` share besides fixtures."""
 
+import re
 import time
 
 
@@ -9,3 +10,8 @@ def wait_until(is_so, seconds=60):
     while not is_so():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.02)
+
+
+def lines_of(said):
+    """Give the lines of what was said, with M:SS for the time that the work took."""
+    return re.sub(r" in \d+:\d\d$", " in M:SS", said, flags=re.MULTILINE).splitlines()

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from bulk_support import lines_of
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk import target
@@ -84,9 +85,9 @@ def test_types_that_are_given_go_before_those_that_are_told(command, table, tmp_
 
 def test_one_row_is_one_row(command, table, tmp_path):
     (tmp_path / "items.csv").write_text("pk,v\na,1\nb\n")
-    assert command("load", "items.csv", *table.to).err.splitlines() == [
+    assert lines_of(command("load", "items.csv", *table.to).err) == [
         "items.csv, line 3: has 1 cell where the first line has 2",
-        f"1 item written to {table.name} in 0:00",
+        f"1 item written to {table.name} in M:SS",
         f"1 row refused: see items.csv.{table.name}.refused.jsonl",
     ]
 
@@ -421,10 +422,10 @@ def test_an_interrupt_before_anything_runs_is_no_traceback(command, monkeypatch)
 def test_only_the_first_refusals_are_shown(command, table, tmp_path):
     (tmp_path / "items.jsonl").write_text("x\n" * 100)
     done = command("load", "items.jsonl", *table.to)
-    assert done.err.splitlines()[4:] == [
+    assert lines_of(done.err)[4:] == [
         "items.jsonl, line 5: not JSON: Expecting value, at character 1",
         "further refused rows are not shown here",
-        f"0 items written to {table.name} in 0:00",
+        f"0 items written to {table.name} in M:SS",
         f"100 rows refused: see items.jsonl.{table.name}.refused.jsonl",
     ]
 
