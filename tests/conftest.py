@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import uuid
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ FAKE_ENVIRONMENT = {
 
 def pytest_configure(config):
     config.stash[POOL] = Emulators()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background, and tests press Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` picks
