@@ -14,6 +14,7 @@ from .sources import Row
 
 _LINE_SECONDS = 10.0
 _BAR_SECONDS = 0.25
+_BAR_COLUMNS = 20
 _SAID_REFUSALS = 5
 _MINUTE, _HOUR = 60, 3600
 
@@ -119,13 +120,14 @@ class Bar(Progress):
         from rich.console import Console  # noqa: PLC0415 - only on a terminal
         from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn  # noqa: PLC0415 - as above
         from rich.progress import Progress as RichProgress  # noqa: PLC0415 - as above
+        from rich.table import Column  # noqa: PLC0415 - as above
 
         columns = (
             SpinnerColumn(),
             TextColumn("{task.fields[title]}", markup=False),
-            BarColumn(),
+            BarColumn(_BAR_COLUMNS),
             TaskProgressColumn(),
-            TextColumn("{task.fields[line]}", markup=False),
+            TextColumn("{task.fields[line]}", markup=False, table_column=Column()),  # wrapped where there is no room
         )
         self._live: Any = RichProgress(*columns, console=Console(stderr=True, highlight=False))
         self._task = self._live.add_task("", total=None, title=title, line="")

@@ -442,14 +442,15 @@ def test_plain_lines_tell_of_progress(command, table, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(find_spec("rich") is None, reason="rich draws the bar")
-def test_on_a_terminal_there_is_a_bar(table, tmp_path):
+@pytest.mark.parametrize("columns", ["80", "150"])
+def test_on_a_terminal_there_is_a_bar(table, tmp_path, columns):
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n)} for n in range(100)])
     own, theirs = pty.openpty()
     arguments = [argument for argument in table.to if argument != "--no-progress"]
     process = subprocess.Popen(  # noqa: S603  # this interpreter, and this package
         [sys.executable, "-m", "resilient_ddb", "load", "items.jsonl", *arguments],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "150"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": columns},
         stderr=theirs,
     )
     os.close(theirs)
@@ -461,4 +462,5 @@ def test_on_a_terminal_there_is_a_bar(table, tmp_path):
     assert process.wait(60) == 0
     assert b"100 items" in said
     assert b"100%" in said
+    assert b" left" in said  # and nothing of it is cut off
     assert b"100 items written" in said
