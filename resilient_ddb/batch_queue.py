@@ -154,13 +154,13 @@ class Queue:
         too_large: list[Request] = []
         total = 0
         for request in chosen:
-            size = size_of(request)
-            if size is not None and size > _SURELY_TOO_LARGE:
+            size = least_size_of(request)
+            if size > _SURELY_TOO_LARGE:
                 too_large.append(request)
                 continue
-            total += size or 0
+            total += size
             requests.append(request)
-            units.append(write_units(size or 0) if "PutRequest" in request else 1)
+            units.append(write_units(size) if "PutRequest" in request else 1)
         if total > _SURELY_FITS:
             fitting = _fitting(requests)
             rest = requests[fitting:]
@@ -296,6 +296,19 @@ def size_of(request: Request) -> int | None:
         return item_size(_values(request))
     except (TypeError, AttributeError, RecursionError):
         return None
+
+
+def least_size_of(request: Request) -> int:
+    """Give the bytes of what can be measured: a time, which is written as a number, is left out."""
+    size = size_of(request)
+    if size is not None:
+        return size
+    size = 0
+    with suppress(TypeError, AttributeError):
+        for name, value in _values(request).items():
+            with suppress(TypeError, AttributeError, RecursionError):
+                size += item_size({name: value})
+    return size
 
 
 def _hashable(value: Any) -> Any:

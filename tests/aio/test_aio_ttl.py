@@ -139,6 +139,13 @@ async def test_no_put_waits_long_for_the_table_to_be_described(filled):
     assert filled.proxy.count("DescribeTable") == asked
 
 
+async def test_times_do_not_hide_from_a_batch_what_its_items_weigh(filled):
+    table = await filled.table(options=TTL)
+    async with table.batch_writer() as batch:
+        await batch.put_item(Item={"pk": "a", "exp": NOW + 10.5, "text": "x" * 20_000})
+    assert batch.report.consumed_units == 20
+
+
 async def test_items_are_iterated(filled):
     table = await filled.table(options=TTL)
     assert {item["pk"] async for item in table.scan_items(Limit=1)} == {"live", "text"}

@@ -775,6 +775,13 @@ def test_floats_and_datetimes_become_whole_seconds_and_are_told_of_once(filled, 
     ]
 
 
+def test_times_do_not_hide_from_a_batch_what_its_items_weigh(filled):
+    with filled.table(options=TTL).batch_writer() as batch:
+        batch.put_item(Item={"pk": "a", "exp": NOW + 10.5, "text": "x" * 20_000})
+        batch.put_item(Item={"pk": "b", "exp": datetime.fromtimestamp(NOW, UTC), "text": "x" * 20_000})
+    assert batch.report.consumed_units == 40
+
+
 def test_milliseconds_are_refused_and_nothing_is_written(filled):
     table = filled.table(options=TTL)
     with pytest.raises(ValueError, match="looks like milliseconds"):

@@ -1,5 +1,6 @@
 """What a batch writer makes of what its caller was not expected to do."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -34,6 +35,16 @@ def test_a_newer_request_replaces_one_that_was_put_back_behind_its_back():
         queue.end(batch)
     queue.add(put(pk=1, new=True))
     assert queue.buffer == [put(pk=0), put(pk=2), put(pk=1, new=True)]
+
+
+@pytest.mark.parametrize("time", [1.5e9, datetime.fromtimestamp(1.5e9, UTC)])
+def test_what_becomes_a_number_as_it_is_sent_does_not_hide_what_the_rest_weighs(time):
+    queue = Queue(25, None)
+    queue.add(put(pk="a", text="x" * 20_000, exp=time))
+    queue.add(put(pk="b", text="x" * 420_000, exp=time))
+    batch = queue.cut()
+    assert batch.units == [20]
+    assert [request["PutRequest"]["Item"]["pk"] for request in batch.too_large] == ["b"]
 
 
 def test_what_the_callers_function_failed_for_is_handed_over_again_as_the_block_ends():
