@@ -66,7 +66,7 @@ class BatchReport:
     retried: int
     """Requests that had to be sent again: left unprocessed, or in a batch that failed or was taken apart."""
     throttled: int
-    """Batches that met a limit: some of their items came back, or attempts were refused."""
+    """Batches of which items came back, or that took more than one attempt: for a limit, or else for a lost reply."""
     batches: int
     """Batches that were answered."""
     refused: int

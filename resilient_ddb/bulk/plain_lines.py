@@ -41,7 +41,8 @@ class PlainLines:
             if kind is None:
                 found.append(f"{shown(name)} has sets or binary values inside: only --format dynamodb-json keeps them")
             else:
-                found.append(f"{shown(name)} is {KINDS[kind]}: to load it, give --type {name}:{kind}")
+                told = name if shown(name) == f"'{name}'" else "NAME"  # a hostile one can't move the cursor
+                found.append(f"{shown(name)} is {KINDS[kind]}: to load it, give --type {told}:{kind}")
         return found
 
     def _json(self, value: Any) -> str:  # noqa: PLR0911 - one row for each type of value

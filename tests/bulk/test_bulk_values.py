@@ -128,6 +128,16 @@ def test_json_lines_are_json_with_every_digit(item):
             assert read[name] == value
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "x" * 10_000])
+def test_the_name_of_an_attribute_can_not_move_the_cursor(name):
+    lines = PlainLines()
+    lines.line({name: {"a"}})
+    [hint] = lines.hints()
+    assert hint.isprintable()
+    assert hint.endswith("give --type NAME:SS")
+    assert len(hint) < 200
+
+
 @given(numbers)
 @QUICK
 def test_a_number_that_dynamodb_holds_keeps_its_value(value):
