@@ -150,13 +150,19 @@ class Pace:
 def auto_rate(table: Mapping[str, Any]) -> float:
     """Give the write units a second that a table can be asked for, from `DescribeTable`'s answer.
 
-    A share of what is provisioned; for an on-demand table its warm throughput. Global secondary indexes have units of
-    their own, which are added: what they consume is counted, too.
+    A share of what is provisioned; for an on-demand table its warm throughput, but no more than the maximum that it may
+    have been given. Global secondary indexes have units of their own, which are added: what they consume is counted,
+    too.
     """
     mode = (table.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED")
     parts = [table, *(table.get("GlobalSecondaryIndexes") or ())]
     if mode == "PROVISIONED":
         units = sum((part.get("ProvisionedThroughput") or {}).get("WriteCapacityUnits") or 0 for part in parts)
         return max(_LEAST_STATED, float(units) * PROVISIONED_SHARE)
-    warm = [(part.get("WarmThroughput") or {}).get("WriteUnitsPerSecond") or NEW_ON_DEMAND_UNITS for part in parts]
-    return float(sum(warm))
+    return sum(map(_on_demand_units, parts))
+
+
+def _on_demand_units(part: Mapping[str, Any]) -> float:
+    warm = (part.get("WarmThroughput") or {}).get("WriteUnitsPerSecond") or NEW_ON_DEMAND_UNITS
+    most = (part.get("OnDemandThroughput") or {}).get("MaxWriteRequestUnits") or 0
+    return float(min(warm, most) if most > 0 else warm)  # -1: there is no maximum

@@ -478,6 +478,21 @@ def test_a_limiter_without_a_rate_to_show_is_slowed_down_from_what_went_through(
             },
             12_000,
         ),
+        (
+            {
+                "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+                "WarmThroughput": {"WriteUnitsPerSecond": 12_000, "Status": "ACTIVE"},
+                "OnDemandThroughput": {"MaxReadRequestUnits": 50, "MaxWriteRequestUnits": 100},
+                "GlobalSecondaryIndexes": [
+                    {"OnDemandThroughput": {"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": -1}},
+                    {
+                        "WarmThroughput": {"WriteUnitsPerSecond": 30},
+                        "OnDemandThroughput": {"MaxWriteRequestUnits": 40},
+                    },
+                ],
+            },
+            100 + 4000 + 30,
+        ),
     ],
 )
 def test_auto_is_what_the_table_has(table, rate):
