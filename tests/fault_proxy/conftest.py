@@ -14,7 +14,7 @@ CREDENTIALS = {"region_name": "eu-west-1", "aws_access_key_id": "testing", "aws_
 
 
 def open_client(url, **config):
-    settings = {"retries": {"total_max_attempts": 1, "mode": "standard"}, "read_timeout": 5, **config}
+    settings = {"retries": {"total_max_attempts": 1, "mode": "standard"}, "read_timeout": 60, **config}
     return boto3.client("dynamodb", endpoint_url=url, config=Config(**settings), **CREDENTIALS)
 
 

@@ -24,7 +24,7 @@ async def proxy(tables, upstream_url):
 
 @pytest.fixture
 async def client(proxy, credentials):
-    config = AioConfig(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=5, max_pool_connections=50)
+    config = AioConfig(retries={"total_max_attempts": 1, "mode": "standard"}, read_timeout=60, max_pool_connections=50)
     async with get_session().create_client(
         "dynamodb", endpoint_url=proxy.endpoint_url, config=config, **credentials
     ) as client:
@@ -96,7 +96,7 @@ async def test_hang(proxy, credentials):
 
 
 async def test_a_delay_holds_up_its_own_request_only(proxy, client):
-    proxy.plan = [faults.Delay(seconds=0.3, key={"pk": {"S": "slow"}})]
+    proxy.plan = [faults.Delay(seconds=3.0, key={"pk": {"S": "slow"}})]
     slow = asyncio.create_task(get(client, "slow"))
     await asyncio.gather(*(get(client, str(number)) for number in range(5)))
     assert not slow.done()

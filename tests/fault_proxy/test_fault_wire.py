@@ -51,11 +51,11 @@ def test_delay(world):
 
 def test_a_delayed_write_is_applied_after_its_client_gave_up(world, make_client):
     client = make_client(world.proxy.endpoint_url, read_timeout=0.05)
-    world.proxy.plan = [faults.Delay(seconds=1.0)]
+    world.proxy.plan = [faults.Delay(seconds=3.0)]
     with pytest.raises(ReadTimeoutError):
         client.put_item(TableName="orders", Item={"pk": {"S": "late"}})
     assert world.stored() == set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while world.stored() != {"late"} and time.monotonic() < deadline:
         time.sleep(0.01)
     assert world.stored() == {"late"}
@@ -66,6 +66,9 @@ def test_hang(world, make_client):
     world.proxy.plan = [faults.Hang()]
     with pytest.raises(ReadTimeoutError):
         client.put_item(TableName="orders", Item={"pk": {"S": "a"}})
+    deadline = time.monotonic() + 30
+    while not world.proxy.seen and time.monotonic() < deadline:  # its client may have been the quicker one
+        time.sleep(0.005)
     assert world.stored() == set()
     assert world.proxy.seen[0].status is None
 
