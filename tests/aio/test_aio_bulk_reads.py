@@ -246,8 +246,7 @@ async def test_a_reader_that_leaves_leaves_no_task(filled):
     async for _ in table.parallel_scan(4, Limit=5):
         break
     gc.collect()
-    await asyncio.sleep(0.05)  # dropped: the loop closes it
-    assert tasks() == []
+    await until(lambda: tasks() == [])  # dropped: the loop closes it
     await table.parallel_scan(4).aclose()
 
 

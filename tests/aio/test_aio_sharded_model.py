@@ -136,7 +136,9 @@ def same(found, expected, asked):
     return found == expected
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data(), asked=queries())
 async def test_the_same_items_as_without_shards(tables, data, asked):
     key, reference = uuid.uuid4().hex, uuid.uuid4().hex

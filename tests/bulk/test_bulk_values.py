@@ -30,7 +30,7 @@ from resilient_ddb.bulk.sources import Position, Source
 from resilient_ddb.bulk.typed_json import exported_line, native_item, typed_item
 
 KEYS = (KeyAttribute(name="pk", kind="S", role="the table's partition key", max_bytes=2048),)
-QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10)

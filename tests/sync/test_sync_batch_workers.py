@@ -1,7 +1,6 @@
 """The batch writer with workers, a rate and limits, against DynamoDB Local and through the fault proxy."""
 
 import threading
-import time
 from collections import Counter
 from decimal import Decimal
 
@@ -61,19 +60,22 @@ def test_workers_write_everything_once_and_the_last_request_for_a_key_wins(world
 
 def test_workers_are_under_way_at_once(world):
     busy, most = Counter(), []
-    lock = threading.Lock()
+    lock, four = threading.Lock(), threading.Barrier(4)
     table = world.table()
 
     def begin(**_):
         with lock:
             busy["now"] += 1
             most.append(busy["now"])
+            is_of_the_first = len(most) <= 4
+        if is_of_the_first:
+            four.wait(60)
 
     def end(**_):
         with lock:
             busy["now"] -= 1
 
-    world.proxy.plan = [faults.Delay(seconds=0.05)]
+    world.proxy.plan = [faults.Delay(seconds=0.01)]
     table.meta.client.meta.events.register("before-send.dynamodb.BatchWriteItem", begin)
     table.meta.client.meta.events.register("response-received.dynamodb.BatchWriteItem", end)
     with table.batch_writer(["pk"], max_workers=4) as batch:
@@ -403,13 +405,14 @@ def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world
     def interrupted():
         raise KeyboardInterrupt
 
+    before = set(threading.enumerate())
     batch = table.batch_writer(["pk"], max_workers=3)
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - it is the block's end that raises
         for number in range(50):
             batch.put_item(Item={"pk": str(number)})
         batch._shell.collect = interrupted
     assert len(batch.leftovers) == 50
-    time.sleep(0.2)
-    sent = world.proxy.count()
-    time.sleep(0.3)
-    assert world.proxy.count() == sent
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("batch-writer"):
+            thread.join(20)
+            assert not thread.is_alive()  # it would go on for 1,000 attempts, of 50 ms and more

@@ -60,7 +60,7 @@ fault_names = pytest.mark.parametrize("name", list(FAULTS))
 @pytest.fixture
 def table(world, hardened, name):
     """The table, where an attempt that hangs is given up soon; whatever else is slow is only the machine."""
-    config = Config(read_timeout=1.0 if name == "hanging" else 60.0)
+    config = Config(read_timeout=2.0 if name == "hanging" else 60.0)
     return hardened(world.proxy.endpoint_url, world.policy(), config=config).Table(world.name)
 
 

