@@ -45,8 +45,18 @@ FAKE_ENVIRONMENT = {
 
 def pytest_configure(config):
     config.stash[POOL] = Emulators()
+    if importlib.util.find_spec("hypothesis") is not None:
+        _take_time_for_examples()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background, and tests press Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _take_time_for_examples():
+    """Let no property fail because the machine paused: on a CI server that it knows, hypothesis does the same."""
+    from hypothesis import HealthCheck, settings  # noqa: PLC0415 - slow to import
+
+    settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` picks

@@ -209,7 +209,7 @@ def test_verbose_says_where_an_error_comes_from(command, table):
 def test_two_exports_to_one_file_do_not_mix(start, command, many, tmp_path):
     arguments = ("export", many.name, *many.where, "--output", "out.jsonl")
     process = start(*arguments, "--read-units", "20")
-    wait_until(lambda: list(tmp_path.glob("*.lock")))
+    wait_until((tmp_path / "out.jsonl.part").exists)  # its lock's file is there a moment before it is locked
     done = command(*arguments)
     assert (done.code, done.err) == (
         1,
