@@ -35,7 +35,7 @@ def create_table():
 def count_view(path):
     """Count one view. Gives False where it can't be known whether it was counted."""
     try:
-        with rddb.deadline(1.0):
+        with rddb.deadline(5.0):
             pages.update_item(
                 Key={"path": path},
                 UpdateExpression="ADD #views :one",

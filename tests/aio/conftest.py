@@ -11,6 +11,9 @@ from aio_support import ACCESS
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy
 
+PATIENT = rddb.Timeouts(connect=30.0, read=30.0)
+"""No attempt fails, and is counted, because the machine paused."""
+
 
 @pytest.fixture
 def opened():
@@ -76,7 +79,7 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clo
     direct = plain(dynamodb_local.endpoint_url).Table(name)
 
     def policy(**settings):
-        return rddb.Policy(**{"clock": clock, **settings})
+        return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})
 
     async def table(fallback=None, config=None, options=None, **settings):
         made = await hardened(proxy.endpoint_url, policy(**settings), config=config)
@@ -127,7 +130,7 @@ async def either(request, dynamodb_local, proxy, make_table, plain, hardened, ha
         LocalSecondaryIndexes=[index("by-at", "pk", "at")],
     )
     clock = FakeClock()
-    policy = rddb.Policy(clock=clock, random=random.Random(7))
+    policy = rddb.Policy(clock=clock, random=random.Random(7), timeouts=PATIENT)
     direct = plain(dynamodb_local.endpoint_url).Table(name)
 
     async def table(**options):

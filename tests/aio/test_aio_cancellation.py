@@ -18,8 +18,6 @@ KEY = {"pk": "a"}
 ADD = {"Key": KEY, "UpdateExpression": "ADD c :one", "ExpressionAttributeValues": {":one": 1}}
 TRIPS = rddb.Breaker(minimum_calls=3, open_jitter=0.0, half_open_permits=1)
 ONE = rddb.Retry(max_attempts=1)
-PATIENT = AioConfig(connect_timeout=60, read_timeout=60)
-"""Gives up nothing of a thousand calls at once because the machine is slow."""
 
 
 @pytest.fixture
@@ -178,7 +176,7 @@ async def test_a_call_cancelled_while_its_fallback_answers_tells_so(world, event
 
 async def test_cancelling_hundreds_of_calls_leaks_no_connection(world):
     world.proxy.plan = [faults.Hang(times=200)]
-    table = await world.table(config=PATIENT.merge(AioConfig(max_pool_connections=16)))
+    table = await world.table(config=AioConfig(max_pool_connections=16))
     tasks = [asyncio.create_task(table.get_item(Key=KEY)) for _ in range(200)]
     await until(lambda: world.proxy.count() == 16)  # the others wait for a connection
     for task in tasks:
@@ -205,7 +203,7 @@ async def test_a_deadline_cuts_off_what_is_in_flight(world, verb, params, ambigu
         await getattr(table, verb)(**params)
     overrun = time.perf_counter() - started - 1.0
     print(f"overrun of {verb}: {overrun * 1000:.1f} ms")  # noqa: T201 - a figure to look at
-    assert overrun < 4.0  # the attempt would hang for 5 s
+    assert overrun < 4.0  # the attempt would hang for 30 s
     facts = raised.value.resilience
     assert (facts.attempts, facts.stopped_by, facts.ambiguous) == (1, "deadline", ambiguous)
     assert world.proxy.count() == 1
@@ -328,7 +326,7 @@ async def test_a_hundred_tasks_are_in_flight_together():
 
 async def test_a_hundred_tasks_on_dynamodb_local(world):
     world.proxy.plan = [faults.Delay(seconds=0.05)]
-    table = await world.table(config=PATIENT)
+    table = await world.table()
     started = time.perf_counter()
     await asyncio.gather(*(table.put_item(Item={"pk": str(number)}) for number in range(100)))
     print(f"100 puts, delayed by 50 ms: {time.perf_counter() - started:.3f} s")  # noqa: T201 - as above
@@ -339,7 +337,7 @@ async def test_a_hundred_tasks_on_dynamodb_local(world):
 @pytest.mark.parametrize("permits", [1, 3])
 async def test_a_thousand_callers_at_half_open_send_the_permitted_probes(world, permits):
     breaker = rddb.Breaker(minimum_calls=3, open_jitter=0.0, half_open_permits=permits)
-    table = await world.table(retry=ONE, breaker=breaker, config=PATIENT)
+    table = await world.table(retry=ONE, breaker=breaker)
     await trip(world, table)
     world.clock.advance(10)
     world.proxy.plan = [faults.Hang()]
@@ -371,7 +369,8 @@ async def test_hangs_under_a_tight_deadline_say_as_little_as_on_the_sync_table(w
         return table.meta.client._resilience.circuits[f"{world.name}/read"].state
 
     world.proxy.plan = [faults.Hang()]
-    sync, table = world.sync_table(retry=ONE, breaker=TRIPS), await world.table(retry=ONE, breaker=TRIPS)
+    settings = {"retry": ONE, "breaker": TRIPS, "timeouts": rddb.Timeouts()}  # older botocore hangs so long
+    sync, table = world.sync_table(**settings), await world.table(**settings)
     for _ in range(3):
         with rddb.deadline(0.05), pytest.raises((rddb.DeadlineExceededError, ReadTimeoutError)):
             sync.get_item(Key=KEY)

@@ -17,6 +17,8 @@ import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
+PATIENT = rddb.Timeouts(connect=30.0, read=30.0)
+"""No attempt fails, and is counted, because the machine paused."""
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, clock):
     direct = plain(dynamodb_local.endpoint_url).Table(name)
 
     def policy(**settings):
-        return rddb.Policy(**{"clock": clock, **settings})
+        return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})
 
     def table(fallback=None, options=None, **settings):
         return hardened(proxy.endpoint_url, policy(**settings)).Table(name, fallback=fallback, **(options or {}))
