@@ -13,7 +13,7 @@ ROOT = Path(resilient_ddb.__file__).parent.parent
 QUICK = ("--records", "120", "--seed", "5")
 
 
-def run_program(*arguments, cwd, timeout=60):
+def run_program(*arguments, cwd, timeout=150):
     return subprocess.run(  # noqa: S603  # this interpreter, and this package
         [sys.executable, "-m", "resilient_ddb", *arguments],
         cwd=cwd,
@@ -39,13 +39,13 @@ def check_result(finished, folder, report):
     assert "Outage(start=" in html
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_the_demo_runs_whole_and_leaves_a_report(tmp_path):
     finished = run_program("demo", *QUICK, cwd=tmp_path)
     check_result(finished, tmp_path, "resilient-ddb-demo.html")
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_the_demo_uses_another_endpoint_and_leaves_no_table_there(tmp_path, moto_server):
     with_tables = moto_server.client()
     before = with_tables.list_tables()["TableNames"]
