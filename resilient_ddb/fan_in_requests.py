@@ -273,7 +273,7 @@ def _place(cursor: Mapping[str, Any], count: int, order: Order) -> Place:
     last, source, late = cursor["last"], int(cursor["source"]), frozenset(map(int, cursor["late"]))
     if not all(0 <= index < count for index in (*positions, *late)) or not -1 <= source < count:
         raise ValueError("it names a source that there is not")
-    if len(positions) == count and not any(positions.values()):
+    if len(positions) == count and all(position is None for position in positions.values()):
         raise ValueError("nothing is left")
     if any(position is not None and set(position) != set(order.position) for position in positions.values()):
         raise ValueError("a position is of other attributes")
