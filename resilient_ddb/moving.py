@@ -11,11 +11,12 @@ from botocore.exceptions import ClientError
 
 from .drive import Flow
 from .ending import unanswered
-from .reserved import NAMES, PREFIX, VALUES
+from .reserved import MOVED, NAMES, PREFIX, TTL, VALUES
 from .sharded_keys import ShardKeys
 
 _MOST_ATTRIBUTES = 140
 """A condition takes 300 operators: an equality and an AND for each attribute."""
+_NOW = f":{PREFIX}now"
 
 
 class Moved(Enum):
@@ -62,12 +63,7 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
     }
     if others:
         delete[VALUES] = {f":{PREFIX}{number}": value for number, value in enumerate(others.values())}
-    put = {
-        "TableName": name,
-        "Item": {**item, schema.partition: home},
-        "ConditionExpression": f"attribute_not_exists(#{PREFIX}key)",
-        NAMES: {f"#{PREFIX}key": schema.partition},
-    }
+    put = {"TableName": name, "Item": {**item, schema.partition: home}, **_unless_taken(table, schema.partition)}
     transact = partial(
         table.meta.client.transact_write_items,
         TransactItems=[{"Put": put}, {"Delete": delete}],
@@ -82,3 +78,18 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
         # Where both failed, another may have moved it there.
         return (Moved.OVERTAKEN if reasons[1] == "ConditionalCheckFailed" else Moved.OCCUPIED), error.response
     return Moved.MOVED, response
+
+
+def _unless_taken(table: Any, partition: str) -> dict[str, Any]:
+    """Give the condition that there is no item with the key; one that has expired is none: no read gives it."""
+    core = getattr(table.meta.client, "_resilience", None)
+    until = None if core is None or core.ttl is None else core.ttl.until(core)
+    absent = f"attribute_not_exists({MOVED})"
+    if until is None:
+        return {"ConditionExpression": absent, NAMES: {MOVED: partition}}
+    attribute, now = until
+    return {
+        "ConditionExpression": f"{absent} OR {TTL} <= {_NOW}",
+        NAMES: {MOVED: partition, TTL: attribute},
+        VALUES: {_NOW: now},
+    }

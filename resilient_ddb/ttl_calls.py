@@ -180,6 +180,11 @@ class TableTtl:
         has_expired = is_expired(item, ttl=attribute, clock=core.clock, skew=self.settings.ttl_skew)
         return Expired(item=item, attribute=attribute) if has_expired else None
 
+    def until(self, core: Core) -> tuple[str, int] | None:
+        """Give the TTL attribute and the time up to which items have expired; None where there is none to go by."""
+        attribute = self._known(core)
+        return None if attribute is None else (attribute, self.settings.now(core.clock))
+
     def _known(self, core: Core) -> str | None:
         """Give the TTL attribute's name, where it need not be looked up, or was already."""
         if self.settings.ttl != AUTO:

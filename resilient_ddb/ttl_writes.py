@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from .operations import same_table
+from .reserved import MOVED, NAMES
 from .settings import check_number
 from .ttl import MILLISECONDS, is_number
 
@@ -127,4 +128,6 @@ def _actions(entries: list[Any]) -> list[Mapping[str, Any]]:
 
 def _is_put(entry: Any, table: str) -> bool:
     put = entry.get("Put") if isinstance(entry, Mapping) else None
-    return isinstance(put, Mapping) and same_table(put.get("TableName"), table)
+    if not isinstance(put, Mapping) or MOVED in (put.get(NAMES) or ()):  # what is moved stays as it is stored
+        return False
+    return same_table(put.get("TableName"), table)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from boto3.dynamodb.conditions import Attr
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
+from resilient_ddb.shard_layout import layout_of
 from resilient_ddb.testing import faults
 
 OLD, NEW = {"shards": 2, "by": "sk"}, {"shards": 7, "by": "sk", "previous": (2,)}
@@ -36,7 +38,7 @@ def homes(world):
 
 
 async def in_new_layout(world, count=20):
-    other = rddb.shard_layout.layout_of(7, by="sk", previous=(), separator="#", pad=0)
+    other = layout_of(7, by="sk", previous=(), separator="#", pad=0)
     return {number: other.homes("a", {"sk": number})[0] for number in range(count)}
 
 
@@ -99,6 +101,42 @@ async def test_an_item_that_both_layouts_have(world):
     report = await done(rddb.sharding.reshard(docs, ["a"]))
     assert report.occupied == 1
     assert sorted(item["n"] for item in world.stored(sk=number)) == [0, 1]
+
+
+async def left_in_old_layout(world, **item):
+    """Put an item where only the old layout has it; gives its key, and where it belongs now."""
+    (old,), (home,) = [
+        layout_of(shards, by="sk", previous=(), separator="#", pad=0).homes("a", {"sk": 5})
+        for shards in (2, 7)
+    ]
+    assert old != home
+    world.direct.put_item(Item={"pk": old, "sk": 5, **item})
+    return {"pk": "a", "sk": 5}, home
+
+
+@pytest.mark.parametrize("how", ["update", "reshard"])
+async def test_an_expired_item_gives_way_to_one_that_is_moved(world, how):
+    key, home = await left_in_old_layout(world, n=1)
+    world.direct.put_item(Item={**key, "pk": home, "n": 0, "expires": int(world.clock.time())})
+    docs = (await world.make(ttl="expires")).sharded(**NEW)
+    if how == "update":
+        with rddb.deadline(10):  # it once tried without end
+            await done(docs.update_item(Key=key, UpdateExpression="SET m = n"))
+        expected = {**key, "pk": home, "n": 1, "m": 1}
+    else:
+        assert (await done(rddb.sharding.reshard(docs, ["a"]))).moved == 1
+        expected = {**key, "pk": home, "n": 1}
+    assert world.stored() == [expected]
+
+
+@pytest.mark.parametrize("expires", [1_900_000_000_000, Decimal("1900000000000.5")])
+async def test_what_is_moved_is_not_held_to_what_a_put_may_hold(world, expires):
+    key, home = await left_in_old_layout(world, expires=expires)
+    docs = (await world.make(ttl="expires")).sharded(**NEW)
+    assert (await done(rddb.sharding.reshard(docs))).moved == 1
+    assert world.stored() == [{**key, "pk": home, "expires": expires}]
+    with pytest.raises(ValueError, match="looks like milliseconds"):
+        await done(docs.put_item(Item={**key, "expires": expires}))
 
 
 async def test_many_at_once_bring_the_same_item_home(world):
