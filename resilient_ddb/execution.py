@@ -17,7 +17,7 @@ from .classification import Kind, Verdict, classify_response, classify_transport
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .integrity import find_damage
-from .operations import params_on_the_wire
+from .operations import params_on_the_wire, seconds_known
 from .retry import Backoff
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Execution:
         "_damage",
         "_deadline",
         "_in_flight",
+        "_known_until",
         "_last_error",
         "_last_response",
         "_lost_reply",
@@ -98,6 +99,7 @@ class Execution:
         self._damage: Exception | None = None
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
+        self._known_until = float("inf")
         self._lost_reply: tuple[Verdict, Exception | None, Mapping[str, Any] | None] | None = None
         self._retries_by_cause: Mapping[Verdict, int] = _NONE
         self._backoff: Backoff | None = None
@@ -195,7 +197,10 @@ class Execution:
         delay = self._next_delay(verdict, now)
         if delay is not None:
             telling.retry_scheduled(self, verdict.kind, code, delay)
-            self._prepare_retry(verdict, request)
+            if self.ambiguous:
+                self._ask_for_item(request)
+            if verdict.refresh_credentials:
+                self.core.host.expire_credentials()
             return self.core.clock.wait(delay)
         if damage is not None:
             raise damage
@@ -215,6 +220,8 @@ class Execution:
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
         # A cancelled transaction was not applied by any attempt: the service goes by its token.
         is_cancelled = failure is None and _code(parsed) == "TransactionCanceledException"
+        if verdict.ambiguous and not self.ambiguous:
+            self._known_until = self._attempt_started + seconds_known(self.operation)
         self.ambiguous = (self.ambiguous or verdict.ambiguous) and not is_cancelled
         return verdict
 
@@ -228,13 +235,13 @@ class Execution:
         else:
             self.lane.record(permit, verdict, elapsed, code)
 
-    def _next_delay(self, verdict: Verdict, now: float) -> float | None:
+    def _next_delay(self, verdict: Verdict, now: float) -> float | None:  # noqa: C901 - a branch for each reason
         """Decide on a further attempt; where there is none, keep why."""
         if self._last_response is None and self._deadline is not None and self._deadline.remaining() <= 0:
             self.stopped_by = DEADLINE  # an attempt whose read timeout was cut to what the deadline left
             return None
-        risky = verdict.ambiguous and self.core.policy.ambiguous == "retry"
-        if not verdict.retryable and not risky:
+        may_risk = self.core.policy.ambiguous == "retry"
+        if not verdict.retryable and not (verdict.ambiguous and may_risk):
             self.stopped_by = AMBIGUOUS if verdict.ambiguous else NOT_RETRYABLE
             return None
         if verdict.max_retries is not None:
@@ -257,6 +264,8 @@ class Execution:
             self.stopped_by = MAX_ATTEMPTS
         elif self._deadline is not None and delay >= self._deadline.remaining():
             self.stopped_by = DEADLINE
+        elif self.ambiguous and not may_risk and now + delay > self._known_until:
+            self.stopped_by = AMBIGUOUS
         elif self.lane.refuses_retries():
             self.stopped_by = CIRCUIT
         elif not self.lane.spend(verdict, self.params):
@@ -264,12 +273,6 @@ class Execution:
         else:
             return delay
         return None
-
-    def _prepare_retry(self, verdict: Verdict, request: MutableMapping[str, Any]) -> None:
-        if self.ambiguous:
-            self._ask_for_item(request)
-        if verdict.refresh_credentials:
-            self.core.host.expire_credentials()
 
     # After a lost reply.
 
@@ -336,12 +339,9 @@ class Execution:
         """Give the error for a deadline that has passed, with the last failure as its cause."""
         failed = self._last_error is not None or self._last_response is not None
         cause = self.original_error() if failed else None
-        response = getattr(cause, "response", None)
-        error = DeadlineExceededError(
-            operation_name=self.operation,
-            attempts=self.attempts,
-            response=response if isinstance(response, dict) else None,
-        )
+        found = getattr(cause, "response", None)
+        response = found if isinstance(found, dict) else None
+        error = DeadlineExceededError(operation_name=self.operation, attempts=self.attempts, response=response)
         error.__cause__ = cause
         return error
 

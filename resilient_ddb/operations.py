@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,9 @@ WRITES = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteTransaction"}
 )
 PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
+_WITH_TOKEN = ("TransactWriteItems", "ExecuteTransaction")
+_SECONDS_OF_A_TOKEN = 540.0
+"""DynamoDB keeps it for 10 minutes: one is left for the last request to arrive in."""
 
 _SELECT = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _STATEMENT_TABLE = re.compile(r"""\b(?:FROM|INTO|UPDATE)\s+["']?([\w.\-]+)""", re.IGNORECASE)
@@ -97,7 +101,7 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     """
     if is_read(operation, params):
         return True
-    if operation in ("TransactWriteItems", "ExecuteTransaction", "BatchWriteItem"):
+    if operation in _WITH_TOKEN or operation == "BatchWriteItem":
         return True
     known = params or {}
     if _moves_version(known):
@@ -107,6 +111,14 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     if operation in ("PutItem", "DeleteItem"):
         return True
     return operation == "UpdateItem" and params is not None and _is_constant_update(params)
+
+
+def seconds_known(operation: str) -> float:
+    """Give how long DynamoDB knows a write for one that it was sent before: a transaction, by its token.
+
+    What may be repeated at any time, or never, is no matter of time.
+    """
+    return _SECONDS_OF_A_TOKEN if operation in _WITH_TOKEN else math.inf
 
 
 def _moves_version(params: Params) -> bool:

@@ -106,8 +106,7 @@ async def test_an_item_that_both_layouts_have(world):
 async def left_in_old_layout(world, **item):
     """Put an item where only the old layout has it; gives its key, and where it belongs now."""
     (old,), (home,) = [
-        layout_of(shards, by="sk", previous=(), separator="#", pad=0).homes("a", {"sk": 5})
-        for shards in (2, 7)
+        layout_of(shards, by="sk", previous=(), separator="#", pad=0).homes("a", {"sk": 5}) for shards in (2, 7)
     ]
     assert old != home
     world.direct.put_item(Item={"pk": old, "sk": 5, **item})

@@ -679,6 +679,27 @@ def test_a_transaction_s_token_tells_its_own_writing_from_a_failed_condition():
     assert made.sent == [params] * 2
 
 
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
+def test_a_transaction_is_not_sent_again_when_its_token_may_be_forgotten(operation):
+    patient = {"retry": Retry(max_attempts=60, base_delay=60.0, max_delay=60.0), "breaker": None, "budget": None}
+    params = {"ClientRequestToken": "x"}
+
+    def tried(*outcomes, **settings):
+        clock = FakeClock()
+        made = call(make_core(clock, **patient, **settings), operation, params, [*outcomes] * (60 // len(outcomes)))
+        return made.facts, sum(clock.waits)
+
+    facts, waited = tried(LOST)
+    assert (facts.stopped_by, facts.ambiguous) == ("ambiguous", True)
+    assert 450 < waited <= 540
+    facts, waited = tried(THROTTLED)  # no attempt can have been applied
+    assert (facts.stopped_by, facts.ambiguous) == ("max attempts", False)
+    assert waited > 600
+    assert tried(LOST, ambiguous="retry")[1] > 600
+    conflict = failed("TransactionCanceledException", CancellationReasons=[{"Code": "TransactionConflict"}])
+    assert tried(LOST, conflict)[0].stopped_by == "max attempts"
+
+
 def test_a_legacy_condition_is_not_asked_for_its_item():
     params = {"TableName": "t", "Item": ITEM, "Expected": {"pk": {"Exists": False}}}
     made = call(make_core(), "PutItem", params, [LOST, condition()])
