@@ -104,7 +104,7 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     if operation in _WITH_TOKEN or operation == "BatchWriteItem":
         return True
     known = params or {}
-    if _moves_version(known):
+    if expects_version(known):
         return True
     if known.get("ReturnValues", "NONE") in ("ALL_OLD", "UPDATED_OLD"):
         return False
@@ -121,7 +121,8 @@ def seconds_known(operation: str) -> float:
     return _SECONDS_OF_A_TOKEN if operation in _WITH_TOKEN else math.inf
 
 
-def _moves_version(params: Params) -> bool:
+def expects_version(params: Params) -> bool:
+    """Tell whether a write is held against a version that the item must have: applied once, it can't be again."""
     if not reserved.is_versioned(params) or not is_conditional(params):
         return False
     # Where there is to be no version, the condition holds again once somebody has deleted the item.

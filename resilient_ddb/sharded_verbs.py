@@ -16,7 +16,7 @@ from .fan_in import Item
 from .fan_in_flows import OnPartial, Response, Together, check_on_partial
 from .key_schemas import key_schemas
 from .moving import Moved, move
-from .operations import same_table
+from .operations import expects_version, same_table
 from .policy import policy_of
 from .reserved import PREFIX
 from .settings import check_callable
@@ -209,7 +209,7 @@ class ShardedVerbs:
 
     def _change_nothing(self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]) -> Flow[Response]:
         """Update or delete an item that is in none of the shards."""
-        if verb == "update_item" and self._layout.by:
+        if verb == "update_item" and self._layout.by and not expects_version(params):  # that begins none
             raise ValueError(
                 f"there is no such item to update, and a new one has no shard without {', '.join(self._layout.by)}: "
                 "give that in Key, or use put_item"

@@ -434,6 +434,12 @@ async def test_versions_in_a_sharded_table(world):
         assert caught.value.current["version"] == 5
         assert await done(docs.modify(key, lambda item: rddb.DELETE)) is None
         assert world.stored() == []
+        for gone in (key, {"pk": key["pk"], "sk": 1}):  # with its shard, and without
+            with pytest.raises(rddb.VersionConflictError) as caught:
+                await done(docs.update_item(Key=gone, expected_version=5, **SET))
+            assert caught.value.current is None
+            with pytest.raises(rddb.VersionConflictError):
+                await done(docs.delete_item(Key=gone, expected_version=5))
 
 
 async def test_expired_items_of_a_sharded_table(world):
