@@ -30,6 +30,8 @@ class KeySchemas:
 
     table: KeySchema
     indexes: Mapping[str, KeySchema]
+    composite: frozenset[str] = frozenset()
+    """Further indexes: those whose partition key, or sort key, is made of several attributes."""
 
     @property
     def partitions(self) -> set[str]:
@@ -42,14 +44,19 @@ def key_schemas(client: Any, table: str, index: str | None = None, partition: st
 
     Raises:
         ClientError: the table can't be described.
+        ValueError: a key of the index is made of several attributes: its order is not that of one of them.
     """
-    known = _known(client).get(("KeySchemas", table))
-    has_index = known is not None and (index is None or index in known.indexes)
-    if known is not None and has_index and (partition is None or partition in known.partitions):
-        return known  # type: ignore[no-any-return]  # what is known is of many types
-    answer = yield unanswered(partial(client.describe_table, TableName=table))
-    found = _schemas(answer["Table"])
-    _known(client)[("KeySchemas", table)] = found  # a module-level async table has its client from here on
+    found: KeySchemas | None = _known(client).get(("KeySchemas", table))
+    has_index = found is not None and (index is None or index in found.indexes or index in found.composite)
+    if found is None or not has_index or (partition is not None and partition not in found.partitions):
+        answer = yield unanswered(partial(client.describe_table, TableName=table))
+        found = _schemas(answer["Table"])
+        _known(client)[("KeySchemas", table)] = found  # a module-level async table has its client from here on
+    if index in found.composite:
+        raise ValueError(
+            f"IndexName must be that of an index with one partition key attribute, and one sort key attribute at most; "
+            f"{index!r} of table {table!r} has several: query it through the Table itself"
+        )
     return found
 
 
@@ -59,14 +66,20 @@ def _known(client: Any) -> dict[Any, Any]:
 
 
 def _schemas(description: Mapping[str, Any]) -> KeySchemas:
+    table = _schema(description)
+    kinds = ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+    indexes = {index["IndexName"]: index for kind in kinds for index in description.get(kind) or ()}
+    composite = frozenset(name for name, index in indexes.items() if _is_composite(index))
     return KeySchemas(
-        table=_schema(description),
-        indexes={
-            index["IndexName"]: _schema(index)
-            for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
-            for index in description.get(kind) or ()
-        },
+        table=table,
+        indexes={name: _schema(index) for name, index in indexes.items() if name not in composite},
+        composite=composite,
     )
+
+
+def _is_composite(description: Mapping[str, Any]) -> bool:
+    roles = [element["KeyType"] for element in description["KeySchema"]]
+    return len(roles) > len(set(roles))
 
 
 def _schema(description: Mapping[str, Any]) -> KeySchema:

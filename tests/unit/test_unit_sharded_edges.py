@@ -5,9 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
+from resilient_ddb.drive import run
 from resilient_ddb.shard_layout import layout_of
+from resilient_ddb.sharded_queries import fan_in
 from resilient_ddb.sharded_tables import ShardedTable
 
 DESCRIPTION = {
@@ -15,6 +18,18 @@ DESCRIPTION = {
     "GlobalSecondaryIndexes": [
         {"IndexName": "by-day", "KeySchema": [{"AttributeName": "day", "KeyType": "HASH"}]},
         {"IndexName": "inverted", "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}]},
+        {
+            "IndexName": "by-round-and-court",
+            "KeySchema": [
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "round", "KeyType": "RANGE"},
+                {"AttributeName": "court", "KeyType": "RANGE"},
+            ],
+        },
+        {
+            "IndexName": "by-year-and-pk",
+            "KeySchema": [{"AttributeName": "year", "KeyType": "HASH"}, {"AttributeName": "pk", "KeyType": "HASH"}],
+        },
     ],
 }
 METADATA = {"ResponseMetadata": {"HTTPStatusCode": 200}}
@@ -64,6 +79,22 @@ def test_a_suffix_in_the_tables_key_would_hide_the_item(options):
 def test_the_key_alone_spreads_nothing(options):
     with pytest.raises(ValueError, match=f"by must name an attribute in which .* by {options['by']!r} alone"):
         sharded(**options).put_item(Item={"pk": "a", "sk": "1"})
+
+
+@pytest.mark.parametrize("index", ["by-round-and-court", "by-year-and-pk"])
+def test_an_index_with_keys_of_several_attributes_is_refused(index):
+    """Merged by one of them, items would come in another order, and some of a later page as if they had been given."""
+    docs = sharded({"query": refused})
+    plain = docs.table
+    asked = {"IndexName": index, "KeyConditionExpression": Key("pk").eq("a")}
+    for read in (
+        lambda: docs.query(**asked),
+        lambda: list(docs.query_items(**asked)),
+        lambda: docs.fan_in(["a", "b"], IndexName=index),
+        lambda: run(fan_in(plain, refused, ["a", "b"], {"IndexName": index}, "raise")),
+    ):
+        with pytest.raises(ValueError, match=f"IndexName must be that of an index with one .*'{index}' of table 't'"):
+            read()
 
 
 def test_an_index_that_was_added_meanwhile_is_found():
