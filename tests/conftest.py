@@ -93,6 +93,12 @@ def aws_env() -> Iterator[dict[str, str]]:
         yield dict(FAKE_ENVIRONMENT)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Let a put wait until the table is described, also on a busy machine, unless a test is about that."""
+    monkeypatch.setattr("resilient_ddb.ttl_calls._SOON_SECONDS", 60.0)
+
+
 @pytest.fixture(scope="session")
 def emulators(pytestconfig, aws_env) -> Iterator[Emulators]:  # clients come after the fake environment
     """Give the emulators of this run. Whatever depends on it is marked `emulator`."""

@@ -126,7 +126,8 @@ async def test_large_pages_leave_them_out(world, how, monkeypatch):
     assert (answer["Count"], answer["ScannedCount"]) == (6, 12)
 
 
-async def test_no_put_waits_long_for_the_table_to_be_described(filled):
+async def test_no_put_waits_long_for_the_table_to_be_described(filled, monkeypatch):
+    monkeypatch.setattr("resilient_ddb.ttl_calls._SOON_SECONDS", 1.0)  # as it is
     filled.proxy.plan = [faults.Throttle(operations={"DescribeTable"})]
     table = await filled.table(options=TTL)
     began = filled.clock.monotonic()
