@@ -5,6 +5,7 @@ Nothing here needs the async stack: the same suite runs where aiobotocore is not
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import signal
@@ -46,25 +47,41 @@ FAKE_ENVIRONMENT = {
 
 def pytest_configure(config):
     config.stash[POOL] = Emulators()
+    _read_models_once(config)
+    gc.set_threshold(10_000, 20, 20)  # botocore's models are a million objects, and were looked through again and again
     if importlib.util.find_spec("hypothesis") is not None:
-        _take_time_for_examples()
+        from properties import register  # noqa: PLC0415 - hypothesis is slow to import
+
+        register()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background, and tests press Ctrl-C
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _take_time_for_examples():
-    """Let no property fail because the machine paused: on a CI server that it knows, hypothesis does the same."""
-    from hypothesis import HealthCheck, settings  # noqa: PLC0415 - slow to import
+def _read_models_once(config):
+    """Share botocore's models among all sessions: each session reads its own, which took half of the tests' time."""
+    loaders: dict[str | None, botocore.loaders.Loader] = {}
 
-    settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("patient")
+    def shared(data_path: str | None = None) -> botocore.loaders.Loader:
+        if data_path not in loaders:
+            loaders[data_path] = botocore.loaders.create_loader(data_path)
+        loader = loaders[data_path]
+        loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session of boto3 adds the same one
+        return loader
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr("botocore.session.create_loader", shared)
+    config.add_cleanup(patch.undo)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` picks
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if _uses_emulators(item):
             item.add_marker(pytest.mark.emulator)
+    if "long" not in config.option.markexpr:
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -92,23 +109,6 @@ def aws_env() -> Iterator[dict[str, str]]:
         for name in ("NO_PROXY", "no_proxy"):  # a machine's proxy is not asked for what runs on loopback
             patch.setenv(name, "127.0.0.1,localhost", prepend="," if os.environ.get(name) else None)
         yield dict(FAKE_ENVIRONMENT)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def models() -> Iterator[None]:
-    """Have botocore read its models once: it does for each session, which took half of the tests' time."""
-    loaders: dict[str | None, botocore.loaders.Loader] = {}
-
-    def shared(data_path: str | None = None) -> botocore.loaders.Loader:
-        if data_path not in loaders:
-            loaders[data_path] = botocore.loaders.create_loader(data_path)
-        loader = loaders[data_path]
-        loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # each session of boto3 adds the same one
-        return loader
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.session.create_loader", shared)
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -198,14 +198,13 @@ def make_table(aws_env) -> Iterator[Callable[..., str]]:  # see above
 
         def make(endpoint_url: str, *, sort_key: str | None = None, sort_type: str = "S", **create_table: Any) -> str:
             client = plain_client(endpoint_url)
-            cleanup.callback(client.close)
             arguments = _table_arguments(sort_key, sort_type, create_table)
-            client.create_table(**arguments)
-            cleanup.callback(_drop_table, client, arguments["TableName"])
-            client.get_waiter("table_exists").wait(
-                TableName=arguments["TableName"], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-            )
-            return arguments["TableName"]
+            name = arguments["TableName"]
+            made = client.create_table(**arguments)
+            cleanup.callback(_drop_table, client, name)
+            if made["TableDescription"]["TableStatus"] != "ACTIVE":
+                client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+            return name
 
         yield make
 

@@ -6,6 +6,8 @@ starts it. Tests reach them through the fixtures in `conftest.py`; to try anothe
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import hashlib
 import os
 import platform
@@ -151,19 +153,26 @@ def cache_folder() -> Path:
 def fetch(package: NpmPackage, cache: Path) -> Path:
     """Give the unpacked package, which npm brings if `cache` does not hold it yet.
 
-    It is unpacked beside its place and renamed: runs that fetch at the same time never see half a package,
-    and the first one wins.
+    It is unpacked beside its place and renamed: nobody sees half a package. The workers of a run fetch one after the
+    other, and the first one brings it for all.
     """
     target = cache / package.folder
     if not target.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="unpacking-") as scratch:
-            unpacked = _unpack(_download(package, Path(scratch)), package, Path(scratch) / "unpacked")
-            with suppress(OSError):  # another run was first; what it unpacked is the same to the byte
-                unpacked.rename(target)
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, also by the end of the process
+            if not target.is_dir():
+                _bring(package, cache, target)
     if not target.is_dir():
         raise EmulatorUnavailableError(f"{target} cannot be written")
     return target / "package"
+
+
+def _bring(package: NpmPackage, cache: Path, target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=cache, prefix="unpacking-") as scratch:
+        unpacked = _unpack(_download(package, Path(scratch)), package, Path(scratch) / "unpacked")
+        with suppress(OSError):  # the caller says so
+            unpacked.rename(target)
 
 
 def _download(package: NpmPackage, folder: Path) -> Path:
@@ -210,16 +219,36 @@ class Server:
     endpoint_url: str
 
     def client(self) -> Any:
-        """Give a plain boto3 client of it; the caller closes it."""
-        return plain_client(self.endpoint_url)
+        """Return a boto3 client of it; the caller closes it."""
+        return new_client(self.endpoint_url)
 
 
-def plain_client(endpoint_url: str) -> Any:
-    """Give a boto3 client in a session of its own, with the credentials that every test uses."""
+@functools.cache
+def shared_session() -> boto3.Session:
+    """Return one session for all tests that don't change theirs: to make one costs as much as three clients."""
+    return boto3.Session(region_name=REGION, **CREDENTIALS)
+
+
+def session_for(endpoint_url: str | None) -> boto3.Session:
+    """Return the session of all tests, or a new one without an endpoint: moto's `mock_aws` reaches only new ones."""
+    return boto3.Session(region_name=REGION, **CREDENTIALS) if endpoint_url is None else shared_session()
+
+
+def new_client(endpoint_url: str) -> Any:
+    """Return a boto3 client of an endpoint that the caller may change, and closes."""
     # no proxies: a machine's proxy is not asked for what runs on loopback
     config = Config(proxies={}, retries={"total_max_attempts": 1})
-    session = boto3.Session(region_name=REGION, **CREDENTIALS)
-    return session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+    return shared_session().client("dynamodb", endpoint_url=endpoint_url, config=config)
+
+
+plain_client = functools.cache(new_client)
+"""Return the one boto3 client of an endpoint that all tests look with, past what they test. It stays as it is."""
+
+
+@functools.cache
+def plain_resource(endpoint_url: str) -> Any:
+    """Return the one boto3 resource of an endpoint, as `plain_client` does."""
+    return shared_session().resource("dynamodb", endpoint_url=endpoint_url)
 
 
 class EmulatorProcess:

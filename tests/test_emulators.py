@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -239,21 +241,26 @@ class TestFetch:
         assert (emulators.fetch(package, cache) / "file").read_text() == "content"
         monkeypatch.delattr(emulators, "_download")
         assert emulators.fetch(package, cache) == cache / "scope-thing-1.0.0" / "package"
-        assert [entry.name for entry in cache.iterdir()] == ["scope-thing-1.0.0"]
+        assert {entry.name for entry in cache.iterdir()} == {"scope-thing-1.0.0", "lock"}
 
-    def test_yields_to_a_run_that_was_first(self, package, tmp_path, monkeypatch):
-        cache = tmp_path / "cache"
-        first = cache / package.folder / "package" / "file"
-        bring = emulators._download
+    def test_brings_it_once_for_all_who_want_it_at_the_same_time(self, package, tmp_path, monkeypatch):
+        cache, bring, brought, both = tmp_path / "cache", emulators._download, [], threading.Barrier(2)
 
-        def another_run_is_faster(*args):
-            first.parent.mkdir(parents=True)
-            first.write_text("first")
+        def slow(*args):
+            brought.append(1)
+            both.wait(60)  # the other has begun, too
             return bring(*args)
 
-        monkeypatch.setattr(emulators, "_download", another_run_is_faster)
-        assert (emulators.fetch(package, cache) / "file").read_text() == "first"
-        assert [entry.name for entry in cache.iterdir()] == [package.folder]
+        monkeypatch.setattr(emulators, "_download", slow)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(emulators.fetch, package, cache)
+            while not brought:
+                time.sleep(0.001)
+            both.wait(60)
+            second = emulators.fetch(package, cache)
+            assert (second / "file").read_text() == "content"
+            assert first.result() == second
+        assert brought == [1]
 
     def test_runs_nothing_but_what_was_pinned(self, package, tmp_path):
         with pytest.raises(emulators.EmulatorUnavailableError, match="not what was pinned"):

@@ -4,9 +4,9 @@ import random
 from contextlib import AsyncExitStack, ExitStack
 from types import SimpleNamespace
 
-import boto3
 import pytest
 from aio_support import ACCESS
+from emulators import plain_resource, session_for
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy
@@ -24,10 +24,10 @@ def opened():
 
 @pytest.fixture
 def plain(opened):
-    """Give boto3's own resource for an endpoint, from a session of its own."""
+    """Give boto3's own resource for an endpoint."""
 
     def make(url=None, **options):
-        made = boto3.Session(**ACCESS).resource("dynamodb", endpoint_url=url, **options)
+        made = session_for(url).resource("dynamodb", endpoint_url=url, **options)
         opened.callback(made.meta.client.close)
         return made
 
@@ -36,10 +36,10 @@ def plain(opened):
 
 @pytest.fixture
 def hardened_sync(opened):
-    """Give the hardened sync resource for an endpoint, from a session of its own."""
+    """Give the hardened sync resource for an endpoint."""
 
     def make(url=None, policy=None, **options):
-        session = boto3.Session(**ACCESS)
+        session = session_for(url)
         made = rddb.resource("dynamodb", endpoint_url=url, policy=policy, session=session, **options)
         opened.callback(made.meta.client.close)
         return made
@@ -47,15 +47,24 @@ def hardened_sync(opened):
     return make
 
 
+@pytest.fixture(scope="session")
+def aio_session():
+    """Return one session for all tests that don't change theirs. No test reaches credentials through it."""
+    from aiobotocore.session import AioSession  # noqa: PLC0415 - pytest reads this file where it is missing, too
+
+    return AioSession()
+
+
 @pytest.fixture
-async def hardened():
-    """Give the hardened async resource for an endpoint; awaited."""
-    from resilient_ddb import aio  # noqa: PLC0415 - pytest reads this file where aiobotocore is missing, too
+async def hardened(aio_session):
+    """Give the hardened async resource for an endpoint; awaited. Nothing is TLS: no certificates are read for it."""
+    from resilient_ddb import aio  # noqa: PLC0415 - as above
 
     async with AsyncExitStack() as stack:
 
         async def make(url=None, policy=None, **options):
-            opening = aio.resource("dynamodb", endpoint_url=url, policy=policy, **{**ACCESS, **options})
+            shared = {"verify": False, "session": aio_session, **ACCESS}
+            opening = aio.resource("dynamodb", endpoint_url=url, policy=policy, **{**shared, **options})
             return await stack.enter_async_context(opening)
 
         yield make
@@ -76,7 +85,7 @@ def proxy(dynamodb_local):
 def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clock):
     """A table on DynamoDB Local; `direct` goes past the proxy with plain boto3, `table(...)` through it, hardened."""
     name = make_table(dynamodb_local.endpoint_url)
-    direct = plain(dynamodb_local.endpoint_url).Table(name)
+    direct = plain_resource(dynamodb_local.endpoint_url).Table(name)
 
     def policy(**settings):
         return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})
@@ -131,7 +140,7 @@ async def either(request, dynamodb_local, proxy, make_table, plain, hardened, ha
     )
     clock = FakeClock()
     policy = rddb.Policy(clock=clock, random=random.Random(7), timeouts=PATIENT)
-    direct = plain(dynamodb_local.endpoint_url).Table(name)
+    direct = plain_resource(dynamodb_local.endpoint_url).Table(name)
 
     async def table(**options):
         if request.param == "sync":

@@ -1,5 +1,6 @@
 """Faults on the wire before DynamoDB Local: what aiobotocore raises, what is sent again, and what is applied."""
 
+import asyncio
 import json
 
 import pytest
@@ -73,12 +74,12 @@ def patience(name):
 async def test_reads_recover_from_every_fault(world, name):
     fault, _ = ALL[name]
     world.direct.put_item(Item={"pk": "a", "n": 1})
-    table = await world.table(config=patience(name))
-    for verb, read in READS.items():
-        world.proxy.plan = [fault(times=2)]
-        world.proxy.clear()
-        answer = await read(table)
-        assert world.proxy.count() == 3, verb
+    table = await world.table(config=patience(name), breaker=None)
+    operations = {verb: "".join(map(str.title, verb.split("_"))) for verb in READS}
+    world.proxy.plan = [fault(times=2, operations={operation}) for operation in operations.values()]
+    answers = await asyncio.gather(*(read(table) for read in READS.values()))
+    for verb, answer in zip(READS, answers, strict=True):
+        assert world.proxy.count(operations[verb]) == 3, verb
         assert answer["ResponseMetadata"]["RetryAttempts"] == 2, verb
         answer.pop("ResponseMetadata")
         assert "'pk': 'a'" in str(answer), verb  # never a phantom "not found"
@@ -133,20 +134,20 @@ async def test_an_add_is_sent_again_where_the_policy_says_so(world):
 @pytest.mark.parametrize("name", ALL)
 async def test_writes_with_the_same_end_state_are_sent_again(world, name):
     fault, _ = ALL[name]
-    table = await world.table(config=patience(name))
-    for verb, params in [
-        ("put_item", {"Item": {"pk": "a", "n": 1}}),
-        (
-            "update_item",
-            {"Key": KEY, "UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": 2}},
-        ),
-        ("delete_item", {"Key": KEY}),
-    ]:
-        world.proxy.plan = [fault(times=1)]
-        world.proxy.clear()
-        await getattr(table, verb)(**params)
-        assert world.proxy.count() == 2, verb
-    assert world.stored() is None
+    for key in ("updated", "deleted"):
+        world.direct.put_item(Item={"pk": key, "n": 1})
+    table = await world.table(config=patience(name), breaker=None)
+    operations = ("PutItem", "UpdateItem", "DeleteItem")
+    world.proxy.plan = [fault(times=1, operations={operation}) for operation in operations]
+    await asyncio.gather(
+        table.put_item(Item={"pk": "put", "n": 1}),
+        table.update_item(Key={"pk": "updated"}, UpdateExpression="SET n = :n", ExpressionAttributeValues={":n": 2}),
+        table.delete_item(Key={"pk": "deleted"}),
+    )
+    assert [world.proxy.count(operation) for operation in operations] == [2, 2, 2]
+    assert world.stored("put") == {"pk": "put", "n": 1}
+    assert world.stored("updated") == {"pk": "updated", "n": 2}
+    assert world.stored("deleted") is None
 
 
 @pytest.mark.parametrize("name", ALL)

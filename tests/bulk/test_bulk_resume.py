@@ -233,10 +233,11 @@ def test_an_interrupt_leaves_a_checkpoint_and_no_traceback(kind, start, table, t
     assert state_of(tmp_path, table)["position"][1] > 0
 
 
-def test_a_killed_load_goes_on_and_misses_nothing(start, table, tmp_path):
+@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=pytest.mark.long)])
+def test_a_killed_load_goes_on_and_misses_nothing(start, table, tmp_path, kills):
     write_rows(tmp_path / "items.jsonl", 6000, keys=4000)
     random_ = random.Random(7)
-    for _ in range(4):
+    for _ in range(kills):
         process = start("load", "items.jsonl", *table.to)
         time.sleep(random_.uniform(0.4, 1.5))
         process.kill()

@@ -45,6 +45,7 @@ def test_the_demo_runs_whole_and_leaves_a_report(tmp_path):
     check_result(finished, tmp_path, "resilient-ddb-demo.html")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_the_demo_uses_another_endpoint_and_leaves_no_table_there(tmp_path, moto_server):
     with_tables = moto_server.client()

@@ -44,7 +44,7 @@ def test_a_program_runs(program, dynamodb_for_docs, capsys):  # the programs fin
 
 
 def test_the_example_of_a_users_tests_passes(dynamodb_for_docs):  # as above
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/faults_in_tests.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "examples/faults_in_tests.py"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # our own file
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_ddb.testing import faults
@@ -30,7 +30,6 @@ class ReferenceBucket:
 halves = st.integers(1, 60).map(lambda number: number / 2)
 
 
-@settings(deadline=None)
 @given(
     rate=st.integers(1, 20),
     size=st.integers(1, 40),
@@ -47,7 +46,6 @@ def test_bucket_does_as_the_plain_model(rate, size, steps):
         assert bucket.take(units, now) == reference.take(units)
 
 
-@settings(deadline=None)
 @given(steps=st.lists(st.tuples(st.floats(0, 2), st.floats(0.5, 5)), max_size=80))
 def test_never_more_than_the_rate_and_the_burst(steps):
     bucket, now, taken = TokenBucket(10, 20, 0.0), 0.0, 0.0
@@ -65,7 +63,6 @@ def test_time_that_goes_back_gives_nothing():
     assert bucket.take(10, 101.0)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.builds(lambda s: {"S": s}, st.text(max_size=3000)), max_size=5))
 def test_write_units_follow_the_wire_size(item):
     size = len(json.dumps(item, separators=(",", ":"), ensure_ascii=False).encode())

@@ -8,10 +8,9 @@ import time
 from contextlib import ExitStack
 from types import SimpleNamespace
 
-import boto3
 import pytest
 from codec_calls import both_sides
-from emulators import CREDENTIALS, REGION
+from emulators import CREDENTIALS, REGION, plain_resource, session_for
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy
@@ -30,10 +29,10 @@ def opened():
 
 @pytest.fixture
 def plain(opened):
-    """Give boto3's own resource for an endpoint, from a session of its own."""
+    """Give boto3's own resource for an endpoint."""
 
     def make(url=None, **options):
-        made = boto3.Session(**ACCESS).resource("dynamodb", endpoint_url=url, **options)
+        made = session_for(url).resource("dynamodb", endpoint_url=url, **options)
         opened.callback(made.meta.client.close)
         return made
 
@@ -42,10 +41,10 @@ def plain(opened):
 
 @pytest.fixture
 def hardened(opened):
-    """Give the hardened resource for an endpoint, from a session of its own."""
+    """Give the hardened resource for an endpoint."""
 
     def make(url=None, policy=None, session=None, **options):
-        session = session or boto3.Session(**ACCESS)
+        session = session or session_for(url)
         made = rddb.resource("dynamodb", endpoint_url=url, policy=policy, session=session, **options)
         opened.callback(made.meta.client.close)
         return made
@@ -101,7 +100,7 @@ def proxy(dynamodb_local):
 def world(dynamodb_local, proxy, make_table, plain, hardened, clock):
     """A table on DynamoDB Local; `direct` goes past the proxy with plain boto3, `table(...)` through it, hardened."""
     name = make_table(dynamodb_local.endpoint_url)
-    direct = plain(dynamodb_local.endpoint_url).Table(name)
+    direct = plain_resource(dynamodb_local.endpoint_url).Table(name)
 
     def policy(**settings):
         return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})

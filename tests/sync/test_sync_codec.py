@@ -11,8 +11,9 @@ from botocore.exceptions import ChecksumError
 from codec_calls import GOOD, KEY, both_sides, end, least_params, our_side, same
 from codec_support import MODEL, OPERATIONS, changed, exactly, has_values, natives, odd_arguments, params_of
 from codec_wire import Members, bodies, damaged, odd_bodies, wire
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 import resilient_ddb as rddb
 from resilient_ddb.integrity import UnreadableResponseError
@@ -53,19 +54,19 @@ def is_object(body):
         return False
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data(), name=st.sampled_from([*ANSWERED, *OF_VALUES * 2]))
 def test_answers_are_boto3s(sides, data, name):
     same_answers(sides, name, data.draw(bodies(wire(OPERATIONS[name].output_shape.name))))
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(data=st.data(), name=st.sampled_from([*ANSWERED, *OF_VALUES * 3]))
 def test_unusual_answers_are_boto3s(sides, data, name):
     same_answers(sides, name, data.draw(odd_bodies(OPERATIONS[name].output_shape.name)))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(data=st.data(), name=st.sampled_from(OF_VALUES))
 def test_damaged_answers_are_boto3s_or_raise(sides, data, name):
     same_answers(sides, name, data.draw(damaged(bodies(wire(OPERATIONS[name].output_shape.name)))))
@@ -108,7 +109,7 @@ def error_bodies(draw):
     return Members([["__type", f"{prefix}{name}"], *fields, ["message", draw(st.text(max_size=5))]])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(body=bodies(error_bodies()), status=st.sampled_from([400, 400, 413, 500, 503]))
 def test_errors_are_boto3s(sides, body, status):
     same_answers(sides, "TransactWriteItems", body, status)
@@ -179,13 +180,13 @@ def same_requests(sides, client, operation, params):
     assert ends[1] == ends[0]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data(), name=st.sampled_from([*OPERATIONS, *OF_VALUES * 3]))
 def test_native_arguments_are_sent_or_refused_as_by_boto3(sides, data, name):
     same_requests(sides, "native", name, data.draw(arguments("any", name)))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data(), name=st.sampled_from([*OPERATIONS, *OF_VALUES * 3]))
 def test_typed_arguments_are_sent_or_refused_as_by_boto3(sides, data, name):
     same_requests(sides, "typed", name, data.draw(arguments("typed", name)))

@@ -458,10 +458,10 @@ def test_threads_that_increment_one_item_lose_and_double_nothing(world, write_to
             ended["returned"] += 1
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(increment, range(200)))
+        list(pool.map(increment, range(80)))
     docs.meta.client.close()
     assert world.stored()["n"] == world.stored()["version"] == ended["returned"]
-    assert ended == {"returned": 200}
+    assert ended == {"returned": 80}
     assert world.proxy.count(fault=faults.LoseReply) > 5
 
 

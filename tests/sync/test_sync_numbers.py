@@ -58,7 +58,7 @@ def test_an_always_throttled_read_costs_ten_requests_with_full_jitter_between(wo
 
 
 @pytest.mark.parametrize(("breaker", "most"), [(None, 1.05), (rddb.Breaker(), 0.2)], ids=["no breaker", "breaker"])
-@pytest.mark.parametrize("seconds_apart", [0.0, 0.01])
+@pytest.mark.parametrize("seconds_apart", [pytest.param(0.0, marks=pytest.mark.long), 0.01])
 def test_an_outage_costs_few_requests(world, breaker, most, seconds_apart):
     table = world.table(breaker=breaker, random=random.Random(3))
     world.proxy.plan = [faults.ServerError()]
@@ -69,7 +69,7 @@ def test_an_outage_costs_few_requests(world, breaker, most, seconds_apart):
     assert cost <= most
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3, 4))])
 def test_thirty_percent_of_errors_are_ridden_out(dynamodb_local, hardened, make_table, seed):
     clock = FakeClock()
     with FaultProxy(dynamodb_local.endpoint_url, plan=[faults.ServerError(rate=0.3)], seed=seed) as proxy:

@@ -3,9 +3,11 @@
 import time
 
 import boto3
+import pytest
 from benchmarks import shared_rate
 
 
+@pytest.mark.long
 def test_four_processes_hold_the_rate_and_take_up_the_share_of_one_that_is_killed(dynamodb_local):
     grants = []
     leases = boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url).Table(shared_rate.TABLE)

@@ -684,11 +684,12 @@ def no_garbage_collection():
 
 @pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("workers", [1, 3])
-def test_ctrl_c_between_any_two_lines_loses_nothing(workers):
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.long)])
+def test_ctrl_c_between_any_two_lines_loses_nothing(workers, stride):
     """Whatever put_item has taken is written or left over, wherever the interrupt comes."""
     interrupted, at = 0, 0
-    while interrupted == at:
-        at += 1
+    while interrupted * stride == at:
+        at += stride
         chance = Random(at)
         table = FakeTable(refuse=lambda batch, chance=chance: [request for request in batch if chance.random() < 0.3])
         shell = Concurrent(table, chance.randrange) if workers > 1 else Immediate(table)

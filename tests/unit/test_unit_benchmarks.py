@@ -207,6 +207,7 @@ def test_bulk_writes_are_measured_over_the_same_items():
     assert written["boto3"] == written["ours"] == [(0, 25), (0, 50), (50, 50), (100, 20)]
 
 
+@pytest.mark.long
 def test_a_hot_key_throttles_and_ten_shards_take_it():
     assert hot_key.throttled(None, seconds=1.0) == pytest.approx(0.6, abs=0.01)  # a second's worth was saved up
     assert hot_key.throttled(hot_key.SHARDS, seconds=1.0) == 0

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pybreaker
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from properties import examples
 
 from resilient_ddb.breaker import Breaker
 from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome, Window
@@ -69,7 +70,7 @@ class ModelWindow:
         return len(recent), sum(entry[1] for entry in recent), sum(entry[2] for entry in recent)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.sampled_from([1, 2, 5, 100]),
     st.sampled_from([0.5, 1.0, 7.0, 10.0]),
@@ -607,4 +608,4 @@ class CircuitMachine(RuleBasedStateMachine):
 
 
 TestCircuitMachine = CircuitMachine.TestCase
-TestCircuitMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestCircuitMachine.settings = examples(150, stateful_step_count=40)

@@ -26,8 +26,9 @@ from codec_support import (
     params_of,
     plain_natives,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.codec import Codec
 from resilient_ddb.codec.values import from_native
@@ -45,13 +46,13 @@ def same_typing(params, operation):
         assert exactly(params) == exactly(theirs)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data(), st.sampled_from(OF_VALUES))
 def test_native_values_are_typed_where_boto3_types_them(data, name):
     same_typing(data.draw(params_of(name, "native")), OPERATIONS[name])
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.data(), st.sampled_from([*OPERATIONS, *OF_VALUES * 3]))
 def test_unusual_parameters_are_typed_or_refused_as_by_boto3(data, name):
     params = data.draw(changed(params_of(name, "any"), odd_arguments | natives))
@@ -108,20 +109,20 @@ def check_writing(params, operation):
     return list(written.values())
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.data(), st.sampled_from([*OPERATIONS, *OF_VALUES * 2]))
 def test_what_is_written_botocore_accepts_and_writes_to_the_same_effect(data, name):
     check_writing(data.draw(changed(params_of(name, "typed"), odd_arguments)), OPERATIONS[name])
 
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
-@settings(max_examples=8, deadline=None)
+@examples(8)
 @given(st.data())
 def test_plain_parameters_are_written_here(name, data):
     assert None not in check_writing(data.draw(params_of(name, "typed", only_plain=True)), OPERATIONS[name])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data(), st.sampled_from(OF_VALUES))
 def test_native_values_once_typed_are_written_here(data, name):
     params = data.draw(params_of(name, "native", only_plain=True))
@@ -166,7 +167,7 @@ def test_numbers_of_any_size_are_written_to_the_same_effect(limit):
     check_writing({"TableName": "t", "Limit": limit}, OPERATIONS["Scan"])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(plain_natives)
 def test_both_engines_write_the_same(value):
     params = {"TableName": "t", "Item": {"a": from_native(value)}}

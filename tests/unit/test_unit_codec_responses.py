@@ -7,8 +7,9 @@ import pytest
 from botocore.model import ShapeResolver
 from codec_support import ENGINES, OPERATIONS, PARSER, boto3_reads, exactly, has_values, outcome
 from codec_wire import ODD_JSON, ODD_TOKENS, Members, Token, bodies, damaged, odd_bodies, wire, written
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.codec import LARGE_BYTES, Codec, Reader
 from resilient_ddb.codec.values import boto3_number
@@ -66,7 +67,7 @@ def compare(name, text, *, must_read=False):
 
 
 @pytest.mark.parametrize("name", READ)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(st.data())
 def test_what_dynamodb_sends_is_read_as_boto3_reads_it(name, data):
     compare(name, data.draw(bodies(wire(OPERATIONS[name].output_shape.name))), must_read=True)
@@ -95,13 +96,13 @@ def tells_no_time(shape):
 # What it doesn't.
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.data(), st.sampled_from([*READ, *OF_VALUES * 4]))
 def test_what_is_read_of_unusual_json_is_boto3s(data, name):
     compare(name, data.draw(odd_bodies(OPERATIONS[name].output_shape.name)))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data(), st.sampled_from(OF_VALUES))
 def test_what_is_read_of_damaged_bodies_is_boto3s(data, name):
     compare(name, data.draw(damaged(bodies(wire(OPERATIONS[name].output_shape.name)))))

@@ -32,8 +32,9 @@ from codec_support import (
     typed,
 )
 from codec_wire import ODD_JSON, bodies, odd_bodies, wire
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.codec.values import (
     are_valid,
@@ -89,7 +90,7 @@ UNUSUAL = [
 ]
 
 
-@settings(max_examples=800, deadline=None)
+@examples(800)
 @given(natives)
 def test_any_value_is_typed_or_refused_as_by_boto3(value):
     assert outcome(from_native, value) == outcome(TypeSerializer().serialize, value)
@@ -117,7 +118,7 @@ def test_traps_that_are_turned_off_in_boto3s_own_context_are_off(monkeypatch):
     assert to_native({"N": str(number)}, boto3_number()) == Decimal("0." + "1" * 38)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(natives)
 def test_what_is_typed_shares_no_container_with_the_callers(value):
     kind, *_ = outcome(from_native, value)
@@ -155,7 +156,7 @@ def compare_value(text):
         assert found[0] == "raised" or found == outcome(theirs), ours.__name__
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(odd_bodies("AttributeValue"))
 def test_a_value_from_the_wire_is_left_to_boto3_or_the_same(text):
     compare_value(text)
@@ -168,7 +169,7 @@ def test_an_unusual_value_is_left_to_boto3_or_the_same(tree):
     compare_value(json.dumps({"M": {"a": {"S": "b"}, "c": tree}}))
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(bodies(wire("AttributeValue")))
 def test_what_dynamodb_sends_is_taken(text):
     value = json.loads(text)
@@ -226,7 +227,7 @@ def test_binary_values_are_of_the_class_that_boto3_has(monkeypatch):
 # Copies.
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(natives)
 def test_a_copy_is_boto3s(value):
     found = copied(value)
@@ -282,7 +283,7 @@ def check_validity(value):
     assert not (is_refused and are_valid({"a": value}))
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(changed(typed, st.sampled_from(ODD_TYPED)))
 def test_what_botocore_refuses_is_not_taken_for_valid(value):
     check_validity(value)
@@ -295,7 +296,7 @@ def test_what_botocore_refuses_of_unusual_values_is_not_taken_for_valid(value):
     check_validity({"M": {"a": value}})
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(typed, plain_natives)
 def test_what_dynamodb_takes_is_valid(value, native):
     assert is_valid(value)

@@ -10,8 +10,9 @@ from botocore.context import ClientContext, get_context, start_as_current_contex
 from botocore.credentials import Credentials
 from botocore.hooks import HierarchicalEmitter
 from botocore.useragent import register_feature_id
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from shortcut_clients import keys, with_credentials
 from shortcut_support import ARN, CALLS, REGION, TABLES, counted
 
@@ -45,7 +46,6 @@ tables = st.sampled_from(TABLES) | st.text(max_size=3)
 asked = st.tuples(st.sampled_from([GET, SCAN]), tables, st.sampled_from([(), (None,), ("1" * 12,), ("orders",)]))
 
 
-@settings(deadline=None)
 @given(asked, asked)
 def test_keys_are_equal_for_what_is_equal(one, two):
     memory = make_memory()
@@ -227,7 +227,7 @@ def test_endpoints_are_those_that_botocore_resolves(mode, account):
     arguments = {"config": Config(account_id_endpoint_mode=mode), "credentials": Credentials(**keys(1, account))}
     theirs, ours = make_client(hardened=False, **arguments), make_client(hardened=True, **arguments)
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.lists(questions, max_size=8))
     def compare(sequence):
         for operation, name in (*sequence, *sequence):

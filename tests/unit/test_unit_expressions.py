@@ -10,8 +10,9 @@ import botocore.session
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.transform import TransformationInjector
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.expressions import _CONDITIONS, both, inject_condition_expressions
 
@@ -83,13 +84,13 @@ own_of_no_collision = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(queries | filters_first, own_of_no_collision)
 def test_a_query_is_sent_as_boto3_would_where_nothing_collides(query, own):
     assert injected({**query, **own}) == boto3_s({**query, **own}, "Query")
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.fixed_dictionaries({"Item": st.just({}), "ConditionExpression": attrs}), own_of_no_collision)
 def test_a_put_is_sent_as_boto3_would_where_nothing_collides(put, own):
     assert injected({**put, **own}) == boto3_s({**put, **own}, "PutItem")
@@ -99,7 +100,7 @@ own_names = st.dictionaries(st.sampled_from(["#n0", "#n1", "#n2", "#mine"]), st.
 own_values = st.dictionaries(st.sampled_from([":v0", ":v1", ":v3", ":mine"]), st.integers(100, 103), max_size=3)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(queries, own_names, own_values)
 def test_what_is_sent_means_what_was_meant_whatever_placeholders_the_caller_has(query, own_n, own_v):
     text = " AND ".join([*own_n, *own_v]) or "nothing"

@@ -10,8 +10,9 @@ from decimal import Decimal
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.types import Binary
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from unit_support import GET, PUT, call, failed, good, make_core
 
 from resilient_ddb import fallback
@@ -277,14 +278,14 @@ def same(one, other):
     return one == other
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(params)
 def test_equal_parameters_have_equal_keys_whatever_their_order(value):
     assert freeze(value) == freeze(reordered(value))
     assert hash(freeze(value)) == hash(freeze(reordered(value)))
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(params, params)
 def test_keys_are_equal_only_for_equal_parameters(one, other):
     assert (freeze(one) == freeze(other)) is same(one, other)

@@ -8,8 +8,9 @@ import pytest
 from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
 from fan_in_support import Shelf, making, page, rank, requested
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.drive import run
 
@@ -359,7 +360,7 @@ def test_a_damaged_token_is_refused_before_anything_is_sent(token, damage):
     assert shelf.calls == []
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(limit=st.sampled_from([0, -1, True, 1.5, "3"]))
 def test_a_limit_is_a_number(limit):
     with pytest.raises((TypeError, ValueError), match="Limit"):

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import botocore.session
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.operations import is_read, is_safe_to_repeat, operation_kind, table_of
 
@@ -285,7 +286,7 @@ items = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 @given(updates(), items)
 def test_whatever_is_called_safe_leaves_the_same_item_when_it_is_applied_twice(drawn, item):
     expression, actions = drawn
@@ -298,7 +299,7 @@ def test_whatever_is_called_safe_leaves_the_same_item_when_it_is_applied_twice(d
     assert apply(actions, once) == once, expression
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(st.sampled_from(ANY), unique=True, min_size=1, max_size=4).flatmap(
         lambda paths: st.tuples(*[constant(path) for path in paths])

@@ -8,8 +8,9 @@ import threading
 
 import pytest
 import tenacity
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from unit_support import GET, call, failed, full_window, good, make_core, python
 
 from resilient_ddb.breaker import Breaker
@@ -84,7 +85,7 @@ eighths = st.integers(0, 80).map(lambda number: number / 8)
 steps = st.one_of(st.just("spend"), st.just("spend"), st.just("earn"), st.tuples(st.just("advance"), eighths))
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.lists(steps, max_size=60), eighths, eighths, eighths)
 def test_a_token_bucket_does_what_its_model_does(actions, capacity, per_success, per_second):
     clock = FakeClock(0.0)
@@ -102,7 +103,7 @@ def test_a_token_bucket_does_what_its_model_does(actions, capacity, per_success,
         assert bucket.tokens == model.tokens
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(steps, max_size=60))
 def test_a_bucket_is_the_same_whether_or_not_it_is_looked_at_in_between(actions):
     clock = FakeClock(0.0)

@@ -9,8 +9,9 @@ import pytest
 from botocore.auth import AUTH_TYPE_MAPS, SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 from shortcut_support import NOW, at, counted
 
 from resilient_ddb.shortcuts import quicken
@@ -138,7 +139,7 @@ credentials = st.none() | st.builds(
 moments = st.datetimes(datetime(1999, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - as botocore's own
 
 
-@settings(max_examples=600, deadline=None)
+@examples(600)
 @given(wanteds, credentials, st.sampled_from(["dynamodb", "dax"]), st.sampled_from(["eu-west-1", "", None]), moments)
 def test_a_request_is_signed_as_by_botocore(wanted, who, service, region, now):
     assert_same(wanted, who, service, region, now)
@@ -147,7 +148,7 @@ def test_a_request_is_signed_as_by_botocore(wanted, who, service, region, now):
 plain_headers = st.lists(st.tuples(st.sampled_from(["X-Amz-Target", "user-agent", "x-mine"]), values), max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.builds(Wanted, headers=plain_headers, body=st.binary(min_size=1)), st.sampled_from([CREDENTIALS, WITH_TOKEN]))
 def test_an_ordinary_request_is_signed_as_by_botocore(wanted, who):
     assert_same(wanted, who)
@@ -264,7 +265,7 @@ TUNNELLED = (Wanted(headers=[("Host", "tunnel.example")]), ONE, "dynamodb", "eu-
 ORDINARY = (Wanted(), ONE, "dynamodb", "eu-west-1", NOW)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @example([TUNNELLED, ORDINARY])
 @example([ORDINARY, TUNNELLED, ORDINARY])
 @given(st.lists(signings, max_size=8))
@@ -274,7 +275,6 @@ def test_requests_of_any_order_do_not_mix(sequence):
         assert_same(*arguments, memory=memory)
 
 
-@settings(deadline=None)
 @example([(Wanted(), NOW), (Wanted("https://"), NOW)])
 @given(st.lists(st.tuples(wanteds | few, st.sampled_from([NOW, NOW + timedelta(seconds=2)])), max_size=4))
 def test_a_signer_that_is_used_again(sequence):

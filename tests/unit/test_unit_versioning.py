@@ -13,8 +13,9 @@ from boto3.dynamodb.conditions import Attr
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore import exceptions as bx
 from botocore.exceptions import ClientError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from unit_support import Made, attempt_all, failed, good, make_core
 
 from resilient_ddb import own_write, reserved
@@ -173,7 +174,7 @@ def model(stored, expected, condition, *, creates):
     return "written" if condition is None or (bool(stored) and "flag" in stored) is condition else "condition"
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(
     stored=STORED,
     flagged=st.booleans(),
@@ -235,7 +236,7 @@ def add_one(item):
     return {**(item or {"n": 0}), "n": (item or {"n": 0})["n"] + 1}
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(random=st.randoms(use_true_random=False), verb=st.sampled_from(["modify", "put", "update"]))
 def test_with_write_tokens_every_increment_is_counted_once(random, verb):
     counted = {"n": 0}
@@ -288,7 +289,7 @@ def ending_of(write):
     return "written", False
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(random=st.randoms(use_true_random=False), verb=st.sampled_from(["put", "update", "delete"]))
 def test_without_write_tokens_no_certain_answer_is_wrong(random, verb):
     """Each write leaves its own content, so that equal items are the same write's."""
@@ -320,7 +321,7 @@ def test_without_write_tokens_no_certain_answer_is_wrong(random, verb):
         assert sum(applied) == (ended == "written")
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     random=st.randoms(use_true_random=False),
     version=st.sampled_from([None, 1, 5]),

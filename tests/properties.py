@@ -1,0 +1,24 @@
+"""How many examples a property is tried with: a part of them by default, all in a thorough run.
+
+`pytest -m hypothesis --hypothesis-profile=thorough` is the thorough run. CI makes it.
+"""
+
+from hypothesis import HealthCheck, settings
+
+PROFILES = {"default": 50, "thorough": 200}
+"""The examples of a property that states no number."""
+
+
+def register() -> None:
+    """Register the profiles. No property fails because the machine paused: hypothesis does the same on a CI server."""
+    for name, number in PROFILES.items():
+        settings.register_profile(
+            name, settings(), max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
+    settings.load_profile("default")
+
+
+def examples(number: int, **others: object) -> settings:
+    """Return settings with `number` examples in a thorough run, and a quarter of them by default, 15 at least."""
+    part = number * settings().max_examples // PROFILES["thorough"]
+    return settings(max_examples=max(min(number, 15), part), **others)
