@@ -21,3 +21,8 @@ threads run, and so not which request is the tenth: two runs with one seed are a
     audit      reading everything back
     run        one run, from start to report
 """
+
+import time
+
+STARTED = time.monotonic()
+"""When the program began: its seconds count from here."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from emulators import CREDENTIALS, REGION, Emulators, cache_folder
 
+from . import STARTED
 from .faults import KINDS, chosen
 from .run import Settings, lines_of, save, soak
 
@@ -19,7 +21,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line says."""
     kinds = "; ".join(f"{kind.name}{'' if kind.is_default else ' (off)'}" for kind in KINDS.values())
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Soak the library in faults.")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long to work; 60 by default")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="until the work ends, from the start; 60 by default"
+    )
     parser.add_argument("--seed", type=int, default=None, help="decides operations and faults; drawn by default")
     parser.add_argument("--threads", type=int, default=6, help="workers of the sync library; 6 by default")
     parser.add_argument("--tasks", type=int, default=10, help="workers of the async library; 10 by default")
@@ -35,18 +39,18 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Soak, print the report, and return the exit code."""
     options = arguments()
-    settings = Settings(
-        seed=random.SystemRandom().randrange(10**6) if options.seed is None else options.seed,
-        seconds=options.seconds,
-        threads=options.threads,
-        tasks=options.tasks,
-        kinds=chosen(options.faults),
-        rate=options.rate,
-        outages=not options.no_outages,
-    )
     emulators = Emulators()
     try:
         server = emulators.start("dynamodb-local")
+        settings = Settings(
+            seed=random.SystemRandom().randrange(10**6) if options.seed is None else options.seed,
+            seconds=options.seconds - (time.monotonic() - STARTED),
+            threads=options.threads,
+            tasks=options.tasks,
+            kinds=chosen(options.faults),
+            rate=options.rate,
+            outages=not options.no_outages,
+        )
         report = soak(server.endpoint_url, {"region_name": REGION, **CREDENTIALS}, settings)
     finally:
         emulators.stop()

@@ -23,8 +23,9 @@ _OF_ITEMS = (
     *_BATCHES,
     *("GetItem", "Query", "Scan", "TransactGetItems", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"),
 )
-_TYPES = re.compile(rb'\{ ?"([ML])" ?:')
-"""The types of which one flipped bit makes another: a map and a list."""
+_DIGIT = re.compile(rb"[0-9]")
+_TYPE = re.compile(rb'\{ ?"([ML])" ?:')
+"""Names of two types of which one bit makes the other."""
 
 
 @dataclass(frozen=True)
@@ -258,15 +259,10 @@ async def wrong_checksum(passage: Passage) -> None:
 
 @_kind("flipped")
 async def flipped(passage: Passage) -> None:
-    """Change one character of the body: it may be JSON still, and of the same shape."""
+    """Change one digit of the body: it is JSON still, of the same shape."""
     answer = (await passage.forward()).with_checksum()
-    body = bytearray(_ascii(answer.body))
-    place = _place_in(answer, passage)
-    if place not in _types_in(answer.body):
-        body[place] ^= 1
-    else:
-        body[0] ^= 1
-    await passage.answer(replace(answer, body=bytes(body)))
+    digits = [match.start() for match in _DIGIT.finditer(answer.body)] or [0]
+    await passage.answer(_with_flip(answer, passage.chance.choice(digits)))
 
 
 @_kind("html-200", weight=2)
@@ -302,9 +298,11 @@ async def _pause(passage: Passage, most: float) -> None:
     await asyncio.sleep(passage.chance.uniform(0.0, most))
 
 
-def _types_in(body: bytes) -> list[int]:
-    """Return the places of the letters by which a map and a list are told apart."""
-    return [match.start(1) for match in _TYPES.finditer(body)]
+def _with_flip(answer: Answer, place: int, bits: int = 1) -> Answer:
+    """Return an answer one byte of which is another, with the checksum that it had."""
+    body = bytearray(answer.body or b" ")
+    body[place] ^= bits
+    return replace(answer, body=bytes(body))
 
 
 # Kinds that are not on by default yet.
@@ -316,14 +314,19 @@ async def empty_200_control(passage: Passage) -> None:
     await passage.answer(Answer(200))
 
 
+@_kind("flipped-anywhere", default=False)
+async def flipped_anywhere(passage: Passage) -> None:
+    """Change one bit of the body, wherever it stands."""
+    answer = (await passage.forward()).with_checksum()
+    await passage.answer(_with_flip(answer, _place_in(answer, passage), passage.chance.choice((1, 4, 32, 128))))
+
+
 @_kind("flipped-type", default=False, operations=("GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"))
 async def flipped_type(passage: Passage) -> None:
     """Make a list of a map, or a map of a list, by one bit: the body is JSON still, of another shape."""
     answer = (await passage.forward()).with_checksum()
-    body = bytearray(answer.body)
-    for place in _types_in(answer.body)[:1]:
-        body[place] ^= 1
-    await passage.answer(replace(answer, body=bytes(body)))
+    types = [match.start(1) for match in _TYPE.finditer(answer.body)] or [0]
+    await passage.answer(_with_flip(answer, passage.chance.choice(types)))
 
 
 @_kind("cut-in-a-character", default=False)

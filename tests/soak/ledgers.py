@@ -164,9 +164,10 @@ async def read_pair(worker: Worker) -> None:
     answer = await worker.read(
         name, lambda: worker.side.call(table.meta.client.transact_get_items, TransactItems=entries)
     )
-    if answer is None:
+    responses = None if answer is None else worker.part(name, answer, "Responses")
+    if responses is None:
         return
-    found = [entries_in(entry.get("Item") or None) for entry in answer["Responses"]]
+    found = [entries_in(entry.get("Item") or None) for entry in responses]
     for ledger, entries_found, must in zip(pair, found, musts, strict=True):
         ledger.found(entries_found, worker.by(name), must)
     if set(found[0].names) != set(found[1].names):

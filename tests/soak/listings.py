@@ -134,7 +134,7 @@ async def query(worker: Worker) -> None:
     with Listing(worker, prefix + how, [shelf]) as listing:
         if how == "query":
             answer = await worker.read(prefix + how, lambda: worker.side.call(table.query, **params))
-            if answer is not None:
+            if answer is not None and worker.part(how, answer, "Items") is not None:
                 listing.answered(answer, sees, is_whole="LastEvaluatedKey" not in answer)
             return
         if how == "pages":
@@ -153,7 +153,10 @@ async def _pages(worker: Worker, verb: Any, params: Mapping[str, Any]) -> list[I
         page = await worker.side.call(verb, **request)
         if page.get("ResponseMetadata", {}).get("Resilience", {}).get("stale"):
             return None
-        items += page["Items"]
+        found = worker.part("pages", page, "Items")
+        if found is None:
+            return None
+        items += found
         if "LastEvaluatedKey" not in page:
             return items
         request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -185,7 +188,10 @@ async def _paginated(worker: Worker, table: Any, limit: int) -> list[Item] | Non
     for page in await worker.side.listed(pages):
         if page["ResponseMetadata"].get("Resilience", {}).get("stale"):
             return None
-        items += page["Items"]
+        found = worker.part("paginator", page, "Items")
+        if found is None:
+            return None
+        items += found
     return items
 
 
@@ -225,9 +231,9 @@ async def batch_get_by_client(worker: Worker) -> None:
     name = "client.batch_get_item"
     with Listing(worker, name, shelves, [key["sk"] for key in keys]) as listing:
         answer = await worker.read(name, lambda: worker.side.call(table.meta.client.batch_get_item, **request))
-        if answer is not None:
-            items = answer["Responses"].get(table.name, [])
-            listing.found(items, is_whole=not answer.get("UnprocessedKeys"))
+        responses = None if answer is None else worker.part(name, answer, "Responses")
+        if responses is not None:
+            listing.found(responses.get(table.name, []), is_whole=not answer.get("UnprocessedKeys"))
 
 
 async def transact_get(worker: Worker) -> None:
@@ -242,8 +248,9 @@ async def transact_get(worker: Worker) -> None:
         answer = await worker.read(
             name, lambda: worker.side.call(table.meta.client.transact_get_items, TransactItems=entries)
         )
-        if answer is not None:
-            listing.found(entry["Item"] for entry in answer["Responses"] if entry.get("Item"))
+        responses = None if answer is None else worker.part(name, answer, "Responses")
+        if responses is not None:
+            listing.found(entry["Item"] for entry in responses if entry.get("Item"))
 
 
 async def fan_in(worker: Worker) -> None:

@@ -42,9 +42,9 @@ class FaultPlan:
         if outage is not None:
             return f"outage: {outage.name}", outage.meet
         chance = Random(f"{self._seed}/{number}")
-        if chance.random() >= self._rate:
-            return NO_FAULT, through
         kinds = [kind for kind in self._kinds if fits(kind, request)]
+        if not kinds or chance.random() >= self._rate:
+            return NO_FAULT, through
         [kind] = chance.choices(kinds, [kind.weight for kind in kinds])
         return kind.name, kind.meet
 

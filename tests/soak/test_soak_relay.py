@@ -222,6 +222,8 @@ def test_a_checksum_tells_of_the_damage(relay, kind):
     status, headers, body = ask(relay)
     assert status == 200
     assert int(headers["x-amz-crc32"]) != zlib.crc32(body)
+    if kind == "flipped":
+        assert json.loads(body) != ITEM
     if kind == "flipped-type":
         assert json.loads(body)["Item"]["body"].keys() == {"L"}
     if kind == "cut-in-a-character":
@@ -229,6 +231,14 @@ def test_a_checksum_tells_of_the_damage(relay, kind):
             body.decode()
     else:
         body.decode()
+
+
+def test_a_bit_is_flipped_anywhere(relay):
+    relay.meet = KINDS["flipped-anywhere"].meet
+    bodies = [ask(relay)[2] for _ in range(30)]
+    differences = [[index for index, byte in enumerate(body) if byte != BODY[index]] for body in bodies]
+    assert all(len(found) == 1 for found in differences)
+    assert len({found[0] for found in differences}) > 10
 
 
 def test_only_the_json_tells_of_a_cut(relay):
@@ -289,7 +299,16 @@ def test_every_kind_is_tested_here():
     tested = set()
     for mark in (mark for test in globals().values() for mark in getattr(test, "pytestmark", ())):
         tested |= {value for values in mark.args[1] for value in ([values] if isinstance(values, str) else values[:1])}
-    alone = {"html-503", "conflict", "unprocessed", "cut-short", "cut-without-checksum", "interim", "redirect"}
+    alone = {
+        "html-503",
+        "conflict",
+        "unprocessed",
+        "cut-short",
+        "cut-without-checksum",
+        "interim",
+        "redirect",
+        "flipped-anywhere",
+    }
     assert KINDS.keys() - tested - alone == set()
 
 
@@ -314,6 +333,12 @@ def test_the_rate_is_the_share_of_faults():
     met = [name for name in drawn(1, rate=0.3, outages=False) if name != NO_FAULT]
     assert 250 < len(met) < 350
     assert "conflict" not in met  # of transactions only
+
+
+def test_a_kind_for_other_operations_is_not_drawn():
+    plan = FaultPlan(1, chosen("conflict"), rate=1.0, outages=False)
+    assert plan(1, 0.0, request("GetItem"))[0] == NO_FAULT
+    assert plan(1, 0.0, request("TransactWriteItems"))[0] == "conflict"
 
 
 def test_an_outage_comes_and_goes():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from .model import Fault, Register, Told
@@ -76,6 +76,12 @@ class Worker:
         if text is not None:
             where = traceback.format_exception(error)
             self.world.book.report(Fault.WRONG, self.by(name), text, where[-_LINES:])
+
+    def part(self, name: str, answer: Mapping[str, Any], member: str) -> Any:
+        """Return what an answer must have; where it has not, report that, and return None."""
+        if member not in answer:
+            self.world.book.report(Fault.WRONG, self.by(name), f"an answer that has no {member} was given as whole")
+        return answer.get(member)
 
     def by(self, name: str) -> str:
         """Return who did something, for a finding."""
