@@ -74,6 +74,13 @@ async def close_before(passage: Passage) -> None:
     passage.close()
 
 
+@_kind("refused", weight=1)
+async def refused(passage: Passage) -> None:
+    """Refuse all new connections for a moment, and break this one."""
+    passage.relay.refuse(passage.chance.uniform(0.05, 0.4))
+    passage.reset()
+
+
 @_kind("hang", weight=1)
 async def hang(passage: Passage) -> None:
     """Never answer."""

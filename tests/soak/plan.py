@@ -12,7 +12,7 @@ from .relay import Meet
 NO_FAULT = "none"
 _CALM = (5.0, 12.0)
 _OUTAGE = (0.5, 2.5)
-_OUTAGES = ("reset-before", "html-503", "error-before", "late-after-reset", "hang")
+_OUTAGES = ("reset-before", "html-503", "error-before", "late-after-reset", "refused", "hang")
 
 
 class FaultPlan:

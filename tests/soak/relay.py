@@ -14,7 +14,7 @@ import socket
 import struct
 import threading
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -125,6 +125,7 @@ class Relay:
         self._thread = threading.Thread(target=self._run, name="soak-relay", daemon=True)
         self._ready = threading.Event()
         self._over: asyncio.Event
+        self._server: asyncio.Server | None = None
         self._started = 0.0
         self.url = ""
         self.elsewhere_url = ""
@@ -154,18 +155,39 @@ class Relay:
     async def _serve(self) -> None:
         self._over = asyncio.Event()
         self._started = self._loop.time()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=HEAD_LIMIT, backlog=1024)
         elsewhere = await asyncio.start_server(self._strayed, "127.0.0.1", 0, limit=HEAD_LIMIT)
-        self.url, self.elsewhere_url = map(_url_of, (server, elsewhere))
-        self._ready.set()
-        await self._over.wait()
-        for one in (server, elsewhere):
-            one.close()
+        with _bound_to(0) as keeper:  # never listens: keeps the port while connections are refused
+            self.url, self.elsewhere_url = map(_url_of, (keeper, elsewhere.sockets[0]))
+            await self._listen()
+            self._ready.set()
+            await self._over.wait()
+        for server in filter(None, (self._server, elsewhere)):
+            server.close()
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for _, writer in self._idle:
             writer.transport.abort()
+
+    async def _listen(self) -> None:
+        sock = _bound_to(urlsplit(self.url).port or 0)
+        self._server = await asyncio.start_server(self._connected, sock=sock, limit=HEAD_LIMIT, backlog=1024)
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse all connections for a while; those that there are stay."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self._add_task(self._listen_after(seconds))
+
+    async def _listen_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._listen()
+
+    def _add_task(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # Clients.
 
@@ -224,9 +246,7 @@ class Relay:
     def hold(self, passage: Passage, seconds: float) -> None:
         """Forward a request after a while, on its own."""
         self._enter_air(passage)
-        task = self._loop.create_task(self._forward_held(passage, seconds))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._add_task(self._forward_held(passage, seconds))
 
     async def _forward_held(self, passage: Passage, seconds: float) -> None:
         try:
@@ -276,6 +296,14 @@ class Relay:
         return await asyncio.open_connection(self._host, self._port, limit=HEAD_LIMIT)
 
 
-def _url_of(server: asyncio.Server) -> str:
-    host, port = server.sockets[0].getsockname()[:2]
+def _bound_to(port: int) -> socket.socket:
+    """Return a socket of a port that others of ours may share; 0 is any free port."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock
+
+
+def _url_of(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
     return f"http://{host}:{port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -109,6 +110,20 @@ def test_a_connection_breaks_before(relay, upstream, kind):
     status, _, _ = ask(relay)
     assert status in (ConnectionResetError, http.client.RemoteDisconnected)
     assert upstream.seen == []
+
+
+def test_connections_are_refused_for_a_moment(relay, upstream):
+    kept = connected(relay.url)
+    ask(relay, connection=kept)
+    relay.meet = KINDS["refused"].meet
+    assert ask(relay)[0] is ConnectionResetError
+    while ask(relay)[0] is not ConnectionRefusedError:
+        pass  # the moment was over already, and another one began
+    relay.meet = through
+    assert ask(relay, connection=kept)[0] == 200
+    while ask(relay)[0] is ConnectionRefusedError:
+        time.sleep(0.02)
+    assert len(upstream.seen) >= 2
 
 
 @pytest.mark.parametrize("kind", ["reset-after", "close-after"])
@@ -300,6 +315,7 @@ def test_every_kind_is_tested_here():
     for mark in (mark for test in globals().values() for mark in getattr(test, "pytestmark", ())):
         tested |= {value for values in mark.args[1] for value in ([values] if isinstance(values, str) else values[:1])}
     alone = {
+        "refused",
         "html-503",
         "conflict",
         "unprocessed",
