@@ -354,6 +354,36 @@ async def other_encoding(passage: Passage) -> None:
     await passage.answer(replace(answer, body=answer.body.decode().encode(encoding)))
 
 
+@_kind("late-then-cancelled", default=False, weight=12, operations=["TransactWriteItems"])
+async def late_then_cancelled(passage: Passage) -> None:
+    """Hold a transaction, cancel it whenever it is sent again, and apply it after that."""
+    passage.next_time("late-then-cancelled: again", conflict)
+    passage.forward_later(passage.chance.uniform(0.5, 2.5))
+    passage.reset()
+
+
+@_kind("unprocessed-of-others", default=False, weight=12, operations=["BatchWriteItem"])
+async def unprocessed_of_others(passage: Passage) -> None:
+    """Do a batch, and give back as unprocessed a request that was never in it."""
+    [table] = json.loads(passage.request.body)["RequestItems"]
+    answer = await passage.forward()
+    strange = {"pk": {"S": "nobody"}, "sk": {"S": "k~never~"}, "v": {"N": "1"}}
+    content = {"UnprocessedItems": {table: [{"PutRequest": {"Item": strange}}]}}
+    await passage.answer(answer.with_body(json.dumps(content).encode()))
+
+
+@_kind("hostile-headers", default=False)
+async def hostile_headers(passage: Passage) -> None:
+    """Fail inside, with headers that no program expects."""
+    hostile = {
+        "x-amz-retry-after": "9" * 5000,
+        "x-amz-crc32": passage.chance.choice(("9" * 5000, "", "-1", "²")),
+        "date": passage.chance.choice(("Mon, 99 Foo 99999 99:99:99 +99999999", "Thu, 01 Jan 1970 00:00:00 -9999", "")),
+    }
+    answer = _internal_error(passage)
+    await passage.answer(replace(answer, headers=answer.headers | hostile))
+
+
 @_kind("interim", default=False)
 async def interim(passage: Passage) -> None:
     """Send an interim answer first, and the real one a little later."""

@@ -166,7 +166,9 @@ async def scan(worker: Worker) -> None:
     """Read a whole table: by one scan, in parallel, or by the client's paginator."""
     table, sees = _view(worker, "items")
     shelves = [shelf for shelf in list(worker.world.shelves) if shelf.place == "items"]
-    how = worker.chance.choice(("scan_items", "parallel_scan", "scan pages", "paginator"))
+    ways = ("scan_items", "parallel_scan", "scan pages", "paginator")
+    has_paginator = hasattr(table.meta.client, "get_paginator")  # a client that opens by itself may not have yet
+    how = worker.chance.choice(ways if has_paginator else ways[:-1])
     limit = worker.chance.choice((20, 50, 300))
     calls = {
         "scan_items": lambda: worker.side.listed(table.scan_items(Limit=limit)),

@@ -6,7 +6,7 @@ from typing import Any
 
 from boto3.dynamodb.conditions import Attr
 
-from .model import Register, Told, Value
+from .model import Fault, Register, Told, Value
 from .told import is_condition
 from .worker import Worker
 from .world import Shelf, item_of
@@ -238,6 +238,10 @@ async def batch(worker: Worker) -> None:
     again = bool(report.retried or report.throttled)
     told = "applied" if error is None else "unsure"
     worker.world.note(worker.side.name, "batch_writer", told)
+    number = sum(map(len, handed.values()))
+    if report.written > number or (error is None and report.written < len(handed)):
+        text = f"{report.written} are told as written, of {number} for {len(handed)} keys"
+        worker.world.book.report(Fault.WRONG, worker.by("batch_writer"), text)
     uncertain = []
     for _, sk, register in {one[1]: one for one in chosen if one[1] in handed}.values():
         if error is None and sk in left:

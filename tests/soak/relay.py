@@ -62,6 +62,10 @@ class Passage:
         """Forward the request after a while, whatever becomes of the client; nobody gets the answer."""
         self.relay.hold(self, seconds)
 
+    def next_time(self, name: str, meet: Meet) -> None:
+        """Have the same request, if it comes again, meet another fault."""
+        self.relay.follow_ups[self.request.body] = (name, meet)
+
     async def send(self, *pieces: bytes) -> None:
         """Send bytes to the client, each piece by itself."""
         for piece in pieces:
@@ -132,6 +136,8 @@ class Relay:
         """Another host's, to which redirects point: nobody should ever come there."""
         self.counts: Counter[str] = Counter()
         """Requests by the fault that they met."""
+        self.follow_ups: dict[bytes, tuple[str, Meet]] = {}
+        """The fault, and its name, of requests that come again, by their bodies."""
         self.leaked: list[str] = []
         """Requests that came to the other host."""
         self.journal: deque[tuple[float, int, str, str, tuple[str, ...]]] = deque(maxlen=_JOURNAL)
@@ -209,7 +215,7 @@ class Relay:
         self._numbers += 1
         passage = Passage(self, self._numbers, request, streams)
         now = self._loop.time() - self._started
-        name, meet = self._plan(passage.number, now, request)
+        name, meet = self.follow_ups.get(request.body) or self._plan(passage.number, now, request)
         keys = tuple(mark.decode() for mark in self._marks.findall(request.body))
         self.counts[name] += 1
         self.journal.append((round(now, 3), passage.number, request.operation, name, keys))

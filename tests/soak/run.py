@@ -219,34 +219,35 @@ def _drive(crew: _Crew, world: World, side: SyncSide, number: int) -> None:
     run(crew.worker(world, side, number))
 
 
+_NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("items", {}),
+    ("items", {"ttl": "expires_at"}),
+    ("items", {"fallback": rddb.fallback.stale(max_age=60)}),
+    ("ledgers", {}),
+    ("spread", {}),
+    ("scattered", {}),
+)
+"""The tables that each side opens, with their options, in the order of `tables_of`."""
+
+
 def _sync_tables(url: str, access: dict[str, str]) -> Tables:
     dynamodb = rddb.resource("dynamodb", endpoint_url=url, policy=policy(), session=boto3.Session(**access))
-    return tables_of(
-        dynamodb.Table("items"),
-        dynamodb.Table("items", ttl="expires_at"),
-        dynamodb.Table("items", fallback=rddb.fallback.stale(max_age=60)),
-        dynamodb.Table("ledgers"),
-        dynamodb.Table("spread"),
-        dynamodb.Table("scattered"),
-    )
+    return tables_of(*(dynamodb.Table(name, **options) for name, options in _NAMES))
 
 
 async def _tasks(url: str, access: dict[str, str], number: int, work: Callable[[Side, int], Any]) -> None:
-    """Run the async workers."""
+    """Run the async workers: every other one on tables that open by themselves."""
+    given: dict[str, Any] = {"endpoint_url": url, "policy": policy(), **access}
     async with AsyncExitStack() as stack:
-        opening = aio.resource("dynamodb", endpoint_url=url, policy=policy(), **access)
-        dynamodb = await stack.enter_async_context(opening)
-        opened = tables_of(
-            await dynamodb.Table("items"),
-            await dynamodb.Table("items", ttl="expires_at"),
-            await dynamodb.Table("items", fallback=rddb.fallback.stale(max_age=60)),
-            await dynamodb.Table("ledgers"),
-            await dynamodb.Table("spread"),
-            await dynamodb.Table("scattered"),
-        )
+        dynamodb = await stack.enter_async_context(aio.resource("dynamodb", **given))
+        opened = [await dynamodb.Table(name, **options) for name, options in _NAMES]
+        lazy = [aio.table(name, **options, **given) for name, options in _NAMES]
+        for table in lazy:
+            stack.push_async_callback(table.aclose)
+        sides = [AsyncSide(tables_of(*tables)) for tables in (opened, lazy)]
         async with asyncio.TaskGroup() as group:
             for each in range(number):
-                group.create_task(work(AsyncSide(opened), each))
+                group.create_task(work(sides[each % 2], each))
 
 
 # The report.
