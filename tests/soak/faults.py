@@ -102,7 +102,7 @@ async def throttled(passage: Passage) -> None:
     await passage.answer(json_answer(400, content, passage.number))
 
 
-@_kind("conflict", weight=6, operations=["TransactWriteItems"])
+@_kind("conflict", default=False, weight=6, operations=["TransactWriteItems"])
 async def conflict(passage: Passage) -> None:
     """Cancel a transaction because of another one."""
     entries = json.loads(passage.request.body)["TransactItems"]

@@ -8,6 +8,7 @@ from typing import Any
 import resilient_ddb as rddb
 
 from .model import Fault, Ledger, Told
+from .told import words_of
 from .worker import Call, Worker
 from .world import entries_in
 
@@ -24,7 +25,7 @@ async def _addition(worker: Worker, ledger: Ledger, name: str, operation: str, c
     must = ledger.read()
     ledger.began(name)
     told, outcome = await worker.write(operation, call)
-    ledger.ended(name, told)
+    ledger.ended(name, told, words_of(outcome))
     if told is Told.APPLIED and isinstance(outcome, dict) and "Attributes" in outcome:
         ledger.found(entries_in(outcome["Attributes"]), worker.by(operation), must | {name})
     if isinstance(outcome, rddb.VersionConflictError) and outcome.current is not None:
@@ -84,7 +85,7 @@ async def modify(worker: Worker) -> None:
     told, outcome = await worker.write(
         operation, lambda: call(table.modify, {"pk": ledger.name}, _change(ledger, name))
     )
-    ledger.ended(name, told)
+    ledger.ended(name, told, words_of(outcome))
     if told is Told.APPLIED:
         ledger.found(entries_in(outcome), worker.by(operation), must | {name})
 
@@ -146,12 +147,12 @@ async def add_to_pair(worker: Worker) -> None:
     entries = [{"Update": {"TableName": table.name, **_adding(ledger, name)}} for ledger in pair]
     for ledger in pair:
         ledger.began(name)
-    told, _ = await worker.write(
+    told, outcome = await worker.write(
         "transact_write_items ADD",
         lambda: worker.side.call(table.meta.client.transact_write_items, TransactItems=entries),
     )
     for ledger in pair:
-        ledger.ended(name, told)
+        ledger.ended(name, told, words_of(outcome))
 
 
 async def read_pair(worker: Worker) -> None:

@@ -121,16 +121,18 @@ class Register:
             self._recent.append(f"write of {value} begins")
             self._changed()
 
-    def ended(self, values: Sequence[Value], told: Told, *, may_come_again: bool = False) -> None:
+    def ended(self, values: Sequence[Value], told: Told, *, may_come_again: bool = False, how: str = "") -> None:
         """Note what was told of the writes of `values`, in their order.
 
         Args:
             values: what was written; the last one is what is stored if all were applied.
             told: what the answer says.
             may_come_again: whether a request was sent more than once, so that a lost one may still arrive.
+            how: the words of the answer, for a finding.
         """
         with self._book.lock:
-            self._recent.append(f"write of {list(values)} is told {told}{', may come again' if may_come_again else ''}")
+            again = ", may come again" if may_come_again else ""
+            self._recent.append(f"write of {list(values)} is told {told}{again}{how and f': {how}'}")
             self._writing.difference_update(values)
             if told is Told.APPLIED:
                 self._stored = {values[-1]}
@@ -287,10 +289,10 @@ class Ledger:
         with self._book.lock:
             self._maybe.add(name)
 
-    def ended(self, name: str, told: Told) -> None:
-        """Note what was told of an addition."""
+    def ended(self, name: str, told: Told, how: str = "") -> None:
+        """Note what was told of an addition; `how` has the words of the answer, for a finding."""
         with self._book.lock:
-            self._recent.append(f"{name} is told {told}")
+            self._recent.append(f"{name} is told {told}{how and f': {how}'}")
             if told is Told.APPLIED:
                 self._maybe.discard(name)
                 self._applied.add(name)

@@ -7,7 +7,7 @@ from typing import Any
 from boto3.dynamodb.conditions import Attr
 
 from .model import Fault, Register, Told, Value
-from .told import is_condition
+from .told import is_condition, words_of
 from .worker import Worker
 from .world import Shelf, item_of
 
@@ -236,8 +236,7 @@ async def batch(worker: Worker) -> None:
     left = {_key_in(request)["sk"] for request in getattr(error, "items", None) or writer.leftovers}
     report = writer.report
     again = bool(report.retried or report.throttled)
-    told = "applied" if error is None else "unsure"
-    worker.world.note(worker.side.name, "batch_writer", told)
+    worker.world.note(worker.side.name, "batch_writer", Told.APPLIED if error is None else Told.UNSURE)
     number = sum(map(len, handed.values()))
     if report.written > number or (error is None and report.written < len(handed)):
         text = f"{report.written} are told as written, of {number} for {len(handed)} keys"
@@ -246,7 +245,8 @@ async def batch(worker: Worker) -> None:
     for _, sk, register in {one[1]: one for one in chosen if one[1] in handed}.values():
         if error is None and sk in left:
             register.complain("the batch writer ended well, and has the item among its leftovers")
-        register.ended(handed[sk], Told.UNSURE if sk in left else Told.APPLIED, may_come_again=again)
+        told = Told.UNSURE if sk in left else Told.APPLIED
+        register.ended(handed[sk], told, may_come_again=again, how=words_of(error))
         if sk in left or again:
             uncertain.append(register)
     await worker.settle(*uncertain)
@@ -308,6 +308,7 @@ async def transact(worker: Worker) -> None:
     )
     _judge_condition(chosen[0][2], holds, told, outcome)
     for (_, _, register), value in zip(chosen, values, strict=True):
-        register.ended([value], told)  # a lost request that comes after its success is known by its token
+        # A lost request that comes after its success is known by its token.
+        register.ended([value], told, how=words_of(outcome))
     if told is Told.UNSURE:
         await worker.settle(*(register for _, _, register in chosen))

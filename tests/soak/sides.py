@@ -7,6 +7,7 @@ in whatever thread calls it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -76,6 +77,10 @@ class SyncSide:
         """Wait for another thread's future."""
         future.result()
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)  # noqa: ASYNC251 - there is no event loop on this side
+
     async def idempotent_update(self, table: Any, **params: Any) -> Any:
         """Make an update that may be sent again."""
         return rddb.idempotent_update(table, **params)
@@ -123,6 +128,10 @@ class AsyncSide:
     async def wait_for(self, future: Future[Any]) -> None:
         """Wait for another thread's future."""
         await asyncio.wrap_future(future)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
 
     async def idempotent_update(self, table: Any, **params: Any) -> Any:
         """Make an update that may be sent again."""

@@ -363,7 +363,7 @@ def test_the_seed_decides_the_faults():
 def test_the_rate_is_the_share_of_faults():
     met = [name for name in drawn(1, rate=0.3, outages=False) if name != NO_FAULT]
     assert 250 < len(met) < 350
-    assert "conflict" not in met  # of transactions only
+    assert "unprocessed" not in met  # of batches only
 
 
 def test_a_kind_for_other_operations_is_not_drawn():

@@ -23,6 +23,15 @@ def told_by(error: BaseException) -> Told:
     return Told.UNSURE if facts.ambiguous else Told.NOT_APPLIED
 
 
+def words_of(outcome: Any) -> str:
+    """Return what an error says of its call, in a few words; nothing for an answer."""
+    if not isinstance(outcome, BaseException):
+        return ""
+    facts = getattr(outcome, "resilience", None)
+    told = f", {facts.attempts} attempts, stopped by {facts.stopped_by or 'nothing'}" if facts is not None else ""
+    return f"{type(outcome).__name__} ({code_of(outcome)}){told}"
+
+
 def may_come_again(answer: Mapping[str, Any]) -> bool:
     """Tell whether a write that succeeded was sent more than once, so that a lost request may still arrive."""
     return bool(answer.get("ResponseMetadata", {}).get("RetryAttempts", 1))

@@ -7,14 +7,17 @@ import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from resilient_ddb import CircuitOpenError
+
 from .model import Fault, Register, Told
 from .sides import Side
-from .told import code_of, complaint, may_come_again, told_by
+from .told import code_of, complaint, may_come_again, told_by, words_of
 from .world import Shelf, World
 
 _CUT_SHORT = 0.04
 """The share of calls that get a deadline, or are cancelled."""
 _LINES = 12
+_REFUSED_SECONDS = 0.05
 _SETTLES = 0.8
 """The share of uncertain writes after which a worker waits until nothing of them is in the air."""
 
@@ -31,6 +34,7 @@ class Worker:
         self.chance = random.Random(seed)
         self.own: dict[str, list[Shelf]] = {}
         """The shelves that only this worker writes, by their place."""
+        self._is_refused = False
 
     async def work(self, operations: Sequence[tuple[Operation, int]], is_over: Callable[[], bool]) -> None:
         """Do operations until it is over. `operations` have weights, by which they are drawn."""
@@ -38,6 +42,9 @@ class Worker:
         while not is_over():
             [operation] = self.chance.choices(chosen, weights)
             await operation(self)
+            if self._is_refused:  # an open circuit refuses at once: let others work meanwhile
+                self._is_refused = False
+                await self.side.sleep(_REFUSED_SECONDS)
 
     # Calls.
 
@@ -72,6 +79,7 @@ class Worker:
         """Count an error, and report one that the library should not raise."""
         with self.world.book.lock:
             self.world.errors[f"{type(error).__name__} ({code_of(error)})"] += 1
+        self._is_refused = isinstance(error, CircuitOpenError)
         text = complaint(error)
         if text is not None:
             where = traceback.format_exception(error)
@@ -100,7 +108,7 @@ class Worker:
     async def end(self, register: Register, value: int | None, told: Told, answer: Any) -> None:
         """Note how the write of one register ended."""
         again = told is Told.APPLIED and may_come_again(answer)
-        register.ended([value], told, may_come_again=again)
+        register.ended([value], told, may_come_again=again, how=words_of(answer))
         if again or told is Told.UNSURE:
             await self.settle(register)
 

@@ -174,7 +174,7 @@ class World:
 
     def new_name(self) -> str:
         """Return a name for an addition that is new."""
-        return f"a{next(self._numbers)}"
+        return f"k~{next(self._numbers)}~a"
 
     def listed_directly(self, place: str, pk: str | None = None) -> list[dict[str, Any]]:
         """Return all items of a table, or of a key as it is stored, past the relay."""
