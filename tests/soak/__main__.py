@@ -36,14 +36,16 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def main() -> int:
+def main(given: list[str] | None = None) -> int:
     """Soak, print the report, and return the exit code."""
-    options = arguments()
+    options = arguments(given)
+    seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    access = {"region_name": REGION, **CREDENTIALS, "aws_access_key_id": f"soak{seed}"}
     emulators = Emulators()
     try:
         server = emulators.start("dynamodb-local")
         settings = Settings(
-            seed=random.SystemRandom().randrange(10**6) if options.seed is None else options.seed,
+            seed=seed,
             seconds=options.seconds - (time.monotonic() - STARTED),
             threads=options.threads,
             tasks=options.tasks,
@@ -51,14 +53,14 @@ def main() -> int:
             rate=options.rate,
             outages=not options.no_outages,
         )
-        report = soak(server.endpoint_url, {"region_name": REGION, **CREDENTIALS}, settings)
+        report = soak(server.endpoint_url, access, settings)
     finally:
         emulators.stop()
     sys.stdout.write("\n".join(lines_of(report)) + "\n")
     if report.is_good:
         return 0
     path = save(report, options.out or cache_folder() / "soak")
-    sys.stdout.write(f"seed {settings.seed} failed; the findings are in {path}\n")
+    sys.stdout.write(f"seed {seed} failed; the findings are in {path}\n")
     return 1
 
 

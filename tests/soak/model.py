@@ -63,6 +63,10 @@ class Book:
         """Begin without findings; all are counted, and the first `most_kept` are kept."""
         self.lock = threading.RLock()
         self.counts: Counter[Fault] = Counter()
+        self.reads = 0
+        """Reads of registers that were held against their history."""
+        self.exact_reads = 0
+        """Those of them that could show one value only."""
         self.findings: list[Finding] = []
         self._most_kept = most_kept
 
@@ -183,6 +187,8 @@ class Register:
     def _found(self, reading: Reading, found: Value, sees: Sees, by: str) -> bool:
         with self._book.lock:
             self._readings.discard(reading)
+            self._book.reads += 1
+            self._book.exact_reads += len(reading.allowed) == 1
             if all(sees(value) != found for value in reading.allowed):
                 self._recent.append(f"{by} found {found}")
                 self._missed(reading, found, by)

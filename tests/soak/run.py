@@ -75,6 +75,8 @@ class Settings:
     rate: float = 0.2
     """The share of requests that meet a fault."""
     outages: bool = True
+    read_timeout: float = 1.0
+    """Seconds that the library waits for an answer."""
     most_operations: int | None = None
     """Operations that each worker does at most."""
     operations: tuple[tuple[Operation, int], ...] = OPERATIONS
@@ -91,6 +93,8 @@ class Report:
     faults: Counter[str]
     outages: int
     looked_at: int
+    reads: int
+    exact_reads: int
     counts: Counter[Fault]
     findings: list[Finding]
     journal: list[Any]
@@ -101,10 +105,10 @@ class Report:
         return not self.counts.total()
 
 
-def policy() -> rddb.Policy:
+def _policy(settings: Settings) -> rddb.Policy:
     """Return a policy that gives up sooner than the default one: a soak is for many calls."""
     return rddb.Policy(
-        timeouts=rddb.Timeouts(connect=1.0, read=1.0),
+        timeouts=rddb.Timeouts(connect=settings.read_timeout, read=settings.read_timeout),
         retry=rddb.Retry(max_attempts=6, max_delay=0.4),
         breaker=rddb.Breaker(open_seconds=0.5),
     )
@@ -140,6 +144,8 @@ def soak(url: str, access: dict[str, str], settings: Settings, sync_side: type[S
         faults=relay.counts,
         outages=plan.outages,
         looked_at=looked_at,
+        reads=world.book.reads,
+        exact_reads=world.book.exact_reads,
         counts=world.book.counts,
         findings=world.book.findings,
         journal=list(relay.journal),
@@ -202,12 +208,12 @@ def _work(world: World, access: dict[str, str], settings: Settings, plan: FaultP
     url = world.relay.url
     with ExitStack() as stack:
         if settings.threads:
-            tables = _sync_tables(url, access)
+            tables = _sync_tables(url, access, settings)
             stack.callback(tables.items.meta.client.close)
             for number in range(settings.threads):
                 crew.start(partial(_drive, crew, world, sync_side(tables), number))
         if settings.tasks:
-            crew.start(lambda: asyncio.run(_tasks(url, access, settings.tasks, partial(crew.worker, world))))
+            crew.start(lambda: asyncio.run(_tasks(url, access, settings, partial(crew.worker, world))))
         crew.wait()
         plan.calm()
         if crew.end():
@@ -230,14 +236,17 @@ _NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
 """The tables that each side opens, with their options, in the order of `tables_of`."""
 
 
-def _sync_tables(url: str, access: dict[str, str]) -> Tables:
-    dynamodb = rddb.resource("dynamodb", endpoint_url=url, policy=policy(), session=boto3.Session(**access))
+def _sync_tables(url: str, access: dict[str, str], settings: Settings) -> Tables:
+    session = boto3.Session(**access)
+    dynamodb = rddb.resource("dynamodb", endpoint_url=url, policy=_policy(settings), session=session)
     return tables_of(*(dynamodb.Table(name, **options) for name, options in _NAMES))
 
 
-async def _tasks(url: str, access: dict[str, str], number: int, work: Callable[[Side, int], Any]) -> None:
+async def _tasks(
+    url: str, access: dict[str, str], settings: Settings, work: Callable[[Side, int], Coroutine[Any, Any, None]]
+) -> None:
     """Run the async workers: every other one on tables that open by themselves."""
-    given: dict[str, Any] = {"endpoint_url": url, "policy": policy(), **access}
+    given: dict[str, Any] = {"endpoint_url": url, "policy": _policy(settings), **access}
     async with AsyncExitStack() as stack:
         dynamodb = await stack.enter_async_context(aio.resource("dynamodb", **given))
         opened = [await dynamodb.Table(name, **options) for name, options in _NAMES]
@@ -246,7 +255,7 @@ async def _tasks(url: str, access: dict[str, str], number: int, work: Callable[[
             stack.push_async_callback(table.aclose)
         sides = [AsyncSide(tables_of(*tables)) for tables in (opened, lazy)]
         async with asyncio.TaskGroup() as group:
-            for each in range(number):
+            for each in range(settings.tasks):
                 group.create_task(work(sides[each % 2], each))
 
 
@@ -270,7 +279,8 @@ def lines_of(report: Report) -> list[str]:
     lines += [f"  {name:30} {number}" for name, number in report.faults.most_common() if name != NO_FAULT]
     lines.append(f"errors that left the library: {report.errors.total()}")
     lines += [f"  {name:60} {number}" for name, number in report.errors.most_common()]
-    lines.append(f"read back: {report.looked_at} items")
+    lines.append(f"items read: {report.reads}, of which {report.exact_reads} could show one value only")
+    lines.append(f"read back at the end: {report.looked_at} items")
     lines += [f"FOUND {each.fault}: {each.key}: {each.text}" for each in report.findings[:40]]
     lines.append(", ".join(f"{report.counts[fault]} {fault}" for fault in Fault))
     return lines

@@ -34,7 +34,7 @@ def upstream():
 
         def do_POST(self):
             content = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            gate.wait(10)
+            gate.wait(30)
             seen.append(content)
             body = b"{}" if "RequestItems" in content else BODY
             self.send_response(200)
@@ -75,14 +75,14 @@ def connections():
 OPEN = []
 
 
-def connected(url, timeout=5.0):
+def connected(url, timeout=20.0):
     OPEN.append(http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout))
     return OPEN[-1]
 
 
-def ask(relay, operation="GetItem", content=None, connection=None, timeout=5.0):
+def ask(relay, operation="GetItem", content=None, connection=None):
     """Send a request, and give the status, the headers and the body of the answer, or the error."""
-    connection = connection or connected(relay.url, timeout)
+    connection = connection or connected(relay.url)
     headers = {"X-Amz-Target": f"DynamoDB_20120810.{operation}"}
     try:
         connection.request("POST", "/", json.dumps(content or {"Key": {"pk": {"S": "k~1~"}}}), headers)
@@ -138,7 +138,10 @@ def test_a_connection_breaks_after(relay, upstream, kind):
 @pytest.mark.parametrize("kind", ["hang", "stall"])
 def test_an_answer_never_comes_whole(relay, upstream, kind):
     relay.meet = KINDS[kind].meet
-    assert ask(relay, timeout=0.1)[0] is TimeoutError
+    connection = connected(relay.url, 0.1)
+    assert ask(relay, connection=connection)[0] is TimeoutError
+    connection.close()
+    relay.settled().result(20)
     assert len(upstream.seen) == (kind == "stall")
 
 
@@ -153,7 +156,7 @@ def test_a_request_comes_after_its_client_has_gone(relay, upstream, kind):
     settled = relay.settled("k~1~")
     assert not settled.done()
     upstream.gate.set()
-    settled.result(5)
+    settled.result(20)
     assert len(upstream.seen) == 1
 
 
@@ -161,11 +164,11 @@ def test_only_what_is_asked_for_holds_up(relay, upstream):
     relay.meet = KINDS["late-after-reset"].meet
     upstream.gate.clear()
     ask(relay)
-    relay.settled("k~2~").result(5)
+    relay.settled("k~2~").result(20)
     held = relay.settled()
     assert not held.done()
     upstream.gate.set()
-    held.result(5)
+    held.result(20)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,7 @@ def test_a_transaction_is_cancelled_and_comes_after_all(relay, upstream):
     assert ask(relay, "TransactWriteItems", content)[0] is ConnectionResetError
     assert [ask(relay, "TransactWriteItems", content)[0] for _ in range(3)] == [400] * 3
     upstream.gate.set()
-    relay.settled("k~1~").result(10)
+    relay.settled("k~1~").result(20)
     assert upstream.seen == [content]
 
 

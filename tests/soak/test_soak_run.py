@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,7 @@ from emulators import REGION
 
 from resilient_ddb import CallFacts, ResilienceError
 
-from . import ledgers, listings, registers
+from . import __main__, ledgers, listings, registers
 from .faults import chosen
 from .model import Fault
 from .run import OPERATIONS, Settings, lines_of, save, soak
@@ -36,16 +37,16 @@ def access():
 
 def settings(**changed):
     calm = {"seed": 1, "seconds": 60.0, "threads": 1, "tasks": 0, "kinds": (), "most_operations": 60}
-    return Settings(**{**calm, "outages": False, **changed})
+    return Settings(**{**calm, "outages": False, "read_timeout": 30.0, **changed})
 
 
 def test_every_operation_passes_through_the_default_faults(dynamodb_local, access):
     kinds = chosen("default,-hang,-late-after-hang,-stall")  # these wait for a timeout
-    through = {"threads": 2, "tasks": 2, "kinds": kinds, "most_operations": 80, "seed": 5}
+    through = {"threads": 2, "tasks": 2, "kinds": kinds, "most_operations": 50, "seed": 5}
     report = soak(dynamodb_local.endpoint_url, access, settings(**through))
     assert report.findings == []
     assert report.is_good
-    assert report.faults.total() - report.faults["none"] > 20
+    assert report.faults.total() - report.faults["none"] > 10
     assert {side for side, _, _ in report.tally} == {"sync", "async"}
     assert report.looked_at > 10
 
@@ -193,6 +194,30 @@ def test_the_findings_are_printed_and_saved_with_the_seed(dynamodb_local, access
     assert saved["counts"]["lost"] == len([each for each in saved["findings"] if each["fault"] == "lost"])
     assert saved["findings"][0]["recent"]
     assert {entry[2] for entry in saved["requests"]} <= {"PutItem", "GetItem", "UpdateItem", "DeleteItem", "Query"}
+
+
+@pytest.fixture
+def program(dynamodb_local, monkeypatch):
+    """The program, with an emulator that runs already."""
+    emulators = SimpleNamespace(start=lambda _: dynamodb_local, stop=lambda: None)
+    monkeypatch.setattr("soak.__main__.Emulators", lambda: emulators)
+    return __main__.main
+
+
+def test_the_program_ends_well(program, capsys):
+    seed = uuid.uuid4().int % 10**12
+    assert program(["--seconds", "0", "--seed", str(seed), "--threads", "1", "--tasks", "1"]) == 0
+    assert f"seed {seed}" in capsys.readouterr().out
+
+
+def test_the_program_fails_and_says_where_the_findings_are(program, capsys, monkeypatch, tmp_path):
+    def broken(url, access, _):
+        return soak(url, access, settings(operations=PUT, seed=3), Dropping)
+
+    monkeypatch.setattr("soak.__main__.soak", broken)
+    assert program(["--seed", str(uuid.uuid4().int % 10**12), "--out", str(tmp_path)]) == 1
+    [path] = tmp_path.iterdir()
+    assert str(path) in capsys.readouterr().out
 
 
 def test_a_failure_of_the_soak_itself_is_no_finding(dynamodb_local, access):
