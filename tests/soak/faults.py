@@ -1,7 +1,7 @@
 """The kinds of fault, and what each does with one request.
 
-`KINDS` is the one list. A kind is on by default if the library survives it; the others are there to be named with
-`--faults`, until it does.
+`KINDS` has them all. Those in `NOT_YET` are off by default: they are there to be named with `--faults`, until the
+library survives them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,24 @@ from typing import Any
 
 from .messages import Answer, Request, encode_head, json_answer
 from .relay import Meet, Passage
+
+NOT_YET = frozenset(
+    {
+        "conflict",  # a transaction that was lost, and cancelled when it was sent again, is told as not applied
+        "late-then-cancelled",  # the same, each time
+        "cut-in-a-character",  # raw UnicodeDecodeError
+        "other-encoding",  # taken for an empty answer
+        "flipped-anywhere",  # raw UnicodeDecodeError, AttributeError, binascii.Error
+        "flipped-type",  # raw AttributeError
+        "empty-200-control",  # raw KeyError
+        "foreign-json",  # taken for an answer
+        "interim",  # taken for the answer, on sync
+        "redirect",  # followed, on async
+        "unprocessed-of-others",  # sent, though nobody asked for it
+        "hostile-headers",  # raw ValueError
+    }
+)
+"""The kinds that the library does not survive yet, and what becomes of them."""
 
 _ERRORS = "com.amazonaws.dynamodb.v20120810#"
 _BATCHES = {"BatchWriteItem": "UnprocessedItems", "BatchGetItem": "UnprocessedKeys"}
@@ -44,11 +62,9 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-def _kind(
-    name: str, *, weight: int = 3, default: bool = True, operations: Iterable[str] = ()
-) -> Callable[[Meet], Meet]:
+def _kind(name: str, *, weight: int = 3, operations: Iterable[str] = ()) -> Callable[[Meet], Meet]:
     def add(meet: Meet) -> Meet:
-        KINDS[name] = Kind(name, meet, weight, default, tuple(operations))
+        KINDS[name] = Kind(name, meet, weight, name not in NOT_YET, tuple(operations))
         return meet
 
     return add
@@ -102,7 +118,7 @@ async def throttled(passage: Passage) -> None:
     await passage.answer(json_answer(400, content, passage.number))
 
 
-@_kind("conflict", default=False, weight=6, operations=["TransactWriteItems"])
+@_kind("conflict", weight=6, operations=["TransactWriteItems"])
 async def conflict(passage: Passage) -> None:
     """Cancel a transaction because of another one."""
     entries = json.loads(passage.request.body)["TransactItems"]
@@ -312,23 +328,20 @@ def _with_flip(answer: Answer, place: int, bits: int = 1) -> Answer:
     return replace(answer, body=bytes(body))
 
 
-# Kinds that are not on by default yet.
-
-
-@_kind("empty-200-control", default=False, weight=20, operations=["DescribeTable"])
+@_kind("empty-200-control", weight=20, operations=["DescribeTable"])
 async def empty_200_control(passage: Passage) -> None:
     """Answer a question about a table with nothing at all."""
     await passage.answer(Answer(200))
 
 
-@_kind("flipped-anywhere", default=False)
+@_kind("flipped-anywhere")
 async def flipped_anywhere(passage: Passage) -> None:
     """Change one bit of the body, wherever it stands."""
     answer = (await passage.forward()).with_checksum()
     await passage.answer(_with_flip(answer, _place_in(answer, passage), passage.chance.choice((1, 4, 32, 128))))
 
 
-@_kind("flipped-type", default=False, operations=("GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"))
+@_kind("flipped-type", operations=("GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"))
 async def flipped_type(passage: Passage) -> None:
     """Make a list of a map, or a map of a list, by one bit: the body is JSON still, of another shape."""
     answer = (await passage.forward()).with_checksum()
@@ -336,7 +349,7 @@ async def flipped_type(passage: Passage) -> None:
     await passage.answer(_with_flip(answer, passage.chance.choice(types)))
 
 
-@_kind("cut-in-a-character", default=False)
+@_kind("cut-in-a-character")
 async def cut_in_a_character(passage: Passage) -> None:
     """Cut the body within a character that takes several bytes."""
     answer = (await passage.forward()).with_checksum()
@@ -346,7 +359,7 @@ async def cut_in_a_character(passage: Passage) -> None:
     await passage.answer(replace(answer, body=cut))
 
 
-@_kind("other-encoding", default=False)
+@_kind("other-encoding")
 async def other_encoding(passage: Passage) -> None:
     """Answer in UTF-16 or UTF-32, or with a mark before the JSON; no checksum."""
     answer = (await passage.forward()).without("x-amz-crc32")
@@ -354,7 +367,10 @@ async def other_encoding(passage: Passage) -> None:
     await passage.answer(replace(answer, body=answer.body.decode().encode(encoding)))
 
 
-@_kind("late-then-cancelled", default=False, weight=12, operations=["TransactWriteItems"])
+# What servers should not do, and what is not DynamoDB.
+
+
+@_kind("late-then-cancelled", weight=12, operations=["TransactWriteItems"])
 async def late_then_cancelled(passage: Passage) -> None:
     """Hold a transaction, cancel it whenever it is sent again, and apply it after that."""
     passage.next_time("late-then-cancelled: again", conflict)
@@ -362,7 +378,7 @@ async def late_then_cancelled(passage: Passage) -> None:
     passage.reset()
 
 
-@_kind("unprocessed-of-others", default=False, weight=12, operations=["BatchWriteItem"])
+@_kind("unprocessed-of-others", weight=12, operations=["BatchWriteItem"])
 async def unprocessed_of_others(passage: Passage) -> None:
     """Do a batch, and give back as unprocessed a request that was never in it."""
     [table] = json.loads(passage.request.body)["RequestItems"]
@@ -372,7 +388,7 @@ async def unprocessed_of_others(passage: Passage) -> None:
     await passage.answer(answer.with_body(json.dumps(content).encode()))
 
 
-@_kind("hostile-headers", default=False)
+@_kind("hostile-headers")
 async def hostile_headers(passage: Passage) -> None:
     """Fail inside, with headers that no program expects."""
     hostile = {
@@ -384,7 +400,7 @@ async def hostile_headers(passage: Passage) -> None:
     await passage.answer(replace(answer, headers=answer.headers | hostile))
 
 
-@_kind("interim", default=False)
+@_kind("interim")
 async def interim(passage: Passage) -> None:
     """Send an interim answer first, and the real one a little later."""
     answer = await passage.forward()
@@ -394,7 +410,7 @@ async def interim(passage: Passage) -> None:
     await passage.answer(answer)
 
 
-@_kind("foreign-json", default=False)
+@_kind("foreign-json")
 async def foreign_json(passage: Passage) -> None:
     """Answer with JSON that is not DynamoDB's."""
     await _maybe_forward(passage)
@@ -402,7 +418,7 @@ async def foreign_json(passage: Passage) -> None:
     await passage.answer(Answer(200, body, {"content-type": "application/json"}))
 
 
-@_kind("redirect", default=False)
+@_kind("redirect")
 async def redirect(passage: Passage) -> None:
     """Point to another host."""
     status = passage.chance.choice((301, 302, 307, 308))
