@@ -50,6 +50,7 @@ class Execution:
         "_last_error",
         "_last_response",
         "_lost_reply",
+        "_may_arrive",
         "_permit",
         "_retries_by_cause",
         "_sent",
@@ -100,6 +101,8 @@ class Execution:
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
         self._known_until = float("inf")
+        self._may_arrive = False
+        """Whether an attempt got no answer: it may still be on its way, and be applied after a later one was."""
         self._lost_reply: tuple[Verdict, Exception | None, Mapping[str, Any] | None] | None = None
         self._retries_by_cause: Mapping[Verdict, int] = _NONE
         self._backoff: Backoff | None = None
@@ -218,11 +221,13 @@ class Execution:
         else:
             now = self.core.clock.time()
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
-        # A cancelled transaction was not applied by any attempt: the service goes by its token.
-        is_cancelled = failure is None and _code(parsed) == "TransactionCanceledException"
         if verdict.ambiguous and not self.ambiguous:
             self._known_until = self._attempt_started + seconds_known(self.operation)
-        self.ambiguous = (self.ambiguous or verdict.ambiguous) and not is_cancelled
+        self.ambiguous = self.ambiguous or verdict.ambiguous
+        self._may_arrive = self._may_arrive or (verdict.ambiguous and not _is_answer(parsed))
+        if failure is None and _code(parsed) == "TransactionCanceledException":
+            # By its token DynamoDB knows that no attempt was applied before this one.
+            self.ambiguous = self._may_arrive
         return verdict
 
     def _record(self, verdict: Verdict | None, elapsed: float, code: str = "") -> None:
@@ -292,6 +297,8 @@ class Execution:
             self.found_own = True
         elif finding is own_write.Finding.NOT_APPLIED:
             self.ambiguous = False
+        elif finding is own_write.Finding.NOT_YET:
+            self.ambiguous = self._may_arrive
         elif finding is own_write.Finding.MAYBE_OWN and self._lost_reply is not None:  # nobody can know: that stands
             self.verdict, self._last_error, self._last_response = self._lost_reply
             self.stopped_by = AMBIGUOUS
@@ -344,6 +351,12 @@ class Execution:
         error = DeadlineExceededError(operation_name=self.operation, attempts=self.attempts, response=response)
         error.__cause__ = cause
         return error
+
+
+def _is_answer(parsed: Mapping[str, Any] | None) -> bool:
+    """Tell whether a response is DynamoDB's own, though it may be damaged: its request is not on its way any more."""
+    code = _code(parsed)  # digits: of a gateway, which may have given up on a request that still arrives
+    return bool(code and not code.isdecimal()) or "RequestId" in (parsed or {}).get("ResponseMetadata", {})
 
 
 def _code(parsed: Mapping[str, Any] | None) -> str:

@@ -101,7 +101,7 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     """
     if is_read(operation, params):
         return True
-    if operation in _WITH_TOKEN or operation == "BatchWriteItem":
+    if has_token(operation) or operation == "BatchWriteItem":
         return True
     known = params or {}
     if expects_version(known):
@@ -113,12 +113,17 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     return operation == "UpdateItem" and params is not None and _is_constant_update(params)
 
 
+def has_token(operation: str) -> bool:
+    """Tell whether DynamoDB knows a request by its token when it is sent again: a transaction that writes."""
+    return operation in _WITH_TOKEN
+
+
 def seconds_known(operation: str) -> float:
     """Give how long DynamoDB knows a write for one that it was sent before: a transaction, by its token.
 
     What may be repeated at any time, or never, is no matter of time.
     """
-    return _SECONDS_OF_A_TOKEN if operation in _WITH_TOKEN else math.inf
+    return _SECONDS_OF_A_TOKEN if has_token(operation) else math.inf
 
 
 def expects_version(params: Params) -> bool:

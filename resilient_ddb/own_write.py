@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from . import reserved
-from .operations import Params, is_conditional
+from .operations import Params, has_token, is_conditional
 
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _ONLY_CREATES = re.compile(r"\s*attribute_not_exists\s*\([^()]+\)\s*", re.IGNORECASE)
@@ -32,7 +32,9 @@ class Finding(Enum):
     ANOTHERS = "another's"
     """The item is not the one that was put, and no more was asked than that there be none."""
     NOT_APPLIED = "not applied"
-    """The item's version shows that this write was not made."""
+    """The item's version shows that this write was not made, and has moved on: it never will be."""
+    NOT_YET = "not yet"
+    """This write was not made so far. An attempt that is still on its way may be applied, should its condition hold."""
 
 
 def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
@@ -52,6 +54,8 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
         params: the parameters of the request whose condition failed, as on the wire.
         response: the error response, with the item that the condition met if the request asked for it.
     """
+    if has_token(operation):  # DynamoDB itself knows what it has applied
+        return _judge_transaction(params, response)
     if params.get(_RETURN_ON_FAILURE) != "ALL_OLD" or operation not in ("PutItem", "UpdateItem"):
         return Finding.MAYBE_OWN  # a delete leaves nothing to be told by
     if reserved.is_versioned(params):
@@ -79,11 +83,35 @@ def _judge_by_version(operation: str, params: Params, item: Mapping[str, Any]) -
         is_known = asked == "NONE" or (asked == "ALL_NEW" and not is_put and found == following)
         return Finding.OWN if is_known else Finding.MAYBE_OWN
     if item and found == expected:  # the caller's own condition is what failed, or an item without a version is there
-        return Finding.NOT_APPLIED
+        return Finding.NOT_YET
     # A version is written once: what this write would have left at the following one is not there.
     if (mark or is_put) and item and (found == following or reserved.has_mark_of_another(marks, mark)):
-        return Finding.NOT_APPLIED
+        return Finding.NOT_APPLIED if _has_moved_on(found, expected) else Finding.NOT_YET
     return Finding.MAYBE_OWN
+
+
+def _judge_transaction(params: Params, response: Mapping[str, Any]) -> Finding:
+    """Judge a transaction that was cancelled: none of its writes was made, nor will be if the version of one can't."""
+    entries, reasons = params.get("TransactItems") or (), response.get("CancellationReasons") or ()
+    for entry, reason in zip(entries, reasons, strict=False):
+        for write in entry.values():
+            if reserved.is_versioned(write):
+                found = (reason.get("Item") or {}).get(write[reserved.NAMES][reserved.VERSION])
+                expected = (write.get(reserved.VALUES) or {}).get(reserved.EXPECTED)
+                if _has_moved_on(normalise(found), normalise(expected)):
+                    return Finding.NOT_APPLIED
+    return Finding.NOT_YET
+
+
+def _has_moved_on(found: Any, expected: Any) -> bool:
+    """Tell whether an item is past the version that a write expects. One that expects none may find none again."""
+    version, wanted = _version(found), _version(expected)
+    return version is not None and wanted is not None and version > wanted
+
+
+def _version(normalised: Any) -> Decimal | None:
+    value = normalised[1] if isinstance(normalised, tuple) else None
+    return value if isinstance(value, Decimal) else None
 
 
 def _text(attribute: Any) -> str:

@@ -229,6 +229,26 @@ async def test_a_cancelled_transaction_is_judged_by_its_reasons(world, reasons, 
     assert raised.value.response["CancellationReasons"][0]["Code"] == reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("fault", "ambiguous"),
+    [
+        (faults.ResetBefore(times=1), True),
+        (faults.Hang(times=1), True),
+        (faults.ServerError(times=1), False),
+        (faults.Throttle(times=1), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_cancelled_transaction_is_in_doubt_while_its_first_attempt_may_arrive(world, fault, ambiguous):
+    world.direct.put_item(Item=KEY)
+    world.proxy.plan = [fault]
+    client = (await world.table(timeouts=rddb.Timeouts(read=0.5))).meta.client
+    put = {"TableName": world.name, "Item": KEY, "ConditionExpression": "attribute_not_exists(pk)"}
+    with pytest.raises(client.exceptions.TransactionCanceledException) as raised:
+        await client.transact_write_items(TransactItems=[{"Put": put}])
+    assert raised.value.resilience.ambiguous is ambiguous
+
+
 async def test_a_refused_connection_was_never_sent(world):
     table = await world.table(retry=rddb.Retry(max_attempts=2))
     world.proxy.stop()

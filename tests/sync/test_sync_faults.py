@@ -15,7 +15,7 @@ from botocore.exceptions import (
     HTTPClientError,
     ReadTimeoutError,
 )
-from emulators import REGION, free_port
+from emulators import REGION, free_port, plain_client
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FaultProxy, faults
@@ -393,6 +393,22 @@ def test_a_transaction_whose_condition_fails_after_a_lost_attempt_was_not_applie
     assert raised.value.resilience.kind == "conditional"
     assert raised.value.resilience.ambiguous is False
     assert raised.value.response["CancellationReasons"][0]["Code"] == "ConditionalCheckFailed"
+
+
+@pytest.mark.parametrize("fault", [faults.ResetBefore(times=1), faults.Hang(times=1)], ids=["reset", "hanging"])
+def test_a_cancelled_transaction_is_in_doubt_while_its_first_attempt_may_arrive(world, dynamodb_local, fault):
+    world.direct.put_item(Item={"pk": "a", "n": 5})
+    world.proxy.plan = [fault]
+    table = world.table(timeouts=rddb.Timeouts(read=0.5))
+    payment = {"UpdateExpression": "ADD n :minus", "ConditionExpression": "n >= :price"}
+    values = {":minus": -10, ":price": 10}
+    with pytest.raises(table.meta.client.exceptions.TransactionCanceledException) as raised:
+        rddb.idempotent_update(table, Key={"pk": "a"}, ExpressionAttributeValues=values, **payment)
+    facts = raised.value.resilience
+    assert (facts.ambiguous, facts.kind) == (True, "conditional")
+    world.direct.put_item(Item={"pk": "a", "n": 25})
+    plain_client(dynamodb_local.endpoint_url).transact_write_items(**world.proxy.seen[0].params)  # there it is
+    assert world.stored()["n"] == 15
 
 
 # Errors that have rules of their own.

@@ -339,15 +339,22 @@ def test_a_lost_reply_before_anothers_write_is_a_conflict(world, verb, write_tok
     assert world.stored()["n"] == 7
 
 
-def test_a_condition_of_the_callers_that_fails_on_the_second_attempt(world):
+@pytest.mark.parametrize(
+    ("fault", "ambiguous"),
+    [
+        (LOST_UPDATE, True),  # for all that the caller can know, the first attempt may still arrive
+        (faults.ServerError(operations={"UpdateItem"}, times=1), False),
+    ],
+)
+def test_a_condition_of_the_callers_that_fails_on_the_second_attempt(world, fault, ambiguous):
     docs = world.table().versioned()
     world.direct.put_item(Item={"pk": "a", "version": 1, "status": "shut"})
-    world.proxy.plan = [LOST_UPDATE]
+    world.proxy.plan = [fault]
     conditional = docs.meta.client.exceptions.ConditionalCheckFailedException
     with pytest.raises(conditional) as caught:
         docs.update_item(Key=KEY, expected_version=1, ConditionExpression=Attr("status").eq("open"))
     assert type(caught.value) is conditional
-    assert not caught.value.resilience.ambiguous
+    assert caught.value.resilience.ambiguous is ambiguous
 
 
 @pytest.mark.parametrize(("write_token", "certain"), [(None, False), ("_wt", True)])
@@ -410,6 +417,22 @@ def test_modify_after_a_lost_reply_has_changed_the_item_once(world, write_token)
         world.proxy.plan = [LOST_WRITE]
         assert docs.modify(KEY, lambda item: rddb.DELETE) is None
         assert world.stored() is None
+
+
+def test_modify_is_in_doubt_while_its_first_attempt_may_meet_the_item_begun_anew(world):
+    """Held up on its way, the write of version 2 would find version 1 again, and be applied beside the next one."""
+
+    def delete(event):
+        if type(event).__name__ == "RetryEvent":
+            world.direct.delete_item(Key=KEY)
+
+    world.direct.put_item(Item={"pk": "a", "n": 1, "version": 1})
+    docs = world.table(observers=[delete]).versioned()
+    world.proxy.plan = [faults.ResetBefore(operations={"TransactWriteItems"}, times=1)]
+    with pytest.raises(rddb.VersionConflictError) as caught:
+        docs.modify(KEY, add_one)
+    assert caught.value.resilience.ambiguous
+    assert world.stored() is None
 
 
 @TOKENS

@@ -670,13 +670,68 @@ def test_a_lost_reply_that_the_service_sent_is_what_stands_too():
     assert made.facts.kind == Kind.AMBIGUOUS
 
 
-def test_a_transaction_s_token_tells_its_own_writing_from_a_failed_condition():
-    cancelled = failed("TransactionCanceledException", CancellationReasons=[{"Code": "ConditionalCheckFailed"}])
+GATEWAY = {"Error": {"Code": "504", "Message": "Gateway Timeout"}, "ResponseMetadata": {"HTTPStatusCode": 504}}
+NO_ID = {"HTTPStatusCode": 500, "HTTPHeaders": {}}
+"""An emulator's, which sends no request id."""
+
+
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
+@pytest.mark.parametrize(
+    ("reason", "kind"), [("ConditionalCheckFailed", Kind.CONDITIONAL), ("ValidationError", Kind.PERMANENT)]
+)
+@pytest.mark.parametrize(
+    ("earlier", "ambiguous"),
+    [
+        ([LOST], True),  # it may be on its way still, and find its condition met
+        ([GATEWAY], True),
+        ([LOST, SERVER], True),
+        ([LOST, THROTTLED], True),
+        ([SERVER], False),  # DynamoDB has answered: by the token it knows that nothing was applied
+        ([{**SERVER, "ResponseMetadata": NO_ID}], False),
+        ([bx.EndpointConnectionError(endpoint_url="u")], False),  # never sent
+        ([THROTTLED], False),
+    ],
+)
+def test_a_cancelled_transaction_is_in_doubt_while_an_attempt_may_still_arrive(
+    operation, reason, kind, earlier, ambiguous
+):
+    cancelled = failed("TransactionCanceledException", CancellationReasons=[{"Code": reason}])
     params = {"TransactItems": [{"Put": {"TableName": "t"}}], "ClientRequestToken": "x"}
-    made = call(make_core(), "TransactWriteItems", params, [LOST, cancelled])
+    made = call(make_core(), operation, params, [*earlier, cancelled])
     assert made.code == "TransactionCanceledException"
-    assert (made.facts.ambiguous, made.facts.kind, made.facts.stopped_by) == (False, Kind.CONDITIONAL, "not retryable")
-    assert made.sent == [params] * 2
+    assert (made.facts.ambiguous, made.facts.kind, made.facts.stopped_by) == (ambiguous, kind, "not retryable")
+    assert made.sent == [params] * (len(earlier) + 1)
+
+
+@pytest.mark.parametrize(("has_id", "ambiguous"), [(True, False), (False, True)])
+def test_a_damaged_answer_ends_its_attempt_if_it_is_dynamodb_s(has_id, ambiguous):
+    execution = make_core().begin("TransactWriteItems", {"TransactItems": []})
+    parsed = good()
+    if not has_id:
+        del parsed["ResponseMetadata"]["RequestId"]
+    execution.admit()
+    received(execution, b"{", parsed={})
+    assert execution.settle(200, parsed, None, {"body": b"{}"}) is not None
+    execution.admit_again()
+    cancelled = failed("TransactionCanceledException", CancellationReasons=[{"Code": "ConditionalCheckFailed"}])
+    assert execution.settle(400, cancelled, None, {"body": b"{}"}) is None
+    assert execution.ambiguous is ambiguous
+
+
+@pytest.mark.parametrize(("earlier", "ambiguous"), [(LOST, True), (SERVER, False)])
+def test_a_versioned_write_whose_own_condition_failed_is_in_doubt_while_an_attempt_may_still_arrive(earlier, ambiguous):
+    params = {
+        "TableName": "t",
+        "Key": KEY,
+        "UpdateExpression": "SET n = :n, #rddb_version = :rddb_following",
+        "ConditionExpression": "(#rddb_version = :rddb_expected) AND (shut = :no)",
+        "ExpressionAttributeNames": {"#rddb_version": "version"},
+        "ExpressionAttributeValues": {":rddb_expected": {"N": "1"}, ":rddb_following": {"N": "2"}},
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+    made = call(make_core(), "UpdateItem", params, [earlier, condition({**KEY, "version": {"N": "1"}})])
+    assert made.code == "ConditionalCheckFailedException"
+    assert (made.facts.ambiguous, made.facts.kind) == (ambiguous, Kind.CONDITIONAL)
 
 
 @pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
@@ -697,7 +752,8 @@ def test_a_transaction_is_not_sent_again_when_its_token_may_be_forgotten(operati
     assert waited > 600
     assert tried(LOST, ambiguous="retry")[1] > 600
     conflict = failed("TransactionCanceledException", CancellationReasons=[{"Code": "TransactionConflict"}])
-    assert tried(LOST, conflict)[0].stopped_by == "max attempts"
+    assert tried(SERVER, conflict)[0].stopped_by == "max attempts"  # cancelled: not applied, and nothing is on its way
+    assert tried(LOST, conflict)[0].stopped_by == "ambiguous"
 
 
 def test_a_legacy_condition_is_not_asked_for_its_item():
