@@ -188,7 +188,7 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
     now: float | None = None,
 ) -> Verdict:
     """Say what an error response of the service means. See `classify`."""
-    code = str(response.get("Error", {}).get("Code", ""))
+    code = code_of(response)
     if code == "TransactionCanceledException":
         return _classify_cancellation(response)
     if code in _CONDITIONAL:
@@ -233,6 +233,17 @@ def _maybe_applied(operation: str | None, params: Params | None) -> Verdict:
         ambiguous=True,
         counts_against_breaker=True,
     )
+
+
+def code_of(response: Mapping[str, Any] | None) -> str:
+    """Return the code of an error response; nothing where there is none."""
+    return str((response or {}).get("Error", {}).get("Code", ""))
+
+
+def is_answer(response: Mapping[str, Any] | None) -> bool:
+    """Tell whether a response is DynamoDB's own, though it may be damaged: its request is not on its way any more."""
+    code = code_of(response)  # digits: of a gateway, which may have given up on a request that still arrives
+    return bool(code and not code.isdecimal()) or "RequestId" in (response or {}).get("ResponseMetadata", {})
 
 
 def _never_sent(error: bx.EndpointConnectionError) -> bool:

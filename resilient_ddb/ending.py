@@ -16,7 +16,7 @@ from . import telling
 from .classification import PERMANENT, Kind, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
-from .fallback import UNANSWERED, Call, Chain, Fallback, Response
+from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
 from .operations import is_read, is_safe_to_repeat
 
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
@@ -38,7 +38,7 @@ def succeed(execution: Execution, response: Response) -> Response:
         try:
             member.remember(_call(execution), response)
         except Exception:  # noqa: BLE001 - the call has succeeded, whatever a fallback makes of it
-            _log.warning("fallback %s can't remember an answer", _name(member), exc_info=True)
+            _log.warning("fallback %s can't remember an answer", name_of(member), exc_info=True)
     if ttl is not None:  # what is remembered has its TTL, and may expire yet
         ttl.hide(response)
     telling.call_ended(execution, "success", response)
@@ -72,15 +72,15 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         try:
             answer = _checked(member, (yield partial(member, _call(execution), error)))
         except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
-            error.add_note(f"fallback {_name(member)} failed: {type(failure).__name__}")
+            error.add_note(f"fallback {name_of(member)} failed: {type(failure).__name__}")
             # A function may raise on purpose; a replica's failure must not hide that of the table itself.
-            last_failure = None if isinstance(member, Fallback) or failure is error else failure
+            last_failure = failure if may_raise(member) and failure is not error else None
         except GeneratorExit:  # the call was cancelled while the fallback was under way
             telling.call_ended(execution, "cancelled")
             raise
         finally:
             UNANSWERED.set(False)
-        telling.fallback_asked(execution, _name(member), answered=answer is not None)
+        telling.fallback_asked(execution, name_of(member), answered=answer is not None)
         if answer is not None:
             answer = _marked(execution, member, answer)
             if execution.ttl is not None:
@@ -127,7 +127,9 @@ def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[]
 def _checked(member: Any, answer: Any) -> Any:
     if answer is None or isinstance(answer, Mapping):
         return answer
-    raise TypeError(f"fallback {_name(member)} must give a response, which is a mapping, or None; gave {type(answer)}")
+    raise TypeError(
+        f"fallback {name_of(member)} must give a response, which is a mapping, or None; gave {type(answer)}"
+    )
 
 
 def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Response:
@@ -136,23 +138,20 @@ def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Res
         "HTTPStatusCode": 200,
         "HTTPHeaders": {},
         "RetryAttempts": max(0, execution.attempts - 1),
-        "Resilience": {"fallback": _name(member)},
+        "Resilience": {"fallback": name_of(member)},
     }
     return {**answer, "ResponseMetadata": {**metadata, **answer.get("ResponseMetadata", {})}}
 
 
-def _name(member: Any) -> str:
-    return str(getattr(member, "name", None) or getattr(member, "__name__", type(member).__name__))
-
-
-def _fallbacks(execution: Execution) -> tuple[Any, ...]:
+def _fallbacks(execution: Execution) -> list[Any]:
     """Give the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
     if fallback is None or execution.stopped_by not in _EXHAUSTED or UNANSWERED.get():
-        return ()
-    if execution.ambiguous and not is_safe_to_repeat(execution.operation, execution.params):
-        return ()
-    return Chain(fallback).members
+        return []
+    operation, params = execution.operation, execution.params
+    if execution.ambiguous and not is_safe_to_repeat(operation, params):
+        return []
+    return [member for member in Chain(fallback).members if is_asked(member, operation, params)]
 
 
 def _explain(execution: Execution, error: Exception) -> Exception:

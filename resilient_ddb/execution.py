@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from . import own_write, telling
-from .classification import Kind, Verdict, classify_response, classify_transport
+from .classification import Kind, Verdict, classify_response, classify_transport, code_of, is_answer
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .integrity import find_damage
@@ -150,7 +150,6 @@ class Execution:
             context["read_timeout"] = left if allowed is None else min(allowed, left)
 
     # After an attempt.
-
     def received(self, response: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
         """Take in a response as it came, before anything is made of it."""
         self.response_bytes = len(response["body"])
@@ -186,7 +185,7 @@ class Execution:
             return None
         failure = damage or error
         verdict = self._judge(failure, parsed, request)
-        code = type(failure).__name__ if failure is not None else _code(parsed)
+        code = code_of(parsed) if failure is None else type(failure).__name__
         self._record(verdict, elapsed, code)
         telling.attempt_ended(self, elapsed, verdict.kind, code, parsed)
         if verdict.kind is Kind.CONDITIONAL:
@@ -223,11 +222,10 @@ class Execution:
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
         if verdict.ambiguous and not self.ambiguous:
             self._known_until = self._attempt_started + seconds_known(self.operation)
-        self.ambiguous = self.ambiguous or verdict.ambiguous
-        self._may_arrive = self._may_arrive or (verdict.ambiguous and not _is_answer(parsed))
-        if failure is None and _code(parsed) == "TransactionCanceledException":
-            # By its token DynamoDB knows that no attempt was applied before this one.
-            self.ambiguous = self._may_arrive
+        self._may_arrive = self._may_arrive or (verdict.ambiguous and not is_answer(parsed))
+        # By its token DynamoDB knows that no attempt of a cancelled transaction was applied before this one.
+        is_cancelled = failure is None and code_of(parsed) == "TransactionCanceledException"
+        self.ambiguous = self._may_arrive if is_cancelled else self.ambiguous or verdict.ambiguous
         return verdict
 
     def _record(self, verdict: Verdict | None, elapsed: float, code: str = "") -> None:
@@ -280,7 +278,6 @@ class Execution:
         return None
 
     # After a lost reply.
-
     def _ask_for_item(self, request: MutableMapping[str, Any]) -> None:
         body = own_write.ask_for_item(self.operation, request["body"], self._sent or {})
         if body is not None:
@@ -307,7 +304,6 @@ class Execution:
         self.stopped_by = NOT_RETRYABLE
 
     # For the end of the call.
-
     def release(self) -> None:
         """Give back the permit of an attempt that never came to its end."""
         permit, self._permit = self._permit, None
@@ -351,13 +347,3 @@ class Execution:
         error = DeadlineExceededError(operation_name=self.operation, attempts=self.attempts, response=response)
         error.__cause__ = cause
         return error
-
-
-def _is_answer(parsed: Mapping[str, Any] | None) -> bool:
-    """Tell whether a response is DynamoDB's own, though it may be damaged: its request is not on its way any more."""
-    code = _code(parsed)  # digits: of a gateway, which may have given up on a request that still arrives
-    return bool(code and not code.isdecimal()) or "RequestId" in (parsed or {}).get("ResponseMetadata", {})
-
-
-def _code(parsed: Mapping[str, Any] | None) -> str:
-    return str((parsed or {}).get("Error", {}).get("Code", ""))

@@ -1,9 +1,10 @@
 """What to answer when DynamoDB can't: `rddb.fallback.stale(...) | rddb.fallback.replica(...) | my_function`.
 
-A fallback is any callable `(call, error) -> response`, async where the table is. It is asked when the circuit is
-open or retries are exhausted; never after a permanent error or a conditional check, and never for a write that may
-have been applied and may not be repeated. Giving None means "no answer": the next in the chain is asked. What the
-last one raises reaches the caller.
+A fallback is any callable `(call, error) -> response`, async where the table is. It is asked about reads, when the
+circuit is open or retries are exhausted; never after a permanent error. One made by `function(..., writes=True)` is
+asked about writes as well, but never after a conditional check, nor about a write that may have been applied and may
+not be repeated. Giving None means "no answer": the next in the chain is asked. What the last one raises reaches the
+caller.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .clock import Clock
-from .operations import READS
+from .operations import READS, Params, operation_kind
 from .settings import check_fallback, check_number, check_whole
 
 Response = dict[str, Any]
@@ -57,6 +58,8 @@ class Fallback(ABC):
     """Base of the fallbacks here; `|` chains them, with each other and with any callable."""
 
     name = "fallback"
+    writes = False
+    """Whether it is asked about writes as well."""
 
     @abstractmethod
     def __call__(self, call: Call, error: Exception) -> Any:
@@ -194,6 +197,25 @@ class Value(Fallback):
         return copy.deepcopy(self._response) if call.is_read else None
 
 
+class Function(Fallback):
+    """See `function`."""
+
+    def __init__(self, called: FallbackFunction, *, writes: bool) -> None:
+        """Ask `called`, about writes as well where `writes` says so."""
+        check_fallback(called)
+        if isinstance(called, Fallback):
+            raise TypeError(f"called must be a function of your own; got the fallback {called.name!r}: use it as it is")
+        if not isinstance(writes, bool):
+            raise TypeError(f"writes must be True or False; got {type(writes).__name__}")
+        self.called = called
+        self.writes = writes
+        self.name = name_of(called)
+
+    def __call__(self, call: Call, error: Exception) -> Any:
+        """Give what the function gives."""
+        return self.called(call, error)
+
+
 def stale(max_age: float = 300.0, max_items: int = 10_000) -> Fallback:
     """Answer a read with the last good answer to the same read.
 
@@ -241,8 +263,39 @@ def value(response: Mapping[str, Any]) -> Fallback:
     return Value(response)
 
 
-for _factory in (stale, replica, value):
+def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
+    """Answer by a function of your own, as the function does by itself; and say whether it is asked about writes too.
+
+    An answer to a write tells the caller that it was made. Nothing is asked about a table, such as `DescribeTable`.
+
+    Args:
+        called: `(call, error)`, which returns a response, or None where it has no answer. Async for the async Table.
+        writes: whether it is asked about writes, where these were surely not made, or may be made twice.
+
+    Raises:
+        TypeError: `called` can't be called so, or `writes` is no bool.
+    """
+    return Function(called, writes=writes)
+
+
+for _factory in (stale, replica, value, function):
     _factory.makes_fallback = True  # type: ignore[union-attr]  # the parentheses are easily forgotten
+
+
+def is_asked(member: FallbackFunction, operation: str, params: Params) -> bool:
+    """Tell whether a fallback is asked about an operation: about a read; about a write only where it was made so."""
+    kind = operation_kind(operation, params)
+    return kind == "read" or (kind == "write" and isinstance(member, Fallback) and member.writes)
+
+
+def may_raise(member: FallbackFunction) -> bool:
+    """Tell whether what a fallback raises is for the caller: what a function of the caller's own does."""
+    return not isinstance(member, Fallback) or isinstance(member, Function)
+
+
+def name_of(member: FallbackFunction) -> str:
+    """Return what a fallback is called in answers, events and notes."""
+    return str(getattr(member, "name", None) or getattr(member, "__name__", type(member).__name__))
 
 
 def mark(response: Response, **facts: Any) -> Response:

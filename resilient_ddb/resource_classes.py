@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .fallback import Chain
+from .fallback import Chain, Function
 from .host import settings_of_ttl, with_options
 from .tables import ResilientServiceResource, ResilientTable
 
@@ -81,8 +81,9 @@ def check_fallback(fallback: Any) -> None:
         TypeError: it can't be called, or is async.
     """
     for member in Chain(fallback).members:
-        if inspect.iscoroutinefunction(member):
+        called = member.called if isinstance(member, Function) else member
+        if inspect.iscoroutinefunction(called):
             raise TypeError(
-                f"fallback must not be async on the sync Table; got {member!r}: async fallbacks are for "
+                f"fallback must not be async on the sync Table; got {called!r}: async fallbacks are for "
                 "resilient_ddb.aio"
             )

@@ -173,6 +173,20 @@ async def test_chains_of_sync_and_async_fallbacks_are_asked_in_turn(world, chain
     assert answer["Item"]["pk"] == expected
 
 
+@pytest.mark.parametrize("function", [asynchronous, synchronous])
+async def test_a_function_is_asked_about_writes_only_if_made_so_and_about_no_table(world, function):
+    world.proxy.plan = [faults.Throttle()]
+    reading = await world.table(retry=ONE, fallback=function)
+    with pytest.raises(ClientError, match="ThroughputExceeded"):
+        await reading.put_item(Item=KEY)
+    writing = await world.table(retry=ONE, fallback=rddb.fallback.function(function, writes=True))
+    assert where(await writing.put_item(Item=KEY)) == {"fallback": function.__name__}
+    for table in (reading, writing):
+        assert (await table.get_item(Key=KEY))["Item"]["operation"] == "GetItem"
+        with pytest.raises(ClientError, match="ThroughputExceeded"):
+            await table.table_status
+
+
 async def test_an_async_fallback_is_told_what_was_asked(world):
     table = await world.table(retry=ONE, fallback=asynchronous)
     world.proxy.plan = [faults.Throttle()]
@@ -199,7 +213,7 @@ async def test_fallbacks_are_not_asked_where_the_answer_is_final(world):
         asked.append(call.operation)
         return {}
 
-    table = await world.table(retry=ONE, fallback=ask)
+    table = await world.table(retry=ONE, fallback=rddb.fallback.function(ask, writes=True))
     await table.put_item(Item=KEY)
     client = table.meta.client
     with pytest.raises(client.exceptions.ConditionalCheckFailedException):

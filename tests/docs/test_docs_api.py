@@ -44,7 +44,7 @@ def test_every_public_name_is_described(module):
 
 
 def test_fallbacks_observers_and_events_are_described():
-    assert described(fallback) == {"stale", "replica", "value", "Call"}
+    assert described(fallback) == {"stale", "replica", "value", "function", "Call"}
     assert described(observers) == own_names(observers)
     assert described(events) == own_names(events) - {"AnyEvent", "Observer"}
 

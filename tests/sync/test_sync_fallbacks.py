@@ -6,7 +6,7 @@ import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.config import Config
-from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError
+from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError, WaiterError
 from emulators import CREDENTIALS
 
 import resilient_ddb as rddb
@@ -239,7 +239,7 @@ def test_tables_with_and_without_a_fallback_share_their_circuits(filled, hardene
 
 def test_no_fallback_is_asked_after_what_is_the_callers_own_affair(filled):
     asked = Asked({})
-    table = filled.table(retry=ONCE, fallback=asked)
+    table = filled.table(retry=ONCE, fallback=rddb.fallback.function(asked, writes=True))
     exceptions = table.meta.client.exceptions
     with pytest.raises(exceptions.ConditionalCheckFailedException):
         table.put_item(Item=ITEM, ConditionExpression=Attr("pk").not_exists())
@@ -257,11 +257,46 @@ def test_no_fallback_is_asked_after_what_is_the_callers_own_affair(filled):
     assert asked.calls == []
 
 
+def test_a_function_is_asked_about_no_write_and_nothing_about_the_table(filled):
+    """A cache's answer to a write would pass for a write that was made, and to DescribeTable for a table's state."""
+    asked = Asked({"Item": {"pk": "cached"}})
+    table = filled.table(retry=ONCE, breaker=None, fallback=asked)
+    client = table.meta.client
+    filled.proxy.plan = OUTAGE
+    assert get(table)["Item"] == {"pk": "cached"}
+    for call in (
+        lambda: table.put_item(Item={"pk": "new"}),
+        lambda: table.delete_item(Key={"pk": "a"}),
+        lambda: table.update_item(Key={"pk": "a"}),
+        lambda: client.transact_write_items(TransactItems=[{"Put": {"TableName": filled.name, "Item": {"pk": "b"}}}]),
+        lambda: client.execute_statement(Statement="DELETE FROM orders WHERE pk = 'a'"),
+        lambda: table.table_status,
+        table.reload,
+        client.list_tables,
+        lambda: client.get_waiter("table_exists").wait(TableName=filled.name, WaiterConfig={"MaxAttempts": 1}),
+    ):
+        with pytest.raises((ClientError, WaiterError), match="InternalServerError"):
+            call()
+    assert [operation for operation, _ in asked.calls] == ["GetItem"]
+
+
+def test_a_function_that_was_made_for_writes_answers_them_if_they_were_surely_not_made(filled):
+    asked = Asked({"queued": True})
+    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.function(asked, writes=True))
+    filled.proxy.plan = [faults.Throttle()]
+    answer = table.put_item(Item={"pk": "new"})
+    assert answer["queued"]
+    assert answer["ResponseMetadata"]["Resilience"] == {"fallback": "Asked"}
+    with pytest.raises(ClientError, match="Throughput"):
+        table.reload()
+    assert [operation for operation, _ in asked.calls] == ["PutItem"]
+
+
 def test_no_fallback_is_asked_about_a_write_that_may_have_been_applied(filled):
     asked = Asked({})
     filled.proxy.plan = [faults.LoseReply()]
     with pytest.raises(ConnectionClosedError):
-        filled.table(fallback=asked).update_item(
+        filled.table(fallback=rddb.fallback.function(asked, writes=True)).update_item(
             Key={"pk": "a"}, UpdateExpression="ADD n :n", ExpressionAttributeValues={":n": 1}
         )
     assert asked.calls == []
@@ -276,7 +311,7 @@ def test_an_async_fallback_is_refused_by_the_sync_table(hardened):
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
         rddb.install(boto3.Session(), policy=rddb.Policy(fallback=later))
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
-        hardened("http://127.0.0.1:1", rddb.Policy(fallback=later))
+        hardened("http://127.0.0.1:1", rddb.Policy(fallback=rddb.fallback.function(later)))
 
 
 def test_an_open_circuit_says_which_it_is_and_why_and_when_to_come_back(world):

@@ -253,7 +253,7 @@ def test_installing_on_a_resource_reaches_its_tables_with_a_fallback_of_their_ow
 
 def test_installing_on_a_table_keeps_the_fallback_of_its_own(proxy, plain):
     dynamodb = rddb.install(plain(proxy.endpoint_url), policy=attempts(7))
-    table = dynamodb.Table("orders", fallback=lambda _call, _error: {"TableNames": ["mine"]})
+    table = dynamodb.Table("orders", fallback=lambda _call, _error: {"Items": ["mine"]})
     rddb.install(table, policy=attempts(3))
     proxy.plan = [faults.Throttle()]
-    assert table.meta.client.list_tables()["TableNames"] == ["mine"]
+    assert table.scan()["Items"] == ["mine"]

@@ -220,7 +220,8 @@ def test_a_fallback_answers_reads_but_not_those_of_modify(world):
 
 
 def test_a_write_that_a_fallback_answered_has_no_version(world):
-    docs = world.table(fallback=lambda call, error: {}, retry=rddb.Retry(max_attempts=1)).versioned()
+    fallback = rddb.fallback.function(lambda call, error: {}, writes=True)
+    docs = world.table(fallback=fallback, retry=rddb.Retry(max_attempts=1)).versioned()
     world.proxy.plan = [faults.Throttle()]
     assert docs.put_item(Item=KEY)["ResponseMetadata"]["Resilience"] == {"fallback": "<lambda>"}
 

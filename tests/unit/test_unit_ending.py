@@ -131,7 +131,8 @@ def play(scenario, drive, *, deferred=False):
         return asked
 
     if given:
-        policy = {**policy, "fallback": fallbacks.Chain(*[later(m) if deferred else m for m in members])}
+        asked = [fallbacks.function(later(m) if deferred else m, writes=True) for m in members]
+        policy = {**policy, "fallback": fallbacks.Chain(*asked)}
     core = make_core(observers=[told.append], **policy)
     made = Made(core, *operation)
     try:
@@ -201,6 +202,51 @@ def test_a_fallback_is_given_the_call_and_its_error_with_the_facts():
     assert error.resilience.attempts == 2
 
 
+EVERY_KIND = {
+    "read": [GET, ("TransactGetItems", {}), ("ExecuteStatement", {"Statement": "SELECT * FROM t"})],
+    "write": [PUT, ("TransactWriteItems", {}), ("BatchWriteItem", {}), ("ExecuteStatement", {"Statement": "DELETE"})],
+    "control": [(name, {"TableName": "t"}) for name in ("DescribeTable", "ListTables", "DeleteTable", "TagResource")],
+}
+
+
+class OwnFallback(fallbacks.Fallback):
+    """One of the application's own class."""
+
+    def __init__(self, member):
+        self.member = member
+
+    def __call__(self, call, error):
+        return self.member(call, error)
+
+
+@pytest.mark.parametrize(
+    ("made", "kinds"),
+    [
+        (lambda member: member, {"read"}),
+        (OwnFallback, {"read"}),
+        (fallbacks.function, {"read"}),
+        (lambda member: fallbacks.function(member, writes=True), {"read", "write"}),
+        (lambda member: fallbacks.stale() | member, {"read"}),
+        (lambda member: fallbacks.stale() | fallbacks.function(member, writes=True), {"read", "write"}),
+    ],
+    ids=["function", "own class", "wrapped", "for writes", "in a chain", "for writes, in a chain"],
+)
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_a_fallback_is_asked_about_reads_and_about_writes_only_if_made_so(made, kinds, kind):
+    for operation in EVERY_KIND[kind]:
+        member = Member({"ok": 1})
+        core = make_core(retry=ONCE, fallback=made(member))
+        ended = Made(core, *operation)
+        with pytest.raises(bx.ClientError) as throttled:
+            attempt_all(ended, [THROTTLED])
+        if kind in kinds:
+            assert run(recover(ended.execution, throttled.value))["ok"] == 1
+        else:
+            with pytest.raises(bx.ClientError, match="ThrottlingException"):
+                run(recover(ended.execution, throttled.value))
+        assert len(member.asked) == (kind in kinds)
+
+
 def refused(core, operation=GET):
     made = Made(core, *operation)
     try:
@@ -213,7 +259,7 @@ def refused(core, operation=GET):
 @pytest.mark.parametrize("operation", [GET, PUT, ADD])
 def test_a_fallback_is_asked_where_the_circuit_lets_nothing_through(operation):
     member = Member({"ok": 1})
-    core = make_core(breaker=Breaker(minimum_calls=1), fallback=member)
+    core = make_core(breaker=Breaker(minimum_calls=1), fallback=fallbacks.function(member, writes=True))
     core.lane(*operation).circuit.adopt("open", "test")
     assert refused(core, operation).response["ok"] == 1
     assert isinstance(member.asked[0][1], CircuitOpenError)
@@ -223,7 +269,8 @@ def test_a_fallback_is_asked_where_the_circuit_lets_nothing_through(operation):
 def test_a_fallback_is_asked_where_the_deadline_lets_nothing_through(operation):
     clock, member = FakeClock(), Member({"ok": 1})
     with deadline(0, clock=clock):
-        assert refused(make_core(clock, fallback=member), operation).response["ok"] == 1
+        core = make_core(clock, fallback=fallbacks.function(member, writes=True))
+        assert refused(core, operation).response["ok"] == 1
 
 
 def test_a_fallback_is_asked_when_the_deadline_leaves_no_time_to_wait():
@@ -240,7 +287,7 @@ def test_a_fallback_is_asked_when_the_deadline_leaves_no_time_to_wait():
 @pytest.mark.parametrize(("operation", "asked"), [(GET, 1), (PUT, 1), (ADD, 0)])
 def test_a_call_cut_off_in_the_air_asks_a_fallback_unless_it_may_have_been_applied(operation, asked):
     member = Member({"ok": 1})
-    execution = make_core(fallback=member).begin(*operation)
+    execution = make_core(fallback=fallbacks.function(member, writes=True)).begin(*operation)
     execution.admit()
     error = execution.cut_off()
     if asked:
