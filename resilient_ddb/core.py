@@ -13,7 +13,7 @@ from .breaker import Breaker
 from .circuit import OPEN, Circuit, Outcome
 from .classification import Kind, Verdict
 from .execution import Execution
-from .fallback import Chain, FallbackFunction
+from .fallback import Chain, Fallback, FallbackFunction
 from .operations import Params, operation_kind, table_of
 from .policy import Policy
 from .reserved import SHARD, VALUES
@@ -135,6 +135,8 @@ class Core:
         self._base = self
         self._own_fallback: FallbackFunction | None = None
         self._views: weakref.WeakSet[Core] = weakref.WeakSet()
+        self.keepers: dict[int, weakref.ref[Fallback]] = {}
+        """The fallbacks that remember answers: this core's and its views'. A write is told to all of them."""
         self.renew(policy)
 
     def renew(self, policy: Policy) -> None:
@@ -154,6 +156,10 @@ class Core:
     def _answer_with(self, fallback: FallbackFunction | None) -> None:
         self.fallback = fallback
         self.remembering = () if fallback is None else Chain(fallback).remembering
+        keepers = self.keepers
+        for member in self.remembering:
+            number = id(member)
+            keepers[number] = weakref.ref(member, lambda _, number=number: keepers.pop(number, None))  # type: ignore[misc]  # mypy does not see the default
 
     def view(
         self,

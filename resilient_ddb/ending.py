@@ -17,8 +17,9 @@ from .classification import PERMANENT, Kind, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
 from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
-from .operations import is_read, is_safe_to_repeat
+from .operations import is_read, is_safe_to_repeat, operation_kind
 
+_CHANGES_ALL = ("DeleteTable",)
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
 
 _log = logging.getLogger("resilient_ddb")
@@ -34,11 +35,13 @@ def succeed(execution: Execution, response: Response) -> Response:
     ttl = execution.ttl
     if ttl is not None:
         ttl.finish(response)
-    for member in core.remembering:
-        try:
-            member.remember(_call(execution), response)
-        except Exception:  # noqa: BLE001 - the call has succeeded, whatever a fallback makes of it
-            _log.warning("fallback %s can't remember an answer", name_of(member), exc_info=True)
+    if core.keepers:
+        _forget(execution)
+        for member in core.remembering:
+            try:
+                member.remember(_call(execution), response)
+            except Exception:  # noqa: BLE001 - the call has succeeded, whatever a fallback makes of it
+                _log.warning("fallback %s can't remember an answer", name_of(member), exc_info=True)
     if ttl is not None:  # what is remembered has its TTL, and may expire yet
         ttl.hide(response)
     telling.call_ended(execution, "success", response)
@@ -48,20 +51,18 @@ def succeed(execution: Execution, response: Response) -> Response:
 def cancel(execution: Execution) -> None:
     """End a call that was cancelled from outside: it leaves nothing behind."""
     execution.interrupt()
+    if execution.ambiguous:
+        _forget(execution)
     telling.call_ended(execution, "cancelled")
 
 
 def recover(execution: Execution, error: Exception) -> Recovery:
     """End a call that failed: as the success it was, with a fallback's answer, or with the error."""
     execution.release()
+    if execution.ambiguous or execution.was_answered:
+        _forget(execution)
     if execution.found_own and isinstance(error, ClientError):
-        metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
-        response: Response = {"ResponseMetadata": metadata}
-        if execution.params.get("ReturnValues") == "ALL_NEW":  # the item that the condition met is the new one
-            item = execution.core.host.as_given(error.response["Item"])
-            response = {"Attributes": item, **response}
-        telling.call_ended(execution, "own write found", response)
-        return response
+        return _as_success(execution, error)
     error = _explain(execution, error)
     if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError):
         error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
@@ -93,6 +94,16 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     raise error
 
 
+def _as_success(execution: Execution, error: ClientError) -> Response:
+    """Give the response to a write that was made, though its condition failed when it was sent again."""
+    metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
+    response: Response = {"ResponseMetadata": metadata}
+    if execution.params.get("ReturnValues") == "ALL_NEW":  # the item that the condition met is the new one
+        response = {"Attributes": execution.core.host.as_given(error.response["Item"]), **response}
+    telling.call_ended(execution, "own write found", response)
+    return response
+
+
 @contextmanager
 def without_fallbacks() -> Iterator[None]:
     """Have calls made that no fallback answers."""
@@ -122,6 +133,18 @@ def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[]
             return await result
 
     return made
+
+
+def _forget(execution: Execution) -> None:
+    """Have the answers dropped that this call has changed, or may have."""
+    if execution.operation not in _CHANGES_ALL and operation_kind(execution.operation, execution.params) != "write":
+        return
+    members = [keeper() for keeper in list(execution.core.keepers.values())]
+    for member in filter(None, members):
+        try:
+            member.forget(_call(execution))
+        except Exception:  # noqa: BLE001 - the call has ended as it has, whatever a fallback makes of it
+            _log.warning("fallback %s can't forget an answer", name_of(member), exc_info=True)
 
 
 def _checked(member: Any, answer: Any) -> Any:
@@ -206,4 +229,5 @@ def _call(execution: Execution) -> Call:
         identity=identity,
         clock=execution.core.clock,
         elsewhere=partial(host.elsewhere, execution.operation, execution.request),
+        began=execution.started,
     )

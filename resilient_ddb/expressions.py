@@ -21,6 +21,11 @@ from .reserved import VALUES as _VALUES
 HANDLER_ID = "dynamodb-condition-expression"
 """boto3's id for its own handler: registered under it, this one takes its place."""
 
+EQUALITIES = (
+    r"(?<![\w#:.])(?P<name>#?\w+)\s*=\s*(?P<value>:\w+)",
+    r"(?<![\w#:.])(?P<value>:\w+)\s*=\s*(?P<name>#?\w+)",
+)
+"""Patterns of what a key condition wants to be equal, either way round."""
 _CONDITIONS = ("KeyConditionExpression", "FilterExpression", "ConditionExpression")
 
 

@@ -10,10 +10,10 @@ caller.
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -44,6 +44,8 @@ class Call:
     """The policy's clock."""
     elsewhere: Callable[[str, str | None], Any]
     """Makes the same call in another region: `(region, endpoint_url)`. Awaitable on the async client."""
+    began: float = math.inf
+    """When the call began, on `clock`'s monotonic time; not told: infinity."""
 
     @property
     def is_read(self) -> bool:
@@ -67,6 +69,9 @@ class Fallback(ABC):
 
     def remember(self, call: Call, response: Response) -> None:  # noqa: B027 - most have nothing to remember
         """Take note of a good answer. Does nothing, unless a fallback says otherwise."""
+
+    def forget(self, call: Call) -> None:  # noqa: B027 - as above
+        """Take note of a write that was made, or may have been. Does nothing, unless a fallback says otherwise."""
 
     def __or__(self, other: FallbackFunction) -> Chain:
         """Ask `other` where this has no answer."""
@@ -107,41 +112,53 @@ class Stale(Fallback):
 
     name = "stale"
 
-    def __init__(self, max_age: float, max_items: int) -> None:
-        """Keep answers for `max_age` seconds, `max_items` at most."""
+    def __init__(self, max_age: float, max_items: int, max_bytes: int) -> None:
+        """Keep answers for `max_age` seconds, `max_items` at most, of `max_bytes` together."""
+        from .remembered import Remembered  # noqa: PLC0415 - only where it is used
+
         check_number("max_age", max_age, above=0)
         check_whole("max_items", max_items, least=1)
+        check_whole("max_bytes", max_bytes, least=1)
         self._max_age = max_age
         self._max_items = max_items
-        self._answers: OrderedDict[Any, tuple[float, bytes]] = OrderedDict()
+        self._max_bytes = max_bytes
+        self._answers = Remembered(max_items, max_bytes)
         self._lock = threading.Lock()
 
     def remember(self, call: Call, response: Response) -> None:
         """Keep the answer to a read."""
+        from .item_marks import marks_of_read  # noqa: PLC0415 - as above
+
         key = self._key(call)
         if key is None or response.get("UnprocessedKeys"):  # a partial answer must not pass for a whole one
             return
         # A pickle, not a copy: it can't be changed by the caller, and takes a fifth of deepcopy's time.
-        kept = (call.clock.monotonic(), pickle.dumps(response, pickle.HIGHEST_PROTOCOL))
+        content = pickle.dumps(response, pickle.HIGHEST_PROTOCOL)
+        marks, now = marks_of_read(call.operation, call.params), call.clock.monotonic()
         with self._lock:
-            self._answers[key] = kept
-            self._answers.move_to_end(key)
-            if len(self._answers) > self._max_items:
-                self._answers.popitem(last=False)
+            self._answers.drop_before(now - self._max_age)
+            self._answers.keep(key, content, marks, began=call.began, at=now)
+
+    def forget(self, call: Call) -> None:
+        """Drop the answers that a write may have changed."""
+        from .item_marks import written_by  # noqa: PLC0415 - as above
+
+        now = call.clock.monotonic()
+        with self._lock:
+            for table, written in written_by(call.operation, call.params):
+                self._answers.drop_written(table, written, now)
 
     def __call__(self, call: Call, error: Exception) -> Response | None:
         """Give the last good answer to the same read, marked with its age."""
         del error
-        key = self._key(call)
+        key, now = self._key(call), call.clock.monotonic()
         with self._lock:
-            kept = self._answers.get(key)
-        if key is None or kept is None:
-            return None
-        age = call.clock.monotonic() - kept[0]
-        if age > self._max_age:
+            self._answers.drop_before(now - self._max_age)
+            kept = None if key is None else self._answers.get(key)
+        if kept is None:
             return None
         response: Response = pickle.loads(kept[1])  # noqa: S301 - what `remember` made, never from outside
-        return mark(response, stale=True, age=age)
+        return mark(response, stale=True, age=now - kept[0])
 
     def _key(self, call: Call) -> Any:
         if not call.is_read:
@@ -155,7 +172,7 @@ class Stale(Fallback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the settings, without the answers: they belong to this process and its credentials."""
-        return {"max_age": self._max_age, "max_items": self._max_items}
+        return {"max_age": self._max_age, "max_items": self._max_items, "max_bytes": self._max_bytes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Start empty."""
@@ -216,20 +233,22 @@ class Function(Fallback):
         return self.called(call, error)
 
 
-def stale(max_age: float = 300.0, max_items: int = 10_000) -> Fallback:
+def stale(max_age: float = 300.0, max_items: int = 10_000, max_bytes: int = 64 * 1024**2) -> Fallback:
     """Answer a read with the last good answer to the same read.
 
     The answer says so: `response["ResponseMetadata"]["Resilience"] == {"stale": True, "age": seconds}`. Answers
-    are kept apart by credentials, region and endpoint, so that no tenant sees another's.
+    are kept apart by credentials, region and endpoint, so that no tenant sees another's. A write by the same client, or
+    one of its Tables, drops those that it may have changed.
 
     Args:
-        max_age: seconds after which an answer is no longer given.
+        max_age: seconds after which an answer is no longer given, nor kept.
         max_items: answers kept in memory at most; the one least recently given by DynamoDB goes first.
+        max_bytes: bytes that they take in memory at most, about; the same one goes first. A larger answer is not kept.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range.
     """
-    return Stale(max_age, max_items)
+    return Stale(max_age, max_items, max_bytes)
 
 
 def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:

@@ -20,10 +20,6 @@ from .settings import check_whole
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
 _NAME = f"#{PREFIX}shard"
-_EQUALITIES = (
-    r"(?<![\w#:.])(?P<name>#?\w+)\s*=\s*(?P<value>:\w+)",
-    r"(?<![\w#:.])(?P<value>:\w+)\s*=\s*(?P<name>#?\w+)",
-)
 CURSOR = "rddb_cursor"
 """The one attribute of a `LastEvaluatedKey` over several partition keys."""
 _FORM = 1
@@ -114,7 +110,7 @@ def _filled_in(made: dict[str, Any], names: Params, values: Params, stored_in: s
 
 def _find_equality(condition: Any, names: Params, attribute: str) -> tuple[str, str, str] | None:
     """Give a condition with our own placeholders in the equality on an attribute, and the caller's two."""
-    for pattern in _EQUALITIES if isinstance(condition, str) else ():
+    for pattern in expressions.EQUALITIES if isinstance(condition, str) else ():
         for match in re.finditer(pattern, condition):
             name, value = match["name"], match["value"]
             if names.get(name, name) == attribute:

@@ -67,10 +67,11 @@ def table_of(operation: str, params: Params) -> str | None:
 
 def same_table(name: Any, other: str) -> bool:
     """Tell whether a name, or ARN, is that of the same table as another name, or ARN."""
-    return name == other or (isinstance(name, str) and _plain_name(name) == _plain_name(other))
+    return name == other or (isinstance(name, str) and plain_name(name) == plain_name(other))
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the name of a table that may be named by its ARN."""
     return name.partition(":table/")[2].partition("/")[0] or name
 
 
@@ -79,10 +80,15 @@ def _tables_within(operation: str, params: Params) -> list[str]:
         items = params.get("RequestItems")
         return list(items) if isinstance(items, Mapping) else []
     if operation in PARTIQL or operation == "ExecuteTransaction":
-        return [name for text in _statements(params) for name in _STATEMENT_TABLE.findall(text)]
+        return statement_tables(params)
     entries = [entry for entry in _list(params.get("TransactItems")) if isinstance(entry, Mapping)]
     actions = [action for entry in entries for action in entry.values() if isinstance(action, Mapping)]
     return [action["TableName"] for action in actions if isinstance(action.get("TableName"), str)]
+
+
+def statement_tables(params: Params) -> list[str]:
+    """Return the tables that a request's PartiQL statements name."""
+    return [name for text in _statements(params) for name in _STATEMENT_TABLE.findall(text)]
 
 
 def is_conditional(params: Params) -> bool:

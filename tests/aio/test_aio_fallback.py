@@ -5,7 +5,7 @@ import gc
 
 import boto3
 import pytest
-from aio_support import ACCESS
+from aio_support import ACCESS, until
 from botocore.exceptions import ClientError
 
 import resilient_ddb as rddb
@@ -56,6 +56,41 @@ async def test_the_last_good_answer_comes_back_marked_with_its_age(world):
         await table.get_item(Key=KEY)
     with pytest.raises(ClientError):
         await table.get_item(Key={"pk": "another"})
+
+
+@pytest.mark.parametrize("verb", ["put_item", "update_item", "delete_item", "batch_writer", "transact_write_items"])
+async def test_no_answer_is_given_that_an_own_write_has_changed(world, verb):
+    for name in "ab":
+        world.direct.put_item(Item={"pk": name})
+    table = await world.table(retry=ONE, fallback=rddb.fallback.stale())
+    for name in "ab":
+        await table.get_item(Key={"pk": name})
+    if verb == "batch_writer":
+        async with table.batch_writer() as batch:
+            await batch.put_item(Item=KEY)
+    elif verb == "transact_write_items":
+        put = {"Put": {"TableName": world.name, "Item": KEY}}
+        await table.meta.client.transact_write_items(TransactItems=[put])
+    else:
+        await getattr(table, verb)(**({"Item": KEY} if verb == "put_item" else {"Key": KEY}))
+    world.proxy.plan = [faults.Throttle()]
+    with pytest.raises(ClientError, match="Throughput"):
+        await table.get_item(Key=KEY)
+    assert where(await table.get_item(Key={"pk": "b"}))["stale"]
+
+
+async def test_no_answer_is_given_that_a_cancelled_write_may_have_changed(world):
+    world.direct.put_item(Item=KEY)
+    table = await world.table(retry=ONE, breaker=None, fallback=rddb.fallback.stale())
+    await table.get_item(Key=KEY)
+    world.proxy.plan = [faults.Hang()]
+    task = asyncio.create_task(table.put_item(Item=KEY))
+    await until(lambda: world.proxy.count("PutItem") == 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    world.proxy.plan = [faults.Throttle()]
+    with pytest.raises(ClientError, match="Throughput"):
+        await table.get_item(Key=KEY)
 
 
 async def test_a_replica_in_another_region_answers_reads(world, replica):

@@ -157,6 +157,72 @@ def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened):
     assert sibling._request_signer._credentials is table.meta.client._request_signer._credentials
 
 
+def in_a_batch(table):
+    with table.batch_writer() as batch:
+        batch.put_item(Item={"pk": "a"})
+
+
+def in_a_transaction(table):
+    put = {"Put": {"TableName": table.name, "Item": {"pk": "a"}}}
+    table.meta.client.transact_write_items(TransactItems=[put])
+
+
+def by_partiql(table):
+    table.meta.client.execute_statement(Statement=f"DELETE FROM \"{table.name}\" WHERE pk = 'a'")  # noqa: S608
+
+
+OWN_WRITES = {
+    "put": lambda table: table.put_item(Item={"pk": "a"}),
+    "update": lambda table: table.update_item(Key={"pk": "a"}),
+    "delete": lambda table: table.delete_item(Key={"pk": "a"}),
+    "batch": in_a_batch,
+    "transaction": in_a_transaction,
+    "partiql": by_partiql,
+    "versioned": lambda table: table.versioned().modify({"pk": "a"}, lambda item: {**item, "n": 5}),
+    "sharded": lambda table: table.sharded(2, separator="/").put_item(Item={"pk": "a"}),
+}
+
+
+@pytest.mark.parametrize("by", ["the table", "another Table of the resource"])
+@pytest.mark.parametrize("verb", OWN_WRITES)
+def test_no_answer_is_given_that_an_own_write_has_changed(filled, hardened, verb, by):
+    filled.direct.put_item(Item={"pk": "b"})
+    dynamodb = hardened(filled.proxy.endpoint_url, filled.policy(retry=ONCE, breaker=None))
+    table = dynamodb.Table(filled.name, fallback=rddb.fallback.stale())
+    client = table.meta.client
+    reads = [
+        lambda: get(table),
+        lambda: table.query(KeyConditionExpression=Key("pk").eq("a")),
+        table.scan,
+        lambda: client.batch_get_item(RequestItems={filled.name: {"Keys": [{"pk": "b"}, {"pk": "a"}]}}),
+    ]
+    if verb == "sharded":
+        shards = table.sharded(2, separator="/")
+        reads = [lambda: shards.query(KeyConditionExpression=Key("pk").eq("a"))]
+    others = [lambda: table.get_item(Key={"pk": "b"}), lambda: table.query(KeyConditionExpression=Key("pk").eq("b"))]
+    for read in (*reads, *others):
+        read()
+    OWN_WRITES[verb](table if by == "the table" else dynamodb.Table(filled.name))
+    filled.proxy.plan = OUTAGE
+    for read in reads:
+        with pytest.raises(ClientError, match="InternalServerError"):
+            read()
+    if verb != "partiql":  # which does not say which items it changes
+        for read in others:
+            assert read()["ResponseMetadata"]["Resilience"]["stale"]
+
+
+def test_no_answer_is_given_that_a_write_may_have_changed_whose_reply_was_lost(filled):
+    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.stale())
+    get(table)
+    filled.proxy.plan = [faults.LoseReply()]
+    with pytest.raises(ConnectionClosedError):
+        table.update_item(Key={"pk": "a"}, UpdateExpression="ADD n :n", ExpressionAttributeValues={":n": 1})
+    filled.proxy.plan = OUTAGE
+    with pytest.raises(ClientError, match="InternalServerError"):
+        get(table)
+
+
 def test_a_fixed_value_answers_and_is_a_copy(filled):
     table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.value({"Item": {"pk": "?", "list": []}}))
     filled.proxy.plan = OUTAGE

@@ -26,7 +26,7 @@ LAYERS = [
         "capacity",
         "projections",
     },
-    {"circuit", "pybreaker_storage", "fallback", "policy", "ttl_requests"},
+    {"circuit", "pybreaker_storage", "fallback", "item_marks", "remembered", "policy", "ttl_requests"},
     {"batch_settings", "batch_queue", "batch_refusals", "batch_shell", "pacing"},
     {
         "execution",
