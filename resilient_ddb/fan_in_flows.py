@@ -11,11 +11,14 @@ from functools import partial
 from numbers import Number
 from typing import Any, Literal
 
+from botocore.exceptions import PaginationError
+
 from .classification import Kind, classify
 from .drive import Flow
 from .errors import DeadlineExceededError
 from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
+from .paging import Trail
 from .settings import check_whole
 
 Response = dict[str, Any]
@@ -72,6 +75,7 @@ class Reading:
         self._page = page
         self._grows = page is None and limit is not None
         self._has_read = False
+        self._trails: dict[int, Trail] = {}
         self._is_sifted = False
         """Whether what is read is not all given: some of it was filtered out."""
 
@@ -85,6 +89,7 @@ class Reading:
 
         Raises:
             ClientError: a source can't be read, and its part can't be left out.
+            PaginationError: a page of a source leads back to one of before.
         """
         wanted = self._fan.wanted()
         if self._grows and self._left is not None:
@@ -99,11 +104,12 @@ class Reading:
         ]
         outcomes = yield partial(self._together, calls)
         responses = []
-        for (index, _), outcome in zip(wanted, outcomes, strict=True):
+        for (index, _), call, outcome in zip(wanted, calls, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 self._leave_out(index, outcome)
             else:
                 response = _counted(outcome)
+                self._follow(index, call.keywords.get("ExclusiveStartKey"), response)
                 items = () if self._request.is_count else response.get("Items") or ()
                 self._fan.take(index, items, self._position_in(response))
                 self._is_sifted = self._is_sifted or response["ScannedCount"] > response["Count"]
@@ -112,6 +118,18 @@ class Reading:
         if wanted and not self._has_read:
             raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
         return responses
+
+    def _follow(self, index: int, start: Key | None, response: Mapping[str, Any]) -> None:
+        last = response.get("LastEvaluatedKey")
+        if not last:
+            self._trails.pop(index, None)
+            return
+        if index not in self._trails:
+            self._trails[index] = Trail(self._request.table, start)
+        try:
+            self._trails[index].follow(last)
+        except PaginationError as error:
+            self._leave_out(index, error)
 
     def _position_in(self, response: Mapping[str, Any]) -> dict[str, Any] | None:
         last = response.get("LastEvaluatedKey")

@@ -6,8 +6,11 @@ empty, and not be the last one. Whoever wants so many items has to read on.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from botocore.exceptions import PaginationError
 
 from .settings import check_whole
 
@@ -15,21 +18,67 @@ _LARGEST = 1_000
 """Items asked for in a page at most, where the size of pages is chosen here."""
 
 
+_RECENT = 16
+"""Keys that are remembered: a shorter ring is seen as soon as it closes."""
+
+
+class Trail:
+    """Where a reader has been, in bounded memory: no page may lead back there, or reading on would have no end.
+
+    DynamoDB's pages never do; those of emulators, and of what stands in between, have been seen to.
+    """
+
+    def __init__(self, table: str, start: Mapping[str, Any] | None = None) -> None:
+        """Begin at the beginning, or after a key."""
+        self._table = table
+        self._recent: deque[Mapping[str, Any]] = deque(() if start is None else (start,), _RECENT)
+        # A longer ring is seen by Brent's method: each key is held against one of before, and that is exchanged for the
+        # present one after twice as many keys each time.
+        self._before: Mapping[str, Any] | None = None
+        self._left = self._stretch = 1
+
+    def follow(self, last_evaluated_key: Mapping[str, Any]) -> None:
+        """Go on after the key that a page ends with.
+
+        Raises:
+            PaginationError: the reader has been there.
+        """
+        if last_evaluated_key in self._recent or last_evaluated_key == self._before:
+            names = ", ".join(map(repr, last_evaluated_key))
+            what = f"table {self._table!r} gives a LastEvaluatedKey (of {names}) a second time"
+            raise PaginationError(message=f"{what}: to read on from there would have no end")
+        self._recent.append(last_evaluated_key)
+        self._left -= 1
+        if not self._left:
+            self._before = last_evaluated_key
+            self._left = self._stretch = 2 * self._stretch
+
+
+def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
+    """Refuse to give items where only their number is asked for.
+
+    Raises:
+        ValueError: `Select` is `COUNT`.
+    """
+    if params.get("Select") == "COUNT":
+        raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")
+
+
 class Pages:
     """The pages of one Query or Scan, until `limit` items were given. Holds none of them."""
 
-    def __init__(self, operation: str, params: Mapping[str, Any], limit: int | None) -> None:
-        """Begin with the first page.
+    def __init__(self, operation: str, params: Mapping[str, Any], limit: int | None, *, table: str) -> None:
+        """Begin with the first page. `table` is what the table is called in errors.
 
         Raises:
             TypeError, ValueError: `limit` is no whole number of 1 or more, or `params` ask for no items.
         """
         if limit is not None:
             check_whole("limit", limit, least=1)
-        if params.get("Select") == "COUNT":
-            raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")
+        refuse_count(operation, params)
         self._params: dict[str, Any] = dict(params)
         self._left = limit
+        self._trail = Trail(table, params.get("ExclusiveStartKey"))
         self._grows = limit is not None and "Limit" not in params
         if self._grows:
             self._params["Limit"] = limit
@@ -42,8 +91,14 @@ class Pages:
         return dict(self._params)
 
     def items(self, response: Mapping[str, Any]) -> Iterator[Any]:
-        """Give the items of a page, one by one, and go on to the next."""
+        """Give the items of a page, one by one, and go on to the next.
+
+        Raises:
+            PaginationError: the next page is one that was read before.
+        """
         cursor = response.get("LastEvaluatedKey")
+        if cursor:
+            self._trail.follow(cursor)
         items = response.get("Items") or []
         if self._left is not None:
             items = items[: self._left]

@@ -194,7 +194,7 @@ class RateLease:
             "ExpressionAttributeValues": {":limiter": self._name},
             "ConsistentRead": True,
         }
-        pages = Pages("query", query, None)
+        pages = Pages("query", query, None, table=getattr(self._table, "name", ""))
         while not pages.is_over:
             response = yield partial(self._table.query, **pages.params)
             found.update((item[WORKER], item) for item in pages.items(response))

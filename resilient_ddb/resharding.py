@@ -14,6 +14,7 @@ from .drive import Flow
 from .ending import unanswered
 from .fan_in import Item
 from .moving import Moved, is_comparable, move
+from .paging import Trail
 from .policy import policy_of
 from .read_rate import ReadRate
 from .reserved import KEY, NAMES, VALUES
@@ -64,13 +65,16 @@ def reshard_flow(
         json.dumps([table.name, sources, _layout(keys)]).encode("utf-8", "surrogatepass"), digest_size=12
     ).hexdigest()
     number, start = _place(resume, query, len(sources))
-    report = ReshardReport()
+    report, trail = ReshardReport(), Trail(table.name, start)
     while number < len(sources):
         page = yield unanswered(_page(table, keys, sources[number], start))
         for item in page.get("Items") or ():
             yield from _settle(table, keys, item, pace, report)
         start = page.get("LastEvaluatedKey")
-        number += start is None
+        if start is None:
+            number, trail = number + 1, Trail(table.name)
+        else:
+            trail.follow(start)
         if on_page is not None:
             state = {"query": query, "source": number, "after": start and to_json(start)}
             yield partial(on_page, state)

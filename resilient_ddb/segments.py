@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, PaginationError
 
 from . import cursors, scan_state
 from .capacity import read_units
 from .drive import Flow
 from .ending import unanswered
+from .paging import Trail, refuse_count
 from .policy import policy_of
 from .read_rate import Sleep, read_rate
 from .scan_state import DONE, Position, Source
@@ -60,8 +61,7 @@ class Segments:
         for name in _OWN:
             if name in params:
                 raise ValueError(f"{name} must be left to parallel_scan; use scan(...), or give segments and resume")
-        if params.get("Select") == "COUNT":
-            raise ValueError("Select must not be 'COUNT' where items are to be given; call scan(...) instead")
+        refuse_count("scan", params)
         if segments != "auto":
             check_whole("segments", segments, least=1)
             if segments > _MOST_SEGMENTS:
@@ -83,6 +83,8 @@ class Segments:
         self._unbegun: Iterator[Request] = iter(())
         self._unfinished = 0
         self._active = 0
+        self._trails: dict[int, Trail] = {}
+        """Those of the segments under way."""
         self.is_closed = False
         """Whether whoever reads the items wants no more."""
         self.at_once = 0
@@ -155,15 +157,31 @@ class Segments:
         return response
 
     def take_up(self, request: Request, response: Mapping[str, Any]) -> Page:
-        """Give the page of an answer, whose turn it is; from now on the one that follows it is wanted."""
+        """Give the page of an answer, whose turn it is; from now on the one that follows it is wanted.
+
+        Raises:
+            PaginationError: that is one of before.
+        """
         cursor = response.get("LastEvaluatedKey")
         if cursor:
+            self._follow(request, cursor)
             end: Position = cursors.to_json(cursor)
             self._wanted.append(Request(request.segment, {**request.params, "ExclusiveStartKey": cursor}))
         else:
             end = DONE
             self._active -= 1
+            self._trails.pop(request.segment, None)
         return Page(request.segment, response.get("Items") or [], end)
+
+    def _follow(self, request: Request, cursor: Mapping[str, Any]) -> None:
+        trail = self._trails.get(request.segment)
+        if trail is None:
+            trail = self._trails[request.segment] = Trail(self.table.name, request.params.get("ExclusiveStartKey"))
+        try:
+            trail.follow(cursor)
+        except PaginationError as error:
+            self.stopped(error)
+            raise
 
     def given(self, page: Page) -> Flow[None]:
         """Count a page as given, and tell of it."""

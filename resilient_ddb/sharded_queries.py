@@ -13,6 +13,7 @@ from .ending import unanswered
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .key_schemas import key_schemas
+from .paging import refuse_count
 from .shard_layout import MOST_SHARDS
 from .sharded_keys import ShardKeys
 from .sharded_verbs import ShardedVerbs
@@ -199,13 +200,3 @@ def checked_keys(chosen: Any) -> list[Any]:
     if not given or len(given) > MOST_SHARDS:
         raise ValueError(f"keys must be 1 to {MOST_SHARDS} partition keys; got {len(given)}")
     return given
-
-
-def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
-    """Refuse to give items where only their number is asked for.
-
-    Raises:
-        ValueError: `Select` is `COUNT`.
-    """
-    if params.get("Select") == "COUNT":
-        raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")

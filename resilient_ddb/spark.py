@@ -20,7 +20,7 @@ from .drive import run
 from .ending import without_fallbacks
 from .errors import UnprocessedItemsError
 from .pacing import auto_rate
-from .paging import Pages
+from .paging import Pages, refuse_count
 from .policy import policy_of
 from .read_rate import ReadRate, read_rate
 from .session import resource
@@ -159,7 +159,7 @@ def read_table(
     for name in ("Segment", "TotalSegments", "ExclusiveStartKey", "ReturnConsumedCapacity"):
         if name in params:
             raise ValueError(f"{name} must be left to read_table; give segments instead")
-    Pages("scan", params, None)  # refuses what asks for no items
+    refuse_count("scan", params)
     made = _table_of(table, "table")
     if read_units_per_second is not None:
         _check_rate("read_units_per_second", read_units_per_second)
@@ -297,7 +297,7 @@ class _Read:
 def _items(table: ResilientTable, rate: ReadRate | None, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Give a segment's items: with a rate, each page when its units are there."""
     asked = {} if rate is None else {"ReturnConsumedCapacity": "TOTAL"}
-    pages = Pages("scan", {**params, **asked}, None)
+    pages = Pages("scan", {**params, **asked}, None, table=table.name)
     while not pages.is_over:
         units = 0.0 if rate is None else run(rate.take("Scan", 1, time.sleep))
         with without_fallbacks():  # what they remember may be stale

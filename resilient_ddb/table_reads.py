@@ -37,12 +37,13 @@ class TableReads(_Table):
 
         Raises:
             TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
+            PaginationError: from the iterator, a page leads back to one of before, which would have no end.
         """
-        return _items(self.query, Pages("query", params, limit))
+        return _items(self.query, Pages("query", params, limit, table=self.name))
 
     def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
-        return _items(self.scan, Pages("scan", params, limit))
+        return _items(self.scan, Pages("scan", params, limit, table=self.name))
 
     def batch_get(
         self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
@@ -106,6 +107,7 @@ class TableReads(_Table):
             TypeError, ValueError: an argument can't be meant, or `resume` is damaged.
             ClientError: from the iterator, a segment failed, and all were stopped. `error.scan_state` is where it
                 stands.
+            PaginationError: from the iterator, a page leads back to one of before. Likewise.
         """
         from .parallel_scan import ParallelScan  # noqa: PLC0415 - only where it is used
 
@@ -129,6 +131,7 @@ class TableReads(_Table):
         Raises:
             TypeError, ValueError: an argument can't be meant, or `ExclusiveStartKey` is of another query.
             ClientError: a key could not be read; a note says which.
+            PaginationError: a page of a key leads back to one of before.
         """
         from .sharded_queries import fan_in  # noqa: PLC0415 - only where it is used
 

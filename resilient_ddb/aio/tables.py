@@ -157,11 +157,11 @@ class AsyncTable(AsyncResource, _TableTypes):
 
     def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Give an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return _items(self.query, Pages("query", params, limit))
+        return _items(self.query, Pages("query", params, limit, table=self.name))
 
     def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Give an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return _items(self.scan, Pages("scan", params, limit))
+        return _items(self.scan, Pages("scan", params, limit, table=self.name))
 
     def batch_get(
         self,

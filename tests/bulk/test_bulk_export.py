@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 from bulk_support import wait_until
+from paging_rings import Ring
 
 from resilient_ddb.bulk import export as export_module
 from resilient_ddb.bulk import parquet_parts
@@ -70,6 +71,17 @@ def test_json_lines_go_to_standard_output_with_hints_for_what_json_has_not(start
     assert command("load", "again.jsonl", *other.to, *types).code == 0
     for key in ("plain", "sets", "other", "digits"):
         assert other.stored()[key] == filled.stored()[key]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_table_whose_pages_lead_back_is_not_read_for_ever(command, filled, length):
+    with FaultProxy(filled.url, plan=[Ring(tail=2, length=length, keys=("n",))]) as proxy:
+        where = ("--endpoint-url", proxy.endpoint_url, *filled.where[2:])
+        done = command("export", filled.name, *where, "--output", "out.jsonl")
+        assert proxy.count("Scan") == 2 + length + 1
+    assert done.code != 0
+    assert f"table '{filled.name}' gives a LastEvaluatedKey (of 'pk', 'n') a second time" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_expired_items_are_left_out(command, table, tmp_path):
