@@ -30,8 +30,9 @@ from .token_bucket import CapacityBucket
 
 LIMITER, WORKER, EXPIRES_AT = "limiter", "worker", "expires_at"
 """The names of the lease table's partition key, sort key and TTL attribute."""
-_KEPT_SECONDS = 3600
-"""So long after its lease has ended an item has expired, also to a reader: clocks may be so far apart."""
+_KEPT_SECONDS = 7 * 86_400
+"""So long after its lease has ended DynamoDB deletes an item, by its own clock: a worker's may be so far behind. No
+worker goes by it."""
 _NO_LATER = "attribute_not_exists(renewal) OR renewal <= :renewal"
 _RENEWALS = 3
 _LOOKS = 10
@@ -201,9 +202,7 @@ class RateLease:
         found.pop(self._worker, None)
         others = {worker: self._as_seen(worker, item) for worker, item in found.items()}
         for worker, other in list(others.items()):
-            if found[worker][EXPIRES_AT] <= self._clock.time():
-                del others[worker]  # DynamoDB is going to delete it
-            elif started - other.seen_at >= other.lease_seconds and (yield from self._remove(worker, other)):
+            if started - other.seen_at >= other.lease_seconds and (yield from self._remove(worker, other)):
                 del others[worker]
         self._others = others
 

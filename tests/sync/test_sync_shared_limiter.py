@@ -76,7 +76,7 @@ def test_a_worker_joins_when_it_is_first_used_and_leaves_when_it_is_closed(limit
         assert worker.share == RATE
         [item] = items()
         assert (item["claim"], item["rate"], item["lease_seconds"]) == (RATE, RATE, 5)
-        assert item["expires_at"] == int(clock.time()) + 5 + 3600
+        assert item["expires_at"] == int(clock.time()) + 5 + 7 * 86_400
     assert worker.share == 0
     assert items() == []
     worker.acquire()

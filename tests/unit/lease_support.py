@@ -49,7 +49,7 @@ class SkewedClock:
     """One machine's clocks: each began somewhere else."""
 
     def __init__(self, world, rng):
-        self._world, self._start, self._skew = world, rng.uniform(0, 1e6), rng.uniform(-1200, 1200)
+        self._world, self._start, self._skew = world, rng.uniform(0, 1e6), rng.uniform(-10_000, 10_000)
 
     def monotonic(self):
         return self._start + self._world.now

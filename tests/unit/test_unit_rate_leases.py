@@ -115,14 +115,26 @@ def test_an_item_that_nobody_renews_holds_a_newcomer_up_for_one_lease_only():
     assert list(world.table.items) == ["w2"]
 
 
-def test_an_item_that_has_expired_by_its_ttl_is_as_good_as_gone():
+@pytest.mark.parametrize("hours", [-200, -2, 2, 200])
+def test_a_worker_whose_clock_is_far_off_has_its_share_and_no_more(hours):
+    world = World(6)
+    other, wrong = world.join(), world.join()
+    wrong.clock._skew = other.clock._skew + 3600 * hours
+    world.run_until(30)
+    assert (other.lease.share, wrong.lease.share) == (RATE / 2, RATE / 2)
+    held_to_the_rate(world)
+
+
+def test_an_item_that_has_expired_by_its_ttl_is_gone_after_a_lease_like_any_other():
     world = World(6)
     gone = world.join()
     world.run_until(4)
     gone.die()
-    world.run_until(3600 + 2 * 1200)
+    world.run_until(20 * 86_400)
     worker = world.join()
-    world.run_until(world.now + 1)
+    world.run_until(world.now + 4)
+    assert worker.lease.share == 0  # by somebody's clock it may be a live one's
+    world.run_until(world.now + 4)
     assert worker.lease.share == RATE
 
 
