@@ -15,6 +15,7 @@ two machines' clocks are compared; they only have to run equally fast. The rules
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -39,7 +40,12 @@ _LOOKS = 10
 _SOONEST = 100
 _STEP = Decimal("0.000001")
 _NOTHING = Decimal(0)
+LONGEST_LEASE = 86_400.0
+"""Seconds: an item that claims a longer one would keep its part from others for as long after its worker has died."""
+_MOST_KNOWN_ODD = 1_000
+_NUMBERS = ("renewal", "claim", "rate", "lease_seconds")
 _CONDITION_FAILED = "ConditionalCheckFailedException"
+_log = logging.getLogger("resilient_ddb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +89,11 @@ class RateLease:
         lease_seconds: float,
         clock: Clock,
         uniform: Callable[[float, float], float],
-        owed: float = 0.0,
+        after: RateLease | None = None,
     ) -> None:
         """Have no share yet. `table` is any object with a Table's verbs; `worker` is used by no other one.
 
-        `owed` are the units that an earlier lease of the same worker has not worked off.
+        `after` is an earlier lease of the same process: this one owes what that one has not worked off.
         """
         self._table, self._name, self._worker = table, name, worker
         self._rate, self._lease_seconds = _as_decimal(units_per_second), lease_seconds
@@ -95,9 +101,11 @@ class RateLease:
         now = clock.monotonic()
         self._held = _Held(share=_NOTHING, since=now, until=now, until_time=clock.time(), before=0.0)
         self._bucket: CapacityBucket | None = None
-        self._owed_before = owed
+        self._owed_before = 0.0 if after is None else after.owed
         self._renewal = 0
         self._others: dict[str, _Other] = {}
+        self._odd: set[str] = set() if after is None else after._odd  # noqa: SLF001 - one of its own
+        """The items that were told of as being no worker's."""
 
     @property
     def share(self) -> float:
@@ -200,23 +208,36 @@ class RateLease:
             response = yield partial(self._table.query, **pages.params)
             found.update((item[WORKER], item) for item in pages.items(response))
         found.pop(self._worker, None)
-        others = {worker: self._as_seen(worker, item) for worker, item in found.items()}
+        seen = {worker: self._as_seen(worker, item) for worker, item in found.items()}
+        others = {worker: other for worker, other in seen.items() if other is not None}
         for worker, other in list(others.items()):
             if started - other.seen_at >= other.lease_seconds and (yield from self._remove(worker, other)):
                 del others[worker]
         self._others = others
 
-    def _as_seen(self, worker: str, item: Mapping[str, Any]) -> _Other:
+    def _as_seen(self, worker: str, item: Mapping[str, Any]) -> _Other | None:
         known = self._others.get(worker)
-        if known is not None and known.renewal == item["renewal"]:
+        if known is not None and known.renewal == item.get("renewal"):
             return known
+        now, why = self._clock.monotonic(), _oddity(item)
+        if why is not None:
+            self._pass_over(worker, why)
+            # A worker's whose item was spoilt: it has its share until the lease that was seen ends.
+            return known if known is not None and now - known.seen_at < known.lease_seconds else None
         return _Other(
             renewal=int(item["renewal"]),
             claim=item["claim"],
             rate=item["rate"],
             lease_seconds=float(item["lease_seconds"]),
-            seen_at=self._clock.monotonic(),
+            seen_at=now,
         )
+
+    def _pass_over(self, worker: str, why: str) -> None:
+        """Tell, once, of an item that is no worker's."""
+        if worker not in self._odd and len(self._odd) < _MOST_KNOWN_ODD:
+            self._odd.add(worker)
+            text = "rate limiter %s: an item in the lease table is no worker's, and is passed over: %s"
+            _log.warning(text, self._name, why)
 
     def _remove(self, worker: str, other: _Other) -> Flow[bool]:
         """Delete the item of a worker that has stopped renewing, and tell whether it had."""
@@ -281,6 +302,24 @@ class _LeasedTime:
 
     def wait(self, seconds: float) -> float:
         return seconds
+
+
+def _oddity(item: Mapping[str, Any]) -> str | None:
+    """Return what shows that an item is not one that a worker writes, or None."""
+    for name in _NUMBERS:
+        value = item.get(name)
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+            found = "missing" if name not in item else f"a {type(value).__name__}"
+            return f"its attribute {name!r} is {found}, where a number was expected"
+    if item["renewal"] < 1 or item["renewal"] % 1:
+        return "its attribute 'renewal' is no whole number of 1 or more"
+    if item["claim"] < 0:
+        return "its attribute 'claim' is less than 0"
+    if item["rate"] <= 0:
+        return "its attribute 'rate' is not more than 0"
+    if not 0 < item["lease_seconds"] <= LONGEST_LEASE:
+        return f"its attribute 'lease_seconds' is not more than 0 and {LONGEST_LEASE:,.0f} at most"
+    return None
 
 
 def _as_decimal(number: float) -> Decimal:

@@ -25,7 +25,7 @@ from .drive import Flow, run, run_async
 from .ending import without_fallbacks
 from .errors import DeadlineExceededError
 from .limiter import Acquiring
-from .rate_leases import EXPIRES_AT, LIMITER, WORKER, RateLease
+from .rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from .settings import check_methods, check_number
 
 _IDLE_LEASES = 2
@@ -66,8 +66,8 @@ class SharedRateLimiter(Acquiring):
             name: what the rate is for; several limiters may keep their leases in one table.
             units_per_second: capacity units that come in, a second, for all together. While workers were told different
                 rates, the lowest holds.
-            lease_seconds: for how long a worker has its share without a renewal; it renews three times as often. A
-                dead worker's share is taken up within 1.5 times as long.
+            lease_seconds: for how long a worker has its share without a renewal, a day at most; it renews three times
+                as often. A dead worker's share is taken up within 1.5 times as long.
             clock: where time comes from; the machine's by default.
 
         Raises:
@@ -83,6 +83,8 @@ class SharedRateLimiter(Acquiring):
             raise TypeError(f"name must be a text that is not empty; got {name!r}")
         check_number("units_per_second", units_per_second, above=0)
         check_number("lease_seconds", lease_seconds, above=0)
+        if lease_seconds > LONGEST_LEASE:
+            raise ValueError(f"lease_seconds must be {LONGEST_LEASE:g} (a day) or less; got {lease_seconds!r}")
         check_methods("clock", clock, "monotonic", "time", "wait")
         self._table, self._name, self._rate = table, name, units_per_second
         self._lease_seconds, self._clock = lease_seconds, clock
@@ -203,7 +205,7 @@ class SharedRateLimiter(Acquiring):
         self._lease = self._new_lease()
         self._pid = os.getpid()  # last: another thread of a forked process must not take the parent's lease
 
-    def _new_lease(self, owed: float = 0.0) -> RateLease:
+    def _new_lease(self, after: RateLease | None = None) -> RateLease:
         return RateLease(
             self._table,
             self._name,
@@ -212,7 +214,7 @@ class SharedRateLimiter(Acquiring):
             lease_seconds=self._lease_seconds,
             clock=self._clock,
             uniform=random.uniform,
-            owed=owed,
+            after=after,
         )
 
     def _reserving(self, units: float, renew: Callable[[], Any], sleep: Callable[[float], Any]) -> Flow[float]:
@@ -281,7 +283,7 @@ class SharedRateLimiter(Acquiring):
             return None
 
     def _leave(self) -> None:
-        lease, self._lease = self._lease, self._new_lease(self._lease.owed)
+        lease, self._lease = self._lease, self._new_lease(self._lease)
         try:
             run(lease.release())
         except Exception as error:  # noqa: BLE001 - the lease ends by itself

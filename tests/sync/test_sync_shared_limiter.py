@@ -210,6 +210,20 @@ def test_no_fallback_answers_for_the_lease_table(limiter, proxy, clock):
         worker.acquire()
 
 
+@pytest.mark.parametrize("odd", [{}, {"claim": "x", "rate": 1, "renewal": 1, "lease_seconds": 2}])
+def test_an_odd_item_stops_nobody(limiter, leases, name, caplog, odd):
+    leases.put_item(Item={"limiter": name, "worker": "odd", **odd})
+    first, second = limiter(), limiter()
+    for worker in (first, second):
+        assert worker.acquire(4) >= 0
+    assert first.share + second.share <= RATE
+    assert second.share > 0
+    first.close()
+    first.acquire(4)  # as another worker of the same process
+    told = [text for text in caplog.messages if "is no worker's" in text]
+    assert len(told) == 2  # once by each limiter
+
+
 def test_a_renewal_that_fails_is_logged_and_tried_again(limiter, proxy, items, caplog):
     worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=9)
     worker.acquire()
@@ -362,6 +376,7 @@ def test_two_may_create_the_lease_table_at_once(dynamodb_local, table_name):
         ({"name": 5}, TypeError, "name must be a text"),
         ({"units_per_second": 0}, ValueError, "units_per_second must be a number greater than 0; got 0"),
         ({"lease_seconds": "5"}, TypeError, "lease_seconds must be a number greater than 0; got '5'"),
+        ({"lease_seconds": 86_401}, ValueError, r"lease_seconds must be 86400 \(a day\) or less; got 86401"),
         ({"clock": 5}, TypeError, "clock must be an object with"),
     ],
 )

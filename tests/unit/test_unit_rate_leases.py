@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
@@ -326,6 +328,70 @@ def test_another_ones_claim_counts_until_its_lease_must_have_ended(lease_of, tab
     run(lease.renew())
     assert list(table.items) == ["a"]
     assert lease.share == RATE
+
+
+WHOLE = {"claim": Decimal(1), "rate": Decimal(100), "renewal": Decimal(1), "lease_seconds": Decimal(2)}
+ODD = {
+    "no attributes": {},
+    **{f"no {name}": {key: value for key, value in WHOLE.items() if key != name} for name in WHOLE},
+    **{f"{name} a text": {**WHOLE, name: "5"} for name in WHOLE},
+    **{f"{name} true": {**WHOLE, name: True} for name in WHOLE},
+    "a negative claim": {**WHOLE, "claim": Decimal(-1000)},
+    "a rate of nothing": {**WHOLE, "rate": Decimal(0)},
+    "a negative rate": {**WHOLE, "rate": Decimal(-5)},
+    "half a renewal": {**WHOLE, "renewal": Decimal("1.5")},
+    "no renewal yet": {**WHOLE, "renewal": Decimal(0)},
+    "a lease without a time": {**WHOLE, "lease_seconds": Decimal(0)},
+    "a lease of 31 years": {**WHOLE, "lease_seconds": Decimal(10**9)},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_item_that_is_no_worker_s_is_passed_over_and_told_of_once(lease_of, table, clock, caplog, what):
+    table.items["odd"] = {"limiter": NAME, "worker": "odd", **ODD[what]}
+    lease = lease_of("a")
+    for _ in range(5):
+        run(lease.renew())
+        assert lease.share == RATE
+        clock.advance(2)
+    other = RateLease(table, NAME, "b", RATE, lease_seconds=5, clock=clock, uniform=max, after=lease)
+    for _ in range(3):
+        run(lease.renew())
+        run(other.renew())
+    assert (lease.share, other.share) == (RATE / 2, RATE / 2)
+    assert table.items["odd"] == {"limiter": NAME, "worker": "odd", **ODD[what]}  # it may be another program's
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("rate limiter jobs: an item in the lease table is no worker's")
+    assert "odd" not in record.getMessage()  # no value of an item is told
+
+
+def test_what_is_odd_about_an_item_is_told_by_its_attribute(lease_of, table, caplog):
+    table.items["x"] = {"limiter": NAME, "worker": "x", **WHOLE, "claim": "much"}
+    run(lease_of("a").renew())
+    assert caplog.messages[0].endswith(": its attribute 'claim' is a str, where a number was expected")
+
+
+def test_a_worker_whose_item_is_spoilt_has_its_share_until_its_lease_ends(lease_of, table, clock):
+    first, second = lease_of("a"), lease_of("b")
+    for _ in range(3):
+        run(first.renew())
+        run(second.renew())
+    run(first.renew())
+    table.items["b"] = {**table.items["b"], "renewal": "spoilt"}
+    for seconds, share in ((2, RATE / 2), (2.9, RATE / 2), (0.2, RATE)):
+        clock.advance(seconds)
+        run(first.renew())
+        assert first.share == share
+
+
+def test_so_many_odd_items_are_told_of_and_no_more(lease_of, table, caplog):
+    for number in range(1_100):
+        table.items[f"odd {number}"] = {"limiter": NAME, "worker": f"odd {number}"}
+    lease = lease_of("a")
+    run(lease.renew())
+    assert lease.share == RATE
+    assert len(caplog.records) == len(lease._odd) == 1_000
 
 
 def test_the_others_own_lease_seconds_count(lease_of, table, clock):
