@@ -16,10 +16,9 @@ from botocore.history import HISTORY_RECORDER
 
 from . import expressions
 from .codec import Codec, Reader, Sieve
+from .codec.numbers import Deserializer, Number, boto3_number
 from .codec.values import (
-    Number,
     boto3_deserializes_as_usual,
-    boto3_number,
     boto3_serializes_as_usual,
     copied,
 )
@@ -40,6 +39,8 @@ class ValueHandlers:
     def __init__(self) -> None:
         """Begin with nothing compiled."""
         self.codec = Codec()
+        self.number = boto3_number
+        """Returns what makes native numbers at this time."""
         self._boto3 = _Boto3()
 
     def register(self, events: Any) -> None:
@@ -98,7 +99,7 @@ class _Boto3:
     """boto3's own handlers, as they are when a resource is made: boto3 holds on to them from then on."""
 
     def __init__(self) -> None:
-        injector = transform.TransformationInjector()
+        injector = transform.TransformationInjector(deserializer=Deserializer(transform.TypeDeserializer()))
         self.values_in = injector.inject_attribute_value_input
         self.values_out = injector.inject_attribute_value_output
 
@@ -140,7 +141,7 @@ def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[
     if listeners.see_text:
         return None
     is_made_native = listeners.make_native and not listeners.see_values and boto3_deserializes_as_usual()
-    return Reading(reader, boto3_number() if is_made_native else None, listeners.see_values, execution.ttl)
+    return Reading(reader, host.values.number() if is_made_native else None, listeners.see_values, execution.ttl)
 
 
 def _is_recorded() -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +22,11 @@ from .errors import VersionConflictError, conflict_class
 from .expressions import join_condition
 from .operations import set_as_well
 from .own_write import normalise
+from .version_numbers import check_version, check_whole_version, version_after
 
 if TYPE_CHECKING:
     from .ttl import Expired
 
-FIRST_VERSION = 1
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 _MOST_NAMES = 100
@@ -145,7 +145,7 @@ class Versioning:
             )
         if over is not None:
             version = self.version_in(over.item, "the expired item")
-        following = FIRST_VERSION if version is None else version + 1
+        following = version_after(version)
         stored = {**item, self.attribute: following}
         condition, names, values = self._condition(version)
         if over is not None:
@@ -174,7 +174,7 @@ class Versioning:
         _refuse_old(params)
         self.check_key(key)
         version = check_version("expected_version", expected)
-        following = FIRST_VERSION if version is None else version + 1
+        following = version_after(version)
         condition, names, values = self._condition(version)
         assignments = f"{reserved.VERSION} = {reserved.FOLLOWING}"
         values[reserved.FOLLOWING] = following
@@ -198,11 +198,18 @@ class Versioning:
         return Write(params=joined, expected=version)
 
     def conflict(self, write: Write, error: ClientError, table: str) -> VersionConflictError | None:
-        """Give the conflict that a failed condition amounts to; None where it was the caller's own that failed."""
+        """Return the conflict that a failed condition amounts to.
+
+        None if it was the caller's own condition that failed, or if the item that is there can't be read.
+        """
         if not _is_conditional(error):
             return None
         item = error.response.get("Item")
-        current = item_as_native(item) if item else None
+        try:
+            current = item_as_native(item) if item else None
+        except DecimalException:
+            error.add_note("the item that is there holds a number that boto3's decimal context can't hold exactly")
+            return None
         if self._stands(write, current):
             return None
         made = conflict_class(type(error))(  # type: ignore[arg-type]  # mypy takes no class for hashable
@@ -237,11 +244,11 @@ class Versioning:
         """Give the version that an item holds; None where it holds none.
 
         Raises:
-            TypeError, ValueError: it is no whole number.
+            TypeError, ValueError: it is no whole number, or one of too many digits.
         """
         if self.attribute not in item:
             return None
-        return _check_whole(f"the attribute {self.attribute!r} of {of}", item[self.attribute], "a whole number")
+        return check_whole_version(f"the attribute {self.attribute!r} of {of}", item[self.attribute])
 
     def content(self, item: _Item) -> dict[str, Any]:
         """Give what an item says apart from its version and marks, in a form that can be compared."""
@@ -282,15 +289,6 @@ class Versioning:
                 raise ValueError(f"Key must not hold the attribute {name!r}: it changes with every write")
 
 
-def check_version(name: str, value: Any) -> int | None:
-    """Give a version that was given, or None for an item without one.
-
-    Raises:
-        TypeError, ValueError: it is neither.
-    """
-    return None if value is None else _check_whole(name, value, "a whole number, or None for an item without a version")
-
-
 def comparable(value: Any) -> Any:
     """Give a native value in a form that is equal for what DynamoDB stores alike: `1` is not `True`.
 
@@ -300,14 +298,6 @@ def comparable(value: Any) -> Any:
         return normalise(from_native(value))
     except (TypeError, ArithmeticError):
         return value
-
-
-def _check_whole(name: str, value: Any, wanted: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-        raise TypeError(f"{name} must be {wanted}; got {type(value).__name__}")
-    if isinstance(value, Decimal) and not (value.is_finite() and value == value.to_integral_value()):
-        raise ValueError(f"{name} must be {wanted}; got a fraction, or no number at all")
-    return int(value)
 
 
 def _check_item(name: str, value: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from decimal import DecimalException
 from typing import Any
 
 from .checkpoint import Checkpoint
@@ -105,9 +104,6 @@ class Export:
         except ValueError as error:
             hint = "" if self._scan_state is None else "; --restart begins anew"
             raise BulkError(f"{error}{hint}") from error
-        except DecimalException as error:
-            name = self._options.access.table
-            raise BulkError(f"{name} holds a number that boto3 can't read: one of more than 38 places") from error
 
     def _page_given(self, scan_state: Mapping[str, Any]) -> None:
         """Commit what was written, if it is time to: all items that `scan_state` counts as given are."""

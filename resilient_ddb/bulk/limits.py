@@ -25,6 +25,8 @@ MAX_KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
 _MAX_NUMBER_LENGTH = 512
 _LARGEST, _SMALLEST = 125, -130
 """The powers of ten of the first digit."""
+_SMALLEST_OF_ALL_DIGITS, _LAST_PLACE = -128, -165
+"""From here on boto3's decimal context holds 38 digits; a smaller number's digits end at its last place."""
 _FEW_DIGITS = 15
 _EXACT = Context(prec=_MAX_NUMBER_LENGTH)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
@@ -80,6 +82,10 @@ def holdable(value: Decimal) -> int | Decimal:
         value = value.normalize(_EXACT)
         if len(value.as_tuple().digits) > MAX_DIGITS:
             raise RefusedRowError(f"a number has more than {MAX_DIGITS} digits")
+    if value.adjusted() < _SMALLEST_OF_ALL_DIGITS and int(value.as_tuple().exponent) < _LAST_PLACE:
+        value = value.normalize(_EXACT)
+        if int(value.as_tuple().exponent) < _LAST_PLACE:
+            raise RefusedRowError(f"a number has digits behind the {-_LAST_PLACE}th place, which boto3 can't write")
     return value
 
 

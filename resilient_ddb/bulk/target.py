@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 
 import resilient_ddb as rddb
+from resilient_ddb.codec.numbers import exact_number
 from resilient_ddb.errors import UnprocessedItemsError
 
 from .errors import BulkError
@@ -64,6 +65,7 @@ def connect(access: Access, *, key: Sequence[str] = (), ttl: str | None = None) 
         # One program at one job: there is nobody whose calls a circuit would spare, and it can wait.
         policy = rddb.Policy(retry=_PATIENT, breaker=None)
         dynamodb = rddb.resource("dynamodb", endpoint_url=access.endpoint_url, session=session, policy=policy)
+        dynamodb.meta.client._resilience.host.values.number = lambda: exact_number  # noqa: SLF001 - our own
         table = dynamodb.Table(access.table, ttl=ttl)
         description = _described(table, access, may_fail=bool(key))
     except (BotoCoreError, ClientError, ValueError) as error:

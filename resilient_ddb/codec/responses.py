@@ -11,7 +11,8 @@ from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from .engine import Engine, Piece
-from .values import Number, UnusualError, map_to_native, to_native, to_typed
+from .numbers import Number
+from .values import UnusualError, map_to_native, to_native, to_typed
 
 Read = Callable[[Any, Number | None], Any]
 """Gives what botocore's parser gives, of JSON that it may change. With a number maker, values are native."""

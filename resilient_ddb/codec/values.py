@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any
 
 from boto3.dynamodb import transform, types
@@ -18,8 +18,8 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from resilient_ddb.parts import Original
 
-Number = Callable[[Any], Decimal]
-"""Makes a Decimal of a number's text, in boto3's context."""
+from .numbers import Deserializer, Number, shortened
+
 Typed = dict[str, Any]
 
 _DIGITS = 15
@@ -52,17 +52,11 @@ _DESERIALIZING = Original(
     ],
     *_HOMES,
 )
-_serializer, _deserializer = TypeSerializer(), TypeDeserializer()
+_serializer, _deserializer = TypeSerializer(), Deserializer(TypeDeserializer())
 
 
 class UnusualError(Exception):
     """A value, or a shape of values, that is left to boto3."""
-
-
-def boto3_number() -> Number:
-    """Give what boto3 makes numbers with at this time: some programs change its context."""
-    number: Number = types.DYNAMODB_CONTEXT.create_decimal
-    return number
 
 
 def boto3_serializes_as_usual() -> bool:
@@ -91,7 +85,10 @@ def to_native(value: Typed, number: Number) -> Any:
     if kind == "S":
         return inner
     if kind == "N":
-        return number(inner)
+        try:
+            return number(inner)
+        except DecimalException:
+            return number(shortened(inner))
     if kind == "M":
         map_to_native(inner, number)
         return inner
@@ -104,7 +101,7 @@ def to_native(value: Typed, number: Number) -> Any:
 def map_to_native(values: dict[str, Any], number: Number) -> None:
     """Turn a map's typed values into native ones, in place. Raises as `to_native`.
 
-    The five lines of `to_native` that most values come through stand here once more: a call for each value would
+    The lines of `to_native` that most values come through stand here once more: a call for each value would
     make a page a third slower.
     """
     for name, value in values.items():
@@ -114,7 +111,10 @@ def map_to_native(values: dict[str, Any], number: Number) -> None:
         if kind == "S":
             values[name] = inner
         elif kind == "N":
-            values[name] = number(inner)
+            try:
+                values[name] = number(inner)
+            except DecimalException:
+                values[name] = number(shortened(inner))
         elif kind == "M":
             map_to_native(inner, number)
             values[name] = inner
@@ -133,6 +133,13 @@ def list_to_native(values: list[Any], number: Number) -> None:
         values[index] = to_native(value, number)
 
 
+def _numbers(texts: Any, number: Number) -> set[Decimal]:
+    try:
+        return set(map(number, texts))
+    except DecimalException:
+        return {number(shortened(text)) for text in texts}
+
+
 def _binary(text: Any) -> Any:
     return types.Binary(base64.b64decode(text))
 
@@ -141,7 +148,7 @@ _OTHERS_TO_NATIVE: dict[str, Callable[[Any, Number], Any]] = {
     "BOOL": lambda inner, _: inner,
     "NULL": lambda _inner, _: None,
     "SS": lambda inner, _: set(inner),
-    "NS": lambda inner, number: set(map(number, inner)),
+    "NS": _numbers,
     "B": lambda inner, _: _binary(inner),
     "BS": lambda inner, _: set(map(_binary, inner)),
 }

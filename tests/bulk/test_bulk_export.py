@@ -6,8 +6,10 @@ import time
 from decimal import Decimal
 from importlib.util import find_spec
 
+import boto3
 import pytest
 from bulk_support import wait_until
+from emulators import CREDENTIALS, REGION
 from paging_rings import Ring
 
 from resilient_ddb.bulk import export as export_module
@@ -175,11 +177,56 @@ def test_the_output_takes_no_pipes_or_links_place(kind, command, table, tmp_path
     assert not (tmp_path / "out").is_file() or (tmp_path / "there").read_text() == "kept"
 
 
-def test_a_number_that_boto3_cannot_read_is_said_in_one_line(command, table):
-    table.plain.put_item(Item={"pk": "a", "n": Decimal("9.9E+125")})
-    done = command("export", table.name, *table.where)
-    assert (done.code, done.err.count("\n")) == (1, 1)
-    assert "a number that boto3 can't read" in done.err
+NUMBERS = [
+    *("1E+100", "-9.8765432109876543210987654321098765432E+125", "1E+125", "1E-130", "1.5E-129", "1.23E+39", "0"),
+    *("1.2345678901234567890123456789012345678E-128", "-1." + "1" * 35 + "E-130"),
+]
+
+
+@pytest.mark.parametrize("form", ["jsonl", *FORMATS])
+def test_every_number_is_exported_to_the_digit_and_loaded_again(form, command, table, make, tmp_path):
+    low = boto3.client("dynamodb", endpoint_url=table.url, region_name=REGION, **CREDENTIALS)
+    for place, text in enumerate(NUMBERS):
+        low.put_item(TableName=table.name, Item={"pk": {"S": f"{place}"}, "n": {"N": text}, "l": {"L": [{"N": text}]}})
+    assert command("export", table.name, *table.where, "--format", form, "--output", "out").code == 0
+    other = make()
+    files = sorted((tmp_path / "out").iterdir()) if form == "parquet" else ["out"]
+    done = command("load", *files, *other.to, "--format", form)
+    assert (done.code, done.err.count("refused")) == (0, 0)
+    rows = [low.scan(TableName=name)["Items"] for name in (table.name, other.name)]
+    here, there = [{row["pk"]["S"]: row for row in found} for found in rows]
+    assert len(here) == len(NUMBERS)
+    assert there == here
+    low.close()
+
+
+def test_what_boto3_cannot_write_is_exported_to_the_digit_and_refused_when_it_is_loaded(command, table, tmp_path):
+    number = "1.2345678901234567890123456789012345678E-130"
+    low = boto3.client("dynamodb", endpoint_url=table.url, region_name=REGION, **CREDENTIALS)
+    low.put_item(TableName=table.name, Item={"pk": {"S": "a"}, "n": {"N": number}})
+    assert command("export", table.name, *table.where, "--output", "out.jsonl").code == 0
+    assert lines(tmp_path / "out.jsonl") == [{"pk": "a", "n": Decimal(number)}]
+    done = command("load", "out.jsonl", *table.to)
+    assert done.code == 3
+    assert "behind the 165th place" in done.err
+    low.close()
+
+
+@pytest.mark.parametrize("keys", [{"sort_key": "n", "sort_type": "N"}])
+def test_keys_of_large_numbers_are_gone_on_from(keys, command, make, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_COMMIT_SECONDS", 0.0)
+    table = make(**keys)
+    expected = [Decimal(f"{number}E+120") for number in range(1, 300)]
+    with table.plain.batch_writer() as batch:
+        for number in expected:
+            batch.put_item(Item={"pk": "a", "n": number, "text": "x" * 9000})
+    with FaultProxy(table.url) as proxy:
+        where = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", REGION, "--segments", "1")
+        proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"Scan"}, every=2)]
+        assert command("export", *where, "--output", "out").code == 4
+        proxy.plan = []
+        assert command("export", *where, "--output", "out").code == 0
+    assert sorted(item["n"] for item in lines(tmp_path / "out")) == expected
 
 
 def test_an_empty_table_gives_an_empty_file(command, table, tmp_path):

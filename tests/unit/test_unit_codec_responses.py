@@ -1,6 +1,7 @@
 """Responses: what the codec reads is what botocore's parser and boto3's handler make of them; it leaves all else."""
 
 import json
+from decimal import Clamped, Rounded
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 from resilient_ddb.codec import LARGE_BYTES, Codec, Reader
-from resilient_ddb.codec.values import boto3_number
+from resilient_ddb.codec.numbers import boto3_number
 
 
 def codec_with(engine):
@@ -47,11 +48,12 @@ def row_by_row(reader, text, number):
     return in_steps(reader, text, number)[0]
 
 
+ROUNDING = (Rounded, Clamped)
 WAYS = {"whole": whole, "row by row": row_by_row}
 
 
 def compare(name, text, *, must_read=False):
-    """What is read is boto3's; nothing is read that boto3 would refuse."""
+    """What is read is boto3's; nothing is read that boto3 would refuse, but numbers that need no rounding."""
     operation = OPERATIONS[name]
     for mode, native in MODES.items():
         boto3s = outcome(lambda native=native: boto3_reads(text, operation, native=native))
@@ -59,7 +61,7 @@ def compare(name, text, *, must_read=False):
             for way, read in WAYS.items():
                 number = boto3_number() if native else None
                 found = outcome(read, codec.reader(operation), text, number)
-                if must_read or found[0] == "gave":
+                if must_read or (found[0] == "gave" and boto3s[1] not in ROUNDING):
                     assert found == boto3s, (mode, engine, way)
 
 

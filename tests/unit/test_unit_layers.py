@@ -37,6 +37,7 @@ LAYERS = [
         "ttl_answers",
         "ttl_calls",
         "versioning",
+        "version_numbers",
         "versioned_verbs",
         "idempotent",
         "cursors",
