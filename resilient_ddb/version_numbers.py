@@ -6,6 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 FIRST_VERSION = 1
+_DIGITS = 38
+_END = 10**_DIGITS
+"""The first version that DynamoDB's numbers can't count to."""
 
 
 def check_version(name: str, value: Any) -> int | None:
@@ -26,16 +29,29 @@ def check_whole_version(name: str, value: Any, or_else: str = "") -> int:
         or_else: what else it may be, in words.
 
     Raises:
-        TypeError, ValueError: it is no whole number.
+        TypeError, ValueError: it is no whole number, or one of too many digits.
     """
     wanted = f"{name} must be a whole number{or_else}"
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         raise TypeError(f"{wanted}; got {type(value).__name__}")
     if isinstance(value, Decimal) and not (value.is_finite() and value == value.to_integral_value()):
         raise ValueError(f"{wanted}; got a fraction, or no number at all")
+    if not -_END < value < _END:
+        raise ValueError(f"{wanted}; got one of more than {_DIGITS} digits, which DynamoDB can't count on from")
     return int(value)
 
 
 def version_after(version: int | None) -> int:
-    """Return the version that a write stores which finds `version`; None: the item has none."""
-    return FIRST_VERSION if version is None else version + 1
+    """Return the version that a write stores which finds `version`; None: the item has none.
+
+    Raises:
+        ValueError: there is none, because it would have too many digits.
+    """
+    if version is None:
+        return FIRST_VERSION
+    if version + 1 >= _END:
+        raise ValueError(
+            f"the item is at the last version, the largest number of {_DIGITS} digits: nothing follows it; delete the "
+            "item and create it anew, or keep versions in another attribute"
+        )
+    return version + 1

@@ -5,10 +5,12 @@ import json
 import pickle
 from decimal import Decimal
 
+import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
+from codec_calls import ACCESS
 
 import resilient_ddb as rddb
 
@@ -420,3 +422,70 @@ def test_another_attribute_and_a_sort_key(dynamodb_local, make_table, hardened):
             docs.put_item(Item={"pk": "a", "sk": sort})
         docs.modify({"pk": "a", "sk": sort}, lambda item: {**item, "n": 1})
         assert docs.get_item(Key={"pk": "a", "sk": sort})["Item"]["a.b revision"] == 2
+
+
+# Versions at the end of what DynamoDB can count to.
+
+LAST = 10**38 - 1
+TOO_LARGE = ["1" + "0" * 38, "1E+60", "-1E+38"]
+
+
+def store(world, text):
+    """Store a version that boto3's Table may refuse to write."""
+    low = boto3.client("dynamodb", endpoint_url=world.direct.meta.client.meta.endpoint_url, **ACCESS)
+    low.put_item(TableName=world.name, Item={"pk": {"S": "a"}, "version": {"N": text}, "n": {"N": "1"}})
+    low.close()
+
+
+@pytest.mark.parametrize("write_token", [None, "mark"])
+def test_the_last_version_is_reached_and_none_after_it(world, write_token):
+    docs = world.table().versioned(write_token=write_token)
+    store(world, str(LAST - 1))
+    docs.modify(KEY, lambda item: {**item, "n": 2})
+    assert docs.get_item(Key=KEY)["Item"]["version"] == LAST
+    world.proxy.clear()
+    writes = [
+        lambda: docs.put_item(Item={**KEY, "version": LAST}),
+        lambda: docs.put_item(Item=KEY, expected_version=Decimal(LAST)),
+        lambda: docs.update_item(Key=KEY, expected_version=LAST),
+        lambda: docs.transact_update(Key=KEY, expected_version=LAST),
+        lambda: docs.transact_put(Item={**KEY, "version": LAST}),
+        lambda: docs.modify(KEY, lambda item: {**item, "n": 3}),
+    ]
+    for write in writes:
+        with pytest.raises(ValueError, match="nothing follows it"):
+            write()
+    assert {seen.operation for seen in world.proxy.seen} == {"GetItem"}
+    docs.delete_item(Key=KEY, expected_version=LAST)
+    assert world.stored() is None
+
+
+@pytest.mark.parametrize("text", TOO_LARGE)
+def test_a_version_of_too_many_digits_is_refused_before_anything_is_sent(world, text):
+    docs = world.table().versioned()
+    store(world, text)
+    found = docs.get_item(Key=KEY)["Item"]
+    assert found["version"] == Decimal(text)
+    world.proxy.clear()
+    writes = [
+        lambda: docs.put_item(Item=found),
+        lambda: docs.put_item(Item=KEY, expected_version=int(Decimal(text))),
+        lambda: docs.update_item(Key=KEY, expected_version=Decimal(text)),
+        lambda: docs.delete_item(Key=KEY, expected_version=Decimal(text)),
+        lambda: docs.modify(KEY, lambda item: {**item, "n": 3}),
+    ]
+    for write in writes:
+        with pytest.raises(ValueError, match="more than 38 digits"):
+            write()
+    assert {seen.operation for seen in world.proxy.seen} == {"GetItem"}
+    with pytest.raises(rddb.VersionConflictError) as raised:
+        docs.put_item(Item=KEY)
+    assert raised.value.current == found
+
+
+def test_an_expired_item_at_the_last_version_is_not_replaced_in_silence(world):
+    docs = world.table(options={"ttl": "expires"}).versioned()
+    world.direct.put_item(Item={**KEY, "version": LAST, "expires": 1})
+    with pytest.raises(rddb.VersionConflictError) as raised:
+        docs.put_item(Item=KEY)
+    assert raised.value.current["version"] == LAST
