@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import IO, Any
 
 from .sources import Row
 
@@ -130,23 +131,27 @@ class Bar(Progress):
             TextColumn("{task.fields[line]}", markup=False, table_column=Column()),  # wrapped where there is no room
         )
         self._live: Any = RichProgress(*columns, console=Console(stderr=True, highlight=False))
-        self._task = self._live.add_task("", total=None, title=title, line="")
+        self._task = self._live.add_task("", total=None, title=printable(title), line="")
         self._live.start()
         super().__init__(title, figures)
 
     def show(self, line: str) -> None:
         """Show a line of figures beside the bar."""
         share = self._figures.share
-        self._live.update(self._task, total=None if share is None else 1.0, completed=share or 0.0, line=line)
+        total = None if share is None else 1.0
+        with _heard_or_not():
+            self._live.update(self._task, total=total, completed=share or 0.0, line=printable(line))
 
     def say(self, line: str) -> None:
         """Say something above the bar."""
-        self._live.console.print(line, markup=False, soft_wrap=True)
+        with _heard_or_not():
+            self._live.console.print(printable(line), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the last figures in, and leave the bar as it is."""
         self.show(self._figures.line(time.monotonic()))
-        self._live.stop()
+        with _heard_or_not():
+            self._live.stop()
 
 
 @contextmanager
@@ -161,6 +166,33 @@ def progress(title: str, figures: Figures, *, live: bool) -> Iterator[Progress]:
 
 
 def say(line: str) -> None:
-    """Say a line on standard error, unless that is closed: standard output is for data."""
+    """Say a line on standard error: standard output is for data. Nobody needs to listen: the work goes on."""
     if sys.stderr is not None:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - a program speaks
+        with _heard_or_not():
+            print(printable(line), file=sys.stderr, flush=True)  # noqa: T201 - a program speaks
+
+
+@contextmanager
+def _heard_or_not() -> Iterator[None]:
+    """Write to standard error; if nobody reads it any more, it goes nowhere from now on, at Python's end as well."""
+    try:
+        yield
+    except OSError:  # such as a pipe whose reader has gone
+        silence(sys.stderr)
+
+
+def silence(stream: IO[str]) -> None:
+    """Have nothing more of a standard stream reach whoever does not take it: what is buffered goes nowhere."""
+    with suppress(OSError, ValueError):  # a stream of a test has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def printable(line: str) -> str:
+    """Return a line that can't move a terminal's cursor: the names of files and attributes may be hostile."""
+    return line if line.isprintable() else "".join(map(_printable, line))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
