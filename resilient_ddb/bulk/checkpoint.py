@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import BulkError
+from . import own_files
+from .errors import BulkError, CannotWriteError
 
 _VERSION = 1
+_TOO_MANY = 2**63
 
 
 class Checkpoint:
@@ -33,54 +35,87 @@ class Checkpoint:
             BulkError: it is of other work, or can't be read.
         """
         try:
-            text = self.path.read_text("utf-8")
+            text = own_files.read(self.path)
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise BulkError(f"the checkpoint {self.path} can't be read: {error}") from error
+        except OSError as error:
+            raise BulkError(f"the checkpoint {self.path} can't be read: {own_files.why(error)}") from error
         try:
-            saved = json.loads(text)
+            saved = json.loads(text.decode())
             version, work, state = saved["version"], saved["work"], saved["state"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise BulkError(f"the checkpoint {self.path} is damaged; --restart begins anew") from error
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise self.damaged() from error
         if version != _VERSION:
             raise BulkError(f"the checkpoint {self.path} is of another version; --restart begins anew")
+        if not isinstance(work, dict) or not isinstance(state, dict):
+            raise self.damaged()
         if work != self._work:
             other = sorted(name for name in {*work, *self._work} if work.get(name) != self._work.get(name))
             raise BulkError(
                 f"the checkpoint {self.path} is of other work: it differs in {', '.join(other)}; "
                 "finish that as it was begun, or --restart to begin anew"
             )
-        if not isinstance(state, dict):
-            raise BulkError(f"the checkpoint {self.path} is damaged; --restart begins anew")
         return state
+
+    def count(self, state: Mapping[str, Any], name: str) -> int:
+        """Return a count that a state holds; 0 if it holds none.
+
+        Raises:
+            BulkError: it is none.
+        """
+        found = state.get(name, 0)
+        if not is_count(found):
+            raise self.damaged()
+        return int(found)
+
+    def damaged(self) -> BulkError:
+        """Return the error that says that the file is not as it was written."""
+        return BulkError(f"the checkpoint {self.path} is damaged; --restart begins anew")
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Save a state.
 
         Raises:
-            BulkError: it can't be written.
+            CannotWriteError: it can't be written.
         """
         text = json.dumps({"version": _VERSION, "work": self._work, "state": state})
         beside = self.path.with_name(self.path.name + ".new")
         try:
-            with beside.open("w", encoding="utf-8") as file:
-                file.write(text)
+            with own_files.create_anew(beside) as file:
+                file.write(text.encode())
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path)
-            sync_folder(self.path.parent)
+            own_files.sync_folder(self.path.parent)
         except OSError as error:
-            raise BulkError(f"the checkpoint {self.path} can't be written: {error.strerror}") from error
+            with suppress(OSError):
+                beside.unlink()
+            why = own_files.why(error)
+            raise CannotWriteError(f"the checkpoint {self.path} can't be written: {why}") from error
 
     def try_out(self) -> None:
-        """See whether it can be written, before there is anything to say. Raises as `write`."""
-        self.write({})
+        """See whether it can be written, before there is anything to say.
+
+        Raises:
+            BulkError: it can't be.
+            CannotWriteError: there is no room for it.
+        """
+        try:
+            self.write({})
+        except CannotWriteError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in own_files.FULL:
+                raise
+            raise BulkError(str(error)) from error
         self.remove()
 
     def remove(self) -> None:
         """Let go of it: the work is done, or begins anew."""
         self.path.unlink(missing_ok=True)
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value can be a number of things, or of bytes in a file."""
+    return type(value) is int and 0 <= value < _TOO_MANY
 
 
 @contextmanager
@@ -96,9 +131,9 @@ def alone(path: Path) -> Iterator[None]:
         yield
         return
     try:
-        file = path.open("ab")
+        file = own_files.open_to_lock(path)
     except OSError as error:
-        raise BulkError(f"{path} can't be written: {error.strerror}") from error
+        raise BulkError(f"{path} can't be written: {own_files.why(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,14 +148,3 @@ def alone(path: Path) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """See to it that a file's new name outlives a power cut."""
-    if os.name == "nt":  # there a folder can't be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

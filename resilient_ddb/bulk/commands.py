@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
 import stat
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -21,13 +23,14 @@ from resilient_ddb.errors import UnprocessedItemsError
 
 from .arguments import export_options, load_options
 from .checkpoint import alone
-from .errors import BulkError, UsageError
+from .errors import BulkError, CannotWriteError, UsageError
 from .estimate import estimate
 from .export import Export
 from .limits import counted
 from .load import Load
 from .options import ExportOptions, LoadOptions
-from .progress import Figures, progress, say, span
+from .own_files import why
+from .progress import Figures, progress, say, silence, span
 from .sink import Sink
 from .sources import STDIN
 from .target import connect, keys_by_name, one_line
@@ -112,9 +115,22 @@ def _estimate(options: LoadOptions, figures: Figures) -> int:
         keys, description = target.keys, dict(target.description)
     with progress("dry run", figures, live=options.live) as shown:
         lines = estimate(options, keys, description, figures, shown)
-    for line in lines:
-        print(line)  # noqa: T201 - what was asked for
+    _print(lines)
     return REFUSED if figures.refused else DONE
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print what was asked for.
+
+    Raises:
+        BulkError: it can't be written. A reader that has read enough is no failure.
+    """
+    try:
+        print("\n".join(lines), flush=True)  # noqa: T201 - a program speaks
+    except OSError as error:
+        silence(sys.stdout)
+        if error.errno != errno.EPIPE:
+            raise BulkError(f"standard output can't be written: {why(error)}") from error
 
 
 def _guarded(work: Callable[[], int], figures: Figures, go_on: GoOn, *, verbose: bool) -> int:
@@ -128,19 +144,27 @@ def _guarded(work: Callable[[], int], figures: Figures, go_on: GoOn, *, verbose:
     except KeyboardInterrupt:
         return _stopped("interrupted", go_on)
     except (BulkError, BotoCoreError, ClientError) as error:
-        if verbose:
-            traceback.print_exc()
+        _trace(error, verbose=verbose)
         known = isinstance(error, BulkError)
         say(f"resilient-ddb: error: {error if known else one_line(error)}")
         if isinstance(error, UsageError):
             return USAGE
-        passes = isinstance(error, UnprocessedItemsError) or (not known and classify(error).kind in _PASSES)
-        return _ended(figures, go_on, passes=passes)
+        passes = isinstance(error, UnprocessedItemsError | CannotWriteError)
+        return _ended(figures, go_on, passes=passes or (not known and classify(error).kind in _PASSES))
+    except OSError as error:
+        _trace(error, verbose=verbose)
+        say(f"resilient-ddb: error: {error.filename or 'a file'}: {why(error)}")
+        return _ended(figures, go_on, passes=False)
     except Exception as error:  # noqa: BLE001 - whatever it is: its text could hold values, and a traceback helps few
-        if verbose:
-            traceback.print_exc()
+        _trace(error, verbose=verbose)
         say(f"resilient-ddb: error: unexpected {type(error).__name__}; --verbose says where from")
         return _ended(figures, go_on, passes=False)
+
+
+def _trace(error: BaseException, *, verbose: bool) -> None:
+    if verbose:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            say(line)
 
 
 def _ended(figures: Figures, go_on: GoOn, *, passes: bool) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from . import own_files
 from .checkpoint import Checkpoint
-from .errors import BulkError
+from .errors import BulkError, CannotWriteError
 from .options import ExportOptions
 from .outputs import LineFile, Output, Stream, part_of
-from .parquet_parts import ParquetParts
+from .parquet_parts import ParquetParts, own_parts
 from .plain_lines import PlainLines
 from .progress import Figures, Progress
 from .target import Target
@@ -34,16 +35,21 @@ class Export:
         self._checkpoint = self._opened_checkpoint()
         state = (self._checkpoint.read() if self._checkpoint else None) or {}
         self._scan_state: Mapping[str, Any] | None = state.get("scan")
-        self._before = int(state.get("items", 0))
+        if self._checkpoint is not None and not isinstance(self._scan_state, dict | None):
+            raise self._checkpoint.damaged()
+        self._before, position = (
+            self._checkpoint.count(state, name) if self._checkpoint else 0 for name in ("items", "output")
+        )
         self._expected = int(target.description.get("ItemCount", 0))
         if state:
             figures.share = self._share()
             figures.share_before = figures.share or 0.0
-            shown.say(f"{self._before:,} items were read before")
         try:
-            self._output = self._open(int(state.get("output", 0)))
+            self._output = self._open(position)
         except OSError as error:
-            raise self._cannot(error) from error
+            raise (CannotWriteError if error.errno in own_files.FULL else BulkError)(self._why(error)) from error
+        if state:
+            shown.say(f"{self._before:,} items were read before")
 
     def _opened_checkpoint(self) -> Checkpoint | None:
         """Give the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""
@@ -54,7 +60,7 @@ class Export:
         checkpoint = Checkpoint(output.with_name(output.name + ".checkpoint"), work)
         if self._options.restart:
             checkpoint.remove()
-            shutil.rmtree(part_of(output)) if part_of(output).is_dir() else part_of(output).unlink(missing_ok=True)
+            _remove_part(part_of(output))
         return checkpoint
 
     def _open(self, position: int) -> Output:
@@ -70,14 +76,15 @@ class Export:
         """Read the table.
 
         Raises:
-            BulkError: the output can't be written, or the table is not the one that was begun with.
+            BulkError: the table is not the one that was begun with.
+            CannotWriteError: the output can't be written.
             ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
         """
         try:
             self._read()
             self._output.finish()
         except OSError as error:
-            raise self._cannot(error) from error
+            raise CannotWriteError(self._why(error)) from error
         finally:
             self._output.close()
         if self._checkpoint is not None:
@@ -122,5 +129,19 @@ class Export:
             return None
         return min(1.0, (self._before + self._figures.items) / self._expected)
 
-    def _cannot(self, error: OSError) -> BulkError:
-        return BulkError(f"{self._options.output or 'standard output'} can't be written: {error.strerror or error}")
+    def _why(self, error: OSError) -> str:
+        return f"{self._options.output or 'standard output'} can't be written: {own_files.why(error)}"
+
+
+def _remove_part(part: Path) -> None:
+    """Remove what another run has begun to write.
+
+    Raises:
+        BulkError: it is a folder with something else in it.
+    """
+    if part.is_symlink() or not part.is_dir():
+        part.unlink(missing_ok=True)
+        return
+    for path in own_parts(part):
+        path.unlink()
+    part.rmdir()

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import Checkpoint, alone
+from .checkpoint import Checkpoint, alone, is_count
 from .errors import BulkError, RefusedRowError
 from .formats import Rows, format_of, open_rows
 from .limits import shown
@@ -123,10 +123,13 @@ class FileLoad:
         state = (checkpoint.read() if checkpoint else None) or {}
         self.is_done = bool(state.get("done"))
         """Whether an earlier run loaded all of it."""
-        self._count = int(state.get("refused", 0))
+        self._count, number, kept = (
+            checkpoint.count(state, name) if checkpoint else 0 for name in ("refused", "refused_file", "refused_bytes")
+        )
         self._size = source.size or 0
-        self._rows = self._open(form, Position(*state.get("position", ())), state)
-        self._refusals = Refusals(refused_path, int(state.get("refused_bytes", 0)))
+        self._rows = self._open(form, _position(state, checkpoint), state)
+        self._refusals = Refusals(refused_path, number, kept)
+        self._state = {"position": self._rows.position, "columns": self._columns, "done": False}
         if state:
             self._resumed()
         elif checkpoint is not None:
@@ -188,6 +191,9 @@ class FileLoad:
         return max(size, len(row.text))
 
     def _refuse(self, row: Row, reason: str) -> None:
+        if not self._refusals.number:
+            self._refusals.begin()
+            self._save(refused_file=self._refusals.number)  # before it holds anything: a run that goes on finds it
         self._refusals.add(row, reason)
         self._count += 1
         load = self._load
@@ -205,19 +211,36 @@ class FileLoad:
         figures.items = sink.written
         figures.units, figures.throttled = sink.units, sink.throttled
         figures.share = self._load.share(1.0 if done else self._share(), self._size)
+        self._save(
+            position=self._rows.position,
+            refused=self._count,
+            refused_file=self._refusals.number,
+            refused_bytes=refused_bytes,
+            done=done,
+        )
+
+    def _save(self, **state: Any) -> None:
+        self._state |= state
         if self._checkpoint is not None:
-            state = {
-                "position": self._rows.position,
-                "refused": self._count,
-                "refused_bytes": refused_bytes,
-                "columns": self._columns,
-                "done": done,
-            }
-            self._checkpoint.write(state)
+            self._checkpoint.write(self._state)
 
     def _share(self) -> float:
         of_rows = getattr(self._rows, "share_read", None)
         return of_rows() if of_rows is not None else self._source.share_read()
+
+
+def _position(state: dict[str, Any], checkpoint: Checkpoint | None) -> Position:
+    """Return where an earlier run was stopped.
+
+    Raises:
+        BulkError: the state does not say it.
+    """
+    found = state.get("position", [0, 0, 0])
+    is_one = isinstance(found, list) and len(found) == len(Position._fields)
+    if not is_one or not all(map(is_count, found)):
+        assert checkpoint is not None  # noqa: S101 - a state comes from one
+        raise checkpoint.damaged()
+    return Position(*found)
 
 
 class _Stretch:

@@ -10,11 +10,13 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
-from .checkpoint import sync_folder
+from . import own_files
 from .errors import BulkError
+from .progress import silence
 
 Line = Callable[[Mapping[str, Any]], str]
 
@@ -75,7 +77,7 @@ class Stream:
         try:
             sys.stdout.flush()
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence(sys.stdout)
 
 
 class LineFile:
@@ -90,9 +92,9 @@ class LineFile:
         self._path = path
         self._line = line
         part = part_of(path)
-        if position and (not part.is_file() or part.stat().st_size < position):
+        if position and (part.is_symlink() or not part.is_file() or part.stat().st_size < position):
             raise BulkError(f"{part} is not what was written before; --restart begins anew")
-        self._file: BinaryIO = part.open("r+b" if position else "wb")
+        self._file = own_files.reopen(part) if position else own_files.create_anew(part)
         self._file.truncate(position)
         self._file.seek(position)
 
@@ -111,8 +113,9 @@ class LineFile:
         self.commit()
         self._file.close()
         part_of(self._path).replace(self._path)
-        sync_folder(self._path.parent)
+        own_files.sync_folder(self._path.parent)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What was not committed does not count."""
+        with suppress(OSError):  # it writes what is left, and must not hide why that could not be written before
+            self._file.close()

@@ -18,7 +18,7 @@ from typing import Any
 
 from resilient_ddb.capacity import item_size
 
-from .checkpoint import sync_folder
+from . import own_files
 from .errors import BulkError
 from .outputs import part_of
 from .parquet_rows import REST, TYPE
@@ -51,10 +51,12 @@ class ParquetParts:
         except ImportError:
             raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
         self._pa, self._parquet = pa, parquet
-        if path.exists():
+        if os.path.lexists(path):
             raise BulkError(f"{path} is there already: Parquet is written to a new folder")
         self._path = path
         self._folder = part_of(path)
+        if self._folder.is_symlink():
+            raise BulkError(f"{self._folder} is a link, and is where parts are to be written")
         self._folder.mkdir(exist_ok=True)
         self._parts = parts
         self._rows: list[Mapping[str, Any]] = []
@@ -63,12 +65,10 @@ class ParquetParts:
         self._go_on()
 
     def _go_on(self) -> None:
-        kept = {self._part(number) for number in range(self._parts)}
-        found = set(self._folder.iterdir())
-        if not kept <= found:
+        found = own_parts(self._folder)
+        kept = {self._part(number) for number in range(min(self._parts, len(found)))}
+        if len(kept) < self._parts or not kept <= found:
             raise BulkError(f"{self._folder} is not what was written before; --restart begins anew")
-        if not all(_OWN.fullmatch(path.name) for path in found):  # Spark's parts are named much like ours
-            raise BulkError(f"{self._folder} has something else in it, and is where parts are to be written")
         for path in found - kept:  # written after the checkpoint, or before there was one
             path.unlink()
         if kept:
@@ -94,7 +94,7 @@ class ParquetParts:
         if self._rows or not self._parts:
             self._write_part()
         self._folder.rename(self._path)
-        sync_folder(self._path.parent)
+        own_files.sync_folder(self._path.parent)
 
     def close(self) -> None:
         """Nothing is open between parts."""
@@ -104,13 +104,26 @@ class ParquetParts:
             self._schema = self._pa.schema(list(_fields(self._pa, self._rows)))
         path = self._part(self._parts)
         beside = path.with_name(path.name + ".new")
-        self._parquet.write_table(_columns(self._pa, self._schema, self._rows), beside, compression="zstd")
-        with beside.open("rb") as file:
+        with own_files.create_anew(beside) as file:
+            self._parquet.write_table(_columns(self._pa, self._schema, self._rows), file, compression="zstd")
+            file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        sync_folder(self._folder)
+        own_files.sync_folder(self._folder)
         self._parts += 1
         self._rows, self._bytes = [], 0
+
+
+def own_parts(folder: Path) -> set[Path]:
+    """Return the parts in a folder.
+
+    Raises:
+        BulkError: there is something else in it.
+    """
+    found = set(folder.iterdir())
+    if not all(_OWN.fullmatch(path.name) for path in found):  # Spark's parts are named much like ours
+        raise BulkError(f"{folder} has something else in it, and is where parts are to be written")
+    return found
 
 
 def _fields(pa: Any, items: Iterable[Mapping[str, Any]]) -> Iterable[Any]:

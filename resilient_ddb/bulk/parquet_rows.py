@@ -30,7 +30,7 @@ class ParquetRows:
         """Begin at a position, whose offset is a number of rows.
 
         Raises:
-            BulkError: pyarrow is not installed, or the file is none of Parquet's.
+            BulkError: pyarrow is not installed, the file is none of Parquet's, or it ends before the position.
         """
         try:
             import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
@@ -54,6 +54,8 @@ class ParquetRows:
         self.total: int = self._file.metadata.num_rows
         """Rows in the file."""
         self._row = position.offset
+        if self._row > self.total:
+            raise BulkError(f"{source.name} ends before where its checkpoint is; --restart begins anew")
 
     @property
     def position(self) -> Position:

@@ -131,6 +131,11 @@ class Source:
             return 0.0
         return min(1.0, self._raw.tell() / self.size)
 
+    def go_to(self, offset: int) -> bool:
+        """Go to where so many bytes of the text were read. Return whether there are so many."""
+        reached = self.stream.seek(offset)
+        return reached >= offset and (self.stream is not self._raw or offset <= (self.size or 0))
+
     def close(self) -> None:
         """Close the file; standard input stays."""
         if self.path is not None:
@@ -177,9 +182,11 @@ class Lines:
         self.offset, self.number = position.offset, position.line
         if position.offset:
             try:
-                source.stream.seek(position.offset)
+                is_there = source.go_to(position.offset)
             except BROKEN as error:
                 raise self._broken(error) from error
+            if not is_there:
+                raise BulkError(f"{source.name} ends before where its checkpoint is; --restart begins anew")
 
     def __iter__(self) -> Iterator[bytes | TooLong]:
         """Give each line, its end included.

@@ -23,12 +23,12 @@ def noted(path):
 
 def test_refusals_after_the_checkpoint_are_dropped(tmp_path):
     path = tmp_path / "refused.jsonl"
-    first = Refusals(path, 0)
+    first = Refusals(path)
     first.add(ROWS[0], "bad")
     kept = first.sync()
     first.add(ROWS[1], "bad")
     first.close()
-    second = Refusals(path, kept)
+    second = Refusals(path, first.number, kept)
     second.add(ROWS[2], "bad")
     second.sync()
     second.close()
@@ -36,20 +36,21 @@ def test_refusals_after_the_checkpoint_are_dropped(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_refusals_of_an_earlier_load_are_replaced(tmp_path):
-    path = tmp_path / "refused.jsonl"
-    for row in ROWS[:2]:
-        refusals = Refusals(path, 0)
+def test_refusals_of_an_earlier_load_stay_and_a_later_one_has_a_file_of_its_own(tmp_path):
+    path = tmp_path / "items.orders.refused.jsonl"
+    for row in ROWS[:3]:
+        refusals = Refusals(path)
         refusals.add(row, "bad")
         refusals.close()
-    assert noted(path) == [2]
-    Refusals(path, 0).close()
-    assert not path.exists()
+    Refusals(path).close()
+    names = ["items.orders.refused-2.jsonl", "items.orders.refused-3.jsonl", "items.orders.refused.jsonl"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == names
+    assert [noted(tmp_path / name) for name in names] == [[2], [3], [1]]
 
 
 def test_refusals_that_were_taken_away_are_not_made_up(tmp_path):
     path = tmp_path / "refused.jsonl"
-    refusals = Refusals(path, 1000)
+    refusals = Refusals(path, 1, 1000)
     refusals.add(ROWS[0], "bad")
     refusals.close()
     assert noted(path) == [1]
