@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ._version import __version__
-from .bulk.arguments import add_export, add_load
+from .bulk.arguments import add_export, add_load, seed, whole
 
 _DEMO_NEEDS = ("moto", "flask", "rich", "vega_datasets")
 _INTERRUPTED = 130
@@ -90,8 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="an emulator of DynamoDB to use instead of the embedded one; the tables are deleted afterwards",
     )
-    demo.add_argument("--seed", type=int, default=1, help="what chance is drawn from (default: %(default)s)")
-    demo.add_argument("--records", type=_records, metavar="N", help="how many airports to take (default: all)")
+    demo.add_argument(
+        "--seed", type=seed, default=1, metavar="N", help="what chance is drawn from (default: %(default)s)"
+    )
+    demo.add_argument("--records", type=whole, metavar="N", help="how many airports to take (default: all)")
     demo.add_argument(
         "--no-progress", dest="progress", action="store_false", help="plain lines instead of a live progress bar"
     )
@@ -100,15 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _records(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more; got {number}")
-    return number
-
-
 def _endpoint(text: str) -> str:
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        url = urlsplit("")
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise argparse.ArgumentTypeError(f"must be a URL such as http://127.0.0.1:8000; got {text!r}")
     if url.hostname.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):

@@ -18,6 +18,8 @@ from .options import (
     Rate,
 )
 
+_MOST_DIGITS = 18
+
 
 def add_load(commands: Any) -> None:
     """Add `load` to the program's commands."""
@@ -51,7 +53,7 @@ def add_load(commands: Any) -> None:
         "--key", type=_names, default=(), metavar="NAME[,NAME]", help="the table's key, where it can't be described"
     )
     load.add_argument("--ttl", metavar="NAME", help="the TTL attribute: times become seconds, milliseconds are refused")
-    load.add_argument("--shards", type=_whole, metavar="N", help="write to so many shards of each partition key")
+    load.add_argument("--shards", type=whole, metavar="N", help="write to so many shards of each partition key")
     load.add_argument(
         "--shard-by", metavar="NAME", help="the attribute that chooses the shard (default: the table's sort key)"
     )
@@ -62,11 +64,11 @@ def add_load(commands: Any) -> None:
         help="what stands between a key and its shard's number (default: %(default)s)",
     )
     load.add_argument(
-        "--shard-pad", type=_whole, default=0, metavar="N", help="digits that the number is filled up to with zeros"
+        "--shard-pad", type=whole, default=0, metavar="N", help="digits that the number is filled up to with zeros"
     )
     load.add_argument(
         "--max-workers",
-        type=_whole,
+        type=whole,
         default=8,
         metavar="N",
         help="batches of 25 items under way at once (default: %(default)s)",
@@ -105,7 +107,7 @@ def add_export(commands: Any) -> None:
         "--output", type=Path, metavar="PATH", help="a file, or for Parquet a folder (default: standard output)"
     )
     export.add_argument("--read-units", type=_units, metavar="N", help="read capacity units a second")
-    export.add_argument("--segments", type=_whole, metavar="N", help="how many parts of the table are read at once")
+    export.add_argument("--segments", type=whole, metavar="N", help="how many parts of the table are read at once")
     export.add_argument("--ttl", metavar="NAME", help="the TTL attribute: expired items are left out")
     export.add_argument("--consistent", action="store_true", help="strongly consistent reads, at twice the read units")
     _add_common(export)
@@ -186,10 +188,24 @@ def _positive(text: str, what: str) -> float:
     return number
 
 
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
+def whole(text: str) -> int:
+    """Return the whole number, 1 or more, that an option was given. Raise ArgumentTypeError: it is none."""
+    number = _digits(text)
+    if not number:
         raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more; got {text!r}")
-    return int(text)
+    return number
+
+
+def seed(text: str) -> int:
+    """Return the whole number that an option was given. Raise ArgumentTypeError: it is none."""
+    number = _digits(text.removeprefix("-"))
+    if number is None:
+        raise argparse.ArgumentTypeError(f"must be a whole number; got {text!r}")
+    return -number if text.startswith("-") else number
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def _character(text: str) -> str:
