@@ -12,7 +12,7 @@ from .json_rows import dynamodb_json, is_dynamodb_json, json_lines
 from .limits import KeyAttribute, shown
 from .options import FORMATS, LoadOptions
 from .parquet_rows import ParquetRows
-from .sources import Position, Row, Source
+from .sources import BOM, Position, Row, Source
 
 _SUFFIXES = {
     ".jsonl": "jsonl",
@@ -47,7 +47,7 @@ def format_of(source: Source) -> str:
         BulkError: neither tells.
     """
     found = "" if source.path is None else _SUFFIXES.get(_suffix(source), "")
-    begins = source.head.lstrip()[:1]
+    begins = source.head.removeprefix(BOM).lstrip()[:1]
     if source.head.startswith(_PARQUET):
         return "parquet"
     if found in ("jsonl", "") and begins == b"[":

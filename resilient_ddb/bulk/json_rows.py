@@ -8,11 +8,11 @@ from typing import Any
 
 from .conversions import loads
 from .errors import RefusedRowError
-from .sources import TOO_LONG, Lines, Position, Row, Source, TooLong
-from .typed_json import exported_item
+from .scan_rows import ScanRows, is_scan_output
+from .sources import BOM, TOO_LONG, Lines, Position, Row, Source, TooLong
+from .typed_json import exported_item, is_typed
 
-_BEGINS = re.compile(rb'\s*{\s*"Item"\s*:\s*{\s*"(?:[^"\\]|\\.)+"\s*:\s*{\s*"(?:[SNBLM]|[SNB]S|BOOL|NULL)"\s*:')
-_BOM = b"\xef\xbb\xbf"
+_BEGINS = re.compile(rb'\s*{\s*(?:"Item"\s*:\s*{\s*)?"(?:[^"\\]|\\.)+"\s*:\s*{\s*"(?:[SNBLM]|[SNB]S|BOOL|NULL)"\s*:')
 
 
 class JsonRows:
@@ -38,7 +38,7 @@ class JsonRows:
             else:
                 text = line.strip()
                 if self._lines.number == 1:
-                    text = text.removeprefix(_BOM)
+                    text = text.removeprefix(BOM)
                 if not text:
                     continue
                 try:
@@ -64,21 +64,28 @@ def json_lines(source: Source, position: Position) -> JsonRows:
     return JsonRows(source, position, lambda row: row)
 
 
-def dynamodb_json(source: Source, position: Position) -> JsonRows:
-    """Read DynamoDB JSON, as AWS's export to S3 writes it: `{"Item": {"id": {"S": "a"}}}`."""
-    return JsonRows(source, position, exported_item)
+def dynamodb_json(source: Source, position: Position) -> JsonRows | ScanRows:
+    """Read DynamoDB JSON.
+
+    As AWS's export to S3 writes it (`{"Item": {"id": {"S": "a"}}}`), with the items alone on the lines, or as
+    `aws dynamodb scan` writes it.
+    """
+    return ScanRows(source, position) if is_scan_output(source.head) else JsonRows(source, position, exported_item)
 
 
 def is_dynamodb_json(head: bytes) -> bool:
     """Tell whether the first line that is JSON is of DynamoDB JSON: what is wrong in a value is wrong in its row only.
 
-    An object with nothing but an 'Item' is no item: what has keys has a text, a number or binary among its values.
+    An object with nothing but an 'Item', or with nothing but typed values, is no item: what has keys has a text, a
+    number or binary among its values.
     """
-    lines = head.removeprefix(_BOM).splitlines()
+    if is_scan_output(head):
+        return True
+    lines = head.removeprefix(BOM).splitlines()
     for line in lines:
         try:
             row = loads(line.decode())
         except (RefusedRowError, UnicodeDecodeError):
             continue
-        return type(row) is dict and set(row) == {"Item"} and type(row["Item"]) is dict
+        return type(row) is dict and (is_typed(row) or (set(row) == {"Item"} and type(row["Item"]) is dict))
     return bool(lines) and _BEGINS.match(lines[-1]) is not None  # the head may end within it

@@ -22,6 +22,7 @@ HEAD_BYTES = 1024 * 1024
 _IDENTITY_BYTES = 65_536
 _BUFFER_BYTES = 262_144
 _GZIP = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"
 _SHOWN_BYTES = 1000
 BROKEN = (OSError, EOFError, zlib.error)
 """What reading raises where a file is damaged, or its disk."""
@@ -131,10 +132,18 @@ class Source:
             return 0.0
         return min(1.0, self._raw.tell() / self.size)
 
-    def go_to(self, offset: int) -> bool:
-        """Go to where so many bytes of the text were read. Return whether there are so many."""
-        reached = self.stream.seek(offset)
-        return reached >= offset and (self.stream is not self._raw or offset <= (self.size or 0))
+    def seek(self, offset: int) -> None:
+        """Go to where so many bytes of the text were read.
+
+        Raises:
+            BulkError: there are not so many, or they can't be read.
+        """
+        try:
+            reached = self.stream.seek(offset)
+        except BROKEN as error:
+            raise BulkError(f"{self.name} can't be read: {_why(error)}") from error
+        if reached < offset or (self.stream is self._raw and offset > (self.size or 0)):
+            raise BulkError(f"{self.name} ends before where its checkpoint is; --restart begins anew")
 
     def close(self) -> None:
         """Close the file; standard input stays."""
@@ -181,12 +190,7 @@ class Lines:
         self._source = source
         self.offset, self.number = position.offset, position.line
         if position.offset:
-            try:
-                is_there = source.go_to(position.offset)
-            except BROKEN as error:
-                raise self._broken(error) from error
-            if not is_there:
-                raise BulkError(f"{source.name} ends before where its checkpoint is; --restart begins anew")
+            source.seek(position.offset)
 
     def __iter__(self) -> Iterator[bytes | TooLong]:
         """Give each line, its end included.

@@ -14,16 +14,30 @@ from .limits import KINDS, MAX_NESTING, number, shown
 
 
 def exported_item(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the item in a line of AWS's export to S3, with native values.
+    """Return the item in a line of AWS's export to S3, or that is the line itself, with native values.
 
     Raises:
         RefusedRowError: there is none, or a value is not in DynamoDB's typed form.
     """
-    if "Item" not in row:
-        if "NewImage" in row or "OldImage" in row:
-            raise RefusedRowError("is of an incremental export (NewImage, OldImage): only full exports can be loaded")
-        raise RefusedRowError("has no 'Item': DynamoDB JSON has one item a line, as {\"Item\": {...}}")
-    return native_item(row["Item"])
+    if "Item" in row and (len(row) == 1 or not is_typed(row)):
+        return native_item(row["Item"])
+    if any(map(_has_type, row.values())):
+        return native_item(row)
+    if "NewImage" in row or "OldImage" in row:
+        raise RefusedRowError("is of an incremental export (NewImage, OldImage): only full exports can be loaded")
+    raise RefusedRowError(
+        "has no 'Item' and no typed values: DynamoDB JSON has one item a line, such as "
+        '{"Item": {"id": {"S": "a"}}} or {"id": {"S": "a"}}'
+    )
+
+
+def is_typed(row: Mapping[str, Any]) -> bool:
+    """Return whether an object has typed values, and no others."""
+    return bool(row) and all(map(_has_type, row.values()))
+
+
+def _has_type(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in KINDS
 
 
 def native_item(item: Any) -> dict[str, Any]:

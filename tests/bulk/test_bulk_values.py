@@ -274,6 +274,9 @@ def test_a_bad_line_is_refused_and_the_next_one_read(line, says, source):
     ("line", "says"),
     [
         ('{"a": 1}', "no 'Item'"),
+        ("{}", "no 'Item'"),
+        ('{"a": {"S": "x"}, "b": {"N": 1}}', "'b': the value of a N must be a JSON string"),
+        ('{"a": {"S": "x"}, "b": 1}', "'b': not a typed value"),
         ('{"Item": 1}', "no object"),
         ('{"Item": {"a": 1}}', "'a': not a typed value"),
         ('{"Item": {"a": {"S": "x", "N": "1"}}}', "not a typed value"),
