@@ -39,7 +39,10 @@ def estimate(
         source = Source(name)
         try:
             form = options.form or format_of(source)
-            for row in open_rows(source, form, Position(), options, keys):
+            rows = open_rows(source, form, Position(), options, keys)
+            for note in getattr(rows, "notes", ()):
+                shown.say(note)
+            for row in rows:
                 try:
                     made.add(*prepare(row))
                 except RefusedRowError as error:

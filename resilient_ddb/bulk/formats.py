@@ -28,7 +28,10 @@ _DELIMITERS = {".tsv": "\t"}
 
 
 class Rows(Protocol):
-    """Reads a source. `position` is where the last row that was given ended."""
+    """Reads a source. `position` is where the last row that was given ended.
+
+    Some have `notes`: lines that whoever loads the source should read.
+    """
 
     @property
     def position(self) -> Position:
@@ -87,7 +90,7 @@ def open_rows(
         BulkError: the source is not of that format, or in CSV has no column for the table's key.
     """
     if form == "parquet":
-        return ParquetRows(source, position)
+        return ParquetRows(source, position, {*(key.name for key in keys), *options.types})
     if source.head.startswith(_UTF_16):
         raise BulkError(f"{source.name} is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8 FILE")
     if form != "csv":

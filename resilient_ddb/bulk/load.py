@@ -138,6 +138,8 @@ class FileLoad:
     def _open(self, form: str, position: Position, state: dict[str, Any]) -> Rows:
         options = self._load.options
         rows = open_rows(self._source, form, position, options, self._load.target.keys)
+        for note in getattr(rows, "notes", ()):
+            self._load.shown.say(note)
         self._columns: dict[str, str] | None = getattr(rows, "types", None)
         if self._columns is not None:
             named = [*((name, "type") for name in options.types), *([(options.ttl, "ttl")] if options.ttl else [])]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from .conversions import loads
 from .errors import BulkError, RefusedRowError
-from .limits import holdable, shortest, shown
-from .sources import Position, Row, Source
+from .limits import MAX_LINE_BYTES, holdable, shortest, shown
+from .parquet_pages import MOST_BYTES, OddHeaderError, chunks_of, rows_at_once
+from .sources import TOO_LONG, Position, Row, Source
 from .typed_json import native_item, native_value
 
 REST = "rddb_rest"
@@ -19,6 +21,14 @@ REST = "rddb_rest"
 TYPE = b"dynamodb_type"
 """The metadata with which `export` marks a column that holds values as DynamoDB JSON."""
 _BATCH_ROWS = 256
+_PANDAS = b"pandas"
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+_PLACE_BYTES = 8
+"""What a value takes at least, in Python."""
+_TOO_LARGE = (
+    f"is in a group of rows that takes more than {MOST_BYTES // 2**20} MB to read: write the file with smaller pages, "
+    "or with fewer rows a group"
+)
 _FEW_FLOAT_DIGITS = range(6, 10)
 Convert = Callable[[Any], Any]
 
@@ -26,8 +36,13 @@ Convert = Callable[[Any], Any]
 class ParquetRows:
     """The rows of a Parquet file."""
 
-    def __init__(self, source: Source, position: Position) -> None:
+    def __init__(self, source: Source, position: Position, wanted: Collection[str] = ()) -> None:
         """Begin at a position, whose offset is a number of rows.
+
+        Args:
+            source: the file.
+            position: where to begin.
+            wanted: columns that are read although pandas made them up.
 
         Raises:
             BulkError: pyarrow is not installed, the file is none of Parquet's, or it ends before the position.
@@ -44,18 +59,34 @@ class ParquetRows:
         self._broken = (pa.ArrowException, OSError)
         try:
             self._file = parquet.ParquetFile(source.path, pre_buffer=False, buffer_size=1024 * 1024)
-            self._columns = [(field.name, _column(field)) for field in self._file.schema_arrow]
+            self._metadata, schema = self._file.metadata, self._file.schema_arrow
+            self._columns = [(index, field.name, _column(field)) for index, field in enumerate(schema)]
         except self._broken as error:
             raise BulkError(f"{source.name} can't be read as Parquet: {_first_line(error)}") from error
-        names = [name for name, _ in self._columns]
+        self.notes: list[str] = []
+        """What whoever loads the file should know of it."""
+        if _PANDAS in (schema.metadata or {}):
+            self._leave_out_index(wanted)
+        names = [name for _, name, _ in self._columns]
         twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
         if twice is not None:
             raise BulkError(f"{source.name} has the column {shown(twice)} twice")
-        self.total: int = self._file.metadata.num_rows
+        self.total: int = self._metadata.num_rows
         """Rows in the file."""
         self._row = position.offset
         if self._row > self.total:
             raise BulkError(f"{source.name} ends before where its checkpoint is; --restart begins anew")
+
+    def _leave_out_index(self, wanted: Collection[str]) -> None:
+        """Leave out what pandas writes of an index that has no name: it is no attribute of anybody's."""
+        for column in list(self._columns):
+            name = column[1]
+            if _PANDAS_INDEX.fullmatch(name) and name not in wanted:
+                self._columns.remove(column)
+                self.notes.append(
+                    f"{self._source.name}: the column {shown(name)} is the index that pandas gave the rows, and is "
+                    f"left out; --type {name}:N would load it"
+                )
 
     @property
     def position(self) -> Position:
@@ -74,28 +105,61 @@ class ParquetRows:
         """
         try:
             for batch in self._batches():
-                columns = [(name, convert, batch.column(index)) for index, (name, convert) in enumerate(self._columns)]
+                if isinstance(batch, int):
+                    yield from self._refused_rows(batch)
+                    continue
+                columns = [(name, convert, batch.column(index)) for index, name, convert in self._columns]
+                is_large = sum(_bytes(values) for _, _, values in columns) > MAX_LINE_BYTES
                 for at in range(batch.num_rows):
                     self._row += 1
-                    yield self._made(columns, at)
+                    yield self._made(columns, at, is_large=is_large)
+        except OddHeaderError as error:
+            raise BulkError(f"{self._source.name} can't be read as Parquet: {error}") from error
         except self._broken as error:
             where = f"{self._source.name} can't be read after row {self._row:,}"
             raise BulkError(f"{where}: {_first_line(error)}") from error
 
     def _batches(self) -> Iterator[Any]:
-        """Give the rest of the file in batches, without reading the groups of rows before it."""
+        """Give the rest of the file in batches, without reading the groups of rows before it.
+
+        Of a group that there is no room for, give the number of rows.
+        """
         before = 0
-        for group in range(self._file.metadata.num_row_groups):
+        for number in range(self._metadata.num_row_groups):
+            group = self._metadata.row_group(number)
             skip = max(0, self._row - before)
-            before += self._file.metadata.row_group(group).num_rows
+            before += group.num_rows
             if before <= self._row:
                 continue
-            for batch in self._file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+            size = self._rows_at_once(group)
+            if not size:
+                yield group.num_rows - skip
+                continue
+            left = group.num_rows
+            for batch in self._file.iter_batches(size, row_groups=[number], use_threads=False):
+                left -= batch.num_rows
                 if skip < batch.num_rows:
                     yield batch.slice(skip)
                 skip = max(0, skip - batch.num_rows)
+            if left:  # pyarrow passes over a page that it does not know
+                raise OddHeaderError("it has fewer rows than it says")
 
-    def _made(self, columns: list[tuple[str, Convert, Any]], at: int) -> Row:
+    def _rows_at_once(self, group: Any) -> int:
+        assert self._source.path is not None  # noqa: S101 - standard input was refused
+        with self._source.path.open("rb") as file:
+            chunks = chunks_of(file, group, self._metadata.schema)
+        if any(chunk.values < group.num_rows for chunk in chunks):
+            raise OddHeaderError("it says that it has more rows than there are")
+        return rows_at_once(chunks, _BATCH_ROWS)
+
+    def _refused_rows(self, count: int) -> Iterator[Row]:
+        for _ in range(count):
+            self._row += 1
+            yield Row(self._row, 0, None, _TOO_LARGE, b"")
+
+    def _made(self, columns: list[tuple[str, Convert, Any]], at: int, *, is_large: bool) -> Row:
+        if is_large and sum(_bytes(values.slice(at, 1)) for _, _, values in columns) > MAX_LINE_BYTES:
+            return Row(self._row, 0, None, TOO_LONG, b"")
         item: dict[str, Any] = {}
         for name, convert, values in columns:
             try:
@@ -114,6 +178,31 @@ class ParquetRows:
 
     def _refused(self, name: str, reason: str) -> Row:
         return Row(self._row, 0, None, f"{shown(name)}: {reason}", b"")
+
+
+def _bytes(values: Any) -> int:
+    """Return the bytes that values take, each as often as it occurs. For those of an array's slice."""
+    from pyarrow import compute, types  # noqa: PLC0415 - loaded by whoever gets here
+
+    kind, places = values.type, len(values) * _PLACE_BYTES
+    if types.is_dictionary(kind):
+        lengths = compute.binary_length(values.dictionary) if _is_text(kind.value_type) else None
+        return places + (values.nbytes if lengths is None else compute.sum(lengths.take(values.indices)).as_py() or 0)
+    if types.is_map(kind):
+        begin, end = (values.offsets[at].as_py() for at in (0, -1))
+        return places + _bytes(values.keys.slice(begin, end - begin)) + _bytes(values.items.slice(begin, end - begin))
+    if types.is_nested(kind):
+        members = values.flatten()
+        return places + (sum(map(_bytes, members)) if isinstance(members, list) else _bytes(members))
+    return places + int(values.nbytes)
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types  # noqa: PLC0415 - loaded by whoever gets here
+
+    return bool(
+        types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind)
+    )
 
 
 def _rest(text: str, item: Mapping[str, Any]) -> dict[str, Any]:
