@@ -12,7 +12,7 @@ from pathlib import Path
 from .charts import Scales, tag, timeline
 from .figures import Figure
 from .records import RunRecord
-from .scenario import CALLS_PER_SECOND, WORKERS, Scenario
+from .scenario import WORKERS, Scenario
 from .style import STYLE
 
 _CLASSES = {True: "good", False: "bad", None: "plain"}
@@ -28,14 +28,23 @@ _LEGEND = (
 )
 
 
-def write_report(path: Path, scenario: Scenario, runs: Sequence[RunRecord], lines: Sequence[Figure]) -> None:
-    """Write the page to `path`."""
+def write_report(
+    path: Path, scenario: Scenario, runs: Sequence[RunRecord], lines: Sequence[Figure], notes: Sequence[str] = ()
+) -> None:
+    """Write the page to `path`. `notes` say what a reader must know of this machine."""
     where = f"Python {platform.python_version()}, botocore {version('botocore')}, {platform.system()}"
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    path.write_text(page(scenario, runs, lines, footer=f"{when}, {where}"), encoding="utf-8")
+    path.write_text(page(scenario, runs, lines, notes, footer=f"{when}, {where}"), encoding="utf-8")
 
 
-def page(scenario: Scenario, runs: Sequence[RunRecord], lines: Sequence[Figure], *, footer: str) -> str:
+def page(
+    scenario: Scenario,
+    runs: Sequence[RunRecord],
+    lines: Sequence[Figure],
+    notes: Sequence[str] = (),
+    *,
+    footer: str,
+) -> str:
     """Build the page: the table, the pictures, and what was done."""
     scales = Scales.of(runs)
     names = " and ".join(run.client for run in runs)
@@ -49,6 +58,7 @@ def page(scenario: Scenario, runs: Sequence[RunRecord], lines: Sequence[Figure],
             f"<style>{STYLE}</style></head><body><main>",
             "<h1>The same work, the same trouble</h1>",
             tag("p", _summary(scenario), class_="lead"),
+            *(tag("p", note, class_="lead") for note in notes),
             _table([run.client for run in runs], lines),
             f"<h2>What happened when</h2>{_legend()}{pictures}",
             _plan(scenario),
@@ -90,8 +100,8 @@ def _plan(scenario: Scenario) -> str:
         (
             "calls",
             (
-                f"{len(scenario.calls):,} calls at {CALLS_PER_SECOND:.0f} a second from {WORKERS} workers, and "
-                f"{len(scenario.arriving):,} rows that arrive meanwhile, with batch_writer"
+                f"{len(scenario.calls):,} calls at {scenario.calls_per_second:.0f} a second from {WORKERS} workers, "
+                f"and {len(scenario.arriving):,} rows that arrive meanwhile, with batch_writer"
             ),
             scenario.call_faults(),
         ),

@@ -21,11 +21,13 @@ from .airports import read_airports
 from .emulator import running_emulator
 from .errors import DemoError
 from .figures import figures
+from .pace import calls_per_second, note_after, note_before
+from .probe import probing
 from .records import CircuitRecord, RequestRecord, RunRecord
 from .report import write_report
 from .scenario import Scenario, make_scenario
 from .screen import Screen
-from .tables import Names, Store, new_session, plain_environment
+from .tables import Names, Store, new_session, plain_environment, saying
 from .tally import tally
 from .workload import Application
 
@@ -61,17 +63,34 @@ def run_demo(options: Options) -> None:
     started = time.monotonic()
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # boto3's default pool of 10 warns of 16 threads
     _check_report(options.report)
-    scenario = make_scenario(read_airports(options.records), options.seed)
+    rows = read_airports(options.records)
+    scenario = make_scenario(rows, options.seed)
     circuits: list[tuple[float, CircuitEvent]] = []
     screen = Screen(progress=options.progress)
     with plain_environment(), _endpoint(options.endpoint_url) as endpoint_url:
         store = Store(endpoint_url)
-        screen.intro(scenario, options.endpoint_url)
-        runs = [_run(candidate, scenario, store, endpoint_url, circuits, screen) for candidate in _candidates(circuits)]
+        with probing(store, endpoint_url, scenario) as answered:
+            before = answered()
+            pace = calls_per_second(before)
+            scenario = make_scenario(rows, options.seed, pace)
+            screen.intro(scenario, options.endpoint_url)
+            notes = _noted(note_before(before, pace), screen)
+            runs = [
+                _run(candidate, scenario, store, endpoint_url, circuits, screen) for candidate in _candidates(circuits)
+            ]
+            notes += _noted(note_after(answered(), pace), screen)
     lines = figures([tally(run) for run in runs])
-    write_report(options.report, scenario, runs, lines)
+    write_report(options.report, scenario, runs, lines, notes)
     screen.result([run.client for run in runs], lines)
     screen.done(options.report, time.monotonic() - started)
+
+
+def _noted(note: str | None, screen: Screen) -> list[str]:
+    """Say a note, if there is one, and return it for the report."""
+    if note is None:
+        return []
+    screen.note(note)
+    return [note]
 
 
 def _check_report(path: Path) -> None:
@@ -135,7 +154,11 @@ def _run(
     """Run the whole scenario with one client."""
     names = Names.new(candidate.name)
     title = f"{candidate.name} {candidate.version}"
-    with store.tables(names), FaultProxy(endpoint_url, seed=scenario.seed) as proxy:
+    with (
+        store.tables(names),
+        FaultProxy(endpoint_url, seed=scenario.seed) as proxy,
+        saying(f"at its work with {candidate.name}"),
+    ):
         airports = candidate.airports(proxy.endpoint_url, names.airports)
         counters = candidate.counters(proxy.endpoint_url, names.counters)
         began = time.monotonic()

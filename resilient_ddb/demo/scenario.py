@@ -64,6 +64,7 @@ class Scenario:
     outage_start: float
     """Seconds after the calls begin."""
     outage_seconds: float = 3.0
+    calls_per_second: float = CALLS_PER_SECOND
 
     @property
     def rows(self) -> int:
@@ -91,32 +92,34 @@ class Scenario:
         ]
 
 
-def make_scenario(rows: Sequence[Row], seed: int) -> Scenario:
-    """Lay the plan: which rows come when, and which calls are made."""
+def make_scenario(rows: Sequence[Row], seed: int, calls_per_second: float = CALLS_PER_SECOND) -> Scenario:
+    """Lay the plan: which rows come when, and which calls are made. At another pace they are the same calls."""
     dice = random.Random(seed)  # noqa: S311 - seeded so that a run can be repeated
     mixed = dice.sample(list(rows), len(rows))
     cut = max(1, round(len(mixed) * LOADED_SHARE))
     share = min(1.0, len(rows) / FULL_RECORDS)
-    seconds = LEAST_SECONDS + (FULL_SECONDS - LEAST_SECONDS) * share
+    count = round((LEAST_SECONDS + (FULL_SECONDS - LEAST_SECONDS) * share) * CALLS_PER_SECOND)
+    seconds = count / calls_per_second
     return Scenario(
         seed=seed,
         loaded=mixed[:cut],
         arriving=mixed[cut:],
-        calls=_plan_calls(mixed[:cut], seconds, dice),
+        calls=_plan_calls(mixed[:cut], count, calls_per_second, dice),
         seconds=seconds,
         outage_start=seconds / 4,
+        calls_per_second=calls_per_second,
     )
 
 
-def _plan_calls(rows: Sequence[Row], seconds: float, dice: random.Random) -> list[Planned]:
+def _plan_calls(rows: Sequence[Row], count: int, per_second: float, dice: random.Random) -> list[Planned]:
     popular = dice.sample(list(rows), min(POPULAR, len(rows)))
-    verbs = dice.choices([Verb.GET, Verb.COUNT, Verb.QUERY], weights=[62, 35, 3], k=round(seconds * CALLS_PER_SECOND))
+    verbs = dice.choices([Verb.GET, Verb.COUNT, Verb.QUERY], weights=[62, 35, 3], k=count)
     calls = []
     for number, verb in enumerate(verbs):
         row = dice.choice(popular)
         calls.append(
             Planned(
-                due=number / CALLS_PER_SECOND,
+                due=number / per_second,
                 verb=verb,
                 state=row["state"],
                 iata=row["iata"],

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .figures import Figure
-from .scenario import CALLS_PER_SECOND, Scenario
+from .scenario import Scenario
 
 _PIPE_WIDTH = 100
 
@@ -33,11 +33,15 @@ class Screen:
         """Say what is going to happen."""
         where = endpoint_url or "an emulator on this machine (moto's server)"
         self._console.print(
-            f"{scenario.rows:,} airports and {len(scenario.calls):,} calls at {CALLS_PER_SECOND:.0f} a second, against "
-            f"{where}: through throttling, lost replies, spoilt answers and a {scenario.outage_seconds:.0f} s outage. "
-            f"Seed {scenario.seed}.",
+            f"{scenario.rows:,} airports and {len(scenario.calls):,} calls at {scenario.calls_per_second:.0f} a second,"
+            f" against {where}: through throttling, lost replies, spoilt answers and a {scenario.outage_seconds:.0f} s "
+            f"outage. Seed {scenario.seed}.",
             soft_wrap=not self._console.is_terminal,
         )
+
+    def note(self, line: str) -> None:
+        """Say what a reader must know of this machine."""
+        self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     @contextmanager
     def phase(self, client: str, what: str, total: int) -> Iterator[Callable[[int], None]]:

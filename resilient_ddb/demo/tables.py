@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +48,19 @@ def new_session() -> boto3.session.Session:
     )
 
 
+@contextmanager
+def saying(what: str) -> Iterator[None]:
+    """Say in one line what failed: `what` stands behind "the demo failed".
+
+    Raises:
+        DemoError: it failed.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise DemoError(f"the demo failed {what}: {error}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Names:
     """The names of one run's tables."""
@@ -80,38 +93,44 @@ class Store:
 
     @contextmanager
     def tables(self, names: Names) -> Iterator[None]:
-        """Make the tables, and delete them afterwards."""
-        made = []
+        """Make the tables, and delete them afterwards.
+
+        Raises:
+            DemoError: they can't be made.
+        """
+        made: list[Any] = []
         try:
-            for name, keys in ((names.airports, ("state", "iata")), (names.counters, ("name",))):
-                table = self._dynamodb.create_table(
-                    TableName=name,
-                    KeySchema=[
-                        {"AttributeName": key, "KeyType": kind}
-                        for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                    ],
-                    AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                    BillingMode="PAY_PER_REQUEST",
-                )
-                made.append(table)
-                table.meta.client.get_waiter("table_exists").wait(
-                    TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-                )
+            with saying("to make its tables"):
+                for name, keys in ((names.airports, ("state", "iata")), (names.counters, ("name",))):
+                    made.append(self._make(name, keys))
+                    made[-1].meta.client.get_waiter("table_exists").wait(
+                        TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+                    )
             yield
-        except (BotoCoreError, ClientError) as error:
-            raise DemoError(f"the endpoint refused the demo's tables: {error}") from error
         finally:
             for table in made:
                 with suppress(BotoCoreError, ClientError):  # nothing can be done about it, and the result stands
                     table.delete()
 
+    def _make(self, name: str, keys: Sequence[str]) -> Any:
+        return self._dynamodb.create_table(
+            TableName=name,
+            KeySchema=[
+                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+            ],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
     def rows(self, names: Names) -> frozenset[str]:
-        """Give the codes of the airports that are there."""
-        return frozenset(item["iata"] for item in self._scan(names.airports))
+        """Return the codes of the airports that are there. Raise DemoError: they can't be read."""
+        with saying("to read back what was written"):
+            return frozenset(item["iata"] for item in self._scan(names.airports))
 
     def counters(self, names: Names) -> dict[str, int]:
-        """Give what each counter stands at."""
-        return {item["name"]: int(item["visits"]) for item in self._scan(names.counters)}
+        """Return what each counter stands at. Raise DemoError: they can't be read."""
+        with saying("to read back what was counted"):
+            return {item["name"]: int(item["visits"]) for item in self._scan(names.counters)}
 
     def _scan(self, name: str) -> Iterator[dict[str, Any]]:
         table = self._dynamodb.Table(name)

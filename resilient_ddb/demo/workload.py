@@ -110,7 +110,7 @@ class Application:
         outcome, error_name, ambiguous = Outcome.SKIPPED, "", False
         if self.clock() < limit:
             try:
-                outcome = self._judge(planned, self._send(planned), known)
+                outcome = self._judge(planned, self.send(planned), known)
             except (BotoCoreError, ClientError) as error:
                 outcome, error_name = Outcome.FAILED, type(error).__name__
                 ambiguous = bool(getattr(getattr(error, "resilience", None), "ambiguous", False))
@@ -124,7 +124,8 @@ class Application:
             ambiguous=ambiguous,
         )
 
-    def _send(self, planned: Planned) -> Any:
+    def send(self, planned: Planned) -> Any:
+        """Make a call, and return its response."""
         match planned.verb:
             case Verb.GET:
                 return self.airports.get_item(Key={"state": planned.state, "iata": planned.iata})
