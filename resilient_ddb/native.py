@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, MutableMapping
+from decimal import DecimalException
 from typing import Any, NamedTuple
 
 from boto3.dynamodb import transform
@@ -92,7 +93,12 @@ class ValueHandlers:
         if execution is None or not execution.values_are_native:
             if execution is not None and execution.ttl is not None:
                 execution.ttl.parsed(parsed)
-            self._boto3.values_out(parsed, model)
+            try:
+                self._boto3.values_out(parsed, model)
+            except DecimalException as error:
+                if "Error" not in parsed:
+                    error.add_note("the call itself succeeded, and a write was applied: only its answer can't be given")
+                raise
 
 
 class _Boto3:

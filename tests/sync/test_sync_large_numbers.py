@@ -123,6 +123,14 @@ def test_what_cannot_be_held_exactly_is_boto3s_error_with_the_facts_of_the_call(
     theirs.close()
 
 
+def test_a_write_whose_answer_cannot_be_held_says_that_it_was_applied(side):
+    side.canned.answer({"Attributes": {"n": {"N": TINY}}})
+    with pytest.raises(DecimalException) as raised:
+        side.table.delete_item(Key={"pk": "a"}, ReturnValues="ALL_OLD")
+    assert len(side.canned.sent) == raised.value.resilience.attempts == 1
+    assert any("the call itself succeeded, and a write was applied" in note for note in raised.value.__notes__)
+
+
 def test_a_versioned_write_that_meets_what_cannot_be_held_says_that_its_condition_failed(side):
     there = {"pk": {"S": "a"}, "version": {"N": "3"}, "n": {"N": TINY}}
     side.canned.answer({"__type": "x#ConditionalCheckFailedException", "message": "no", "Item": there}, 400)
