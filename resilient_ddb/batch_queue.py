@@ -29,7 +29,7 @@ Key = tuple[Any, ...]
 class Batch:
     """Requests that go out together."""
 
-    __slots__ = ("number", "requests", "reserved", "too_large", "units")
+    __slots__ = ("number", "requests", "reserved", "sent_at", "too_large", "units")
 
     def __init__(self, requests: list[Request], units: list[int], too_large: list[Request]) -> None:
         """Take the requests and the units of each by size, and apart from them those that are too large to be sent."""
@@ -37,17 +37,16 @@ class Batch:
         self.units = units
         self.too_large = too_large
         self.reserved = 0.0
+        self.sent_at = 0.0
+        """Seconds on the policy's monotonic clock."""
         self.number = 0
         """The pass that it belongs to."""
 
     def units_without(self, left: Sequence[Request]) -> float:
-        """Give the units by size of what was written; a share of them where it can't be told which came back."""
-        if not left:
-            return sum(self.units)
+        """Return the units by size of what was written."""
         are_left = set(map(id, left))
-        rest = [units for request, units in zip(self.requests, self.units, strict=True) if id(request) not in are_left]
-        written = max(0, len(self.requests) - len(left))
-        return sum(rest) * written / len(rest) if rest else 0
+        pairs = zip(self.requests, self.units, strict=True)
+        return sum(units for request, units in pairs if id(request) not in are_left)
 
 
 class Queue:
@@ -209,21 +208,24 @@ class Queue:
         everything = {id(request): request for request in (*others, *under_way, *pieces, *self.buffer)}
         return sorted(everything.values(), key=self._place)
 
-    def originals(self, batch: Batch, returned: Iterable[Request]) -> list[Request]:
-        """Give the requests of a batch that came back: as they were given, where they can be told."""
-        waiting = list(batch.requests)
-        found = []
+    def originals(self, batch: Batch, returned: Iterable[Request]) -> tuple[list[Request], list[Request]]:
+        """Return the requests of a batch that came back, each once and as it was given, and those that it never had."""
+        forms = [_as_answered(request) for request in batch.requests]
+        keys = [None if self._keys is None else self._key(request) for request in batch.requests]
+        found: dict[int, Request] = {}
+        never_sent = []
         for request in returned:
-            at = next((at for at, original in enumerate(waiting) if original == request), None)
-            if at is None and self._keys is not None:  # a value was put in another type: a time, or a tuple
+            form = _as_answered(request)
+            places = [at for at, known in enumerate(forms) if known == form]
+            if not places and self._keys is not None:  # a value was put in another type: a time
                 key = self._key(request)
-                at = next((at for at, original in enumerate(waiting) if self._key(original) == key), None)
-            if at is None:
-                self._order[id(request)] = self._order[id(batch.requests[0])]
-                found.append(request)
+                places = [at for at, known in enumerate(keys) if known == key]
+            if places:
+                at = next((at for at in places if at not in found), places[0])
+                found[at] = batch.requests[at]
             else:
-                found.append(waiting.pop(at))
-        return found
+                never_sent.append(request)
+        return list(found.values()), never_sent
 
     def key_of(self, request: Request) -> dict[str, Any] | None:
         """Give the key of a request, None where the key's attributes are not known."""
@@ -315,6 +317,18 @@ def _hashable(value: Any) -> Any:
     """Give bytes for a bytearray, and for one in a `Binary`: they are equal."""
     binary = getattr(value, "value", value)
     return bytes(binary) if isinstance(binary, bytearray) else value
+
+
+def _as_answered(value: Any) -> Any:
+    """Return a value in the one form that it has before it is sent and after it came back."""
+    if isinstance(value, Mapping):
+        return {name: _as_answered(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_answered(member) for member in value]
+    if isinstance(value, (set, frozenset)):
+        return frozenset(map(_as_answered, value))
+    binary = getattr(value, "value", value)
+    return bytes(binary) if isinstance(binary, (bytes, bytearray)) else value
 
 
 def _values(request: Request) -> Mapping[str, Any]:

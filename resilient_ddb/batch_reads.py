@@ -18,6 +18,7 @@ from .deadlines import current_deadline
 from .drive import Flow
 from .ending import unanswered
 from .errors import UnprocessedKeysError
+from .integrity import UnreadableResponseError, foreign_answer
 from .policy import policy_of
 from .projections import asking_for
 from .read_rate import read_rate
@@ -77,6 +78,8 @@ class BatchReads:
         self._seen: set[bytes] = set()
         self._seen_in_order: deque[bytes] = deque()
         self._fruitless = 0
+        self._foreign: UnreadableResponseError | None = None
+        """What was wrong with the last answer, if it was no answer to what was asked."""
         self._backoff: Backoff | None = None
 
     @property
@@ -112,27 +115,39 @@ class BatchReads:
         if rate is not None:
             units = yield from rate.take(_OPERATION, len(wanted), self._sleep)
         request = {self._table.name: {**self._params, "Keys": list(wanted.values())}}
+        clock = policy_of(self._table).clock
+        started = clock.monotonic()
         response = yield unanswered(
             partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
         )  # what they remember may be stale, or a part
-        done = self._answered(wanted, response)
+        what, done = self._answered(wanted, response)
+        elapsed = clock.monotonic() - started
+        self._foreign = foreign_answer(_OPERATION, self._table.name, what, response, elapsed) if what else None
         self._fruitless = 0 if done else self._fruitless + 1
         if rate is not None:
             rate.settle(units, done, response)
 
-    def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> int:
-        """Take an answer in, and say of how many keys it is one."""
+    def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> tuple[str, int]:
+        """Take an answer in, and return of how many keys it is one.
+
+        Nothing is taken of one that names what was not asked for: then the text says what.
+        """
         # One table was asked: whatever comes back is its own, under its name or its ARN.
-        undone = {identity(key) for entry in (response.get("UnprocessedKeys") or {}).values() for key in entry["Keys"]}
-        items = [item for items in (response.get("Responses") or {}).values() for item in items]
-        self._read.update({name: None for name in wanted if name not in undone})
-        for item in items:
-            name = identity({attribute: item[attribute] for attribute in self._names})
+        parts = (response.get("UnprocessedKeys") or {}).values()
+        undone = {identity(key) for entry in parts for key in (entry or {}).get("Keys") or ()}
+        if not undone <= wanted.keys():
+            return f"{len(undone - wanted.keys())} keys as unprocessed that were not asked for", 0
+        read: dict[str, Item | None] = {name: None for name in wanted if name not in undone}
+        for item in [item for items in (response.get("Responses") or {}).values() for item in items or ()]:
+            name = identity({attribute: item[attribute] for attribute in self._names if attribute in item})
+            if name not in wanted:
+                return "an item whose key was not asked for", 0
+            read[name] = item
+        for item in filter(None, read.values()):
             for attribute in self._hidden:
                 del item[attribute]
-            if name in wanted:
-                self._read[name] = item
-        return len(wanted) - len(undone.intersection(wanted))
+        self._read.update(read)
+        return "", len(wanted) - len(undone)
 
     # The keys.
 
@@ -203,7 +218,9 @@ class BatchReads:
             delay, given_up = None, self._given_up("the deadline comes before the next pass")
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew
-            raise given_up
+            if self._foreign is not None:
+                given_up.resilience = self._foreign.resilience
+            raise given_up from self._foreign
         return policy.clock.wait(delay)
 
     def _given_up(self, why: str) -> UnprocessedKeysError:

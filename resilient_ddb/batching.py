@@ -6,11 +6,11 @@ one has threads, one has tasks.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
+from .batch_passes import Passes
 from .batch_queue import Batch, Queue
 from .batch_refusals import OPERATION, Refused, is_about_items
 from .batch_settings import BatchReport, BatchSettings, Request
@@ -19,10 +19,10 @@ from .classification import Kind
 from .deadlines import current_deadline
 from .ending import unanswered
 from .errors import DeadlineExceededError, UnprocessedItemsError
+from .integrity import UnreadableResponseError, foreign_answer
 from .key_schemas import key_schemas
 from .pacing import Pace
 from .policy import Policy
-from .retry import Backoff
 
 Flow = Generator[Callable[[], Any], Any, None]
 
@@ -46,9 +46,7 @@ class Batching:
         self._handing_over: list[Request] = []
         self._failure: BaseException | None = None
         self._throttling: Exception | None = None
-        self._pass = self._fruitless = 0
-        self._pause = 0.0
-        self._backoff: Backoff | None = None
+        self._passes = Passes(self._policy, settings.max_attempts)
         self._has_no_keys = False
         self._counts = {"written": 0, "retried": 0, "throttled": 0, "batches": 0}
         self._started: float | None = None
@@ -148,17 +146,14 @@ class Batching:
         clock = self._policy.clock
         self._pace = Pace(self._settings.write_units_per_second, clock)
         self._started = clock.monotonic()
-        retry, most = self._policy.retry, self._settings.max_attempts
-        self._retry = retry if most is None else dataclasses.replace(retry, max_attempts=most, stop=None)
-        # While there is progress, the window stays what it is after a first attempt, and none is spent.
-        self._again = dataclasses.replace(retry, max_attempts=2, stop=None)
+        self._passes = Passes(self._policy, self._settings.max_attempts)
         self._client = client
 
     def _has_room(self) -> bool:
         """Tell whether a further batch may be under way: one only without progress, or before costs are known."""
         if self.is_stopped or self._failure is not None:
             return False
-        one_by_one = self._fruitless or (self._client is not None and not self._pace.knows_cost)
+        one_by_one = self._passes.fruitless or (self._client is not None and not self._pace.knows_cost)
         return self.queue.under_way < (1 if one_by_one else self._settings.max_workers)
 
     def _send(self, shell: Shell) -> Flow:
@@ -170,8 +165,7 @@ class Batching:
                 raise
         yield from self._pace.follow_table(self._describe())
         yield from self._pace.join(shell.join)
-        pause, self._pause = self._pause, 0.0
-        yield from self._wait(shell, pause, "the next pass")
+        yield from self._wait(shell, self._passes.take_pause(), "the next pass")
         batch = self.queue.cut()
         for request in batch.too_large:
             self.refused.add_too_large(request)
@@ -179,14 +173,14 @@ class Batching:
         if not batch.requests:
             self.queue.end(batch)
             return
-        batch.number = self._pass
+        batch.number = self._passes.number
         asked = {"ReturnConsumedCapacity": "INDEXES"} if self._pace.asks else {}
         call = partial(self._client.batch_write_item, RequestItems={self._table: batch.requests}, **asked)
         is_sent = False
         try:
             batch.reserved, wait = self._pace.reserve(sum(batch.units))
             yield from self._wait(shell, wait, "the next units of write capacity")
-            is_sent = True
+            is_sent, batch.sent_at = True, self._policy.clock.monotonic()
             answers = yield partial(shell.start, batch, unanswered(call))  # what a fallback answers is not written
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
             if not is_sent:
@@ -195,7 +189,7 @@ class Batching:
                 self.queue.put_back(batch.requests)
                 self.queue.end(batch)
             raise
-        self._settle(answers)
+        yield from self._settle(answers)
 
     def _wait(self, shell: Shell, seconds: float, until: str) -> Flow:
         if not seconds:
@@ -214,32 +208,59 @@ class Batching:
         keys = yield from key_schemas(self._client, self._table)
         self.queue.know_keys(keys.table.names)
 
+    def _try_to_learn_keys(self) -> Flow:
+        """Find them out, unless they are known, or can't be had."""
+        if self.queue.knows_keys or self._has_no_keys:
+            return
+        try:
+            yield from self._learn_keys()
+        except Exception:  # noqa: BLE001 - it would only have told more
+            self._has_no_keys = True
+
     # Answers.
 
     def _collect(self, shell: Shell) -> Flow:
         answers = yield shell.collect
         if not answers:  # whoever was interrupted here has taken them along
             self.queue.abandon()
-        self._settle(answers)
+        yield from self._settle(answers)
 
-    def _settle(self, answers: list[Answer]) -> None:
+    def _settle(self, answers: list[Answer]) -> Flow:
         for batch, answer in answers:
             if isinstance(answer, BaseException):
                 self._failed(batch, answer)
             else:
-                self._answered(batch, answer)
+                yield from self._answered(batch, answer)
             self.queue.end(batch)
 
-    def _answered(self, batch: Batch, response: dict[str, Any]) -> None:
+    def _answered(self, batch: Batch, response: dict[str, Any]) -> Flow:
         # One table was sent: whatever comes back is its own, under its name or its ARN.
-        returned = [request for part in (response.get("UnprocessedItems") or {}).values() for request in part]
-        left = self.queue.originals(batch, returned) if returned else []
+        parts = (response.get("UnprocessedItems") or {}).values()
+        returned = [request for part in parts for request in part or ()]
+        left, never_sent = self.queue.originals(batch, returned)
+        if never_sent and not self.queue.knows_keys:
+            yield from self._try_to_learn_keys()
+            left, never_sent = self.queue.originals(batch, returned)
+        if never_sent:
+            self._failed(batch, self._foreign_answer(batch, response, len(never_sent)))
+        else:
+            self._took(batch, response, left)
+
+    def _foreign_answer(self, batch: Batch, response: dict[str, Any], number: int) -> UnreadableResponseError:
+        elapsed = self._policy.clock.monotonic() - batch.sent_at
+        what = f"{number} requests as unprocessed that were not sent"
+        error = foreign_answer(OPERATION, self._table, what, response, elapsed)
+        if not self.queue.knows_keys:
+            error.add_note("without the key's attributes they can't be told for sure: give overwrite_by_pkeys=[...]")
+        return error
+
+    def _took(self, batch: Batch, response: dict[str, Any], left: list[Request]) -> None:
         are_left = {id(request) for request in left}
         consumed = [entry.get("CapacityUnits", 0.0) for entry in response.get("ConsumedCapacity") or ()]
         self._pace.settle(batch.reserved, batch.units_without(left), float(sum(consumed)) if consumed else None)
         self.queue.done(request for request in batch.requests if id(request) not in are_left)
         self._counts["batches"] += 1
-        self._counts["written"] += max(0, len(batch.requests) - len(left))
+        self._counts["written"] += len(batch.requests) - len(left)
         had_to_retry = (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0) > 0
         if left or had_to_retry:
             self._counts["throttled"] += 1
@@ -252,11 +273,8 @@ class Batching:
         if len(left) >= len(batch.requests):
             self._made_no_progress(batch, 1)
             return
-        self._fruitless, self._backoff, self._throttling = 0, None, None
-        if left:
-            now = self._policy.clock.monotonic()
-            some = UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=left, why="unprocessed")
-            self._pause = Backoff(self._again, self._policy.uniform, now).delay(1, some, now) or 0.0
+        self._throttling = None
+        self._passes.made_some(self._error(left, "unprocessed") if left else None)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
         facts = getattr(error, "resilience", None)
@@ -283,19 +301,12 @@ class Batching:
             self.queue.join()
 
     def _made_no_progress(self, batch: Batch, attempts: int) -> None:
-        if batch.number < self._pass:  # sent before the last pass was over: it is counted already
-            return
-        self._pass += 1
-        self._fruitless += attempts
-        now = self._policy.clock.monotonic()
-        if self._backoff is None:
-            self._backoff = Backoff(self._retry, self._policy.uniform, now)
-        given_up = self._error([], f"{self._fruitless} passes made no progress")
-        delay = self._backoff.delay(self._fruitless, given_up, now)
-        if delay is None:
+        given_up = self._error([], self._why_given_up())
+        if not self._passes.made_none(batch.number, attempts, given_up):
             self._failure = self._failure or given_up
-        else:
-            self._pause = delay
+
+    def _why_given_up(self) -> str:
+        return f"{self._passes.fruitless} passes made no progress"
 
     def _fail(self) -> Flow:
         """End with the failure there is; what follows begins anew."""
@@ -303,8 +314,8 @@ class Batching:
         throttling, self._throttling = self._throttling, None
         if not isinstance(failure, UnprocessedItemsError):
             raise failure or RuntimeError("there is no failure")
-        why = f"{self._fruitless} passes made no progress"
-        self._fruitless, self._backoff, self._pause = 0, None, 0.0
+        why = self._why_given_up()
+        self._passes.begin_anew()
         if callable(self._settings.on_leftover):
             self._handing_over += self.queue.in_order()
             self.queue.empty()
@@ -318,11 +329,7 @@ class Batching:
     # What can't be written.
 
     def _tell_refused(self) -> Flow:
-        if not self.queue.knows_keys and not self._has_no_keys:
-            try:
-                yield from self._learn_keys()
-            except Exception:  # noqa: BLE001 - it would only have been for the message
-                self._has_no_keys = True
+        yield from self._try_to_learn_keys()
         requests, take = self.refused.describe(), self._settings.on_leftover
         if take == "raise":
             self.refused.keep(requests)

@@ -14,6 +14,8 @@ from typing import Any
 from botocore.exceptions import ChecksumError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
+from .classification import Kind
+from .errors import CallFacts
 from .operations import PARTIQL, READS, WRITES
 
 _ALWAYS_ANSWERED = READS | WRITES | PARTIQL
@@ -48,6 +50,33 @@ def find_damage(
         text = f"the response to {operation} is no JSON object: {len(body)} bytes that can't be read"
         return UnreadableResponseError(error=ResponseParserError(text))
     return None
+
+
+def foreign_answer(
+    operation: str, table: str, what: str, response: Mapping[str, Any], elapsed: float
+) -> UnreadableResponseError:
+    """Return the error, with its facts, for an answer to a batch that names what the batch never had.
+
+    Args:
+        operation: the operation's name.
+        table: the table's name.
+        what: what the answer names, in words, without values.
+        response: the answer.
+        elapsed: seconds that the call took.
+    """
+    is_write = operation in WRITES
+    error = UnreadableResponseError(error=f"the answer to {operation} for table {table!r} names {what}")
+    error.resilience = CallFacts(
+        table=table,
+        operation=operation,
+        kind=Kind.AMBIGUOUS if is_write else Kind.TRANSIENT,
+        attempts=1 + (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0),
+        elapsed=elapsed,
+        ambiguous=is_write,
+        stopped_by="not retryable",
+    )
+    error.add_note(error.resilience.note())
+    return error
 
 
 def parseable(status: int, body: bytes) -> bytes:

@@ -59,7 +59,7 @@ class ShardReads(BatchReads):
                 found.append(key)
         return found
 
-    def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> int:
+    def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> tuple[str, int]:
         self.responses.append(dict(response))
         return super()._answered(wanted, response)
 
