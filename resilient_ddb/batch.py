@@ -10,8 +10,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from functools import partial
 from typing import Any, Self
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
@@ -22,6 +21,7 @@ from .batch_shell import Answer
 from .batching import Batching
 from .deadlines import Stop
 from .drive import run
+from .threads import Calls
 from .token_bucket import Limiter
 
 
@@ -88,7 +88,7 @@ class BatchWriter(BatchBuffer):
             raise TypeError("on_leftover must not be async on the sync Table: async ones are for resilient_ddb.aio")
         super().__init__(table_name, client, settings)
         workers = settings.max_workers
-        self._shell = _OneByOne(client) if workers == 1 else _Threads(client, workers)
+        self._shell = _OneByOne(client) if workers == 1 else _Threads(client)
 
     def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Put an item, now or with a later batch."""
@@ -158,17 +158,12 @@ class _OneByOne:
 class _Threads(_OneByOne):
     """Makes calls on threads. What was left by an exception ends at the next attempt."""
 
-    def __init__(self, client: Any, workers: int) -> None:
+    def __init__(self, client: Any) -> None:
         super().__init__(client)
-        self._workers = workers
-        self._pool: ThreadPoolExecutor | None = None
-        self._under_way: dict[Future[Any], Batch] = {}
+        self._calls: Calls[Batch] = Calls()
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="batch-writer")
-        future = self._pool.submit(copy_context().run, self._watched, call)
-        self._under_way[future] = batch
+        self._calls.begin(batch, partial(self._watched, call))
         return []
 
     def _watched(self, call: Callable[[], Any]) -> Any:
@@ -176,15 +171,11 @@ class _Threads(_OneByOne):
             return call()
 
     def holds(self, batch: Batch) -> bool:
-        return batch in self._under_way.values()
+        return self._calls.holds(batch)
 
     def collect(self) -> list[Answer]:
-        done, _ = wait(self._under_way, return_when=FIRST_COMPLETED)
-        finished = [future for future in self._under_way if future in done]
-        return [(self._under_way.pop(future), future.exception() or future.result()) for future in finished]
+        return self._calls.collect()
 
     def close(self) -> None:
         super().close()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
-            self._pool = None
+        self._calls = Calls()

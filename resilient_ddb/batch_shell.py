@@ -28,7 +28,7 @@ class Shell(Protocol):
         """Make a call for a batch; give the answers that are there by then."""
 
     def holds(self, batch: Batch) -> bool:
-        """Tell whether a batch was started and is still to be collected."""
+        """Return whether a batch was started and is still to be collected. If not, it is never going to be sent."""
 
     def collect(self) -> Any:
         """Give the answers to batches under way, at least one."""

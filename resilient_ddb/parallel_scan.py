@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import threading
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextvars import copy_context
-from queue import SimpleQueue
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from .deadlines import Stop
 from .drive import run
 from .segments import Item, Request, Segments
+from .threads import Calls
 
 
 class ParallelScan(Iterator[Item]):
@@ -75,42 +77,42 @@ class _Workers:
 
     def __init__(self, segments: Segments) -> None:
         self._segments = segments
-        self._arrived: SimpleQueue[tuple[Request, Mapping[str, Any] | None, BaseException | None]] = SimpleQueue()
-        self._is_closed = threading.Event()
+        self._calls: Calls[Request] = Calls()
+        self._arrived: deque[tuple[Request, Any]] = deque()
+        self._closed: SimpleQueue[None] = SimpleQueue()
+        """Wakes up each thread that sleeps, once nobody reads the items any more."""
         self._stop = Stop()
-        self._pool = ThreadPoolExecutor(max(1, segments.at_once), thread_name_prefix="parallel_scan")
 
     def start(self, requests: Iterable[Request]) -> None:
         """Begin with these requests, in the context of whoever reads the items: a deadline holds."""
         for request in requests:
-            self._pool.submit(copy_context().run, self._fetch, request)
+            self._calls.begin(request, partial(self._fetch, request))
 
-    def _fetch(self, request: Request) -> None:
-        try:
-            with self._stop.watched():
-                response = run(self._segments.fetch(request, self._sleep))
-        except BaseException as error:  # noqa: BLE001 - raised where the items are read
-            self._arrived.put((request, None, error))
-        else:
-            self._arrived.put((request, response, None))
+    def _fetch(self, request: Request) -> Mapping[str, Any]:
+        with self._stop.watched():
+            return run(self._segments.fetch(request, self._sleep))
 
     def _sleep(self, seconds: float) -> None:
-        if self._is_closed.wait(seconds):
+        with suppress(Empty):
+            self._closed.get(timeout=seconds)
             raise CancelledError
 
     def arrival(self) -> tuple[Request, Mapping[str, Any]]:
-        """Wait for an answer, and give it with its request; the one that came first."""
-        request, response, error = self._arrived.get()
-        if response is None:
-            assert error is not None  # noqa: S101 - one of the two is there
-            self._segments.stopped(error)
-            raise error
-        return request, response
+        """Wait for an answer, and return it with its request; the one that came first."""
+        if not self._arrived:
+            self._arrived.extend(self._calls.collect())
+        request, outcome = self._arrived.popleft()
+        if isinstance(outcome, BaseException):
+            self._segments.stopped(outcome)
+            raise outcome
+        return request, outcome
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.is_set = True
-        self._is_closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for _thread in range(self._segments.at_once):
+            self._closed.put(None)
+        while self._calls.collect():
+            pass

@@ -1,53 +1,67 @@
-"""Calls made at the same time on threads: the sync Table's way to read several partition keys."""
+"""Calls made at the same time on threads: a batch writer's, and the sync Table's way to read several partition keys."""
 
 from __future__ import annotations
 
+import _thread
 import contextvars
 import os
-import threading
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
 
-_pools: weakref.WeakKeyDictionary[Any, ThreadPoolExecutor] = weakref.WeakKeyDictionary()
-"""By a client's `meta`, which its views share. Threads are begun as they are needed, and end with their client."""
-_lock = threading.Lock()
-_is_worker: contextvars.ContextVar[bool] = contextvars.ContextVar("is_worker", default=False)
-"""Whether the code runs on one of these threads: waiting for others of them there, all might wait for each other."""
+K = TypeVar("K")
 
+_slots: weakref.WeakKeyDictionary[Any, SimpleQueue[None]] = weakref.WeakKeyDictionary()
+"""Room for calls on threads, as much as a client has connections: by its `meta`, which its views share."""
 
-def _forget() -> None:
-    """Begin anew in a forked process: it has the pools, and none of their threads."""
-    global _lock  # noqa: PLW0603 - another thread may have held it
-    _lock = threading.Lock()
-    _pools.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads that would give their room back
+    os.register_at_fork(after_in_child=_slots.clear)
 
 
 def together(client: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Make calls at the same time, as many as the client has connections, and give what each gave or raised.
+    """Make calls at the same time, as many as the client has connections, and return what each gave or raised.
 
-    Each call has the caller's context variables, such as its deadline.
+    Each call has the caller's context variables, such as its deadline. One for which there is no room is made here:
+    calls that make calls in turn never wait for each other's room.
     """
-    if len(calls) == 1 or _is_worker.get():
-        return [_outcome(call) for call in calls]
-    pool = _pool(client)
-    futures: list[Future[Any]] = []
+    if len(calls) == 1:
+        return [_outcome(calls[0])]
+    slots, under_way = _slots_of(client), Calls[int]()
+    outcomes: dict[int, Any] = {}
+    numbers = iter(range(len(calls)))
+    number = next(numbers, None)
+    while len(outcomes) < len(calls):
+        while number is not None and _take(slots):
+            under_way.begin(number, partial(_in_slot, slots, calls[number]))
+            number = next(numbers, None)
+        if not under_way and number is not None:
+            outcomes[number] = _outcome(calls[number])
+            number = next(numbers, None)
+        outcomes.update(under_way.collect())
+    return [_raised(outcomes[number]) for number in range(len(calls))]
+
+
+def _take(slots: SimpleQueue[None]) -> bool:
     try:
-        futures += (pool.submit(contextvars.copy_context().run, _work, call) for call in calls)
-        return [future.result() for future in futures]
-    finally:  # interrupted: what has not begun is not to begin
-        for future in futures:
-            future.cancel()
+        slots.get_nowait()
+    except Empty:
+        return False
+    return True
 
 
-def _work(call: Callable[[], Any]) -> Any:
-    _is_worker.set(True)
-    return _outcome(call)
+def _in_slot(slots: SimpleQueue[None], call: Callable[[], Any]) -> Any:
+    try:
+        return _outcome(call)
+    finally:
+        slots.put(None)
+
+
+def _raised(outcome: Any) -> Any:
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _outcome(call: Callable[[], Any]) -> Any:
@@ -57,11 +71,103 @@ def _outcome(call: Callable[[], Any]) -> Any:
         return error
 
 
-def _pool(client: Any) -> ThreadPoolExecutor:
+def _slots_of(client: Any) -> SimpleQueue[None]:
     meta = client.meta
-    with _lock:
-        pool = _pools.get(meta)
-        if pool is None:
-            pool = ThreadPoolExecutor(meta.config.max_pool_connections, thread_name_prefix="resilient_ddb")
-            _pools[meta] = pool
-        return pool
+    slots = _slots.get(meta)
+    if slots is None:
+        slots = SimpleQueue()
+        for _ in range(meta.config.max_pool_connections):
+            slots.put(None)
+        slots = _slots.setdefault(meta, slots)  # another thread may have been quicker
+    return slots
+
+
+class Calls(Generic[K]):
+    """Calls under way, each on a thread of its own. One thread begins and collects them, and Ctrl-C may interrupt it.
+
+    It can do so between any two lines of Python. `threading.Thread.start`, futures and executors take their locks in
+    Python: interrupted there, they leave one taken, and the thread that makes the call waits for it for ever. What is
+    used here takes none, or takes and releases it within one step.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._calls: list[_Call[K]] = []
+        self._arrivals: SimpleQueue[None] = SimpleQueue()
+        """Wakes up whoever collects. An outcome is kept by its call, so that none is lost with what was taken here."""
+
+    def begin(self, key: K, call: Callable[[], Any]) -> None:
+        """Make a call, in a copy of the caller's context: its deadline holds."""
+        made = _Call(key, call)
+        self._calls.append(made)
+        made.begin(self._arrivals)
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def holds(self, key: K) -> bool:
+        """Return whether the call of a key was begun, and is still to be collected. If not, it never begins."""
+        found = next((call for call in self._calls if call.key is key), None)
+        return found is not None and not found.take_back()
+
+    def collect(self) -> list[tuple[K, Any]]:
+        """Wait until a call has ended; return the keys of all that have, each with what it gave or raised.
+
+        Nothing is waited for where none is under way.
+        """
+        while True:
+            self._calls = [call for call in self._calls if not call.is_taken_back]
+            if not self._calls:
+                return []
+            over = [call for call in self._calls if call.is_over]
+            if over:
+                self._calls = [call for call in self._calls if call not in over]
+                return [(call.key, call.take_outcome()) for call in over]
+            for call in self._calls:
+                if (
+                    not call.is_begun
+                ):  # an interrupt came just before; if it came just after, the call is still made once
+                    call.begin(self._arrivals)
+            self._arrivals.get()
+
+
+class _Call(Generic[K]):
+    __slots__ = ("_call", "_claims", "_context", "_outcome", "is_begun", "is_over", "key")
+
+    def __init__(self, key: K, call: Callable[[], Any]) -> None:
+        self.key = key
+        self.is_begun = self.is_over = False
+        self._call = call
+        self._context = contextvars.copy_context()
+        self._outcome: Any = None
+        self._claims: list[object] = []
+        """Who wants to make the call, or wants it not to be made. The first one decides."""
+
+    @property
+    def is_taken_back(self) -> bool:
+        return bool(self._claims) and self._claims[0] is self
+
+    def take_back(self) -> bool:
+        self._claims.append(self)
+        return self.is_taken_back
+
+    def begin(self, arrivals: SimpleQueue[None]) -> None:
+        _thread.start_new_thread(self._make, (arrivals,))
+        self.is_begun = True
+
+    def _make(self, arrivals: SimpleQueue[None]) -> None:
+        mine = object()
+        self._claims.append(mine)
+        if self._claims[0] is not mine:
+            return
+        try:
+            self._outcome = self._context.run(self._call)
+        except BaseException as error:  # noqa: BLE001 - raised, or judged, by whoever collects
+            self._outcome = error
+        self.is_over = True
+        arrivals.put(None)
+
+    def take_outcome(self) -> Any:
+        """Return what the call gave or raised, and keep no hold on it: an error's traceback leads back to here."""
+        outcome, self._outcome = self._outcome, None
+        return outcome

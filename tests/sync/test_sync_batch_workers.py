@@ -8,6 +8,7 @@ import boto3
 import pytest
 from boto3.dynamodb.table import BatchWriter
 from botocore.exceptions import ClientError
+from thread_support import end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.capacity import item_size, write_units
@@ -405,14 +406,10 @@ def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world
     def interrupted():
         raise KeyboardInterrupt
 
-    before = set(threading.enumerate())
     batch = table.batch_writer(["pk"], max_workers=3)
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - it is the block's end that raises
         for number in range(50):
             batch.put_item(Item={"pk": str(number)})
         batch._shell.collect = interrupted
     assert len(batch.leftovers) == 50
-    for thread in set(threading.enumerate()) - before:
-        if thread.name.startswith("batch-writer"):
-            thread.join(20)
-            assert not thread.is_alive()  # it would go on for 1,000 attempts, of 50 ms and more
+    assert end_soon()  # they would go on for 1,000 attempts, of 50 ms and more

@@ -3,13 +3,13 @@
 import gc
 import json
 import random
-import threading
 import time
 from decimal import Decimal
 
 import pytest
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
+from thread_support import calling_threads, end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
@@ -34,16 +34,12 @@ def numbers(items):
     return sorted(int(item["n"]) for item in items)
 
 
-def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("parallel_scan")]
-
-
 @pytest.fixture(autouse=True)
 def _no_thread_is_left():
     yield
-    if threads():
+    if calling_threads():
         gc.collect()  # a reader that was dropped in a circle ends its threads when it is found
-    assert threads() == []
+    assert end_soon()
 
 
 def take(scan, count):
@@ -162,7 +158,7 @@ def test_a_segment_that_fails_for_good_stops_the_scan_which_can_be_resumed(world
     with pytest.raises(ClientError, match="AccessDenied") as raised:  # noqa: PT012 - the whole loop is what raises
         for item in table.parallel_scan(4, Limit=10):
             given.append(item)  # noqa: PERF402 - `extend` would say nothing of what came before the error
-    assert threads() == []
+    assert end_soon()
     asked = world.proxy.count("Scan")
     time.sleep(0.05)
     assert world.proxy.count("Scan") == asked
@@ -210,7 +206,7 @@ def test_a_reader_that_leaves_during_an_outage_is_not_held_up(world, table):
     while world.proxy.count("Scan") < 20:  # what is asked for now is refused again and again
         time.sleep(0.001)
     scan.close()
-    assert threads() == []
+    assert end_soon()
     assert world.proxy.count("Scan") < 10_000  # a segment's next page alone would be asked for 100,000 times
 
 

@@ -1,7 +1,6 @@
 """What only the sync sharded table has to do with: threads, interrupts, pickles; and how much a query reads."""
 
 import copy
-import gc
 import pickle
 import random
 import threading
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
+from thread_support import calling_threads, end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
@@ -78,7 +78,6 @@ def test_shards_are_read_at_the_same_time(shards, proxy):
     arrivals = [seen.at for seen in proxy.seen]
     assert len(arrivals) == 40
     assert any(later - earlier < 0.2 for earlier, later in zip(arrivals, arrivals[4:], strict=False))  # 5 at once
-    assert len({thread for thread in threading.enumerate() if thread.name.startswith("resilient_ddb")}) > 1
 
 
 def test_an_interrupt_leaves_nothing_behind(shards, proxy, ctrl_c):
@@ -95,18 +94,17 @@ def test_an_interrupt_leaves_nothing_behind(shards, proxy, ctrl_c):
     assert docs.query(**ALL)["Count"] == 0
 
 
-def test_the_threads_end_with_their_client(dynamodb_local, make_table):
-    name = make_table(dynamodb_local.endpoint_url)
-    table = rddb.table(name, endpoint_url=dynamodb_local.endpoint_url)
-    before = set(threading.enumerate())
-    assert table.fan_in(["a", "b", "c"])["Count"] == 0
-    ours = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("resilient_ddb")]
-    assert ours
-    del table
-    gc.collect()
-    for thread in ours:
-        thread.join(60)
-        assert not thread.is_alive()
+def test_the_threads_end_with_their_calls(shards, proxy):
+    docs = shards(10)
+    seen = []
+    proxy.plan = [faults.Delay(seconds=0.05, operations={"Query"})]
+    reader = threading.Thread(target=docs.query, kwargs=ALL)
+    reader.start()
+    while reader.is_alive():
+        seen.append(len(calling_threads()))
+        time.sleep(0.001)
+    assert max(seen) > 1
+    assert end_soon()
 
 
 def test_a_fallback_may_fan_in_itself(shards, proxy):

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
+from thread_support import calling_threads, end_soon
 from unit_support import WidestRandom
 
 import resilient_ddb as rddb
@@ -123,16 +124,12 @@ def numbers(given_):
     return sorted(each["n"] for each in given_)
 
 
-def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("parallel_scan")]
-
-
 @pytest.fixture(autouse=True)
 def _no_thread_is_left():
     yield
-    if threads():
+    if calling_threads():
         gc.collect()  # a reader that was dropped in a circle ends its threads when it is found
-    assert threads() == []
+    assert end_soon()
 
 
 COUNTS = st.integers(0, 60)
@@ -243,7 +240,7 @@ def test_many_segments_are_scanned_so_many_at_a_time():
     service = Service(items(100), page=2)  # of its client's connections, there are 10
     scan = service.parallel_scan(40)
     next(scan)
-    assert len(threads()) <= 10
+    assert len(calling_threads()) <= 10
     assert len(service.asked) <= 11
     scan.close()
     assert numbers(service.parallel_scan(40)) == list(range(100))
@@ -268,22 +265,22 @@ def test_a_reader_that_leaves_leaves_no_thread():
     service = Service(items(100))
     for _ in service.parallel_scan(4):
         break
-    assert threads() == []
+    assert end_soon()
     with pytest.raises(OSError, match="the reader's"):  # noqa: PT012 - the whole loop is what raises
         for _ in service.parallel_scan(4):
             raise OSError("the reader's")
-    assert threads() == []
+    assert end_soon()
     scan = service.parallel_scan(4)
     next(scan)
     scan.close()
-    assert threads() == []
+    assert end_soon()
     assert list(scan) == []
     del scan
     service.parallel_scan(4).close()  # not begun: nothing was asked for
     scan = service.parallel_scan(4)
     next(scan)
     del scan
-    assert threads() == []
+    assert end_soon()
 
 
 def test_what_waits_for_the_rate_when_the_reader_leaves_sends_nothing_and_gives_back_what_it_took():
@@ -349,7 +346,7 @@ def test_a_segment_that_fails_stops_the_others_and_says_where_to_go_on():
     with pytest.raises(ClientError, match="AccessDenied") as raised:
         given_.extend(service.parallel_scan(4, on_page=lambda _: None))
     error = raised.value
-    assert threads() == []
+    assert end_soon()
     assert any("resume=error.scan_state goes on" in note for note in error.__notes__)
     state = json.loads(json.dumps(error.scan_state))
     assert state["segments"][2] != "done"

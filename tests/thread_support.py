@@ -1,0 +1,31 @@
+"""Which of the library's threads are making calls. They are no `threading.Thread`: that can't be started safely."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import resilient_ddb.threads
+
+_HOME = resilient_ddb.threads.__file__
+
+
+def calling_threads():
+    """Give the threads that are making a call."""
+    return [ident for ident, frame in sys._current_frames().items() if _makes_a_call(frame)]
+
+
+def end_soon(within=20.0):
+    """Say whether none makes a call any more, a moment from now: an answer is there before its thread has ended."""
+    until = time.monotonic() + within
+    while calling_threads() and time.monotonic() < until:
+        time.sleep(0.001)
+    return not calling_threads()
+
+
+def _makes_a_call(frame):
+    while frame is not None:
+        if frame.f_code.co_filename == _HOME and frame.f_code.co_name == "_make":
+            return True
+        frame = frame.f_back
+    return False

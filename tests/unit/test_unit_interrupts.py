@@ -1,0 +1,127 @@
+"""Ctrl-C while calls are made on threads: wherever it comes, whoever waits goes on, and nothing is lost."""
+
+import contextlib
+import gc
+import itertools
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from batch_support import FakeTable
+from thread_support import end_soon
+
+import resilient_ddb as rddb
+from resilient_ddb.batch import BatchWriter
+from resilient_ddb.batch_settings import BatchSettings
+from resilient_ddb.threads import together
+
+HERE = str(Path(__file__).parent.parent)
+_STRIDE = 13
+"""Every thirteenth line is enough: the threads run as they like, and so each run goes another way."""
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the nth line that the main thread runs, in whatever module but the tests'."""
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, frame, event, _):
+        if frame.f_code.co_filename.startswith(HERE):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+class SharedTable(FakeTable):
+    """Answers one call after the other, on whichever thread."""
+
+    def __init__(self):
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def batch_write_item(self, **params):
+        with self._lock:
+            return super().batch_write_item(**params)
+
+
+@pytest.fixture
+def watchdog():
+    """Fail where a test hangs, with what the main thread was doing."""
+
+    def bark(_, frame):
+        raise AssertionError(f"it hangs in {frame.f_code.co_filename}:{frame.f_lineno}")
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.alarm(10)
+    gc.disable()  # a finalizer swallows the KeyboardInterrupt that is raised in it
+    yield
+    gc.enable()
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("watchdog")
+@pytest.mark.parametrize("start", [1, 7])
+def test_the_block_ends_wherever_ctrl_c_comes(start):
+    interrupted = 0
+    for runs in itertools.count():
+        at = start + runs * _STRIDE
+        table = SharedTable()
+        settings = BatchSettings(max_workers=3, flush_amount=2, overwrite_by_pkeys=["pk"])
+        writer = BatchWriter("t", table, settings)
+        taken, trace = [], sys.gettrace()
+        try:
+            with writer:
+                sys.settrace(Interrupt(at))
+                try:
+                    for number in range(12):
+                        writer.put_item(Item={"pk": number})
+                        taken.append(number)
+                finally:
+                    sys.settrace(trace)
+        except KeyboardInterrupt:
+            interrupted += 1
+        left = {request["PutRequest"]["Item"]["pk"] for request in writer.leftovers}
+        assert set(taken) <= left | {key for (key,) in table.items}, f"line {at}"
+        with contextlib.suppress(rddb.UnprocessedItemsError), writer:  # and it can go on
+            pass
+        assert set(taken) <= {key for (key,) in table.items}, f"line {at}"
+        if interrupted <= runs:
+            break
+    assert interrupted > 100
+
+
+class Client:
+    """Has room for two calls at a time."""
+
+    def __init__(self):
+        self.meta = Client.Meta()
+
+    class Meta:
+        class config:  # noqa: N801 - botocore's name
+            max_pool_connections = 2
+
+
+@pytest.mark.usefixtures("watchdog")
+def test_calls_that_are_made_together_end_wherever_ctrl_c_comes():
+    for at in itertools.count(1):
+        client, trace = Client(), sys.gettrace()
+        try:
+            sys.settrace(Interrupt(at))
+            try:
+                outcomes = together(client, [lambda number=number: number for number in range(5)])
+            finally:
+                sys.settrace(trace)
+        except KeyboardInterrupt:
+            assert end_soon()
+            assert together(client, [lambda: 1, lambda: 2, lambda: 3]) == [1, 2, 3]  # with whatever room is left
+        else:
+            assert outcomes == [0, 1, 2, 3, 4]
+            break
+    assert at > 50
