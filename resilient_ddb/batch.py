@@ -8,18 +8,21 @@ requests: one after the other, or on threads.
 from __future__ import annotations
 
 import inspect
-import time
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, suppress
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 
 from .batch_queue import Batch
+from .batch_refusals import Flow
 from .batch_settings import BatchReport, BatchSettings, Refusal, Request
 from .batch_shell import Answer
 from .batching import Batching
-from .deadlines import Stop
+from .deadlines import Stop, current_deadline
 from .drive import run
 from .threads import Calls
 from .token_bucket import Limiter
@@ -32,6 +35,8 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         """Write to a table by means of a client."""
         self._settings = settings
         self._batching = Batching(table_name, settings)
+        self._lock = threading.RLock()
+        """Guards what the writer holds, for moments: never while a request is under way."""
         super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
 
     @property
@@ -46,23 +51,40 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     def _is_due(self, request: Request) -> bool:
         """Take a request in, and tell whether a batch is due."""
         queue = self._batching.queue
-        queue.add(request)
-        return len(queue.buffer) >= self._settings.flush_amount
+        with self._lock:
+            queue.add(request)
+            return len(queue.buffer) >= self._settings.flush_amount
 
     @property
     def leftovers(self) -> list[Request]:
         """Every request that is not surely written, in order: refused, under way, and waiting."""
-        return self._batching.leftovers
+        with self._lock:
+            return self._batching.leftovers
 
     @property
     def refusals(self) -> list[Refusal]:
         """Why requests were refused, in order, of the last 1,000: each with `key`, `size` in bytes, and `reason`."""
-        return list(self._batching.refused.latest)
+        with self._lock:
+            return list(self._batching.refused.latest)
 
     @property
     def report(self) -> BatchReport:
         """What was done so far: written, retried, throttled, batches, refused, consumed_units, rate, elapsed."""
-        return self._batching.report
+        with self._lock:
+            return self._batching.report
+
+
+def check_not_within(what: str, is_within: bool) -> None:  # noqa: FBT001 - no option: what is checked
+    """Refuse what would have to wait for itself.
+
+    Raises:
+        RuntimeError: the writer is sending, and has called what calls this: `on_leftover`, for example.
+    """
+    if is_within:
+        raise RuntimeError(
+            f"{what} of a batch writer must not be called by what the writer calls, such as on_leftover: it would wait "
+            "for itself; keep what is to be written, and put it later"
+        )
 
 
 def put_request(item: Any) -> Request:
@@ -88,6 +110,8 @@ class BatchWriter(BatchBuffer):
             raise TypeError("on_leftover must not be async on the sync Table: async ones are for resilient_ddb.aio")
         super().__init__(table_name, client, settings)
         workers = settings.max_workers
+        self._turn = threading.RLock()
+        self._is_sending = False
         self._shell = _OneByOne(client) if workers == 1 else _Threads(client)
 
     def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
@@ -100,25 +124,84 @@ class BatchWriter(BatchBuffer):
 
     def _add_request_and_process(self, request: Request) -> None:
         if self._is_due(request):
-            run(self._batching.flush_flow(self._shell, self._settings.flush_amount))
+            self._in_turn(self._send, self._settings.flush_amount)
 
     def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
-        run(self._batching.flush_flow(self._shell, 1))
+        self._in_turn(self._flush_now)
 
     _flush = flush
 
     def __enter__(self) -> Self:
-        self._batching.has_block = True
+        self._batching.begin_block()
         return self
 
     def __exit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
-        self._shell.stop.is_set = self._batching.begin_leaving(exc_value)
+        if self._batching.begin_leaving(exc_value):
+            self._shell.end_calls()
         try:
-            run(self._batching.leave_flow(self._shell, exc_value))
+            self._in_turn(self._leave, exc_value)
         finally:
-            self._batching.has_block = False
+            self._batching.end_block()
+
+    # Of threads that share the writer, one sends for all.
+
+    def _in_turn(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do what sends, while no other thread does. A deadline holds for the wait as well."""
+        deadline = current_deadline()
+        if deadline is None:
+            with self._turn:  # Ctrl-C can't come between the two steps of this
+                work(*arguments)
+            return
+        if not self._turn.acquire(timeout=min(max(0.0, deadline.remaining()), threading.TIMEOUT_MAX)):
+            with self._lock:
+                raise self._batching.deadline_error("another thread has sent its batch")
+        try:
+            work(*arguments)
+        finally:
+            self._turn.release()
+
+    def _send(self, least: int) -> None:
+        if not self._is_sending:  # else it was called by what the writer calls: whoever sends goes on with this
+            self._run(self._batching.flush_flow(self._shell, least))
+
+    def _flush_now(self) -> None:
+        check_not_within("flush()", self._is_sending)
+        self._run(self._batching.flush_flow(self._shell, 1))
+
+    def _leave(self, error: BaseException | None) -> None:
+        check_not_within("the end of the block", self._is_sending)
+        try:
+            self._run(self._batching.leave_flow(self._shell, error))
+        finally:
             self._shell.close()
+
+    def _run(self, flow: Flow) -> None:
+        try:
+            self._is_sending = True
+            run(_Guarded(flow, self._lock))
+        finally:
+            self._is_sending = False
+
+
+class _Guarded(Generator[Callable[[], Any], Any, None]):
+    """A flow whose decisions are made under a lock; what it asks for is done without."""
+
+    def __init__(self, flow: Flow, lock: AbstractContextManager[Any]) -> None:
+        self._flow = flow
+        self._lock = lock
+
+    def send(self, value: Any) -> Callable[[], Any]:
+        with self._lock:
+            return self._flow.send(value)
+
+    def throw(self, *error: Any) -> Callable[[], Any]:
+        with self._lock:
+            return self._flow.throw(*error)
+
+    def close(self) -> None:
+        with self._lock:
+            self._flow.close()
 
 
 class _OneByOne:
@@ -126,13 +209,18 @@ class _OneByOne:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self.stop = Stop()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stop = Stop()
+        self._woken: SimpleQueue[None] = SimpleQueue()
 
     def open(self) -> Any:
         return self._client
 
     def pause(self, seconds: float) -> None:
-        time.sleep(seconds)
+        with suppress(Empty):
+            self._woken.get(timeout=seconds)
 
     def join(self, limiter: Limiter) -> None:
         if hasattr(limiter, "reserve_async"):
@@ -140,9 +228,13 @@ class _OneByOne:
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         try:
-            return [(batch, call())]
+            return [(batch, self._watched(call))]
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             return [(batch, error)]
+
+    def _watched(self, call: Callable[[], Any]) -> Any:
+        with self._stop.watched():
+            return call()
 
     def holds(self, batch: Batch) -> bool:  # noqa: ARG002 - the call is over when it was made
         return False
@@ -150,9 +242,15 @@ class _OneByOne:
     def collect(self) -> list[Answer]:
         return []
 
+    def end_calls(self) -> None:
+        """End what is under way at its next attempt, and a pause at once: on whichever thread that is."""
+        self._stop.is_set = True
+        self._woken.put(None)
+
     def close(self) -> None:
-        self.stop.is_set = True  # for what whoever was interrupted here no longer waits for
-        self.stop = Stop()
+        """End what is under way: whoever was interrupted here no longer waits for it."""
+        self.end_calls()
+        self._begin()
 
 
 class _Threads(_OneByOne):
@@ -165,10 +263,6 @@ class _Threads(_OneByOne):
     def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         self._calls.begin(batch, partial(self._watched, call))
         return []
-
-    def _watched(self, call: Callable[[], Any]) -> Any:
-        with self.stop.watched():
-            return call()
 
     def holds(self, batch: Batch) -> bool:
         return self._calls.holds(batch)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
 from .batch_queue import Queue, size_of
-from .batch_settings import Refusal, Request
+from .batch_settings import OnLeftover, Refusal, Request
 from .errors import UnprocessedItemsError
 
+Flow = Generator[Callable[[], Any], Any, None]
 OPERATION = "BatchWriteItem"
 _ABOUT_ITEMS = ("ValidationException", "ItemCollectionSizeLimitExceededException", "413")
 _TOO_LARGE = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded the maximum allowed size"}}
@@ -33,6 +36,8 @@ class Refused:
         """Those that are still to be dealt with."""
         self.kept: list[Request] = []
         """Those that stay with the writer."""
+        self.handing_over: list[Request] = []
+        """Requests that are the caller's function's once it has returned."""
         self.untold: list[Request] = []
         """Those of them that no error has told of."""
         self._queue = queue
@@ -48,19 +53,38 @@ class Refused:
         """Take note of a request that was not sent: DynamoDB would have refused it, in these words."""
         self.add(request, ClientError(_TOO_LARGE, OPERATION))
 
-    def describe(self) -> list[Request]:
-        """Say of the fresh ones why they were refused, and give them."""
+    @property
+    def leftovers(self) -> list[Request]:
+        """Return all of them that are nobody else's yet."""
+        return [*self.kept, *self.handing_over, *(request for request, _ in self.fresh)]
+
+    def deal_with_fresh(self, take: OnLeftover) -> Flow:
+        """Keep the fresh ones, or hand them over."""
+        requests = self._describe()
+        if take == "raise":
+            self.kept += requests
+            self.untold += requests
+        else:
+            self.handing_over += requests
+        self.fresh.clear()
+        if take != "raise" and requests:
+            yield from self.hand_over(take)
+
+    def hand_over(self, take: Callable[[list[Request]], Any]) -> Flow:
+        """Give requests to the caller's function. They are leftovers until it has returned."""
+        requests = list(self.handing_over)
+        yield partial(take, requests)
+        self.handing_over.clear()
+        self._queue.done(requests)
+
+    def _describe(self) -> list[Request]:
+        """Say of the fresh ones why they were refused, and return them."""
         for request, error in self.fresh:
             refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=_reason(error))
             self.latest.append(refusal)
         if self._first is None:
             self._first = self.fresh[0][1]
         return [request for request, _ in self.fresh]
-
-    def keep(self, requests: list[Request]) -> None:
-        """Keep requests, to be told of."""
-        self.kept += requests
-        self.untold += requests
 
     def error(self, items: list[Request]) -> UnprocessedItemsError:
         """Give the error that tells of what was not told yet."""

@@ -79,6 +79,42 @@ class BatchReport:
     """Seconds since the first batch was due; up to now, or to the end of the block."""
 
 
+class Tally:
+    """What a report is made of, as it is counted."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.written = self.retried = self.throttled = self.batches = 0
+        self._started: float | None = None
+        self._ended: float | None = None
+
+    def begin(self, now: float) -> None:
+        """Take note that the first batch is due."""
+        self._started = now
+
+    def go_on(self) -> None:
+        """Take note that more is sent."""
+        self._ended = None
+
+    def end(self, now: float) -> None:
+        """Take note that the block has ended."""
+        self._ended = now
+
+    def report(self, now: float, *, refused: int, consumed: float) -> BatchReport:
+        """Return what was done so far."""
+        elapsed = 0.0 if self._started is None else (now if self._ended is None else self._ended) - self._started
+        return BatchReport(
+            written=self.written,
+            retried=self.retried,
+            throttled=self.throttled,
+            batches=self.batches,
+            refused=refused,
+            consumed_units=consumed,
+            rate=consumed / elapsed if elapsed > 0 else 0.0,
+            elapsed=elapsed,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Why a request can't be written. Holds the item's key, and no other value of it."""

@@ -6,14 +6,14 @@ one has threads, one has tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from .batch_passes import Passes
 from .batch_queue import Batch, Queue
-from .batch_refusals import OPERATION, Refused, is_about_items
-from .batch_settings import BatchReport, BatchSettings, Request
+from .batch_refusals import OPERATION, Flow, Refused, is_about_items
+from .batch_settings import BatchReport, BatchSettings, Request, Tally
 from .batch_shell import Answer, Shell
 from .classification import Kind
 from .deadlines import current_deadline
@@ -23,8 +23,6 @@ from .integrity import UnreadableResponseError, foreign_answer
 from .key_schemas import key_schemas
 from .pacing import Pace
 from .policy import Policy
-
-Flow = Generator[Callable[[], Any], Any, None]
 
 
 class Batching:
@@ -43,45 +41,34 @@ class Batching:
         self._client: Any = None
         self._policy = Policy()
         self._pace: Pace
-        self._handing_over: list[Request] = []
         self._failure: BaseException | None = None
         self._throttling: Exception | None = None
         self._passes = Passes(self._policy, settings.max_attempts)
         self._has_no_keys = False
-        self._counts = {"written": 0, "retried": 0, "throttled": 0, "batches": 0}
-        self._started: float | None = None
-        self._ended: float | None = None
+        self._tally = Tally()
 
     # What is asked of it.
 
     @property
     def leftovers(self) -> list[Request]:
         """Give every request that is not surely written, in order."""
-        fresh = (request for request, _ in self.refused.fresh)
-        return self.queue.in_order([*self.refused.kept, *self._handing_over, *fresh])
+        return self.queue.in_order(self.refused.leftovers)
 
     @property
     def report(self) -> BatchReport:
         """Give what was done so far."""
-        now = self._policy.clock.monotonic() if self._ended is None else self._ended
-        elapsed = 0.0 if self._started is None else now - self._started
-        consumed = 0.0 if self._started is None else self._pace.consumed
-        return BatchReport(
-            **self._counts,
-            refused=self.refused.count,
-            consumed_units=consumed,
-            rate=consumed / elapsed if elapsed > 0 else 0.0,
-            elapsed=elapsed,
-        )
+        consumed = 0.0 if self._client is None else self._pace.consumed
+        return self._tally.report(self._policy.clock.monotonic(), refused=self.refused.count, consumed=consumed)
 
     def flush_flow(self, shell: Shell, least: int) -> Flow:
         """Send batches for as long as `least` requests wait. With 1: until all are written, and answered."""
-        self._ended = None
+        self._tally.go_on()
         if self._client is None:
             yield from self._open(shell)
         while True:
             if self.refused.fresh:
-                yield from self._tell_refused()
+                yield from self._try_to_learn_keys()
+                yield from self.refused.deal_with_fresh(self._settings.on_leftover)
             elif self._has_room() and self.queue.is_due(least):
                 yield from self._send(shell)
                 if least == 1 and self._settings.pause_on_exit and len(self.queue):
@@ -95,8 +82,16 @@ class Batching:
         if self.refused.untold and not self.has_block:
             raise self.refused.error(self.refused.untold)
 
+    def begin_block(self) -> None:
+        """Take note that a block begins: what is refused in it is told as it ends."""
+        self.has_block, self.is_stopped = True, False
+
+    def end_block(self) -> None:
+        """Take note that the block has ended, in whichever way."""
+        self.has_block = self.is_stopped = False
+
     def begin_leaving(self, error: BaseException | None) -> bool:
-        """Take note that the block ends, and tell whether nothing more is to be sent."""
+        """Take note that the block ends, and return whether nothing more is to be sent."""
         self.is_stopped = error is not None and not self._settings.flush_on_error
         return self.is_stopped
 
@@ -112,14 +107,14 @@ class Batching:
                 yield from self._try_to_finish(shell, error)
         finally:
             self.is_stopped, self._failure = False, None
-            self._ended = self._policy.clock.monotonic()
+            self._tally.end(self._policy.clock.monotonic())
 
     def _finish(self, shell: Shell) -> Flow:
         self.has_block = True
         take = self._settings.on_leftover
         try:
-            if self._handing_over and callable(take):  # it raised the last time, and that was caught
-                yield from self._hand_over(take)
+            if self.refused.handing_over and callable(take):  # it raised the last time, and that was caught
+                yield from self.refused.hand_over(take)
             if len(self.queue) or self.queue.under_way:
                 yield from self.flush_flow(shell, 1)
         except Exception as failure:
@@ -145,7 +140,7 @@ class Batching:
             self._policy = core.policy
         clock = self._policy.clock
         self._pace = Pace(self._settings.write_units_per_second, clock)
-        self._started = clock.monotonic()
+        self._tally.begin(clock.monotonic())
         self._passes = Passes(self._policy, self._settings.max_attempts)
         self._client = client
 
@@ -166,6 +161,8 @@ class Batching:
         yield from self._pace.follow_table(self._describe())
         yield from self._pace.join(shell.join)
         yield from self._wait(shell, self._passes.take_pause(), "the next pass")
+        if self.is_stopped:  # meanwhile, by another thread or task
+            return
         batch = self.queue.cut()
         for request in batch.too_large:
             self.refused.add_too_large(request)
@@ -180,24 +177,32 @@ class Batching:
         try:
             batch.reserved, wait = self._pace.reserve(sum(batch.units))
             yield from self._wait(shell, wait, "the next units of write capacity")
+            if self.is_stopped:
+                self._take_back(batch)
+                return
             is_sent, batch.sent_at = True, self._policy.clock.monotonic()
             answers = yield partial(shell.start, batch, unanswered(call))  # what a fallback answers is not written
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
             if not is_sent:
-                self._pace.settle(batch.reserved, 0, None)
-            if self.queue.is_under_way(batch) and not shell.holds(batch):
+                self._take_back(batch)
+            elif self.queue.is_under_way(batch) and not shell.holds(batch):
                 self.queue.put_back(batch.requests)
                 self.queue.end(batch)
             raise
         yield from self._settle(answers)
+
+    def _take_back(self, batch: Batch) -> None:
+        """Keep a batch that is not sent after all."""
+        self._pace.settle(batch.reserved, 0, None)
+        self.queue.put_back(batch.requests)
+        self.queue.end(batch)
 
     def _wait(self, shell: Shell, seconds: float, until: str) -> Flow:
         if not seconds:
             return
         deadline = current_deadline()
         if deadline is not None and seconds >= deadline.remaining():
-            why = DeadlineExceededError(operation_name=OPERATION, attempts=0)
-            raise self._error(self.leftovers, f"the deadline comes before {until}").because_of(why)
+            raise self.deadline_error(until)
         yield partial(shell.pause, self._policy.clock.wait(seconds))
 
     def _describe(self) -> Callable[[], Any]:
@@ -259,16 +264,16 @@ class Batching:
         consumed = [entry.get("CapacityUnits", 0.0) for entry in response.get("ConsumedCapacity") or ()]
         self._pace.settle(batch.reserved, batch.units_without(left), float(sum(consumed)) if consumed else None)
         self.queue.done(request for request in batch.requests if id(request) not in are_left)
-        self._counts["batches"] += 1
-        self._counts["written"] += len(batch.requests) - len(left)
+        self._tally.batches += 1
+        self._tally.written += len(batch.requests) - len(left)
         had_to_retry = (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0) > 0
         if left or had_to_retry:
-            self._counts["throttled"] += 1
+            self._tally.throttled += 1
             self._pace.met_limit()
         else:
             self._pace.met_none()
         if left:
-            self._counts["retried"] += len(left)
+            self._tally.retried += len(left)
             self.queue.put_back(left)
         if len(left) >= len(batch.requests):
             self._made_no_progress(batch, 1)
@@ -283,18 +288,18 @@ class Batching:
         if isinstance(error, Exception) and facts is not None and facts.kind is Kind.THROTTLING:
             self._pace.settle(batch.reserved, 0, None)
             self._pace.met_limit()
-            self._counts["throttled"] += 1
-            self._counts["batches"] += 1
-            self._counts["retried"] += len(batch.requests)
+            self._tally.throttled += 1
+            self._tally.batches += 1
+            self._tally.retried += len(batch.requests)
             self._throttling = error
             self._made_no_progress(batch, facts.attempts)
         elif isinstance(error, Exception) and is_about_items(error):
             self._pace.settle(batch.reserved, 0, None)
-            self._counts["batches"] += 1
+            self._tally.batches += 1
             if len(batch.requests) == 1:
                 self.refused.add(batch.requests[0], error)
             else:
-                self._counts["retried"] += len(batch.requests)
+                self._tally.retried += len(batch.requests)
                 self.queue.take_apart(batch)
         else:  # what was reserved may have been consumed
             self._failure = self._failure or error
@@ -316,35 +321,21 @@ class Batching:
             raise failure or RuntimeError("there is no failure")
         why = self._why_given_up()
         self._passes.begin_anew()
-        if callable(self._settings.on_leftover):
-            self._handing_over += self.queue.in_order()
+        take = self._settings.on_leftover
+        if callable(take):
+            self.refused.handing_over += self.queue.in_order()
             self.queue.empty()
-            yield from self._hand_over(self._settings.on_leftover)
+            yield from self.refused.hand_over(take)
             return
         error = self._error(self.leftovers, why)
         if not self.has_block:  # else that may be caught within it, and what was refused is told again as it ends
             self.refused.are_told()
         raise error if throttling is None else error.because_of(throttling)
 
-    # What can't be written.
-
-    def _tell_refused(self) -> Flow:
-        yield from self._try_to_learn_keys()
-        requests, take = self.refused.describe(), self._settings.on_leftover
-        if take == "raise":
-            self.refused.keep(requests)
-        else:
-            self._handing_over += requests
-        self.refused.fresh.clear()
-        if take != "raise" and requests:
-            yield from self._hand_over(take)
-
-    def _hand_over(self, take: Callable[[list[Request]], Any]) -> Flow:
-        """Give requests to the caller's function. They are leftovers until it has returned."""
-        requests = list(self._handing_over)
-        yield partial(take, requests)
-        self._handing_over.clear()
-        self.queue.done(requests)
+    def deadline_error(self, until: str) -> UnprocessedItemsError:
+        """Return the error for a deadline that comes first."""
+        why = DeadlineExceededError(operation_name=OPERATION, attempts=0)
+        return self._error(self.leftovers, f"the deadline comes before {until}").because_of(why)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
         return UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why=why)

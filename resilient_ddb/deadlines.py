@@ -42,11 +42,12 @@ class Stop:
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Have the calls within go by this, beside the deadline that there is."""
-        token = _current.set(_UntilStopped(self, _current.get()))
+        outer = _current.get()
+        _current.set(_UntilStopped(self, outer))
         try:
             yield
         finally:
-            _current.reset(token)
+            _current.set(outer)  # a token could not be used where a coroutine is closed from elsewhere
 
 
 class _UntilStopped(Deadline):

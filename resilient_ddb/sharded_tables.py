@@ -165,6 +165,10 @@ class ShardedBatchWriter(ShardedBatch):
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
         run(self._delete(Key))
 
+    def flush(self) -> None:
+        """Write everything that is buffered, and return when it is answered."""
+        run(self._ending(self._writer.flush))
+
     def __enter__(self) -> Self:
         self._writer.__enter__()
         return self

@@ -84,7 +84,7 @@ class ResilientTable(_Native, TableReads):
         last one wins. An item that can't be written does not keep its neighbours from being written. Where the block
         ends in an exception, nothing more is sent: `leftovers` has what is not surely written.
 
-        For one thread at a time. See `BatchReport` for what `report` tells.
+        Threads may share it: one of them sends for all. See `BatchReport` for what `report` tells.
 
         Args:
             overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one is sent.

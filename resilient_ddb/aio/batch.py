@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch import BatchBuffer, delete_request, put_request
+from resilient_ddb.batch import BatchBuffer, check_not_within, delete_request, put_request
 from resilient_ddb.batch_queue import Batch
+from resilient_ddb.batch_refusals import Flow
 from resilient_ddb.batch_settings import BatchSettings, Request
 from resilient_ddb.batch_shell import Answer
-from resilient_ddb.deadlines import Stop
+from resilient_ddb.deadlines import Stop, current_deadline
 from resilient_ddb.drive import run_async
 from resilient_ddb.token_bucket import Limiter
 
@@ -25,7 +26,8 @@ class AsyncBatchWriter(BatchBuffer):
         super().__init__(table_name, client, settings)
         workers = settings.max_workers
         self._shell = _OneByOne(client) if workers == 1 else _Tasks(client)
-        self._lock = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._sender: asyncio.Task[Any] | None = None
 
     async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Put an item, now or with a later batch."""
@@ -36,33 +38,58 @@ class AsyncBatchWriter(BatchBuffer):
         await self._add_and_flush(delete_request(Key))
 
     async def _add_and_flush(self, request: Request) -> None:
-        if self._is_due(request):
-            await self._send(self._settings.flush_amount)
-
-    async def _send(self, least: int) -> None:
-        async with self._lock:  # of tasks that share the writer, one sends for all
-            await run_async(self._batching.flush_flow(self._shell, least))
+        if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
+            await self._in_turn(self._batching.flush_flow(self._shell, self._settings.flush_amount))
 
     async def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
-        await self._send(1)
+        check_not_within("flush()", self._is_within)
+        await self._in_turn(self._batching.flush_flow(self._shell, 1))
 
     _flush = flush
 
     async def __aenter__(self) -> Self:
-        self._batching.has_block = True
+        self._batching.begin_block()
         return self
 
     async def __aexit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
-        self._shell.stop.is_set = self._batching.begin_leaving(exc_value)
-        if self._shell.stop.is_set and isinstance(exc_value, asyncio.CancelledError):
-            self._shell.cancel()
+        check_not_within("the end of the block", self._is_within)
+        if self._batching.begin_leaving(exc_value):
+            self._shell.end_calls()
+            if isinstance(exc_value, asyncio.CancelledError):
+                self._shell.cancel()
         try:
-            async with self._lock:
-                await run_async(self._batching.leave_flow(self._shell, exc_value))
+            await self._in_turn(self._batching.leave_flow(self._shell, exc_value), self._shell.close)
         finally:
-            self._batching.has_block = False
-            await self._shell.close()
+            self._batching.end_block()
+
+    # Of tasks that share the writer, one sends for all.
+
+    @property
+    def _is_within(self) -> bool:
+        """Whether the writer is sending, and has called what calls it."""
+        return self._sender is not None and self._sender is asyncio.current_task()
+
+    async def _in_turn(self, flow: Flow, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Run a flow while no other task runs one. A deadline holds for the wait as well."""
+        deadline = current_deadline()
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline.remaining()) as limit:
+                await self._turn.acquire()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise self._batching.deadline_error("another task has sent its batch") from None
+        try:
+            self._sender = asyncio.current_task()
+            await run_async(flow)
+        finally:
+            self._sender = None
+            try:
+                if at_end is not None:
+                    await at_end()
+            finally:
+                self._turn.release()
 
     def __enter__(self) -> NoReturn:
         raise TypeError("batch_writer is the async one: use it with 'async with'")
@@ -73,13 +100,19 @@ class _OneByOne:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self.stop = Stop()
+        self._stop = Stop()
+        self._sleeping: asyncio.Task[None] | None = None
 
     async def open(self) -> Any:
         return await opened(self._client, "batch_write_item")
 
     async def pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        self._sleeping = asyncio.create_task(asyncio.sleep(seconds))
+        try:
+            await asyncio.wait([self._sleeping])
+        finally:
+            self._sleeping.cancel()
+            self._sleeping = None
 
     async def join(self, limiter: Limiter) -> None:
         if hasattr(limiter, "reserve_async"):
@@ -87,9 +120,13 @@ class _OneByOne:
 
     async def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         try:
-            return [(batch, await call())]
+            return [(batch, await self._watched(call))]
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             return [(batch, error)]
+
+    async def _watched(self, call: Callable[[], Any]) -> Any:
+        with self._stop.watched():
+            return await call()
 
     def holds(self, batch: Batch) -> bool:  # noqa: ARG002 - the call is over when it was made
         return False
@@ -97,11 +134,18 @@ class _OneByOne:
     async def collect(self) -> list[Answer]:
         return []
 
+    def end_calls(self) -> None:
+        """End what is under way at its next attempt, and a pause at once: in whichever task that is."""
+        self._stop.is_set = True
+        if self._sleeping is not None:
+            self._sleeping.cancel()
+
     def cancel(self) -> None:
         """Leave the call to whoever cancels its task."""
 
     async def close(self) -> None:
-        self.stop = Stop()
+        """End what is under way: whoever was cancelled here no longer waits for it."""
+        self._stop = Stop()
 
 
 class _Tasks(_OneByOne):
@@ -114,10 +158,6 @@ class _Tasks(_OneByOne):
     async def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         self._under_way[asyncio.create_task(self._watched(call))] = batch
         return []
-
-    async def _watched(self, call: Callable[[], Any]) -> Any:
-        with self.stop.watched():
-            return await call()
 
     def holds(self, batch: Batch) -> bool:
         return batch in self._under_way.values()
@@ -135,7 +175,7 @@ class _Tasks(_OneByOne):
 
     async def close(self) -> None:
         if self._under_way:  # whoever was to wait for them was cancelled
-            self.stop.is_set = True
+            self.end_calls()
             self.cancel()
             await asyncio.wait(self._under_way)
             self._under_way.clear()

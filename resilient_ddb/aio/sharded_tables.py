@@ -107,6 +107,10 @@ class AsyncShardedBatchWriter(ShardedBatch):
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
         await run_async(self._delete(Key))
 
+    async def flush(self) -> None:
+        """Write everything that is buffered, and return when it is answered."""
+        await run_async(self._ending(self._writer.flush))
+
     async def __aenter__(self) -> Self:
         await self._writer.__aenter__()
         return self

@@ -1,0 +1,84 @@
+"""Tasks that share a batch writer: as in the sync tests of threads, nobody waits for ever."""
+
+import asyncio
+import threading
+
+import pytest
+from aio_support import ACCESS, until
+from foreign_answers import sent_keys, takes_all
+from wire_stub import TABLE, WireStub
+
+import resilient_ddb as rddb
+from resilient_ddb import aio
+from resilient_ddb.testing import FakeClock
+
+
+def table_on(stub, **policy):
+    policy = rddb.Policy(**{"clock": FakeClock(), **policy})
+    return aio.table(TABLE, endpoint_url=stub.endpoint_url, policy=policy, **ACCESS)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_what_another_task_waits_for_does_not_hold_up_the_end_of_the_block(workers):
+    """It is 50 minutes until the next pass: the block ends now, and nothing more is sent."""
+    with WireStub(lambda _, params: {"UnprocessedItems": params["RequestItems"]}) as stub:
+        table = table_on(stub, clock=rddb.clock.SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
+        async with table:
+            batch = table.batch_writer(["pk"], flush_amount=2, max_workers=workers)
+            with pytest.raises(RuntimeError, match="mine"):  # noqa: PT012 - the block raises
+                async with batch:
+                    waiting = [asyncio.create_task(batch.put_item(Item={"pk": str(n)})) for n in range(2)]
+                    await until(lambda: stub.named("BatchWriteItem"))
+                    raise RuntimeError("mine")
+            async with asyncio.timeout(20):
+                await asyncio.gather(*waiting)
+            assert sorted(request["PutRequest"]["Item"]["pk"] for request in batch.leftovers) == ["0", "1"]
+            assert len(stub.named("BatchWriteItem")) == 1
+
+
+async def test_a_deadline_holds_while_another_task_sends():
+    answer = threading.Event()
+
+    def late(_, params):
+        answer.wait(20)
+        return takes_all(params)
+
+    with WireStub(late) as stub:
+        async with table_on(stub) as table, table.batch_writer(flush_amount=1) as batch:
+            sender = asyncio.create_task(batch.put_item(Item={"pk": "0"}))
+            await until(lambda: stub.named("BatchWriteItem"))
+            with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError) as raised:
+                await batch.put_item(Item={"pk": "1"})
+            assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.items] == ["0", "1"]
+            answer.set()
+            await sender
+        assert sent_keys(stub) == ["0", "1"]
+        assert batch.leftovers == []
+
+
+async def test_what_the_writer_calls_may_put_but_not_flush():
+    told = []
+
+    async def take(requests):
+        for _ in requests:
+            await batch.put_item(Item={"pk": f"again-{len(told)}"})
+        with pytest.raises(RuntimeError, match=r"flush\(\) of a batch writer must not be called") as raised:
+            await batch.flush()
+        told.append(raised.value)
+
+    with WireStub(lambda _, params: takes_all(params)) as stub:
+        made = table_on(stub)
+        async with made, asyncio.timeout(20), made.batch_writer(flush_amount=1, on_leftover=take) as batch:
+            await batch.put_item(Item={"pk": "too large", "b": "x" * 500_000})
+        assert sent_keys(stub) == ["again-0"]
+        assert len(told) == 1
+
+
+async def test_an_error_of_a_sharded_writers_flush_has_the_keys_as_callers_see_them():
+    with WireStub(lambda *_: (400, {"__type": "x#ValidationException", "message": "no"})) as stub:
+        async with table_on(stub) as table:
+            batch = table.sharded(2, by="n").batch_writer()
+            await batch.put_item(Item={"pk": "a", "n": 1})
+            with pytest.raises(rddb.UnprocessedItemsError) as raised:
+                await batch.flush()
+            assert raised.value.items == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}] == batch.leftovers
