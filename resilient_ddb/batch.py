@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
@@ -73,18 +74,46 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         with self._lock:
             return self._batching.report
 
+    # What the writer calls as it sends, such as `on_leftover`, must not wait for the writer.
 
-def check_not_within(what: str, is_within: bool) -> None:  # noqa: FBT001 - no option: what is checked
-    """Refuse what would have to wait for itself.
+    @property
+    def _is_within(self) -> bool:
+        """Whether this was called by the writer as it sends."""
+        return any(sending.lock is self._lock and not sending.is_over for sending in _sendings.get())
 
-    Raises:
-        RuntimeError: the writer is sending, and has called what calls this: `on_leftover`, for example.
-    """
-    if is_within:
-        raise RuntimeError(
-            f"{what} of a batch writer must not be called by what the writer calls, such as on_leftover: it would wait "
-            "for itself; keep what is to be written, and put it later"
-        )
+    def _check_not_within(self, what: str) -> None:
+        """Refuse what would have to wait for itself.
+
+        Raises:
+            RuntimeError: this was called by the writer as it sends.
+        """
+        if self._is_within:
+            raise RuntimeError(
+                f"{what} of a batch writer must not be called by what the writer calls, such as on_leftover: it would "
+                "wait for itself; what is put there is sent later"
+            )
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """Mark what is called within, on whichever thread or in whichever task, as called by the writer."""
+        outer, sending = _sendings.get(), _Sending(self._lock)
+        _sendings.set((*outer, sending))
+        try:
+            yield
+        finally:
+            sending.is_over = True
+            _sendings.set(outer)
+
+
+class _Sending:
+    """A writer's sending; its lock stands for the writer, which may be dropped before the context is."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.is_over = False
+
+
+_sendings: ContextVar[tuple[_Sending, ...]] = ContextVar("resilient_ddb.sendings", default=())
 
 
 def put_request(item: Any) -> Request:
@@ -111,7 +140,6 @@ class BatchWriter(BatchBuffer):
         super().__init__(table_name, client, settings)
         workers = settings.max_workers
         self._turn = threading.RLock()
-        self._is_sending = False
         self._shell = _OneByOne(client) if workers == 1 else _Threads(client)
 
     def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
@@ -123,12 +151,13 @@ class BatchWriter(BatchBuffer):
         self._add_request_and_process(delete_request(Key))
 
     def _add_request_and_process(self, request: Request) -> None:
-        if self._is_due(request):
-            self._in_turn(self._send, self._settings.flush_amount)
+        if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
+            self._in_turn(self._run, self._batching.flush_flow(self._shell, self._settings.flush_amount))
 
     def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
-        self._in_turn(self._flush_now)
+        self._check_not_within("flush()")
+        self._in_turn(self._run, self._batching.flush_flow(self._shell, 1))
 
     _flush = flush
 
@@ -137,6 +166,7 @@ class BatchWriter(BatchBuffer):
         return self
 
     def __exit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
+        self._check_not_within("the end of the block")
         if self._batching.begin_leaving(exc_value):
             self._shell.end_calls()
         try:
@@ -144,44 +174,35 @@ class BatchWriter(BatchBuffer):
         finally:
             self._batching.end_block()
 
-    # Of threads that share the writer, one sends for all.
-
-    def _in_turn(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Do what sends, while no other thread does. A deadline holds for the wait as well."""
-        deadline = current_deadline()
-        if deadline is None:
-            with self._turn:  # Ctrl-C can't come between the two steps of this
-                work(*arguments)
-            return
-        if not self._turn.acquire(timeout=min(max(0.0, deadline.remaining()), threading.TIMEOUT_MAX)):
-            with self._lock:
-                raise self._batching.deadline_error("another thread has sent its batch")
-        try:
-            work(*arguments)
-        finally:
-            self._turn.release()
-
-    def _send(self, least: int) -> None:
-        if not self._is_sending:  # else it was called by what the writer calls: whoever sends goes on with this
-            self._run(self._batching.flush_flow(self._shell, least))
-
-    def _flush_now(self) -> None:
-        check_not_within("flush()", self._is_sending)
-        self._run(self._batching.flush_flow(self._shell, 1))
-
     def _leave(self, error: BaseException | None) -> None:
-        check_not_within("the end of the block", self._is_sending)
         try:
             self._run(self._batching.leave_flow(self._shell, error))
         finally:
             self._shell.close()
 
-    def _run(self, flow: Flow) -> None:
+    # Of threads that share the writer, one sends for all.
+
+    def _in_turn(self, work: Callable[[Any], None], argument: Any) -> None:
+        """Do what sends, while no other thread does. A deadline holds for the wait as well."""
+        deadline = current_deadline()
+        if deadline is None:
+            with self._turn:  # Ctrl-C can't come between the two steps of this
+                work(argument)
+            return
+        if not self._turn.acquire(timeout=min(max(0.0, deadline.remaining()), threading.TIMEOUT_MAX)):
+            with self._lock:
+                raise self._batching.deadline_error("another thread has sent its batch")
         try:
-            self._is_sending = True
-            run(_Guarded(flow, self._lock))
+            work(argument)
         finally:
-            self._is_sending = False
+            self._turn.release()
+
+    def _run(self, flow: Flow) -> None:
+        copy_context().run(self._run_within, flow)  # the mark goes with the context, wherever Ctrl-C comes
+
+    def _run_within(self, flow: Flow) -> None:
+        with self._sending():
+            run(_Guarded(flow, self._lock))
 
 
 class _Guarded(Generator[Callable[[], Any], Any, None]):

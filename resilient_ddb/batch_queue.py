@@ -44,6 +44,8 @@ class Batch:
 
     def units_without(self, left: Sequence[Request]) -> float:
         """Return the units by size of what was written."""
+        if not left:
+            return sum(self.units)
         are_left = set(map(id, left))
         pairs = zip(self.requests, self.units, strict=True)
         return sum(units for request, units in pairs if id(request) not in are_left)

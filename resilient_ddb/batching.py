@@ -242,7 +242,7 @@ class Batching:
         # One table was sent: whatever comes back is its own, under its name or its ARN.
         parts = (response.get("UnprocessedItems") or {}).values()
         returned = [request for part in parts for request in part or ()]
-        left, never_sent = self.queue.originals(batch, returned)
+        left, never_sent = self.queue.originals(batch, returned) if returned else ([], [])
         if never_sent and not self.queue.knows_keys:
             yield from self._try_to_learn_keys()
             left, never_sent = self.queue.originals(batch, returned)

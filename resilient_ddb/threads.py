@@ -83,30 +83,50 @@ def _slots_of(client: Any) -> SimpleQueue[None]:
 
 
 class Calls(Generic[K]):
-    """Calls under way, each on a thread of its own. One thread begins and collects them, and Ctrl-C may interrupt it.
+    """Calls under way, each on a thread. One thread begins and collects them, and Ctrl-C may interrupt it.
 
     It can do so between any two lines of Python. `threading.Thread.start`, futures and executors take their locks in
     Python: interrupted there, they leave one taken, and the thread that makes the call waits for it for ever. What is
     used here takes none, or takes and releases it within one step.
     """
 
+    _threads: Sequence[_Thread] = ()
+    """As many as calls were under way at once."""
+
     def __init__(self) -> None:
         """Begin with none."""
         self._calls: list[_Call[K]] = []
+        self._waiting: SimpleQueue[_Call[K] | None] = SimpleQueue()
         self._arrivals: SimpleQueue[None] = SimpleQueue()
         """Wakes up whoever collects. An outcome is kept by its call, so that none is lost with what was taken here."""
 
     def begin(self, key: K, call: Callable[[], Any]) -> None:
         """Make a call, in a copy of the caller's context: its deadline holds."""
-        made = _Call(key, call)
-        self._calls.append(made)
-        made.begin(self._arrivals)
+        self._calls.append(_Call(key, call))
+        self._begin_all()
+
+    def _begin_all(self) -> None:
+        """Begin the calls that are not yet begun.
+
+        An interrupt leaves one that is marked as not begun, or a thread as not started: it is done again, and then may
+        be done twice. A further thread does no harm, and a call is made once.
+        """
+        for call in self._calls:
+            if not call.is_begun:
+                self._waiting.put(call)
+                call.is_begun = True
+        self._threads = [thread for thread in self._threads if thread.is_started]
+        while len(self._threads) < len(self._calls):
+            thread = _Thread()
+            self._threads = [*self._threads, thread]
+            _thread.start_new_thread(_make_calls, (self._waiting, self._arrivals))
+            thread.is_started = True
 
     def __bool__(self) -> bool:
         return bool(self._calls)
 
     def holds(self, key: K) -> bool:
-        """Return whether the call of a key was begun, and is still to be collected. If not, it never begins."""
+        """Return whether the call of a key was begun, and is still to be collected. If not, it is never made."""
         found = next((call for call in self._calls if call.key is key), None)
         return found is not None and not found.take_back()
 
@@ -123,12 +143,27 @@ class Calls(Generic[K]):
             if over:
                 self._calls = [call for call in self._calls if call not in over]
                 return [(call.key, call.take_outcome()) for call in over]
-            for call in self._calls:
-                if (
-                    not call.is_begun
-                ):  # an interrupt came just before; if it came just after, the call is still made once
-                    call.begin(self._arrivals)
+            self._begin_all()
             self._arrivals.get()
+
+    def __del__(self) -> None:
+        for _ in self._threads:
+            self._waiting.put(None)
+
+
+def _make_calls(waiting: SimpleQueue[_Call[Any] | None], arrivals: SimpleQueue[None]) -> None:
+    """Make calls until there are to be no more: on a thread, which knows nothing of whoever has begun it."""
+    while True:
+        call = waiting.get()
+        if call is None:
+            return
+        if call.make():
+            arrivals.put(None)
+        del call
+
+
+class _Thread:
+    is_started = False
 
 
 class _Call(Generic[K]):
@@ -151,21 +186,17 @@ class _Call(Generic[K]):
         self._claims.append(self)
         return self.is_taken_back
 
-    def begin(self, arrivals: SimpleQueue[None]) -> None:
-        _thread.start_new_thread(self._make, (arrivals,))
-        self.is_begun = True
-
-    def _make(self, arrivals: SimpleQueue[None]) -> None:
+    def make(self) -> bool:
         mine = object()
         self._claims.append(mine)
         if self._claims[0] is not mine:
-            return
+            return False
         try:
             self._outcome = self._context.run(self._call)
         except BaseException as error:  # noqa: BLE001 - raised, or judged, by whoever collects
             self._outcome = error
         self.is_over = True
-        arrivals.put(None)
+        return True
 
     def take_outcome(self) -> Any:
         """Return what the call gave or raised, and keep no hold on it: an error's traceback leads back to here."""

@@ -25,7 +25,7 @@ def end_soon(within=20.0):
 
 def _makes_a_call(frame):
     while frame is not None:
-        if frame.f_code.co_filename == _HOME and frame.f_code.co_name == "_make":
+        if frame.f_code.co_filename == _HOME and frame.f_code.co_name == "make":
             return True
         frame = frame.f_back
     return False

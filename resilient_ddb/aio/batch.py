@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch import BatchBuffer, check_not_within, delete_request, put_request
+from resilient_ddb.batch import BatchBuffer, delete_request, put_request
 from resilient_ddb.batch_queue import Batch
 from resilient_ddb.batch_refusals import Flow
 from resilient_ddb.batch_settings import BatchSettings, Request
@@ -27,7 +27,6 @@ class AsyncBatchWriter(BatchBuffer):
         workers = settings.max_workers
         self._shell = _OneByOne(client) if workers == 1 else _Tasks(client)
         self._turn = asyncio.Lock()
-        self._sender: asyncio.Task[Any] | None = None
 
     async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Put an item, now or with a later batch."""
@@ -43,7 +42,7 @@ class AsyncBatchWriter(BatchBuffer):
 
     async def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
-        check_not_within("flush()", self._is_within)
+        self._check_not_within("flush()")
         await self._in_turn(self._batching.flush_flow(self._shell, 1))
 
     _flush = flush
@@ -53,7 +52,7 @@ class AsyncBatchWriter(BatchBuffer):
         return self
 
     async def __aexit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
-        check_not_within("the end of the block", self._is_within)
+        self._check_not_within("the end of the block")
         if self._batching.begin_leaving(exc_value):
             self._shell.end_calls()
             if isinstance(exc_value, asyncio.CancelledError):
@@ -64,11 +63,6 @@ class AsyncBatchWriter(BatchBuffer):
             self._batching.end_block()
 
     # Of tasks that share the writer, one sends for all.
-
-    @property
-    def _is_within(self) -> bool:
-        """Whether the writer is sending, and has called what calls it."""
-        return self._sender is not None and self._sender is asyncio.current_task()
 
     async def _in_turn(self, flow: Flow, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
         """Run a flow while no other task runs one. A deadline holds for the wait as well."""
@@ -81,10 +75,9 @@ class AsyncBatchWriter(BatchBuffer):
                 raise
             raise self._batching.deadline_error("another task has sent its batch") from None
         try:
-            self._sender = asyncio.current_task()
-            await run_async(flow)
+            with self._sending():
+                await run_async(flow)
         finally:
-            self._sender = None
             try:
                 if at_end is not None:
                     await at_end()
