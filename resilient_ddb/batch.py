@@ -8,8 +8,11 @@ requests: one after the other, or on threads.
 from __future__ import annotations
 
 import inspect
+import logging
+import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -25,8 +28,11 @@ from .batch_shell import Answer
 from .batching import Batching
 from .deadlines import Stop, current_deadline
 from .drive import run
+from .errors import UnprocessedItemsError
 from .threads import Calls
 from .token_bucket import Limiter
+
+_log = logging.getLogger("resilient_ddb")
 
 
 class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types of its own
@@ -38,6 +44,9 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         self._batching = Batching(table_name, settings)
         self._lock = threading.RLock()
         """Guards what the writer holds, for moments: never while a request is under way."""
+        self._told: list[Request] = []
+        """Leftovers that somebody was told of, by an error or as the block ended by one."""
+        self._process = os.getpid()
         super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
 
     @property
@@ -74,6 +83,32 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         with self._lock:
             return self._batching.report
 
+    # A writer that is dropped with requests that nobody was told of.
+
+    def _tell(self, requests: Iterable[Mapping[str, Any]]) -> None:
+        """Take note that somebody was told of requests."""
+        known = {id(request) for request in (*self._told, *requests)}
+        self._told = [request for request in self._batching.leftovers if id(request) in known]
+
+    def _warn(self) -> None:
+        """Warn of requests that are dropped, if there are any."""
+        told = set(map(id, self._told))
+        left = [request for request in self._batching.leftovers if id(request) not in told]
+        if not left:
+            return
+        self._tell(left)
+        requests = "1 request that is" if len(left) == 1 else f"{len(left)} requests that are"
+        text = (
+            f"a batch writer of table {self._table_name!r} was dropped with {requests} not surely written: "
+            "leave its block in the usual way, or call flush()"
+        )
+        _log.warning("%s", text)
+        warnings.warn(text, ResourceWarning, stacklevel=3, source=self)
+
+    def __del__(self) -> None:
+        if getattr(self, "_process", None) == os.getpid():  # a forked process's copy is not the one to be written
+            self._warn()
+
     # What the writer calls as it sends, such as `on_leftover`, must not wait for the writer.
 
     @property
@@ -92,6 +127,15 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
                 f"{what} of a batch writer must not be called by what the writer calls, such as on_leftover: it would "
                 "wait for itself; what is put there is sent later"
             )
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Take note of what an error tells of."""
+        try:
+            yield
+        except UnprocessedItemsError as error:
+            self._tell(error.items)
+            raise
 
     @contextmanager
     def _sending(self) -> Iterator[None]:
@@ -173,6 +217,7 @@ class BatchWriter(BatchBuffer):
             self._in_turn(self._leave, exc_value)
         finally:
             self._batching.end_block()
+            self._tell(self.leftovers)  # by what is raised here, or has ended the block
 
     def _leave(self, error: BaseException | None) -> None:
         try:
@@ -201,7 +246,7 @@ class BatchWriter(BatchBuffer):
         copy_context().run(self._run_within, flow)  # the mark goes with the context, wherever Ctrl-C comes
 
     def _run_within(self, flow: Flow) -> None:
-        with self._sending():
+        with self._sending(), self._telling():
             run(_Guarded(flow, self._lock))
 
 

@@ -92,13 +92,13 @@ class Batching:
 
     def begin_leaving(self, error: BaseException | None) -> bool:
         """Take note that the block ends, and return whether nothing more is to be sent."""
-        self.is_stopped = error is not None and not self._settings.flush_on_error
+        self.is_stopped = error is not None and not _is_no_failure(error) and not self._settings.flush_on_error
         return self.is_stopped
 
     def leave_flow(self, shell: Shell, error: BaseException | None) -> Flow:
         """End the block, which `error` may have ended."""
         try:
-            if error is None:
+            if error is None or _is_no_failure(error):
                 yield from self._finish(shell)
             elif self.is_stopped:
                 while self.queue.under_way:  # nothing more is sent; what was is still answered
@@ -339,3 +339,8 @@ class Batching:
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
         return UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why=why)
+
+
+def _is_no_failure(error: BaseException) -> bool:
+    """Return whether a block that ends so was simply left: a generator that nobody reads on, or the program's end."""
+    return isinstance(error, GeneratorExit | SystemExit)

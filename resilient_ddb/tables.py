@@ -82,7 +82,8 @@ class ResilientTable(_Native, TableReads):
         Used as a context manager; what is buffered is written when the block ends. Items that DynamoDB did not take
         are sent again after a full-jitter pause, with others, so that batches are whole. Of requests for one key the
         last one wins. An item that can't be written does not keep its neighbours from being written. Where the block
-        ends in an exception, nothing more is sent: `leftovers` has what is not surely written.
+        ends in an exception, nothing more is sent: `leftovers` has what is not surely written. A generator that is left
+        early and `sys.exit()` are none: they write. A writer that is dropped with requests in it warns.
 
         Threads may share it: one of them sends for all. See `BatchReport` for what `report` tells.
 

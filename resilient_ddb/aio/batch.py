@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, currentframe
+from types import FrameType
 from typing import Any, NoReturn, Self
 
 from resilient_ddb.batch import BatchBuffer, delete_request, put_request
@@ -53,6 +56,10 @@ class AsyncBatchWriter(BatchBuffer):
 
     async def __aexit__(self, exc_type: object, exc_value: BaseException | None, tb: object) -> None:
         self._check_not_within("the end of the block")
+        if isinstance(exc_value, GeneratorExit) and not _may_await(currentframe()):
+            self._shell.abandon()
+            self._warn()
+            return
         if self._batching.begin_leaving(exc_value):
             self._shell.end_calls()
             if isinstance(exc_value, asyncio.CancelledError):
@@ -61,6 +68,7 @@ class AsyncBatchWriter(BatchBuffer):
             await self._in_turn(self._batching.leave_flow(self._shell, exc_value), self._shell.close)
         finally:
             self._batching.end_block()
+            self._tell(self.leftovers)  # by what is raised here, or has ended the block
 
     # Of tasks that share the writer, one sends for all.
 
@@ -75,7 +83,7 @@ class AsyncBatchWriter(BatchBuffer):
                 raise
             raise self._batching.deadline_error("another task has sent its batch") from None
         try:
-            with self._sending():
+            with self._sending(), self._telling():
                 await run_async(flow)
         finally:
             try:
@@ -133,6 +141,12 @@ class _OneByOne:
         if self._sleeping is not None:
             self._sleeping.cancel()
 
+    def abandon(self) -> None:
+        """End what is under way as far as that can be done where nothing can be awaited."""
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nothing goes on
+            self.end_calls()
+            self.cancel()
+
     def cancel(self) -> None:
         """Leave the call to whoever cancels its task."""
 
@@ -173,6 +187,23 @@ class _Tasks(_OneByOne):
             await asyncio.wait(self._under_way)
             self._under_way.clear()
         await super().close()
+
+
+def _may_await(frame: FrameType | None) -> bool:
+    """Return whether what GeneratorExit ends may await, given its frame.
+
+    An async generator that is left may: `aclose` awaits it. A coroutine that is closed may not. Up to the one or the
+    other there may be coroutines that await each other, such as an AsyncExitStack's.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    while frame is not None and frame.f_code.co_flags & (CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR):
+        if frame.f_code.co_flags & CO_ASYNC_GENERATOR:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _answer(task: asyncio.Task[Any]) -> Any:
