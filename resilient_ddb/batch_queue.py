@@ -10,14 +10,13 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
+from .batch_requests import MAX_WIRE_BYTES, as_answered, hashable, least_size_of, number_that_fits, values_of
 from .batch_settings import Request
-from .capacity import MAX_ITEM_BYTES, item_size, wire_size, write_units
+from .capacity import MAX_ITEM_BYTES, write_units
 
 MAX_REQUESTS = 25
-MAX_WIRE_BYTES = 16 * 1024 * 1024
 _SURELY_TOO_LARGE = MAX_ITEM_BYTES + MAX_ITEM_BYTES // 50
 """Sizes of numbers are published as approximate: nearer to the limit, it is DynamoDB that decides."""
 _SURELY_FITS = MAX_WIRE_BYTES // 8
@@ -78,6 +77,11 @@ class Queue:
         return len(self._under_way)
 
     @property
+    def has_parts(self) -> bool:
+        """Return whether parts of a batch that was taken apart wait, or may be under way beside the batch at hand."""
+        return bool(self._pieces) or len(self._under_way) > 1
+
+    @property
     def knows_keys(self) -> bool:
         """Tell whether requests for the same key can be told."""
         return self._keys is not None
@@ -100,7 +104,7 @@ class Queue:
         """
         if self._keys is not None:
             if self._must_have_keys:
-                values = _values(request)
+                values = values_of(request)
                 for name in self._keys:
                     values[name]  # as boto3, whose error this is
             if len(self._newest) != len(self.buffer):
@@ -163,7 +167,7 @@ class Queue:
             requests.append(request)
             units.append(write_units(size) if "PutRequest" in request else 1)
         if total > _SURELY_FITS:
-            fitting = _fitting(requests)
+            fitting = number_that_fits(requests)
             rest = requests[fitting:]
             del requests[fitting:], units[fitting:]
         else:
@@ -212,12 +216,12 @@ class Queue:
 
     def originals(self, batch: Batch, returned: Iterable[Request]) -> tuple[list[Request], list[Request]]:
         """Return the requests of a batch that came back, each once and as it was given, and those that it never had."""
-        forms = [_as_answered(request) for request in batch.requests]
+        forms = [as_answered(request) for request in batch.requests]
         keys = [None if self._keys is None else self._key(request) for request in batch.requests]
         found: dict[int, Request] = {}
         never_sent = []
         for request in returned:
-            form = _as_answered(request)
+            form = as_answered(request)
             places = [at for at, known in enumerate(forms) if known == form]
             if not places and self._keys is not None:  # a value was put in another type: a time
                 key = self._key(request)
@@ -231,7 +235,7 @@ class Queue:
 
     def key_of(self, request: Request) -> dict[str, Any] | None:
         """Give the key of a request, None where the key's attributes are not known."""
-        values = _values(request)
+        values = values_of(request)
         if not isinstance(values, Mapping):
             return None
         if "DeleteRequest" in request:
@@ -270,12 +274,12 @@ class Queue:
     def _key(self, request: Request) -> Key:
         """Give what is the same for two requests for one item; no other request's where that can't be told."""
         try:
-            values = _values(request)
+            values = values_of(request)
             key = tuple([values[name] for name in self._keys or ()])
             try:
                 hash(key)
             except TypeError:
-                key = tuple(map(_hashable, key))
+                key = tuple(map(hashable, key))
                 hash(key)
         except (KeyError, TypeError):
             return (id(request),)
@@ -292,58 +296,3 @@ class Queue:
 
     def _place(self, request: Request) -> float:
         return self._order.get(id(request), math.inf)
-
-
-def size_of(request: Request) -> int | None:
-    """Give the bytes of what a request writes, None where a value has no place in DynamoDB."""
-    try:
-        return item_size(_values(request))
-    except (TypeError, AttributeError, RecursionError):
-        return None
-
-
-def least_size_of(request: Request) -> int:
-    """Give the bytes of what can be measured: a time, which is written as a number, is left out."""
-    size = size_of(request)
-    if size is not None:
-        return size
-    size = 0
-    with suppress(TypeError, AttributeError):
-        for name, value in _values(request).items():
-            with suppress(TypeError, AttributeError, RecursionError):
-                size += item_size({name: value})
-    return size
-
-
-def _hashable(value: Any) -> Any:
-    """Give bytes for a bytearray, and for one in a `Binary`: they are equal."""
-    binary = getattr(value, "value", value)
-    return bytes(binary) if isinstance(binary, bytearray) else value
-
-
-def _as_answered(value: Any) -> Any:
-    """Return a value in the one form that it has before it is sent and after it came back."""
-    if isinstance(value, Mapping):
-        return {name: _as_answered(member) for name, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_answered(member) for member in value]
-    if isinstance(value, (set, frozenset)):
-        return frozenset(map(_as_answered, value))
-    binary = getattr(value, "value", value)
-    return bytes(binary) if isinstance(binary, (bytes, bytearray)) else value
-
-
-def _values(request: Request) -> Mapping[str, Any]:
-    put = request.get("PutRequest")
-    values: Mapping[str, Any] = put["Item"] if put else request["DeleteRequest"]["Key"]
-    return values
-
-
-def _fitting(requests: list[Request]) -> int:
-    total = 0
-    for number, request in enumerate(requests):
-        with suppress(ValueError, RecursionError):  # such an item is refused before anything is sent
-            total += wire_size(request)
-        if total > MAX_WIRE_BYTES:
-            return max(1, number)
-    return len(requests)

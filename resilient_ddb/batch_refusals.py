@@ -10,7 +10,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from .batch_queue import Queue, size_of
+from .batch_queue import Queue
+from .batch_requests import size_of
 from .batch_settings import OnLeftover, Refusal, Request
 from .errors import UnprocessedItemsError
 
@@ -43,11 +44,28 @@ class Refused:
         self._queue = queue
         self._table = table
         self._first: Exception | None = None
+        self._of_batch: str | None = None
+        """What a batch was refused for of which it is not known yet which request it was."""
 
     def add(self, request: Request, error: Exception) -> None:
         """Take note that a request was refused."""
         self.fresh.append((request, error))
         self.count += 1
+        self._of_batch = None
+
+    def add_batch(self, error: Exception) -> None:
+        """Take note that a batch was refused: its parts are going to show for which request."""
+        self._of_batch = self._of_batch or _reason(error)
+
+    def batch_is_written(self) -> None:
+        """Take note that all parts of it went through: together they were what was refused."""
+        self._of_batch = None
+
+    def explain(self, error: Exception) -> None:
+        """Say in an error that comes before it was shown what the batch was refused for."""
+        reason, self._of_batch = self._of_batch, None
+        if reason is not None:
+            error.add_note(f"before, a batch was refused, and taken apart to find the request: {reason}")
 
     def add_too_large(self, request: Request) -> None:
         """Take note of a request that was not sent: DynamoDB would have refused it, in these words."""

@@ -88,6 +88,13 @@ class Tally:
         self._started: float | None = None
         self._ended: float | None = None
 
+    def count_batch(self, *, written: int = 0, retried: int = 0, throttled: int = 0) -> None:
+        """Count a batch that was answered, and what became of its requests."""
+        self.batches += 1
+        self.written += written
+        self.retried += retried
+        self.throttled += throttled
+
     def begin(self, now: float) -> None:
         """Take note that the first batch is due."""
         self._started = now

@@ -6,7 +6,6 @@ one has threads, one has tasks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -62,6 +61,13 @@ class Batching:
 
     def flush_flow(self, shell: Shell, least: int) -> Flow:
         """Send batches for as long as `least` requests wait. With 1: until all are written, and answered."""
+        try:
+            yield from self._flush(shell, least)
+        except Exception as error:
+            self.refused.explain(error)
+            raise
+
+    def _flush(self, shell: Shell, least: int) -> Flow:
         self._tally.go_on()
         if self._client is None:
             yield from self._open(shell)
@@ -158,7 +164,7 @@ class Batching:
             except Exception as error:
                 error.add_note("several workers need the key's attributes: give overwrite_by_pkeys=[...]")
                 raise
-        yield from self._pace.follow_table(self._describe())
+        yield from self._pace.follow_table(partial(self._client.describe_table, TableName=self._table))
         yield from self._pace.join(shell.join)
         yield from self._wait(shell, self._passes.take_pause(), "the next pass")
         if self.is_stopped:  # meanwhile, by another thread or task
@@ -204,9 +210,6 @@ class Batching:
         if deadline is not None and seconds >= deadline.remaining():
             raise self.deadline_error(until)
         yield partial(shell.pause, self._policy.clock.wait(seconds))
-
-    def _describe(self) -> Callable[[], Any]:
-        return partial(self._client.describe_table, TableName=self._table)
 
     def _learn_keys(self) -> Flow:
         """Find out the key's attributes: from the table, once for each client."""
@@ -264,21 +267,22 @@ class Batching:
         consumed = [entry.get("CapacityUnits", 0.0) for entry in response.get("ConsumedCapacity") or ()]
         self._pace.settle(batch.reserved, batch.units_without(left), float(sum(consumed)) if consumed else None)
         self.queue.done(request for request in batch.requests if id(request) not in are_left)
-        self._tally.batches += 1
-        self._tally.written += len(batch.requests) - len(left)
         had_to_retry = (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0) > 0
-        if left or had_to_retry:
-            self._tally.throttled += 1
+        met_limit = bool(left) or had_to_retry
+        written = len(batch.requests) - len(left)
+        self._tally.count_batch(written=written, retried=len(left), throttled=int(met_limit))
+        if met_limit:
             self._pace.met_limit()
         else:
             self._pace.met_none()
         if left:
-            self._tally.retried += len(left)
             self.queue.put_back(left)
-        if len(left) >= len(batch.requests):
+        if not written:
             self._made_no_progress(batch, 1)
             return
         self._throttling = None
+        if not self.queue.has_parts:
+            self.refused.batch_is_written()
         self._passes.made_some(self._error(left, "unprocessed") if left else None)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
@@ -288,19 +292,18 @@ class Batching:
         if isinstance(error, Exception) and facts is not None and facts.kind is Kind.THROTTLING:
             self._pace.settle(batch.reserved, 0, None)
             self._pace.met_limit()
-            self._tally.throttled += 1
-            self._tally.batches += 1
-            self._tally.retried += len(batch.requests)
+            self._tally.count_batch(throttled=1, retried=len(batch.requests))
             self._throttling = error
             self._made_no_progress(batch, facts.attempts)
         elif isinstance(error, Exception) and is_about_items(error):
             self._pace.settle(batch.reserved, 0, None)
-            self._tally.batches += 1
-            if len(batch.requests) == 1:
+            is_single = len(batch.requests) == 1
+            self._tally.count_batch(retried=0 if is_single else len(batch.requests))
+            if is_single:
                 self.refused.add(batch.requests[0], error)
             else:
-                self._tally.retried += len(batch.requests)
                 self.queue.take_apart(batch)
+                self.refused.add_batch(error)
         else:  # what was reserved may have been consumed
             self._failure = self._failure or error
             self.queue.join()

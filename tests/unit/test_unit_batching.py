@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import resilient_ddb as rddb
-from resilient_ddb.batch_queue import MAX_WIRE_BYTES
+from resilient_ddb.batch_requests import MAX_WIRE_BYTES
 from resilient_ddb.capacity import item_size, write_units
 from resilient_ddb.drive import run
 from resilient_ddb.errors import UnprocessedItemsError

@@ -27,7 +27,7 @@ LAYERS = [
         "projections",
     },
     {"circuit", "pybreaker_storage", "fallback", "item_marks", "remembered", "policy", "ttl_requests"},
-    {"batch_settings", "batch_queue", "batch_passes", "batch_refusals", "batch_shell", "pacing"},
+    {"batch_settings", "batch_requests", "batch_queue", "batch_passes", "batch_refusals", "batch_shell", "pacing"},
     {
         "execution",
         "core",
