@@ -35,8 +35,7 @@ class Batching:
         """Whether nothing more is to be sent: the block is being left by an exception."""
         self.has_block = False
         """Whether a block is going to be left: until then, what was refused need not be told."""
-        self._table = table
-        self._settings = settings
+        self._table, self._settings = table, settings
         self._client: Any = None
         self._policy = Policy()
         self._pace: Pace
@@ -69,8 +68,7 @@ class Batching:
 
     def _flush(self, shell: Shell, least: int) -> Flow:
         self._tally.go_on()
-        if self._client is None:
-            yield from self._open(shell)
+        yield from self._open(shell)  # each time: a module-level table's client may have been closed
         while True:
             if self.refused.fresh:
                 yield from self._try_to_learn_keys()
@@ -141,14 +139,17 @@ class Batching:
 
     def _open(self, shell: Shell) -> Flow:
         client = yield shell.open
+        if self._client is None:
+            self._begin(client)
+        self._client = client
+
+    def _begin(self, client: Any) -> None:
         core = getattr(client, "_resilience", None)
         if core is not None:
             self._policy = core.policy
-        clock = self._policy.clock
-        self._pace = Pace(self._settings.write_units_per_second, clock)
-        self._tally.begin(clock.monotonic())
+        self._pace = Pace(self._settings.write_units_per_second, self._policy.clock)
+        self._tally.begin(self._policy.clock.monotonic())
         self._passes = Passes(self._policy, self._settings.max_attempts)
-        self._client = client
 
     def _has_room(self) -> bool:
         """Tell whether a further batch may be under way: one only without progress, or before costs are known."""

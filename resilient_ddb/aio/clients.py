@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import HTTPClientError
 
 from resilient_ddb.drive import run_async
 from resilient_ddb.ending import cancel, recover, succeed
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from resilient_ddb.core import Core
     from resilient_ddb.execution import Execution
     from resilient_ddb.policy import Policy
+
+
+class ClosedClientError(HTTPClientError):  # type: ignore[misc]  # botocore has no types of its own
+    """A call of a client that was closed. Nothing was sent."""
+
+    fmt = (
+        "This client was closed, by close() or as its 'async with' block ended, and with it the Tables and writers "
+        "that it serves: use them within the block, or take resilient_ddb.aio.table(...), which opens its client again"
+    )
 
 
 class ResilientAioClient:
@@ -44,13 +54,22 @@ class ResilientAioClient:
             )
             response = await _within_deadline(execution, call)
         except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
-            return await run_async(recover(execution, error))
+            return await run_async(recover(execution, self._in_words(error)))
         except BaseException:
             cancel(execution)
             raise
         finally:
             CURRENT.set(outer)
         return succeed(execution, response)
+
+    def _in_words(self, error: Exception) -> Exception:
+        """Return an error that says so where aiobotocore's is that of a client which was closed."""
+        session = self._endpoint.http_session  # type: ignore[attr-defined]  # mixed in
+        if isinstance(error, HTTPClientError) and getattr(session, "_sessions", self) is None:
+            inner = error.kwargs.get("error")
+            if isinstance(inner, AttributeError):  # nothing was sent
+                return ClosedClientError(error=inner)
+        return error
 
     async def close(self) -> None:
         """Close the connections, also those to other regions."""
