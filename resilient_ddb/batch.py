@@ -7,7 +7,6 @@ requests: one after the other, or on threads.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import threading
@@ -29,6 +28,7 @@ from .batching import Batching
 from .deadlines import Stop, current_deadline
 from .drive import run
 from .errors import UnprocessedItemsError
+from .settings import is_async
 from .threads import Calls
 from .token_bucket import Limiter
 
@@ -179,7 +179,7 @@ class BatchWriter(BatchBuffer):
         Raises:
             TypeError: `on_leftover` is async.
         """
-        if inspect.iscoroutinefunction(settings.on_leftover):
+        if is_async(settings.on_leftover):
             raise TypeError("on_leftover must not be async on the sync Table: async ones are for resilient_ddb.aio")
         super().__init__(table_name, client, settings)
         workers = settings.max_workers

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .settings import check_callable, check_number, check_share, check_whole
+from .settings import check_number, check_plain, check_plain_methods, check_share, check_whole
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreakerListener, CircuitBreakerStorage
@@ -75,9 +75,15 @@ class Breaker:
         if not isinstance(self.listeners, Iterable):
             raise TypeError(f"listeners must be a sequence of pybreaker listeners; got {self.listeners!r}")
         object.__setattr__(self, "listeners", tuple(self.listeners))
+        for listener in self.listeners:
+            check_plain_methods("each of listeners", listener, *_LISTENS)
         if self.storage is not None and not _is_pybreaker_storage(self.storage):
             takes = "a circuit's name and giving a pybreaker storage, such as lambda name: CircuitRedisStorage(...)"
-            check_callable("storage", self.storage, takes=takes)
+            check_plain("storage", self.storage, takes=takes)
+
+
+_LISTENS = ("before_call", "success", "failure", "state_change")
+"""The methods of a pybreaker listener."""
 
 
 def _is_pybreaker_storage(storage: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -14,6 +13,7 @@ from typing import Any, Self
 from .deadlines import Stop
 from .drive import run
 from .segments import Item, Request, Segments
+from .settings import is_async
 from .threads import Calls
 
 
@@ -26,7 +26,7 @@ class ParallelScan(Iterator[Item]):
 
     def __init__(self, table: Any, *, on_page: Any, **arguments: Any) -> None:
         """See `ResilientTable.parallel_scan`."""
-        if inspect.iscoroutinefunction(on_page):
+        if is_async(on_page):
             raise TypeError("on_page must not be async on the sync Table: async ones are for resilient_ddb.aio")
         self._segments = Segments(table, on_page=on_page, **arguments)
         self._items = _items(self._segments)

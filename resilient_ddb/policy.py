@@ -58,7 +58,7 @@ class Policy:
     timeouts: Timeouts = field(default_factory=Timeouts)
     """How long one attempt may take. Only for clients made with this policy: it can't be set afterwards."""
     observers: Sequence[Observer] = ()
-    """Callables that are told what happens."""
+    """Plain functions that are told what happens; an async one, which nobody would await, is refused."""
     fallback: FallbackFunction | None = None
     """What answers when DynamoDB can't; a Table's own `fallback=` comes in its place."""
     clock: Clock = SYSTEM_CLOCK

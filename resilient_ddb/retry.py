@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .settings import check_callable, check_number, check_whole
+from .settings import check_number, check_plain, check_whole
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -57,9 +57,9 @@ class Retry:
                 f"base_delay must not be greater than max_delay; got {self.base_delay!r} and {self.max_delay!r}"
             )
         if self.wait is not None:
-            check_callable("wait", self.wait, takes="a tenacity RetryCallState, and giving seconds")
+            check_plain("wait", self.wait, takes="a tenacity RetryCallState, and giving seconds")
         if self.stop is not None:
-            check_callable("stop", self.stop, takes="a tenacity RetryCallState, and giving True to stop")
+            check_plain("stop", self.stop, takes="a tenacity RetryCallState, and giving True to stop")
 
     def delay(self, attempt: int, uniform: Uniform) -> float:
         """Draw the full-jitter delay, in seconds, that follows attempt number `attempt` (from 1)."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 
@@ -40,15 +41,35 @@ def check_callable(name: str, value: Any, *, takes: str) -> None:
         raise TypeError(f"{name} must be callable, taking {takes}; got {value!r}")
     if isinstance(value, type):
         raise TypeError(f"{name} must be callable, taking {takes}; got the class {value.__name__}: write it with ()")
+    if _is_of(inspect.isgeneratorfunction, value) or _is_of(inspect.isasyncgenfunction, value):
+        raise TypeError(f"{name} must be a function without 'yield', taking {takes}: nobody would run {value!r}")
+
+
+def is_async(value: Any) -> bool:
+    """Return whether what a call gives is to be awaited. An object may have an async `__call__`."""
+    return _is_of(inspect.iscoroutinefunction, value)
+
+
+def _is_of(is_kind: Callable[[Any], bool], value: Any) -> bool:
+    while isinstance(value, partial):
+        value = value.func
+    return is_kind(value) or is_kind(getattr(type(value), "__call__", None))  # noqa: B004 - the function itself
+
+
+def check_plain(name: str, value: Any, *, takes: str) -> None:
+    """Refuse what can't be called, or gives what nobody would await."""
+    check_callable(name, value, takes=takes)
+    if is_async(value):
+        raise TypeError(f"{name} must be a plain function, taking {takes}: nobody would await the async {value!r}")
 
 
 def check_callables(name: str, value: Any, *, takes: str) -> tuple[Any, ...]:
-    """Give a sequence of callables as a tuple, and refuse what is none."""
+    """Return a sequence of plain functions as a tuple, and refuse what is none."""
     if callable(value) or isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"{name} must be a sequence of callables, such as [print]; got {value!r}")
     members = tuple(value)
     for member in members:
-        check_callable(f"each of {name}", member, takes=takes)
+        check_plain(f"each of {name}", member, takes=takes)
     return members
 
 
@@ -57,6 +78,14 @@ def check_methods(name: str, value: Any, *methods: str) -> None:
     if not all(callable(getattr(value, method, None)) for method in methods):
         calls = ", ".join(f"{method}()" for method in methods)
         raise TypeError(f"{name} must be an object with {calls}; got {value!r}")
+    check_plain_methods(name, value, *methods)
+
+
+def check_plain_methods(name: str, value: Any, *methods: str) -> None:
+    """Refuse what has one of `methods`, but async."""
+    for method in methods:
+        if is_async(getattr(value, method, None)):
+            raise TypeError(f"{name} must have a plain {method}(): nobody would await the async one of {value!r}")
 
 
 def check_fallback(value: Any) -> None:

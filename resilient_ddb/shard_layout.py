@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .cursors import identity
-from .settings import check_whole
+from .settings import check_plain, check_whole
 
 MOST_SHARDS = 1_000
 """A query asks all shards of a key: more than this is a mistake."""
@@ -201,7 +201,9 @@ def _check_shards(argument: str, shards: Any) -> None:
             if not isinstance(key, str):
                 raise TypeError(f"{argument} must be a mapping of texts, as keys are stored; got {key!r} for one")
             _checked_count(argument, count)
-    elif not callable(shards):
+    elif callable(shards):
+        check_plain(argument, shards, takes="a key, and giving a number")
+    else:
         _checked_count(argument, shards)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .drive import Flow
+from .settings import is_async
 
 if TYPE_CHECKING:
     from .batch_settings import Refusal
@@ -65,7 +65,7 @@ class ShardedBatch:
         async def seen_later(requests: list[Request]) -> Any:
             return await seen(requests)
 
-        return seen_later if inspect.iscoroutinefunction(take) else seen
+        return seen_later if is_async(take) else seen
 
     def _known(self) -> Flow[ShardKeys]:
         if self._keys is None:

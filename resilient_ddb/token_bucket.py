@@ -12,7 +12,7 @@ import threading
 from typing import Any, Protocol
 
 from .clock import SYSTEM_CLOCK, Clock
-from .settings import check_methods, check_number
+from .settings import check_methods, check_number, check_plain_methods
 
 
 class Limiter(Protocol):
@@ -122,5 +122,6 @@ def as_limiter(name: str, rate: Any, clock: Clock) -> Limiter:
             f"{name} must be capacity units a second, a number greater than 0, or a limiter such as "
             f"resilient_ddb.RateLimiter; got {rate!r}"
         )
+    check_plain_methods(name, rate, "reserve", "charge")
     limiter: Limiter = rate
     return limiter

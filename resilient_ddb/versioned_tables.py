@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from .drive import run
+from .settings import is_async
 from .versioned_verbs import Change, VersionedVerbs
 from .versioning import FROM_ITEM
 
@@ -117,6 +117,6 @@ class VersionedTable(VersionedVerbs):
             TypeError: `change` returned None, or something else that is no item.
             ValueError: `change` changed the key, or the stored version is a fraction.
         """
-        if inspect.iscoroutinefunction(change):
+        if is_async(change):
             raise TypeError("change must not be async on the sync Table: async ones are for resilient_ddb.aio")
         return run(self._modify(Key, change, attempts))
