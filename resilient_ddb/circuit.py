@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .errors import CircuitOpenError
+from .forks import tell_child
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker
@@ -90,6 +91,7 @@ class Circuit:
         self._uniform = uniform
         self._on_change = on_change
         self._lock = threading.RLock()
+        tell_child(self)
         self._window = Window(max(breaker.window_calls, breaker.minimum_calls), breaker.window_seconds)
         self._period = 0
         self._probes = 0
@@ -100,6 +102,16 @@ class Circuit:
         self._pybreaker: CircuitBreaker | None = None
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
+
+    def in_child(self) -> None:
+        """Begin anew in a forked process, in the same state: the permits that are out are the parent's.
+
+        The parent may have been in the middle of counting: the window starts empty.
+        """
+        self._lock = threading.RLock()
+        self._pybreaker = None
+        self._changes = []
+        self._begin_period(self.clock.monotonic())
 
     def admit(self, operation: str) -> int:
         """Let an attempt through, and give the permit to hand back with `record` or `release`.
@@ -115,7 +127,7 @@ class Circuit:
             if self.state == OPEN and now >= self._reopens_at:
                 self._because("its open time is over: probing", self.breaker.half_open)
             if self.state == HALF_OPEN and now >= self._entered_at + _PROBE_PATIENCE_SECONDS:
-                self._begin_period(now)  # probes that never came back, as after a fork
+                self._begin_period(now)  # probes that never came back
             refused = self.state == OPEN or (
                 self.state == HALF_OPEN and self._probes >= self.settings.half_open_permits
             )

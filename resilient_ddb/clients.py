@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
+from .connections import leave_to_parent
 from .drive import run
 from .ending import cancel, recover, succeed
 from .fallback import Response, mark
@@ -56,6 +58,11 @@ class SyncHost(ClientHost):
     run = staticmethod(run)
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
+    new_refresh_lock = staticmethod(threading.Lock)
+
+    def forget_connections(self) -> None:
+        """Leave the connections that are open to the parent process, which has them too."""
+        leave_to_parent(self.client)
 
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Response:
         """Make a call in another region, and mark its answer."""

@@ -14,6 +14,7 @@ from .circuit import OPEN, Circuit, Outcome
 from .classification import Kind, Verdict
 from .execution import Execution
 from .fallback import Chain, Fallback, FallbackFunction
+from .forks import tell_child
 from .operations import Params, operation_kind, table_of
 from .policy import Policy
 from .reserved import SHARD, VALUES
@@ -138,6 +139,15 @@ class Core:
         self.keepers: dict[int, weakref.ref[Fallback]] = {}
         """The fallbacks that remember answers: this core's and its views'. A write is told to all of them."""
         self.renew(policy)
+        tell_child(self)
+
+    def in_child(self) -> None:
+        """Begin anew in a forked process, as far as circuits share their state: it is taken over from the storage.
+
+        The threads that keep it in step are the parent's.
+        """
+        if self.policy.breaker is not None and self.policy.breaker.storage is not None:
+            self._lanes.clear()  # the views have this very dict
 
     def renew(self, policy: Policy) -> None:
         """Go by another policy from now on, with closed circuits; views keep their own options."""

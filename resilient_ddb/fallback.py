@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .clock import Clock
+from .forks import tell_child
 from .operations import READS, Params, operation_kind
 from .settings import check_fallback, check_number, check_whole
 
@@ -123,6 +124,11 @@ class Stale(Fallback):
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._answers = Remembered(max_items, max_bytes)
+        self._lock = threading.Lock()
+        tell_child(self)
+
+    def in_child(self) -> None:
+        """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
     def remember(self, call: Call, response: Response) -> None:

@@ -15,6 +15,7 @@ from .codec.values import item_as_native
 from .core import Core
 from .drive import Flow
 from .fallback import Chain, FallbackFunction
+from .forks import tell_child
 from .listeners import Listeners
 from .native import ValueHandlers
 from .policy import Policy
@@ -38,6 +39,8 @@ class ClientHost(ABC):
     resolver_class: Any
     """The SDK's own resolver of endpoints, likewise."""
     values_class: type[ValueHandlers] = ValueHandlers
+    new_refresh_lock: Callable[[], Any]
+    """Makes the lock under which the SDK's credentials are refreshed."""
 
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
@@ -49,6 +52,19 @@ class ClientHost(ABC):
         self.listeners = Listeners(self.values.read, self.values.values_out, own)
         self.siblings: dict[tuple[str, str | None], Any] = {}
         self.lock = threading.Lock()
+        tell_child(self)
+
+    def in_child(self) -> None:
+        """Begin anew in a forked process: its locks are its own, and so are its connections."""
+        self.lock = threading.Lock()
+        credentials = self.credentials()
+        if hasattr(credentials, "_refresh_lock"):  # botocore's: a thread of the parent may be refreshing them
+            credentials._refresh_lock = self.new_refresh_lock()  # noqa: SLF001 - there is no public way
+        self.forget_connections()
+
+    @abstractmethod
+    def forget_connections(self) -> None:
+        """Leave the connections that are open to the parent process, which has them too."""
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
         """Give the client's own exception for an error response."""

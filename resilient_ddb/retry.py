@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .forks import tell_child
 from .settings import check_number, check_plain, check_whole
 
 if TYPE_CHECKING:
@@ -101,8 +102,13 @@ class TokenBucket:
         self._budget = budget
         self._clock = clock
         self._lock = threading.Lock()
+        tell_child(self)
         self._tokens = float(budget.capacity)
         self._filled_at = clock.monotonic()
+
+    def in_child(self) -> None:
+        """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
+        self._lock = threading.Lock()
 
     @property
     def tokens(self) -> float:

@@ -7,7 +7,6 @@ meets what goes wrong; while there is a share, a thread renews it, so that nobod
 from __future__ import annotations
 
 import logging
-import os
 import random
 import threading
 import time
@@ -20,10 +19,12 @@ from typing import Any, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .clock import SYSTEM_CLOCK, Clock
+from .connections import leave_to_parent
 from .deadlines import current_deadline, deadline
 from .drive import Flow, run, run_async
 from .ending import without_fallbacks
 from .errors import DeadlineExceededError
+from .forks import tell_child
 from .limiter import Acquiring
 from .rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from .settings import check_methods, check_number
@@ -89,6 +90,14 @@ class SharedRateLimiter(Acquiring):
         self._table, self._name, self._rate = table, name, units_per_second
         self._lease_seconds, self._clock = lease_seconds, clock
         self._begin()
+        tell_child(self)
+
+    def in_child(self) -> None:
+        """Be a worker of its own in a forked process: the lease, its thread and its locks are the parent's."""
+        self._begin()
+        client = getattr(getattr(self._table, "meta", None), "client", None)
+        if client is not None and not hasattr(client, "_resilience"):  # boto3's own; a hardened one does so by itself
+            leave_to_parent(client)
 
     @property
     def units_per_second(self) -> float:
@@ -138,8 +147,6 @@ class SharedRateLimiter(Acquiring):
 
     def close(self) -> None:
         """Leave: the share goes to the others at once. A later use joins anew, and still owes what it owed."""
-        if os.getpid() != self._pid:
-            return
         self._stop.set()
         with self._renewing:
             self._keeper = None
@@ -203,7 +210,6 @@ class SharedRateLimiter(Acquiring):
         self._keeper = None
         self._used_until = 0.0
         self._lease = self._new_lease()
-        self._pid = os.getpid()  # last: another thread of a forked process must not take the parent's lease
 
     def _new_lease(self, after: RateLease | None = None) -> RateLease:
         return RateLease(
@@ -219,9 +225,6 @@ class SharedRateLimiter(Acquiring):
 
     def _reserving(self, units: float, renew: Callable[[], Any], sleep: Callable[[float], Any]) -> Flow[float]:
         check_number("units", units, least=0)
-        if os.getpid() != self._pid:
-            self._table.meta.client.close()  # its connections are the parent's too: one would read the other's answers
-            self._begin()
         while True:
             wait = self._lease.reserve(units)
             if wait is not None:

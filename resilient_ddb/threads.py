@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import _thread
 import contextvars
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from .forks import tell_child
+
 K = TypeVar("K")
 
-_slots: weakref.WeakKeyDictionary[Any, SimpleQueue[None]] = weakref.WeakKeyDictionary()
-"""Room for calls on threads, as much as a client has connections: by its `meta`, which its views share."""
 
-if hasattr(os, "register_at_fork"):  # a forked process has none of the threads that would give their room back
-    os.register_at_fork(after_in_child=_slots.clear)
+class _Room:
+    """Room for calls on threads, as much as a client has connections."""
+
+    def __init__(self) -> None:
+        self.in_child()
+        tell_child(self)
+
+    def in_child(self) -> None:
+        """Begin anew: a forked process has none of the threads that would give their room back."""
+        self._by_meta: weakref.WeakKeyDictionary[Any, SimpleQueue[None]] = weakref.WeakKeyDictionary()
+        # By a client's `meta`, which its views share.
+
+    def of(self, client: Any) -> SimpleQueue[None]:
+        meta = client.meta
+        slots = self._by_meta.get(meta)
+        if slots is None:
+            slots = SimpleQueue()
+            for _ in range(meta.config.max_pool_connections):
+                slots.put(None)
+            slots = self._by_meta.setdefault(meta, slots)  # another thread may have been quicker
+        return slots
+
+
+_room = _Room()
 
 
 def together(client: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -28,7 +49,7 @@ def together(client: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
     """
     if len(calls) == 1:
         return [_outcome(calls[0])]
-    slots, under_way = _slots_of(client), Calls[int]()
+    slots, under_way = _room.of(client), Calls[int]()
     outcomes: dict[int, Any] = {}
     numbers = iter(range(len(calls)))
     number = next(numbers, None)
@@ -69,17 +90,6 @@ def _outcome(call: Callable[[], Any]) -> Any:
         return call()
     except Exception as error:  # noqa: BLE001 - the flow decides what it means
         return error
-
-
-def _slots_of(client: Any) -> SimpleQueue[None]:
-    meta = client.meta
-    slots = _slots.get(meta)
-    if slots is None:
-        slots = SimpleQueue()
-        for _ in range(meta.config.max_pool_connections):
-            slots.put(None)
-        slots = _slots.setdefault(meta, slots)  # another thread may have been quicker
-    return slots
 
 
 class Calls(Generic[K]):

@@ -12,6 +12,7 @@ import threading
 from typing import Any, Protocol
 
 from .clock import SYSTEM_CLOCK, Clock
+from .forks import tell_child
 from .settings import check_methods, check_number, check_plain_methods
 
 
@@ -48,10 +49,15 @@ class CapacityBucket:
         check_methods("clock", clock, "monotonic", "time", "wait")
         self._clock = clock
         self._lock = threading.Lock()
+        tell_child(self)
         self._rate, self._burst = units_per_second, burst
         self._level = self.burst
         """Units at hand at `_at`; below 0 where more is reserved than came in."""
         self._at = clock.monotonic()
+
+    def in_child(self) -> None:
+        """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
+        self._lock = threading.Lock()
 
     @property
     def units_per_second(self) -> float:

@@ -18,6 +18,7 @@ from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
 from resilient_ddb.parts import part
 
+from .connections import PARENTS, leave_to_parent
 from .large_pages import AioValueHandlers
 
 if TYPE_CHECKING:
@@ -104,6 +105,13 @@ class AioHost(ClientHost):
     signer_class = part("aiobotocore.signers", "AioRequestSigner")
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
+    new_refresh_lock = staticmethod(asyncio.Lock)
+
+    def forget_connections(self) -> None:
+        """Leave the connections that are open to the parent process, which has them too."""
+        leave_to_parent(self.client)
+        PARENTS.append(self.siblings)  # tasks of the parent's event loop
+        self.siblings = {}
 
     async def elsewhere(
         self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None

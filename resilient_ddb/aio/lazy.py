@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 from resilient_ddb.classification import Kind
 from resilient_ddb.deadlines import current_deadline
 from resilient_ddb.errors import CallFacts, DeadlineExceededError
+from resilient_ddb.forks import tell_child
+
+from .connections import PARENTS
 
 if TYPE_CHECKING:
     from resilient_ddb.ttl import TimeToLive
@@ -33,9 +36,19 @@ class LazyClient:
         self.time_to_live = time_to_live
         self._open_client = open_client
         self._verbs = verbs
+        self._begin()
+        tell_child(self)
+
+    def _begin(self) -> None:
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
         self._entered: dict[asyncio.AbstractEventLoop, int] = {}
         self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
+
+    def in_child(self) -> None:
+        """Begin anew in a forked process: the clients that are open belong to the parent's event loops."""
+        PARENTS.append((self._opening, self._keepers, set(_open)))
+        _open.clear()
+        self._begin()
 
     async def current(self, operation: str) -> Any:
         """Give the running loop's client, for an operation.

@@ -1,0 +1,36 @@
+"""What a forked process must not share with its parent: locks, connections, permits, leases, threads.
+
+A lock may have been held by a thread that the child does not have. A connection is one for both: each would read the
+other's answers. Whoever holds such a thing asks to be told when it wakes up in a child.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+
+class Forked(Protocol):
+    """Something that has to begin anew in a forked process."""
+
+    def in_child(self) -> None:
+        """Begin anew. It runs first of all in the child, where there is one thread: it waits for nothing."""
+        ...
+
+
+_held: weakref.WeakSet[Forked] = weakref.WeakSet()
+
+
+def tell_child(holder: Forked) -> None:
+    """Call `holder.in_child()` in each process that is forked from now on, as long as the holder lives."""
+    _held.add(holder)
+
+
+def _in_child() -> None:
+    for holder in list(_held):
+        holder.in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
