@@ -9,6 +9,7 @@ import time
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from fork_support import FORKS, QUIET, Relay, in_child
 
 import resilient_ddb as rddb
 from resilient_ddb.clock import SYSTEM_CLOCK
@@ -317,33 +318,31 @@ def test_it_pickles_as_a_recipe_and_is_another_worker_then(limiter, items):
     assert repr(restored) == repr(worker)
 
 
-def test_a_forked_process_is_another_worker(limiter, items, monkeypatch):
-    worker = limiter(lease_seconds=60)
-    worker.acquire()
-    here = os.getpid()
-    [before] = items()
-    monkeypatch.setattr(os, "getpid", lambda: here + 1)
-    worker.close()  # not this process's to close
-    assert items() == [before]
-    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
-        worker.acquire()
-    assert before["worker"] in {item["worker"] for item in items()}
-    assert len(items()) == 2
+@FORKS
+@QUIET
+@pytest.mark.parametrize("make_table", ["hardened", "plain"])
+def test_a_forked_process_is_another_worker(make_table, request, leases, dynamodb_local, name, clock, items):
+    """It has neither the lease nor the connections of its parent."""
+    with Relay(dynamodb_local.endpoint_url) as relay:
+        table = request.getfixturevalue(make_table)(relay.endpoint_url).Table(leases.name)
+        with rddb.SharedRateLimiter(table, name, RATE, lease_seconds=60, clock=clock) as worker:
+            worker.acquire()
+            [before] = items()
+            sent, connections = len(relay.requests), set(relay.requests)
 
+            def ask():
+                worker.close()  # not this process's to close
+                kept = items()
+                with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
+                    worker.acquire()
+                return kept, worker.share
 
-def test_a_forked_process_leaves_the_parents_connections_alone(limiter, monkeypatch):
-    worker = limiter(lease_seconds=60)
-    worker.acquire()
-    client, closed = worker._table.meta.client, []
-    close = client.close
-    monkeypatch.setattr(client, "close", lambda: closed.append(True) or close(), raising=False)
-    worker.acquire()
-    assert not closed
-    here = os.getpid()
-    monkeypatch.setattr(os, "getpid", lambda: here + 1)
-    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
-        worker.acquire()
-    assert closed == [True]
+            assert in_child(ask) == ([before], 0.0)
+            assert {item["worker"] for item in items()} > {before["worker"]}
+            assert len(items()) == 2
+            assert len(relay.requests) > sent
+            assert not connections & set(relay.requests[sent:])
+            assert worker.share == RATE
 
 
 def test_the_lease_table_is_created_once_and_cleans_up_by_ttl(leases, dynamodb_local):

@@ -10,7 +10,7 @@ from unit_support import ROOT
 PACKAGE = ROOT / "resilient_ddb"
 # design.md's list, from the top; a module may import those of its own line and those above it.
 LAYERS = [
-    {"_version", "settings", "clock", "parts", "reserved"},
+    {"_version", "settings", "clock", "parts", "reserved", "forks"},
     {"operations", "errors", "events", "ttl", "paging"},
     {
         "classification",
@@ -137,7 +137,7 @@ def test_imports_point_up(name):
 @pytest.mark.parametrize("name", ["classification", "retry", "breaker"])
 def test_policies_do_not_import_each_other(name):
     imported = {module for module, _, relative in imports(name) if relative}
-    assert imported <= {"settings", "operations", "errors"}
+    assert imported <= {"settings", "operations", "errors", "forks"}
 
 
 @pytest.mark.parametrize("name", sorted(PURE))
@@ -188,6 +188,7 @@ def test_every_module_of_the_pure_part_is_in_the_list():
         "versioned_tables",
         "sharded_tables",
         "threads",
+        "connections",
         "resource_classes",
         "batch_get",
         "parallel_scan",

@@ -1,0 +1,179 @@
+"""What a forked process begins anew with: locks that another thread held, permits, leases."""
+
+import ast
+import threading
+
+import boto3
+import pytest
+from fork_support import FORKS, QUIET, in_child
+from unit_support import ROOT
+
+import resilient_ddb as rddb
+from resilient_ddb.circuit import HALF_OPEN, Circuit, Outcome
+from resilient_ddb.fallback import Call
+from resilient_ddb.retry import RetryBudget, TokenBucket
+from resilient_ddb.testing import FakeClock
+from resilient_ddb.threads import together
+
+pytestmark = [FORKS, QUIET]
+PACKAGE = ROOT / "resilient_ddb"
+ELSEWHERE = ("testing", "demo", "bulk")
+"""Nobody forks with these in hand."""
+
+
+def circuit(breaker=None, clock=None):
+    return Circuit("t/read", breaker or rddb.Breaker(), clock or FakeClock(), lambda low, _: low, lambda *_: None)
+
+
+def client():
+    return rddb.client("dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+
+
+def remember_and_recall(stale):
+    call = Call(operation="GetItem", params={}, table="t", identity=(), clock=FakeClock(), elsewhere=None)
+    stale.remember(call, {"Item": {"pk": "a"}})
+    return stale(call, ValueError()) is not None
+
+
+class NeverAsked:
+    """A lease table that is not asked."""
+
+    def put_item(self, **_): ...
+
+    query = delete_item = put_item
+
+
+HOLDERS = {
+    "Circuit": (circuit, "_lock", lambda held: held.record(held.admit("GetItem"), Outcome.SUCCESS, 0.0)),
+    "TokenBucket": (lambda: TokenBucket(RetryBudget(), FakeClock()), "_lock", TokenBucket.spend),
+    "CapacityBucket": (lambda: rddb.RateLimiter(5), "_lock", lambda held: held.reserve(1)),
+    "Stale": (rddb.fallback.stale, "_lock", remember_and_recall),
+    "ClientHost": (lambda: client()._resilience.host, "lock", lambda held: held.use_native_values()),
+    "SharedRateLimiter": (
+        lambda: rddb.SharedRateLimiter(NeverAsked(), "name", 5),
+        "_renewing",
+        lambda held: held.close(),
+    ),
+    "_Pools": (
+        lambda: __import__("resilient_ddb.threads").threads._pools,
+        "_lock",
+        lambda _: together(client(), [int, int]),
+    ),
+}
+"""Each class that holds a lock: how to make one, the lock's name, and something that takes it."""
+
+
+def classes_with_locks():
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] in ELSEWHERE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            calls = (
+                [call for call in ast.walk(node) if isinstance(call, ast.Call)] if type(node) is ast.ClassDef else []
+            )
+            if any(ast.unparse(call.func) in ("threading.Lock", "threading.RLock") for call in calls):
+                yield node.name
+
+
+def test_every_class_that_holds_a_lock_is_tested():
+    assert set(classes_with_locks()) - {"SyncHost"} == set(HOLDERS)
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_a_lock_that_another_thread_holds_is_free_in_the_child(kind):
+    make, name, use = HOLDERS[kind]
+    holder = make()
+    taken, over = threading.Event(), threading.Event()
+
+    def hold():
+        with getattr(holder, name):
+            taken.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        in_child(lambda: use(holder) and None)
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_pools_lock_that_another_thread_holds_is_free_in_the_child():
+    made = client()
+    http = made._endpoint.http_session
+    pool = http._manager.connection_from_url("http://127.0.0.1:9/")
+    taken, over = threading.Event(), threading.Event()
+
+    def hold():
+        with http._manager.pools.lock, pool.pool.mutex:
+            taken.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        in_child(made.close)
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_credentials_that_another_thread_refreshes_are_refreshed_in_the_child():
+    credentials = client_with_role()
+    with credentials._refresh_lock:
+        in_child(lambda: credentials.get_frozen_credentials() and None)
+
+
+def client_with_role():
+    from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 - only here
+
+    told = {"access_key": "x", "secret_key": "y", "token": "z", "expiry_time": "2000-01-01T00:00:00Z"}
+    later = {**told, "expiry_time": "2999-01-01T00:00:00Z"}
+    credentials = RefreshableCredentials.create_from_metadata(told, lambda: later, "test")
+    session = boto3.Session(region_name="eu-west-1")
+    session._session._credentials = credentials
+    credentials.kept = rddb.client("dynamodb", session=session)
+    return credentials
+
+
+def test_the_parents_probes_take_no_permit_from_the_child():
+    clock = FakeClock()
+    probing = circuit(rddb.Breaker(minimum_calls=1, open_jitter=0.0, half_open_permits=2), clock)
+    probing.record(probing.admit("GetItem"), Outcome.FAILURE, 0.0)
+    clock.advance(2.0)
+    permits = [probing.admit("GetItem"), probing.admit("GetItem")]
+    with pytest.raises(rddb.CircuitOpenError):
+        probing.admit("GetItem")
+
+    def probe():
+        assert probing.state == HALF_OPEN
+        for permit in permits:  # the parent's say nothing here
+            probing.record(permit, Outcome.FAILURE, 0.0)
+        for _ in range(2):
+            probing.record(probing.admit("GetItem"), Outcome.SUCCESS, 0.0)
+        return probing.state
+
+    assert in_child(probe) == "closed"
+    assert probing.state == HALF_OPEN
+
+
+def test_an_open_circuit_is_open_in_the_child_too():
+    clock = FakeClock()
+    opened = circuit(rddb.Breaker(minimum_calls=1, open_jitter=0.0), clock)
+    opened.record(opened.admit("GetItem"), Outcome.FAILURE, 0.0, "InternalServerError")
+
+    def ask():
+        with pytest.raises(rddb.CircuitOpenError, match="InternalServerError"):
+            opened.admit("GetItem")
+
+    in_child(ask)
+
+
+def test_what_is_gone_is_not_told():
+    limiter = rddb.RateLimiter(5)
+    limiter.in_child = lambda: pytest.fail("it is gone")
+    del limiter
+    in_child(lambda: None)
