@@ -125,7 +125,7 @@ class Batching:
             self.refused.are_told()
             if isinstance(failure, UnprocessedItemsError):
                 raise
-            raise self._error(self.leftovers, type(failure).__name__).because_of(failure) from failure
+            raise self._because_of(failure) from failure
         if self.refused.untold:
             raise self.refused.error(self.leftovers)
 
@@ -321,8 +321,12 @@ class Batching:
         """End with the failure there is; what follows begins anew."""
         failure, self._failure = self._failure, None
         throttling, self._throttling = self._throttling, None
-        if not isinstance(failure, UnprocessedItemsError):
-            raise failure or RuntimeError("there is no failure")
+        if failure is None:
+            raise RuntimeError("there is no failure")
+        if not isinstance(failure, Exception):
+            raise failure
+        if not isinstance(failure, UnprocessedItemsError):  # what is left goes with it, also to another process
+            raise self._because_of(failure) from failure
         why = self._why_given_up()
         self._passes.begin_anew()
         take = self._settings.on_leftover
@@ -340,6 +344,9 @@ class Batching:
         """Return the error for a deadline that comes first."""
         why = DeadlineExceededError(operation_name=OPERATION, attempts=0)
         return self._error(self.leftovers, f"the deadline comes before {until}").because_of(why)
+
+    def _because_of(self, failure: Exception) -> UnprocessedItemsError:
+        return self._error(self.leftovers, type(failure).__name__).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
         return UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why=why)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from . import telling
 from .classification import PERMANENT, Kind, Verdict, classify
-from .errors import CallFacts, CircuitOpenError, DeadlineExceededError
+from .errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
 from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
 from .operations import is_read, is_safe_to_repeat, operation_kind
@@ -200,8 +200,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
         throttling_reasons=verdict.throttling_reasons,
         stopped_by=execution.stopped_by,
     )
-    error.resilience = facts  # type: ignore[attr-defined]  # the library's addition to botocore's errors
-    error.add_note(facts.note())
+    attach(error, facts)
     return error
 
 

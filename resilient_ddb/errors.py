@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from .portable_errors import REDUCE, keep_whole, reduced
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -74,22 +76,15 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
         super().__init__(error_response, operation_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle whole: botocore's own errors come back as a plain ClientError."""
-        return _restore, (type(self), self.response, self.operation_name, self.args, dict(self.__dict__))
+        """Pickle whole. One that is of its cause's class as well comes back without that: it may not be found again."""
+        return reduced(self)
 
 
-def _restore(
-    cls: type[ResilienceError],
-    response: dict[str, Any],
-    operation_name: str,
-    args: tuple[Any, ...],
-    state: dict[str, Any],
-) -> ResilienceError:
-    error = cls.__new__(cls)
-    ClientError.__init__(error, response, operation_name)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+def attach(error: Exception, facts: CallFacts) -> None:
+    """Attach what is known of a call to the error that it ended in, for a program and for a person."""
+    error.resilience = facts  # type: ignore[attr-defined]  # the library's addition to botocore's errors
+    error.add_note(facts.note())
+    keep_whole(error)
 
 
 class CircuitOpenError(ResilienceError):
@@ -153,10 +148,6 @@ class UnprocessedItemsError(ResilienceError):
     def __str__(self) -> str:
         return str(self.args[0])  # whatever the class of the reason makes of its arguments
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle whole, as this class: that of the reason may not be found again."""
-        return _restore, (UnprocessedItemsError, self.response, self.operation_name, self.args, dict(self.__dict__))
-
     def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedItemsError:
         """Give this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
         try:
@@ -166,6 +157,7 @@ class UnprocessedItemsError(ResilienceError):
         text = f"{cause if told is None else told}; {self.response['Error']['Message']}"
         response = getattr(cause, "response", None)
         made.__dict__.update({**cause.__dict__, **self.__dict__})
+        made.__dict__.pop(REDUCE, None)  # that reduces the cause
         if isinstance(response, dict) and response:
             made.response = response
         made.args = (text,)
@@ -220,10 +212,6 @@ class VersionConflictError(ResilienceError):
         else:
             met = "the item is there" if expected is None else "the item is at another version"
         self.args = (f"{self}: version conflict in table {table!r}, {met}",)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle whole, as this class: a client's own can't be found again."""
-        return _restore, (VersionConflictError, self.response, self.operation_name, self.args, dict(self.__dict__))
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ from .codec.values import copied
 from .deadlines import current_deadline
 from .drive import Flow
 from .ending import unanswered
-from .errors import DeadlineExceededError, VersionConflictError
+from .errors import DeadlineExceededError, VersionConflictError, attach
 from .fallback import Response
 from .policy import Policy
 from .retry import Backoff
@@ -283,7 +283,7 @@ class VersionedVerbs:
         exceptions = self._table.meta.client.exceptions
         failed: ClientError = exceptions.ConditionalCheckFailedException(response, error.operation_name)
         if hasattr(error, "resilience"):
-            failed.resilience = error.resilience
+            attach(failed, error.resilience)
         return failed
 
     # What the table's client knows: asked for when it is needed, as a module-level async table opens it with the first
@@ -323,6 +323,5 @@ def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=failure.operation_name, attempts=attempts, response=failure.response)
     facts = getattr(failure, "resilience", None)
     if facts is not None:
-        error.resilience = replace(facts, stopped_by="deadline")
-        error.add_note(error.resilience.note())
+        attach(error, replace(facts, stopped_by="deadline"))
     return error

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from . import reserved
 from .codec.values import from_native, item_as_native
-from .errors import VersionConflictError, conflict_class
+from .errors import VersionConflictError, attach, conflict_class
 from .expressions import join_condition
 from .operations import set_as_well
 from .own_write import normalise
@@ -222,8 +222,7 @@ class Versioning:
         )
         facts = getattr(error, "resilience", None)
         if facts is not None:
-            made.resilience = facts
-            made.add_note(facts.note())
+            attach(made, facts)
         return made
 
     def _stands(self, write: Write, current: _Item | None) -> bool:

@@ -146,11 +146,13 @@ def _guarded(work: Callable[[], int], figures: Figures, go_on: GoOn, *, verbose:
     except (BulkError, BotoCoreError, ClientError) as error:
         _trace(error, verbose=verbose)
         known = isinstance(error, BulkError)
-        say(f"resilient-ddb: error: {error if known else one_line(error)}")
+        reason = error.__cause__ if isinstance(error, UnprocessedItemsError) else None
+        reason = reason if isinstance(reason, (BotoCoreError, ClientError)) else error
+        say(f"resilient-ddb: error: {error if known else one_line(reason)}")
         if isinstance(error, UsageError):
             return USAGE
-        passes = isinstance(error, UnprocessedItemsError | CannotWriteError)
-        return _ended(figures, go_on, passes=passes or (not known and classify(error).kind in _PASSES))
+        passes = isinstance(reason, UnprocessedItemsError | CannotWriteError)
+        return _ended(figures, go_on, passes=passes or (not known and classify(reason).kind in _PASSES))
     except OSError as error:
         _trace(error, verbose=verbose)
         say(f"resilient-ddb: error: {error.filename or 'a file'}: {why(error)}")

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "resilient_ddb"
 # design.md's list, from the top; a module may import those of its own line and those above it.
 LAYERS = [
     {"_version", "settings", "clock", "parts", "reserved", "forks"},
-    {"operations", "errors", "events", "ttl", "paging"},
+    {"operations", "errors", "portable_errors", "events", "ttl", "paging"},
     {
         "classification",
         "retry",
