@@ -31,6 +31,7 @@ Recovery = Generator[Callable[[], Any], Any, Response]
 def succeed(execution: Execution, response: Response) -> Response:
     """End a call with DynamoDB's response."""
     execution.release()
+    execution.ambiguous = False  # whatever became of the attempts before: the write is applied
     core = execution.core
     ttl = execution.ttl
     if ttl is not None:
@@ -96,6 +97,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
 
 def _as_success(execution: Execution, error: ClientError) -> Response:
     """Give the response to a write that was made, though its condition failed when it was sent again."""
+    execution.ambiguous = False
     metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
     response: Response = {"ResponseMetadata": metadata}
     if execution.params.get("ReturnValues") == "ALL_NEW":  # the item that the condition met is the new one

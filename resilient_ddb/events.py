@@ -87,7 +87,7 @@ class CallEndEvent(Event):
     elapsed: float
     """Seconds from start to end, waits included."""
     ambiguous: bool
-    """True where a write may have been applied although its reply was lost."""
+    """True where the call failed, and a write may have been applied although its reply was lost."""
     consumed_capacity: float | None
     """Capacity units that DynamoDB told, where `ReturnConsumedCapacity` asked for them."""
 

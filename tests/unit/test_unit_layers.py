@@ -160,8 +160,8 @@ def test_above_the_rim_nothing_sleeps_or_starts_threads(name):
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_file_outgrows_350_lines(path):
-    assert len(path.read_text("utf-8").splitlines()) <= 350
+def test_no_file_outgrows_500_lines(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 500
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
