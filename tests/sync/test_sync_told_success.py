@@ -18,6 +18,11 @@ def change(item):
     return {**(item or {"pk": "a"}), "n": 2}
 
 
+def write(table):
+    with table.batch_writer() as batch:
+        batch.put_item(Item=ITEM)
+
+
 WAYS = {
     "put": lambda table: table.put_item(Item=ITEM),
     "a conditional put that finds itself": lambda table: table.put_item(
@@ -29,7 +34,7 @@ WAYS = {
     "batch": lambda table: table.meta.client.batch_write_item(
         RequestItems={table.name: [{"PutRequest": {"Item": ITEM}}]}
     ),
-    "batch writer": lambda table: write(table),
+    "batch writer": write,
     "modify": lambda table: table.versioned().modify({"pk": "a"}, change),
     "modify by write tokens": lambda table: table.versioned(write_token="token").modify({"pk": "a"}, change),
     "a versioned update by write tokens": lambda table: table.versioned(write_token="token").update_item(
@@ -37,11 +42,6 @@ WAYS = {
     ),
     "a versioned put": lambda table: table.versioned().put_item(Item={**ITEM, "version": 1}),
 }
-
-
-def write(table):
-    with table.batch_writer() as batch:
-        batch.put_item(Item=ITEM)
 
 
 @pytest.mark.parametrize("fault", [faults.LoseReply(times=1), faults.ServerError(times=1)], ids=["lost", "500"])
