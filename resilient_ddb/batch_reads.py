@@ -220,7 +220,10 @@ class BatchReads:
             self._fruitless = 0  # whoever goes on begins anew
             if self._foreign is not None:
                 given_up.resilience = self._foreign.resilience
-            raise given_up from self._foreign
+            try:
+                raise given_up from self._foreign
+            finally:
+                del given_up  # it knows this frame: they would keep each other
         return policy.clock.wait(delay)
 
     def _given_up(self, why: str) -> UnprocessedKeysError:

@@ -306,3 +306,8 @@ def _is_clock_skewed(response: Mapping[str, Any], now: float | None) -> bool:
     except ValueError:
         return False
     return abs((time.time() if now is None else now) - server) > CLOCK_SKEW_SECONDS
+
+
+def code_of(parsed: Mapping[str, Any] | None) -> str:
+    """Return the error's code in a parsed response; nothing where there is none."""
+    return str((parsed or {}).get("Error", {}).get("Code", ""))

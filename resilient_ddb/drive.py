@@ -17,38 +17,47 @@ Flow = Generator[Callable[[], Any], Any, T]
 def run(flow: Flow[T]) -> T:
     """Run a flow, calling each step."""
     resume: Callable[[Any], Callable[[], Any]] = flow.send
+    step: Any = None
     outcome: Any = None
-    while True:
-        try:
-            step = resume(outcome)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration carries Any
-        try:
-            resume, outcome = flow.send, _no_awaitable(step())
-        except Exception as error:  # noqa: BLE001 - the flow decides what an error means
-            resume, outcome = flow.throw, error
-        except BaseException:  # interrupted, or cancelled: the flow tidies up, and has no say
-            flow.close()
-            raise
+    try:
+        while True:
+            try:
+                step = resume(outcome)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # StopIteration carries Any
+            try:
+                resume, outcome = flow.send, _no_awaitable(step())
+            except Exception as error:  # noqa: BLE001 - the flow decides what an error means
+                resume, outcome = flow.throw, error
+            except BaseException:  # interrupted, or cancelled: the flow tidies up, and has no say
+                flow.close()
+                raise
+    finally:
+        del step, outcome  # an error that leaves knows this frame: they would keep each other
 
 
 async def run_async(flow: Flow[T]) -> T:
     """Run a flow, calling each step and awaiting what it gives, if that can be awaited."""
     resume: Callable[[Any], Callable[[], Any]] = flow.send
+    step: Any = None
+    result: Any = None
     outcome: Any = None
-    while True:
-        try:
-            step = resume(outcome)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration carries Any
-        try:
-            result = step()
-            resume, outcome = flow.send, await result if inspect.isawaitable(result) else result
-        except Exception as error:  # noqa: BLE001 - the flow decides what an error means
-            resume, outcome = flow.throw, error
-        except BaseException:  # interrupted, or cancelled: the flow tidies up, and has no say
-            flow.close()
-            raise
+    try:
+        while True:
+            try:
+                step = resume(outcome)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # StopIteration carries Any
+            try:
+                result = step()
+                resume, outcome = flow.send, await result if inspect.isawaitable(result) else result
+            except Exception as error:  # noqa: BLE001 - the flow decides what an error means
+                resume, outcome = flow.throw, error
+            except BaseException:  # interrupted, or cancelled: the flow tidies up, and has no say
+                flow.close()
+                raise
+    finally:
+        del step, result, outcome  # an error that leaves knows this frame: they would keep each other
 
 
 def _no_awaitable(result: Any) -> Any:

@@ -31,7 +31,9 @@ Recovery = Generator[Callable[[], Any], Any, Response]
 def succeed(execution: Execution, response: Response) -> Response:
     """End a call with DynamoDB's response."""
     execution.release()
-    execution.ambiguous = False  # whatever became of the attempts before: the write is applied
+    if execution.verdict is not None:  # whatever became of the attempts before, the write is applied
+        execution.ambiguous = False
+        execution.forget_errors()
     core = execution.core
     ttl = execution.ttl
     if ttl is not None:
@@ -54,6 +56,7 @@ def cancel(execution: Execution) -> None:
     execution.interrupt()
     if execution.ambiguous:
         _forget(execution)
+    execution.forget_errors()
     telling.call_ended(execution, "cancelled")
 
 
@@ -65,6 +68,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     if execution.found_own and isinstance(error, ClientError):
         return _as_success(execution, error)
     error = _explain(execution, error)
+    execution.forget_errors()
     if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError):
         error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
     last_failure: Exception | None = None
@@ -90,14 +94,18 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             telling.call_ended(execution, "fallback", answer)
             return answer
     telling.call_ended(execution, "error")
-    if last_failure is not None:
-        raise last_failure from error
-    raise error
+    try:
+        if last_failure is not None:
+            raise last_failure from error
+        raise error
+    finally:
+        del error, last_failure, execution  # the error knows this frame: they would keep each other, and the item
 
 
 def _as_success(execution: Execution, error: ClientError) -> Response:
     """Give the response to a write that was made, though its condition failed when it was sent again."""
     execution.ambiguous = False
+    execution.forget_errors()
     metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
     response: Response = {"ResponseMetadata": metadata}
     if execution.params.get("ReturnValues") == "ALL_NEW":  # the item that the condition met is the new one

@@ -205,7 +205,8 @@ class Execution:
                 self.core.host.expire_credentials()
             return self.core.clock.wait(delay)
         if damage is not None:
-            raise damage
+            del damage, failure  # the error knows this frame: they would keep each other
+            raise self.original_error()
         if parsed is not None and self.stopped_by == MAX_ATTEMPTS:
             parsed["ResponseMetadata"]["MaxAttemptsReached"] = True  # as botocore says it
         return None
@@ -310,6 +311,10 @@ class Execution:
         if permit is not None:
             self.lane.release(permit)
 
+    def forget_errors(self) -> None:
+        """Let go of the attempts' errors. They know the frames and the request of this call, and these know it."""
+        self._last_error = self._last_response = self._lost_reply = self._damage = None
+
     def original_error(self) -> Exception:
         """Give the failure to report: what was raised, or what the service's response amounts to."""
         if self._last_error is None and self._last_response is not None:
@@ -334,8 +339,7 @@ class Execution:
 
     def _judge_unanswered(self) -> Verdict:
         verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
-        self.verdict = verdict
-        self.ambiguous = self.ambiguous or verdict.ambiguous
+        self.verdict, self.ambiguous = verdict, self.ambiguous or verdict.ambiguous
         return verdict
 
     def deadline_error(self) -> DeadlineExceededError:

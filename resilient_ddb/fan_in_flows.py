@@ -103,21 +103,25 @@ class Reading:
             partial(self._query, **self._request.params(index, position, self._page)) for index, position in wanted
         ]
         outcomes = yield partial(self._together, calls)
-        responses = []
-        for (index, _), call, outcome in zip(wanted, calls, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                self._leave_out(index, outcome)
-            else:
-                response = _counted(outcome)
-                self._follow(index, call.keywords.get("ExclusiveStartKey"), response)
-                items = () if self._request.is_count else response.get("Items") or ()
-                self._fan.take(index, items, self._position_in(response))
-                self._is_sifted = self._is_sifted or response["ScannedCount"] > response["Count"]
-                responses.append(response)
-        self._has_read = self._has_read or bool(responses)
-        if wanted and not self._has_read:
-            raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
-        return responses
+        outcome: Any = None
+        try:
+            responses = []
+            for (index, _), call, outcome in zip(wanted, calls, outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    self._leave_out(index, outcome)
+                else:
+                    response = _counted(outcome)
+                    self._follow(index, call.keywords.get("ExclusiveStartKey"), response)
+                    items = () if self._request.is_count else response.get("Items") or ()
+                    self._fan.take(index, items, self._position_in(response))
+                    self._is_sifted = self._is_sifted or response["ScannedCount"] > response["Count"]
+                    responses.append(response)
+            self._has_read = self._has_read or bool(responses)
+            if wanted and not self._has_read:
+                raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
+            return responses
+        finally:
+            del outcomes, outcome  # an error that is raised knows this frame: they would keep each other
 
     def _follow(self, index: int, start: Key | None, response: Mapping[str, Any]) -> None:
         last = response.get("LastEvaluatedKey")
@@ -138,7 +142,10 @@ class Reading:
     def _leave_out(self, index: int, error: BaseException) -> None:
         error.add_note(f"fan-in of {len(self._request.stored)}: {self._told_as(index)} could not be read")
         if self._on_partial == "raise" or not isinstance(error, Exception) or not _can_pass(error):
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it knows this frame: they would keep each other
         self._fan.leave_out(index)
 
     def items(self) -> Iterator[Item]:

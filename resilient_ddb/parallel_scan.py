@@ -104,7 +104,10 @@ class _Workers:
         request, outcome = self._arrived.popleft()
         if isinstance(outcome, BaseException):
             self._segments.stopped(outcome)
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # it knows this frame: they would keep each other
         return request, outcome
 
     def __enter__(self) -> Self:

@@ -205,7 +205,10 @@ class ShardedVerbs:
                     raise
                 last = error
         last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
-        raise last
+        try:
+            raise last
+        finally:
+            del last  # it knows this frame: they would keep each other
 
     def _change_nothing(self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]) -> Flow[Response]:
         """Update or delete an item that is in none of the shards."""

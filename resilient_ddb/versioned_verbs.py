@@ -150,7 +150,10 @@ class VersionedVerbs:
             conflict = self._versioning.conflict(write, error, self._table.name)
             if conflict is None:
                 raise
-            raise conflict from None
+            try:
+                raise conflict from None
+            finally:
+                del conflict  # it knows this frame: they would keep each other
         return self._versioning.with_version(write, response)
 
     def _past_expired(self, send: Callable[[Write], Flow[Response]], write: Write) -> Flow[tuple[Write, Response]]:
@@ -214,7 +217,10 @@ class VersionedVerbs:
                 failure.add_note(
                     f"modify: {attempt} attempt{'' if attempt == 1 else 's'}, each overtaken by another write"
                 )
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    del failure  # it knows this frame: they would keep each other
             deadline = current_deadline()
             if deadline is not None and delay >= deadline.remaining():
                 raise _too_late(failure, attempt) from failure
@@ -271,7 +277,10 @@ class VersionedVerbs:
             if reason.get("Code") != "ConditionalCheckFailed":
                 raise
             failed = self._as_failed_condition(error, reason)
-            raise (self._versioning.conflict(write, failed, self._table.name) or failed) from None
+            try:
+                raise (self._versioning.conflict(write, failed, self._table.name) or failed) from None
+            finally:
+                del failed  # it knows this frame: they would keep each other
         return response
 
     def _as_failed_condition(self, error: ClientError, reason: Mapping[str, Any]) -> ClientError:

@@ -70,6 +70,8 @@ class LazyClient:
             if limit.expired():
                 raise _cut_off(operation, self._table) from None
             raise
+        finally:
+            del task  # an error that it has knows this frame: they would keep each other
 
     def enter(self) -> None:
         """Begin a block at whose end the running loop's client is closed."""

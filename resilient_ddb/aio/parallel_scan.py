@@ -88,6 +88,8 @@ class _Workers:
         except Exception as error:
             self._segments.stopped(error)
             raise
+        finally:
+            del task  # an error knows this frame: they would keep each other
 
     async def __aenter__(self) -> Self:
         return self
