@@ -50,6 +50,8 @@ class ClientHost(ABC):
         self.values = self.values_class()
         own = (hooks.response_received, hooks.needs_retry)
         self.listeners = Listeners(self.values.read, self.values.values_out, own)
+        self.config: Config | None = None
+        """The Config that the client was made with, if this library made it."""
         self.siblings: dict[tuple[str, str | None], Any] = {}
         self.lock = threading.Lock()
         tell_child(self)
@@ -118,6 +120,15 @@ class ClientHost(ABC):
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
             sibling._resilience.renew(policy)  # noqa: SLF001 - as above
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the arguments for a client like this one in another process. Never credentials."""
+        meta = self.client.meta
+        config = self.config
+        if config is None:  # what was made of it has a User-Agent that would be added to
+            supplied = getattr(meta.config, "_supplied_user_agent", None)
+            config = meta.config.merge(Config(user_agent=supplied))
+        return {"region_name": meta.region_name, "endpoint_url": meta.endpoint_url, "config": config}
 
     def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
         """Give `create_client`'s arguments for a client like this one in another region."""

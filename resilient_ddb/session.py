@@ -68,7 +68,9 @@ def client(
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
     made = chosen.client(**{**arguments, "config": config})
-    return cast("DynamoDBClient", install_on_client(made, policy))
+    hardened = install_on_client(made, policy)
+    hardened._resilience.host.config = config  # noqa: SLF001 - the attribute is this library's own
+    return cast("DynamoDBClient", hardened)
 
 
 def resource(

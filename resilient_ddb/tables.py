@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .batch_settings import OnLeftover, Rate
     from .fallback import FallbackFunction
     from .fan_in_flows import OnPartial
-    from .policy import Policy
     from .shard_layout import Shards
     from .sharded_tables import ShardedTable
     from .sharded_verbs import OnDuplicate
@@ -213,15 +212,12 @@ class ResilientTable(_Native, TableReads):
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
+        """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
-        meta = self.meta.client.meta
-        return _restore_table, (self.name, meta.region_name, meta.endpoint_url, core.policy, core.options())
+        return _restore_table, (self.name, {"policy": core.policy, **core.options(), **core.host.recipe()})
 
 
-def _restore_table(
-    name: str, region: str, endpoint_url: str, policy: Policy, options: dict[str, Any]
-) -> ResilientTable:
+def _restore_table(name: str, recipe: dict[str, Any]) -> ResilientTable:
     from .session import table  # noqa: PLC0415 - session builds on this module
 
-    return table(name, region_name=region, endpoint_url=endpoint_url, policy=policy, **options)
+    return table(name, **recipe)

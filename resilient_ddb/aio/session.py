@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Target = TypeVar("Target")
 _CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
-_NEVER_PICKLED = ("session", "config", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_NEVER_PICKLED = ("session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
 class Opening(Generic[T]):
@@ -250,7 +250,9 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) 
     chosen = _botocore_session(session) or _own_session()
     config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
-    return install_on_client(made, policy)
+    hardened = install_on_client(made, policy)
+    hardened._resilience.host.config = config  # noqa: SLF001 - the attribute is this library's own
+    return hardened
 
 
 def _botocore_session(session: Any) -> AioSession | None:

@@ -277,7 +277,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the recipe: the table's name, region, endpoint and policy. Never credentials."""
+        """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
         return _restore_table, (self.name, self._recipe or _recipe_of(self.meta.client))
 
 
@@ -289,12 +289,7 @@ async def _items(read: Callable[..., Any], pages: Pages) -> AsyncIterator[dict[s
 
 def _recipe_of(client: Any) -> dict[str, Any]:
     core = client._resilience  # noqa: SLF001 - this library's own
-    return {
-        "policy": core.policy,
-        **core.options(),
-        "region_name": client.meta.region_name,
-        "endpoint_url": client.meta.endpoint_url,
-    }
+    return {"policy": core.policy, **core.options(), **core.host.recipe()}
 
 
 def _restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:

@@ -1,0 +1,64 @@
+"""A pickled Table: its recipe is whole, config included, and has no credentials."""
+
+import pickle
+
+import boto3
+import pytest
+from botocore.config import Config
+from emulators import CREDENTIALS, REGION
+
+import resilient_ddb as rddb
+
+ACCESS = {"region_name": REGION, **CREDENTIALS, "aws_secret_access_key": "THE SECRET"}
+URL = "http://127.0.0.1:9"
+OPTIONS = {
+    "connect_timeout": 7,
+    "read_timeout": 20,
+    "max_pool_connections": 3,
+    "retries": {"total_max_attempts": 3, "mode": "standard"},
+    "proxies": {"http": "http://127.0.0.1:8"},
+    "tcp_keepalive": True,
+    "user_agent_extra": "shop/1",
+    "user_agent_appid": "shop",
+    "inject_host_prefix": False,
+    "account_id_endpoint_mode": "disabled",
+    "disable_request_compression": True,
+    "signature_version": "v4",
+}
+MADE = {
+    "table": lambda config: rddb.table("t", endpoint_url=URL, config=config, **ACCESS),
+    "resource": lambda config: rddb.resource("dynamodb", endpoint_url=URL, config=config, **ACCESS).Table("t"),
+    "installed": lambda config: rddb.install(
+        boto3.resource("dynamodb", endpoint_url=URL, config=config, **ACCESS)
+    ).Table("t"),
+    "with options": lambda config: rddb.table("t", endpoint_url=URL, config=config, ttl="expires_at", **ACCESS),
+}
+
+
+def restored(table):
+    text = pickle.dumps(table)
+    assert b"THE SECRET" not in text
+    return pickle.loads(text)  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("made", MADE)
+def test_each_option_of_the_config_is_kept(made, option):
+    table = MADE[made](Config(**{option: OPTIONS[option]}))
+    once = restored(table)
+    twice = restored(once)
+    wanted = vars(table.meta.client.meta.config)
+    for back in (once, twice):
+        found = vars(back.meta.client.meta.config)
+        assert getattr(back.meta.client.meta.config, option) == OPTIONS[option]
+        assert found["user_agent"].count("Botocore/") == wanted["user_agent"].count("Botocore/")
+        assert (found["connect_timeout"], found["read_timeout"]) == (wanted["connect_timeout"], wanted["read_timeout"])
+        assert back.meta.client._resilience.policy.retry == table.meta.client._resilience.policy.retry
+
+
+@pytest.mark.parametrize("made", [made for made in MADE if made != "installed"])
+def test_parameters_that_are_not_validated_are_not_in_the_other_process_either(made):
+    table = MADE[made](Config(parameter_validation=False))
+    back = restored(table)
+    kinds = [type(each.meta.client._serializer._original).__name__ for each in (table, back)]
+    assert kinds[0] == kinds[1] != "ParamValidationDecorator"
