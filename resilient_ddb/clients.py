@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 
 from .connections import leave_to_parent
+from .deadlines import current_deadline
 from .drive import run
 from .ending import cancel, recover, succeed
 from .fallback import Response, mark
@@ -59,6 +60,13 @@ class SyncHost(ClientHost):
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
     new_refresh_lock = staticmethod(threading.Lock)
+
+    def lead(self, key: Any, mark: object) -> None:
+        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
+        leader, ended = self.flights.setdefault(key, (mark, threading.Event()))
+        if leader is not mark:
+            deadline = current_deadline()
+            ended.wait(None if deadline is None else max(0.0, deadline.remaining()))
 
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""

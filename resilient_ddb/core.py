@@ -52,6 +52,14 @@ class Host(Protocol):
         """Make a call in another region, and mark its answer."""
         ...
 
+    def lead(self, key: Any, mark: object) -> Any:
+        """Return when nobody else asks for `key`. See `single_flight`."""
+        ...
+
+    def landed(self, key: Any, mark: object) -> None:
+        """End the turn of `mark`. See `single_flight`."""
+        ...
+
 
 class Lane:
     """What is kept for one table and operation kind."""

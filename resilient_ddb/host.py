@@ -53,16 +53,29 @@ class ClientHost(ABC):
         self.config: Config | None = None
         """The Config that the client was made with, if this library made it."""
         self.siblings: dict[tuple[str, str | None], Any] = {}
+        self.flights: dict[Any, tuple[object, Any]] = {}
+        """Who asks for what just now, and the event that says that it has ended. See `single_flight`."""
         self.lock = threading.Lock()
         tell_child(self)
 
     def in_child(self) -> None:
         """Begin anew in a forked process: its locks are its own, and so are its connections."""
-        self.lock = threading.Lock()
+        self.lock, self.flights = threading.Lock(), {}
         credentials = self.credentials()
         if hasattr(credentials, "_refresh_lock"):  # botocore's: a thread of the parent may be refreshing them
             credentials._refresh_lock = self.new_refresh_lock()  # noqa: SLF001 - there is no public way
         self.forget_connections()
+
+    @abstractmethod
+    def lead(self, key: Any, mark: object) -> Any:
+        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
+
+    def landed(self, key: Any, mark: object) -> None:
+        """End the turn of `mark`, if it has one: those who wait go on."""
+        flight = self.flights.get(key)
+        if flight is not None and flight[0] is mark:
+            del self.flights[key]
+            flight[1].set()
 
     @abstractmethod
     def forget_connections(self) -> None:

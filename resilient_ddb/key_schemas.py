@@ -9,6 +9,7 @@ from typing import Any
 
 from .drive import Flow
 from .ending import unanswered
+from .single_flight import once
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,24 @@ def key_schemas(client: Any, table: str, index: str | None = None, partition: st
         ClientError: the table can't be described.
         ValueError: a key of the index is made of several attributes: its order is not that of one of them.
     """
-    found: KeySchemas | None = _known(client).get(("KeySchemas", table))
-    has_index = found is not None and (index is None or index in found.indexes or index in found.composite)
-    if found is None or not has_index or (partition is not None and partition not in found.partitions):
+    core = getattr(client, "_resilience", None)
+    if core is None and hasattr(type(client), "current"):  # a module-level async table opens its client now
+        client = yield partial(client.current, "DescribeTable")
+        core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+    key = ("KeySchemas", table)
+
+    def look() -> KeySchemas | None:
+        known: KeySchemas | None = None if core is None else core.known.get(key)
+        return known if known is not None and _is_enough(known, index, partition) else None
+
+    def learn() -> Flow[KeySchemas]:
         answer = yield unanswered(partial(client.describe_table, TableName=table))
-        found = _schemas(answer["Table"])
-        _known(client)[("KeySchemas", table)] = found  # a module-level async table has its client from here on
+        schemas = _schemas(answer["Table"])
+        if core is not None:
+            core.known[key] = schemas
+        return schemas
+
+    found = yield from (learn() if core is None else once(core.host, (key, index, partition), look, learn))
     if index in found.composite:
         raise ValueError(
             f"IndexName must be that of an index with one partition key attribute, and one sort key attribute at most; "
@@ -60,9 +73,9 @@ def key_schemas(client: Any, table: str, index: str | None = None, partition: st
     return found
 
 
-def _known(client: Any) -> dict[Any, Any]:
-    core = getattr(client, "_resilience", None)
-    return {} if core is None else core.known
+def _is_enough(known: KeySchemas, index: str | None, partition: str | None) -> bool:
+    has_index = index is None or index in known.indexes or index in known.composite
+    return has_index and (partition is None or partition in known.partitions)
 
 
 def _schemas(description: Mapping[str, Any]) -> KeySchemas:

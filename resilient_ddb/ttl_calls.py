@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import ttl_requests, ttl_writes
 from .deadlines import deadline
 from .ending import inside, unanswered
+from .single_flight import once
 from .ttl import AUTO, Expired, TimeToLive, is_expired
 from .ttl_answers import TtlCall
 from .ttl_requests import Index, TableFacts, Want, check_key, check_keys, facts_of
@@ -124,10 +125,17 @@ class TableTtl:
         """Give the TTL attribute's name; None where the table has none that is enabled."""
         if self.settings.ttl != AUTO:
             return self.settings.ttl
-        known, key = execution.core.known, ("TTL", self.table)
-        name, until = known.get(key, (None, None))
-        if name is not None or (until is not None and execution.core.clock.monotonic() < until):
-            return name
+        core, key = execution.core, ("TTL", self.table)
+
+        def look() -> tuple[str | None, float] | None:
+            known: tuple[str | None, float] | None = core.known.get(key)
+            is_good = known is not None and (known[0] is not None or core.clock.monotonic() < known[1])
+            return known if is_good else None
+
+        name, _ = yield from once(core.host, key, look, partial(self._learn_attribute, execution, ask))
+        return name
+
+    def _learn_attribute(self, execution: Execution, ask: Ask) -> Steps:
         try:
             answer = yield from self._asked(ask, "DescribeTimeToLive")
         except ClientError as error:
@@ -138,20 +146,27 @@ class TableTtl:
             raise
         described = answer.get("TimeToLiveDescription") or {}
         name = described.get("AttributeName") if described.get("TimeToLiveStatus") in _ON else None
-        known[key] = (name, execution.core.clock.monotonic() + _RECHECK_SECONDS)
+        learnt = (name, execution.core.clock.monotonic() + _RECHECK_SECONDS)
+        execution.core.known["TTL", self.table] = learnt
         if name is None:
             self.warn_once(execution, "table %s has no TTL: ttl='auto' drops nothing", self.table)
-        return name
+        return learnt
 
     def _facts(self, execution: Execution, ask: Ask, index: str | None = None) -> Steps:
         """Give what DescribeTable says; None where that can't be had: then DynamoDB has the last word."""
-        known, key = execution.core.known, ("Table", self.table)
-        facts: TableFacts | None
-        facts, until = known.get(key, (None, None))
-        is_enough = facts is not None and (index is None or index in facts.indexes)
-        if is_enough or (until is not None and execution.core.clock.monotonic() < until):
-            return facts
-        return (yield from self._described(execution, ask, key)) or facts
+        core, key = execution.core, ("Table", self.table)
+
+        def look() -> tuple[TableFacts | None] | None:
+            facts, until = core.known.get(key, (None, None))
+            is_enough = facts is not None and (index is None or index in facts.indexes)
+            return (facts,) if is_enough or (until is not None and core.clock.monotonic() < until) else None
+
+        def learn() -> Steps:
+            before, _ = core.known.get(key, (None, None))
+            return ((yield from self._described(execution, ask, key)) or before,)
+
+        (facts,) = yield from once(core.host, (key, index), look, learn)
+        return facts
 
     def _described(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Steps:
         """Learn what DescribeTable says, and give it; None where that can't be had, which is kept in `memory`."""

@@ -11,6 +11,7 @@ from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import HTTPClientError
 
+from resilient_ddb.deadlines import current_deadline
 from resilient_ddb.drive import run_async
 from resilient_ddb.ending import cancel, recover, succeed
 from resilient_ddb.fallback import Response, mark
@@ -106,6 +107,15 @@ class AioHost(ClientHost):
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
     new_refresh_lock = staticmethod(asyncio.Lock)
+
+    async def lead(self, key: Any, mark: object) -> None:
+        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
+        leader, ended = self.flights.setdefault(key, (mark, asyncio.Event()))
+        if leader is not mark:
+            deadline = current_deadline()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if deadline is None else deadline.remaining()):
+                    await ended.wait()
 
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""

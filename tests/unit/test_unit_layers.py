@@ -46,6 +46,7 @@ LAYERS = [
         "scan_state",
         "segments",
         "key_schemas",
+        "single_flight",
         "batching",
         "fan_in",
         "fan_in_requests",

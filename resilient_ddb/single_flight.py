@@ -1,0 +1,40 @@
+"""One request for what many want to know at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from .drive import Flow
+
+T = TypeVar("T")
+
+
+class Turns(Protocol):
+    """Who asks first, and who waits."""
+
+    def lead(self, key: Any, mark: object) -> Any:
+        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
+        ...
+
+    def landed(self, key: Any, mark: object) -> None:
+        """End the turn of `mark`, if it has one: those who wait go on."""
+        ...
+
+
+def once(turns: Turns, key: Any, look: Callable[[], T | None], learn: Callable[[], Flow[T]]) -> Flow[T]:
+    """Return what `look` finds, and else what `learn` asks for: once, however many come at the same time.
+
+    If that fails, whoever waited asks for itself: another's deadline or cancellation is not its own.
+    """
+    found = look()
+    if found is not None:
+        return found
+    mark = object()
+    try:
+        yield partial(turns.lead, key, mark)
+        found = look()
+        return found if found is not None else (yield from learn())
+    finally:
+        turns.landed(key, mark)
