@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .breaker import Breaker
-from .circuit import OPEN, Circuit, Outcome
+from .circuit import CLOSED, OPEN, Circuit, Outcome
 from .classification import Kind, Verdict
 from .execution import Execution
 from .fallback import Chain, Fallback, FallbackFunction
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .ttl_calls import TableTtl
 
 _MOST_HOT_KEYS = 1_000
+_MOST_LANES = 2_000
+_MOST_KNOWN = 5_000
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.telling", default=False)
 
@@ -132,6 +134,24 @@ class Lane:
         return self.circuit is not None and self.circuit.state == OPEN
 
 
+class Known(dict[Any, Any]):
+    """What was learnt of tables: so much at most, the oldest goes first, and is asked for again."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._make_room(key)
+        super().__setitem__(key, value)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        """Return what is known, and else keep `default`."""
+        self._make_room(key)
+        return super().setdefault(key, default)
+
+    def _make_room(self, key: Any) -> None:
+        if key not in self:
+            while len(self) >= _MOST_KNOWN:
+                self.pop(next(iter(self), None), None)
+
+
 class Core:
     """The part of a hardened client that changes. Shared by the views that Tables with options have of it."""
 
@@ -139,7 +159,7 @@ class Core:
         """Begin with no circuits: each is made at the first call to its table."""
         self.host = host
         self.ttl: TableTtl | None = None
-        self.known: dict[Any, Any] = {}
+        self.known = Known()
         """What was learnt of tables on behalf of their options."""
         self._base = self
         self._own_fallback: FallbackFunction | None = None
@@ -221,8 +241,16 @@ class Core:
         key = (table, operation_kind(operation, params))
         lane = self._lanes.get(key)
         if lane is None:  # two threads may both make one: setdefault keeps the first
+            self._make_room()
             lane = self._lanes.setdefault(key, Lane(*key, self))
         return lane
+
+    def _make_room(self) -> None:
+        """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
+        if len(self._lanes) >= _MOST_LANES:
+            lanes = list(self._lanes.items())
+            closed = (key for key, lane in lanes if lane.circuit is None or lane.circuit.state == CLOSED)
+            self._lanes.pop(next(closed, lanes[0][0]), None)
 
     @property
     def circuits(self) -> dict[str, Circuit]:

@@ -1,0 +1,70 @@
+"""What a client keeps for each table is bounded, whatever names it meets."""
+
+import pytest
+
+import resilient_ddb as rddb
+from resilient_ddb import core as core_module
+from resilient_ddb.circuit import Outcome
+
+ROOM = 5
+
+
+@pytest.fixture
+def core(monkeypatch):
+    monkeypatch.setattr(core_module, "_MOST_LANES", ROOM)
+    monkeypatch.setattr(core_module, "_MOST_KNOWN", ROOM)
+    client = rddb.client("dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    return client._resilience
+
+
+def lane(core, name, operation="GetItem"):
+    return core.lane(operation, {"TableName": name})
+
+
+def test_the_oldest_lanes_go(core):
+    for number in range(1_000):
+        lane(core, f"t-{number}")
+    assert list(core._lanes) == [(f"t-{number}", "read") for number in range(1_000 - ROOM, 1_000)]
+    assert lane(core, "t-999") is lane(core, "t-999")
+
+
+def test_an_open_circuit_stays_as_long_as_there_are_others(core):
+    opened = lane(core, "down")
+    opened.circuit.adopt("open", "another process found it so")
+    for number in range(100):
+        lane(core, f"t-{number}")
+    assert lane(core, "down") is opened
+    assert len(core._lanes) == ROOM
+
+
+def test_where_all_are_open_the_oldest_goes(core):
+    for number in range(100):
+        lane(core, f"t-{number}").circuit.adopt("open", "an outage")
+    assert len(core._lanes) == ROOM
+
+
+def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
+    used = lane(core, "t")
+    permit = used.circuit.admit("GetItem")
+    for number in range(100):
+        lane(core, f"t-{number}")
+    used.circuit.record(permit, Outcome.SUCCESS, 0.0)
+    assert lane(core, "t") is not used
+
+
+def test_views_share_the_bound(core):
+    view = core.view()
+    for number in range(100):
+        lane(view, f"t-{number}")
+    assert view._lanes is core._lanes
+    assert len(core._lanes) == ROOM
+
+
+def test_what_was_learnt_of_tables_is_bounded(core):
+    for number in range(1_000):
+        core.known["KeySchemas", f"t-{number}"] = number
+        core.known.setdefault(("a warning", (f"t-{number}",)), number)
+    assert len(core.known) <= ROOM
+    assert core.known["KeySchemas", "t-999"] == 999
+    core.known["KeySchemas", "t-999"] = 0
+    assert core.known["KeySchemas", "t-999"] == 0
