@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, fallback, observers, sharding, testing, ttl
+    from . import aio, events, fallback, observers, sharding, spark, testing, ttl
     from .batch import BatchWriter
     from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
@@ -76,6 +76,7 @@ __all__ = [
     "classify",
     "client",
     "deadline",
+    "events",
     "fallback",
     "idempotent_update",
     "install",
@@ -83,6 +84,7 @@ __all__ = [
     "observers",
     "resource",
     "sharding",
+    "spark",
     "table",
     "testing",
     "ttl",
@@ -90,7 +92,7 @@ __all__ = [
 
 # Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
 # the sync Table, and importing the package costs next to nothing.
-_MODULES = ("aio", "fallback", "observers", "sharding", "testing", "ttl")
+_MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "testing", "ttl")
 _HOMES = {
     "BatchGet": "batch_get",
     "BatchReport": "batch_settings",

@@ -3,6 +3,9 @@
 import ast
 import dataclasses
 import inspect
+import re
+import subprocess
+import sys
 
 import pytest
 from listed import DOCS, literals, tables
@@ -12,7 +15,7 @@ from resilient_ddb import aio, events, fallback, observers, sharding, spark, tes
 from resilient_ddb.testing import faults
 
 PAGE = (DOCS / "api.rst").read_text()
-MODULES = {"aio", "fallback", "observers", "sharding", "testing", "faults", "ttl"}
+MODULES = {"aio", "events", "fallback", "observers", "sharding", "spark", "testing", "faults", "ttl"}
 
 
 def own_names(module):
@@ -41,6 +44,12 @@ def test_every_public_name_is_described(module):
     assert described(module) == set(module.__all__) - MODULES
     for name in MODULES & set(module.__all__):
         assert f"{module.__name__}.{name}``" in PAGE
+
+
+@pytest.mark.parametrize("name", re.findall(r"^``resilient_ddb\.(\w+)``$", PAGE, re.MULTILINE))
+def test_every_module_is_there_without_an_import_of_its_own(name):
+    program = f"import resilient_ddb; assert resilient_ddb.{name}.__name__ == 'resilient_ddb.{name}'"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603 - our own
 
 
 def test_fallbacks_observers_and_events_are_described():
