@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ class ResilientAioClient:
             )
             response = await _within_deadline(execution, call)
         except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
+            _say_who_answered(error)
             return await run_async(recover(execution, self._in_words(error)))
         except BaseException:
             cancel(execution)
@@ -83,6 +85,18 @@ class ResilientAioClient:
             await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         finally:
             await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
+
+
+def _say_who_answered(error: Exception) -> None:
+    """Make a TypeError helpful that aiobotocore raises of an answer which did not come over its connections."""
+    if isinstance(error, TypeError) and error.__traceback__ is not None:
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if last.f_globals.get("__name__") == "aiobotocore.endpoint":
+            text = (
+                f"{error}: the answer is a sync one, as moto's in-process mock gives it, and can't be awaited; run moto as "
+                "a server (moto.server.ThreadedMotoServer) and give its address as endpoint_url"
+            )
+            error.args = (text,)
 
 
 async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> Response:
