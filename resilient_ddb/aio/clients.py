@@ -93,8 +93,8 @@ def _say_who_answered(error: Exception) -> None:
         *_, (last, _) = traceback.walk_tb(error.__traceback__)
         if last.f_globals.get("__name__") == "aiobotocore.endpoint":
             text = (
-                f"{error}: the answer is a sync one, as moto's in-process mock gives it, and can't be awaited; run moto as "
-                "a server (moto.server.ThreadedMotoServer) and give its address as endpoint_url"
+                f"{error}: the answer is sync, as moto's in-process mock gives it, and can't be awaited; run moto "
+                "as a server (moto.server.ThreadedMotoServer) and give its address as endpoint_url"
             )
             error.args = (text,)
 
