@@ -7,6 +7,7 @@ import weakref
 import pytest
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import BotoCoreError, ClientError
+from cycle_support import ours_in_cycles
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
@@ -99,21 +100,4 @@ def test_a_failed_call_leaves_no_cycle(fault, verb, world, no_collector):
         if warm:
             gc.collect()
     assert seen() is None
-    assert ours(gc) == []
-
-
-def ours(collector):
-    collector.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        collector.collect()
-        return [type(found).__name__ for found in gc.garbage if is_ours(found)]
-    finally:
-        collector.set_debug(0)
-        gc.garbage.clear()
-
-
-def is_ours(found):
-    code = getattr(found, "f_code", None) or getattr(found, "gi_code", None)
-    return type(found).__module__.startswith("resilient_ddb") or (
-        code is not None and "resilient_ddb" in code.co_filename and "tests" not in code.co_filename
-    )
+    assert ours_in_cycles() == []
