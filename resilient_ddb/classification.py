@@ -132,6 +132,7 @@ _TRANSPORT = (
 )
 _REASONS_IN_MESSAGE = re.compile(r"reasons? \[([\w, ]*)\]")
 _TRANSACTION_IN_PROGRESS_SECONDS = 5.0
+_DIGITS_OF_A_STATUS = 3
 
 PERMANENT = Verdict(kind=Kind.PERMANENT, retryable=False)
 _CONDITION_FAILED = Verdict(kind=Kind.CONDITIONAL, retryable=False)
@@ -263,7 +264,9 @@ def _status(response: Mapping[str, Any], code: str) -> int | None:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if isinstance(status, int):
         return status
-    return int(code) if code.isdecimal() else None  # botocore's code for a body that is no JSON
+    return (
+        int(code) if code.isdecimal() and len(code) <= _DIGITS_OF_A_STATUS else None
+    )  # botocore's code for a body that is no JSON
 
 
 def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, ...]:
@@ -303,7 +306,7 @@ def _is_clock_skewed(response: Mapping[str, Any], now: float | None) -> bool:
         return False
     try:
         server = parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one that is out of this world
         return False
     return abs((time.time() if now is None else now) - server) > CLOCK_SKEW_SECONDS
 

@@ -27,6 +27,8 @@ Uniform = Callable[[float, float], float]
 
 RETRY_AFTER_WINDOW_SECONDS = 5.0
 """A server's wish (`x-amz-retry-after`) is honoured up to this much beyond our own delay."""
+_MOST_DIGITS = 15
+"""A wish of more digits is none: Python reads no number of thousands of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +175,7 @@ class Backoff:
         if self._state is not None:
             self._tell_state(attempt, error, now)
         delay = retry.delay(attempt, self._uniform) if retry.wait is None else max(0.0, float(retry.wait(self._state)))
-        if retry_after.isdecimal():
+        if retry_after.isdecimal() and len(retry_after) <= _MOST_DIGITS:
             delay = min(max(int(retry_after) / 1000, delay), delay + RETRY_AFTER_WINDOW_SECONDS)
         delay = max(delay, least)
         if self._state is not None:

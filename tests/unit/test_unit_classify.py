@@ -315,6 +315,9 @@ CLOCK_CODES = [
         ({"date": formatdate(NOW + 241, usegmt=True)}, SKEWED),
         ({"Date": formatdate(NOW + 3600, usegmt=True)}, SKEWED),
         ({"date": "the day before yesterday"}, PERMANENT),
+        ({"date": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}, PERMANENT),
+        ({"date": "Mon, 01 Jan 99999 00:00:00 GMT"}, PERMANENT),
+        ({"date": "9" * 5000}, PERMANENT),
     ],
 )
 def test_a_signature_is_tried_again_once_only_where_the_clock_is_to_blame(code, headers, verdict):
@@ -394,3 +397,7 @@ def test_what_is_no_error_is_refused_by_name(error):
 def test_a_kind_is_equal_to_its_word():
     assert [str(kind) for kind in Kind] == ["throttling", "transient", "ambiguous", "conditional", "permanent"]
     assert Kind.THROTTLING == "throttling"
+
+
+def test_a_code_of_thousands_of_digits_is_no_status():
+    assert classify({"Error": {"Code": "9" * 5000}}) == PERMANENT

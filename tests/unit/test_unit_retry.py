@@ -351,6 +351,8 @@ def test_asking_for_every_sync_name_imports_none_of_it_either():
         ("soon", 1.0),
         ("1.5", 1.0),
         ("²", 1.0),
+        ("9" * 400, 1.0),
+        ("9" * 5000, 1.0),
     ],
 )
 def test_a_server_s_wish_is_honoured_up_to_five_seconds_beyond_our_own_delay(header, delay):
