@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
-from .connections import leave_to_parent
+from . import connections
 from .deadlines import current_deadline
 from .drive import run
 from .ending import cancel, recover, succeed
@@ -59,6 +59,7 @@ class SyncHost(ClientHost):
     run = staticmethod(run)
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
+    take_connections = staticmethod(connections.take)
     new_refresh_lock = staticmethod(threading.Lock)
 
     def lead(self, key: Any, mark: object) -> None:
@@ -70,7 +71,7 @@ class SyncHost(ClientHost):
 
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""
-        leave_to_parent(self.client)
+        connections.leave_to_parent(self.client)
 
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Response:
         """Make a call in another region, and mark its answer."""

@@ -1,8 +1,69 @@
-"""The connections of a sync client, as botocore keeps them: what a forked process does with those of its parent."""
+"""The connections of a sync client: what is read from one is the whole answer to the request that it was sent.
+
+botocore's connections are http.client's. That takes an interim answer other than 100 (102 Processing, 103 Early Hints)
+for the answer itself: the real one is then still to come, and is what the next request on the connection reads. And a
+forked process has the connections of its parent: each would read the other's answers.
+"""
 
 from __future__ import annotations
 
+from functools import cache
+from http.client import HTTPResponse
 from typing import Any
+
+from .hooks import came_over_the_wire
+
+_INTERIM = range(100, 200)
+WITHOUT_BODY = (204, 304)
+"""The HTTP statuses whose answers have no body, whatever their headers say."""
+_POOL_CLASSES = "_pool_classes_by_scheme"
+
+
+class FinalResponse(HTTPResponse):
+    """http.client's response, which passes over every interim one."""
+
+    def begin(self) -> None:
+        """Read the head."""
+        super().begin()
+        while self.status in _INTERIM:
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before anything was read
+            super().begin()
+        if self.status in WITHOUT_BODY:  # http.client reads none: if there is one, the next request would
+            self.will_close = True
+        came_over_the_wire()
+
+
+class _Pool:
+    """Mixed into the class of a urllib3 pool: its connections read the final answer, and no redirect is followed.
+
+    botocore has urllib3 follow none but a 303: there it fails on botocore's headers.
+    """
+
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request."""
+        kwargs["redirect"] = False
+        return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # mixed in
+
+    def _new_conn(self) -> Any:
+        made: Any = super()._new_conn()  # type: ignore[misc]  # mixed in
+        if getattr(made, "_original_response_cls", None) is HTTPResponse:  # botocore's own, and nobody else's
+            made._original_response_cls = made.response_class = FinalResponse  # noqa: SLF001 - has no public name
+        return made
+
+
+def take(http_session: Any) -> None:
+    """Have the pools of one client's HTTP session make such connections; a second time, nothing changes."""
+    classes = getattr(http_session, _POOL_CLASSES, None)
+    if not isinstance(classes, dict) or all(issubclass(cls, _Pool) for cls in classes.values()):
+        return
+    for scheme, cls in classes.items():
+        classes[scheme] = _mixed(cls)
+    http_session.close()  # pools that were made before, of a client that was used: calls under way keep theirs
+
+
+@cache
+def _mixed(cls: type) -> type:
+    return type(cls.__name__, (_Pool, cls), {"__module__": cls.__module__})
 
 
 def leave_to_parent(client: Any) -> None:

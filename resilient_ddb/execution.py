@@ -16,7 +16,7 @@ from . import own_write, telling
 from .classification import Kind, Verdict, classify_response, classify_transport, code_of, is_answer
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
-from .integrity import find_damage
+from .integrity import find_damage, find_foreign
 from .operations import params_on_the_wire, seconds_known
 from .retry import Backoff
 
@@ -31,7 +31,6 @@ BUDGET = "budget"
 DEADLINE = "deadline"
 CIRCUIT = "circuit"
 _SUCCESS_BELOW = 300
-_SHORTEST_READ_TIMEOUT = 0.001
 _TELLING_SECONDS = 1.0
 _NONE: Mapping[Verdict, int] = {}
 
@@ -43,7 +42,6 @@ class Execution:
         "_asked_for_item",
         "_attempt_started",
         "_backoff",
-        "_damage",
         "_deadline",
         "_in_flight",
         "_known_until",
@@ -57,7 +55,9 @@ class Execution:
         "ambiguous",
         "attempts",
         "core",
+        "damage",
         "found_own",
+        "is_from_wire",
         "lane",
         "operation",
         "params",
@@ -90,6 +90,10 @@ class Execution:
         self.stopped_by = ""
         self.was_answered = False
         """Whether a response came to the last attempt: what is raised then is of what was made of it."""
+        self.damage: Exception | None = None
+        """What is wrong with the response at hand."""
+        self.is_from_wire = False
+        """Whether the response at hand was read from a connection, and not given by a stub."""
         self.response_bytes = 0
         self.values_are_native = False
         """Whether the response at hand was read with its values native."""
@@ -97,7 +101,6 @@ class Execution:
         self._deadline = current_deadline()
         self._permit: int | None = None
         self._in_flight = False
-        self._damage: Exception | None = None
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
         self._known_until = float("inf")
@@ -133,6 +136,7 @@ class Execution:
                 raise
         self.attempts += 1
         self._in_flight = True
+        self.is_from_wire = False
         self._attempt_started = self.core.clock.monotonic()
 
     def admit_again(self) -> None:
@@ -142,18 +146,13 @@ class Execution:
         except (CircuitOpenError, DeadlineExceededError):
             raise self.original_error() from None
 
-    def limit_read_timeout(self, context: MutableMapping[str, Any]) -> None:
-        """Cut the read timeout of an attempt to what the deadline leaves. botocore before 1.43 takes no notice."""
-        if self._deadline is not None:
-            allowed = context["client_config"].read_timeout
-            left = max(self._deadline.remaining(), _SHORTEST_READ_TIMEOUT)
-            context["read_timeout"] = left if allowed is None else min(allowed, left)
-
     # After an attempt.
     def received(self, response: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
         """Take in a response as it came, before anything is made of it."""
         self.response_bytes = len(response["body"])
-        self._damage = find_damage(self.operation, response, parsed)
+        self.damage = self.damage or find_damage(self.operation, response, parsed)
+        if self.is_from_wire:
+            self.damage = self.damage or find_foreign(self.operation, response, parsed)
 
     def settle(
         self,
@@ -175,7 +174,7 @@ class Execution:
         """
         now = self.core.clock.monotonic()
         elapsed = now - self._attempt_started
-        damage, self._damage = self._damage, None
+        damage, self.damage = self.damage, None
         self._in_flight = self.was_answered = False
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(None, elapsed)

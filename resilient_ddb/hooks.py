@@ -11,13 +11,13 @@ from contextvars import ContextVar
 from typing import Any
 
 from .execution import Execution
-from .integrity import parseable
 
 CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
 """The call that the client has just begun, until botocore has made a request context for it."""
 
 _KEY = "resilient_ddb"
 _METADATA = "ResponseMetadata"
+_SHORTEST_READ_TIMEOUT = 0.001
 _SDK_RETRIES = "retry-config-dynamodb"
 _SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
 
@@ -57,15 +57,25 @@ def request_created(request: Any, **_: Any) -> None:
         return
     if context["retries"]["attempt"] > 1:
         execution.admit_again()
-    execution.limit_read_timeout(context)
+    left = execution.remaining()
+    if left is not None:  # cut to what the deadline leaves; botocore before 1.43 takes no notice
+        allowed = context["client_config"].read_timeout
+        left = max(left, _SHORTEST_READ_TIMEOUT)
+        context["read_timeout"] = left if allowed is None else min(allowed, left)
 
 
-def before_parse(response_dict: MutableMapping[str, Any], **_: Any) -> None:
-    """Take note that a response came, and keep from botocore's parser what it can't take."""
+def before_parse(**_: Any) -> None:
+    """Take note that a response came."""
     execution = CURRENT.get()
     if execution is not None:
         execution.was_answered = True
-    response_dict["body"] = parseable(response_dict["status_code"], response_dict["body"])
+
+
+def came_over_the_wire() -> None:
+    """Take note that a response is being read from a connection: a stub's, or a handler's, is not."""
+    execution = CURRENT.get()
+    if execution is not None:
+        execution.is_from_wire = True
 
 
 def response_received(

@@ -121,6 +121,10 @@ class ClientHost(ABC):
                 self.native = True
 
     @abstractmethod
+    def take_connections(self, http_session: Any) -> None:
+        """Have the client's HTTP session make connections that give the answers to what was sent, and no others."""
+
+    @abstractmethod
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
         """Make a call in another region, and mark its answer."""
 
@@ -162,6 +166,7 @@ def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], Client
     host = client._resilience.host  # noqa: SLF001 - as above
     host.values.register(client.meta.events)
     shortcuts.take(client, host)
+    host.take_connections(getattr(client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
 
 
 def check_client(target: Any) -> None:

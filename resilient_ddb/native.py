@@ -24,6 +24,7 @@ from .codec.values import (
     copied,
 )
 from .hooks import CURRENT, execution_of
+from .integrity import is_of_shape, misshapen, parseable
 
 _PARAMS_COPY = "dynamodb-create-params-copy"
 _VALUES_IN = "dynamodb-attr-value-input"
@@ -81,9 +82,11 @@ class ValueHandlers:
         try:
             found = reading(operation_model, response_dict, customized_response_dict)
             if found is None or found.is_seen:
+                leave_to_botocore(operation_model, response_dict)
                 return
             parsed = found.reader.read(response_dict["body"], found.number, found.sieve)
         except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+            leave_to_botocore(operation_model, response_dict)
             return
         was_read(found, parsed, response_dict, customized_response_dict)
 
@@ -153,6 +156,16 @@ def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[
 def _is_recorded() -> bool:
     """Tell whether botocore writes down what it parses."""
     return _PARSERS_LOG.isEnabledFor(logging.DEBUG) or getattr(HISTORY_RECORDER, "_enabled", False)
+
+
+def leave_to_botocore(model: Any, response: MutableMapping[str, Any]) -> None:
+    """Leave a response to botocore's parser, but for what that fails on."""
+    response["body"] = parseable(response["status_code"], response["body"])
+    execution = CURRENT.get()
+    # What a stub or a handler answers is left to fail as it does with boto3.
+    if execution is not None and execution.is_from_wire and not is_of_shape(model, response):
+        execution.damage = misshapen(model.name)
+        response["body"] = b"{}"
 
 
 def was_read(found: Reading, parsed: dict[str, Any], response: dict[str, Any], customized: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
 from resilient_ddb.parts import part
 
-from .connections import PARENTS, leave_to_parent
+from . import connections
 from .large_pages import AioValueHandlers
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class AioHost(ClientHost):
     signer_class = part("aiobotocore.signers", "AioRequestSigner")
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
+    take_connections = staticmethod(connections.take)
     new_refresh_lock = staticmethod(asyncio.Lock)
 
     async def lead(self, key: Any, mark: object) -> None:
@@ -133,8 +134,8 @@ class AioHost(ClientHost):
 
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""
-        leave_to_parent(self.client)
-        PARENTS.append(self.siblings)  # tasks of the parent's event loop
+        connections.leave_to_parent(self.client)
+        connections.PARENTS.append(self.siblings)  # tasks of the parent's event loop
         self.siblings = {}
 
     async def elsewhere(

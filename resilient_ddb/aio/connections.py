@@ -1,25 +1,94 @@
-"""The connections of an async client, as aiobotocore keeps them: what a forked process does with those of its parent.
+"""The connections of an async client: requests go nowhere else, and what is read is the answer to what was sent.
 
-It leaves them alone. The parent's event loop shares its epoll with the child: a transport that is closed in the child
-is taken from it, and the parent does not hear of that connection again.
+aiohttp follows redirects unless it is told not to, and sends the item and the session token there. And it takes what
+arrives on a connection that nobody uses for the answer to the next request.
+
+A forked process leaves the connections of its parent alone. The parent's event loop shares its epoll with the child: a
+transport that is closed in the child is taken from it, and the parent does not hear of that connection again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import cache, partial
 from typing import Any, NoReturn
 
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp.client_proto import ResponseHandler
+
+from resilient_ddb.connections import WITHOUT_BODY
+from resilient_ddb.hooks import came_over_the_wire
 
 PARENTS: list[Any] = []
 """What belongs to the event loops of the parent, kept as long as the process: if it went, it would be closed."""
+
+_LAST = (101, *WITHOUT_BODY)
+"""After an answer of these statuses aiohttp reads no more: if there is more, the next request would."""
+
+
+class _Noted:
+    """Mixed into the class of an HTTP session of aiobotocore's: takes note of each response."""
+
+    async def send(self, request: Any) -> Any:
+        response = await super().send(request)  # type: ignore[misc]  # mixed in
+        came_over_the_wire()
+        return response
+
+
+class _Direct(_Noted):
+    """Mixed into the class of one that is aiohttp's."""
+
+    async def _get_session(self, *args: Any) -> _Undirected:
+        session = await super()._get_session(*args)  # type: ignore[misc]  # mixed in
+        connector = session.connector
+        make = getattr(connector, "_factory", None)
+        if isinstance(make, partial) and make.func is ResponseHandler:
+            connector._factory = partial(_Handler, *make.args, **make.keywords)  # noqa: SLF001 - has no public name
+        return _Undirected(session)
+
+
+class _Undirected:
+    """An aiohttp session, as aiobotocore uses it, that follows no redirects."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        return self._session.request(*args, allow_redirects=False, **kwargs)
+
+
+class _Handler(ResponseHandler):
+    """aiohttp's connection, which is not used again once more has arrived on it than was asked for."""
+
+    def is_connected(self) -> bool:
+        """Return whether it can be used."""
+        return super().is_connected() and not self.should_close
+
+    def feed_data(self, data: Any, *args: Any) -> None:
+        """Take in a message's head, with what its body is read from."""
+        if data[0].code in _LAST:
+            self.force_close()
+        super().feed_data(data, *args)
+
+
+def take(http_session: Any) -> None:
+    """Have one client's HTTP session make such connections; a second time, nothing changes."""
+    cls: Any = type(http_session)
+    if not issubclass(cls, _Noted):
+        http_session.__class__ = _mixed(cls)
+
+
+@cache
+def _mixed(cls: type) -> type:
+    mixin = _Direct if issubclass(cls, AIOHTTPSession) else _Noted
+    return type(cls.__name__, (mixin, cls), {"__module__": cls.__module__})
 
 
 def leave_to_parent(client: Any) -> None:
     """Take the open connections from an aiobotocore client in a forked process, so that it makes new ones."""
     http = client._endpoint.http_session  # noqa: SLF001 - aiobotocore has no public way to any of this
-    if type(http) is not AIOHTTPSession:
+    if not isinstance(http, AIOHTTPSession):
         client._endpoint.http_session = _ParentsSession()  # noqa: SLF001 - as above
         PARENTS.append(http)
         return

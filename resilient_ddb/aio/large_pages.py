@@ -48,6 +48,7 @@ async def _read_in_steps(model: Any, response: dict[str, Any], customized: dict[
     try:
         found = native.reading(model, response, customized)
         if found is None:
+            native.leave_to_botocore(model, response)
             return
         steps = found.reader.read_in_steps(response["body"], found.number, found.sieve)
         while True:
@@ -58,5 +59,6 @@ async def _read_in_steps(model: Any, response: dict[str, Any], customized: dict[
                 break
             await asyncio.sleep(0)
     except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+        native.leave_to_botocore(model, response)
         return
     native.was_read(found, parsed, response, customized)

@@ -49,7 +49,7 @@ def same_answers(sides, operation, body, status=200, headers=()):
 
 def is_object(body):
     try:
-        return isinstance(json.loads(body), dict)
+        return isinstance(json.loads(body.decode()), dict)
     except ValueError:
         return False
 
@@ -133,12 +133,19 @@ FAILED = {"__type": "x#ConditionalCheckFailedException", "message": "no", "Item"
             (302, {"Item": {}}),
             (404, b"<html>"),
             (400, {"__type": "a:b#c", "Message": "M"}),
-            (400, b"\xff"),
         ),
     ],
 )
 def test_error_answers_are_boto3s(sides, status, body):
     same_answers(sides, "PutItem", body if isinstance(body, bytes) else json.dumps(body).encode(), status)
+
+
+def test_an_error_answer_that_is_no_utf_8_is_an_error_as_one_in_html_is(sides):
+    ours = sides[1]
+    for client in ("native", "typed"):
+        ours.canned.answer(b"gew\xe4hrt", 403)
+        raised = ours.end(client, "PutItem", least_params("PutItem", client))
+        assert raised[:3:2] == ("raised", "An error occurred (403) when calling the PutItem operation: gew\ufffdhrt")
 
 
 def test_items_of_failed_conditions_stay_typed_as_in_boto3(sides):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from botocore import exceptions as bx
@@ -18,6 +19,7 @@ from resilient_ddb.deadlines import deadline
 from resilient_ddb.ending import cancel
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, RetryEvent
+from resilient_ddb.hooks import request_created
 from resilient_ddb.retry import Retry, RetryBudget
 from resilient_ddb.testing import FakeClock
 
@@ -230,19 +232,20 @@ def test_an_attempt_s_read_timeout_is_cut_to_what_is_left():
 
     clock = FakeClock()
     core = make_core(clock)
-    context = {"client_config": Config}
-    core.begin(*GET).limit_read_timeout(context)
-    assert "read_timeout" not in context
+
+    def read_timeout(execution):
+        context = {"client_config": Config, "resilient_ddb": execution, "retries": {"attempt": 1}}
+        request_created(SimpleNamespace(context=context))
+        return context.get("read_timeout")
+
+    assert read_timeout(core.begin(*GET)) is None
     with deadline(60, clock=clock):
-        core.begin(*GET).limit_read_timeout(context)
-        assert context["read_timeout"] == 5.0
+        assert read_timeout(core.begin(*GET)) == 5.0
     with deadline(2, clock=clock):
         execution = core.begin(*GET)
-        execution.limit_read_timeout(context)
-        assert context["read_timeout"] == 2.0
+        assert read_timeout(execution) == 2.0
         clock.advance(5)
-        execution.limit_read_timeout(context)
-        assert context["read_timeout"] == 0.001
+        assert read_timeout(execution) == 0.001
         assert execution.remaining() == -3.0
     assert core.begin(*GET).remaining() is None
 
@@ -495,6 +498,13 @@ def test_damage_does_not_outlive_its_attempt():
         ("GetItem", b"[]", {}, {}, False),
         ("GetItem", b"null", {}, {}, False),
         ("GetItem", b"\xff\xfe{}", {}, {}, False),
+        ("GetItem", b"\xef\xbb\xbf{}", {}, {}, False),
+        ("GetItem", b"{\x00}\x00", {}, {}, False),
+        ("GetItem", b"\x00\x00\x00{\x00\x00\x00}", {}, {}, False),
+        ("GetItem", b'{"a":"\xc3', {}, {}, False),
+        ("GetItem", b"[" * 100_000, {}, {}, False),
+        ("GetItem", b"{}", {"x-amz-crc32": "0" + str(zlib.crc32(b"{}"))}, {}, True),
+        ("GetItem", b"{}", {"x-amz-crc32": "9" * 5000}, {}, False),
         ("GetItem", b"not looked at", {}, {"Item": {}, "ResponseMetadata": {}}, True),
     ],
 )
@@ -503,6 +513,30 @@ def test_a_response_is_whole_or_it_is_not(operation, body, headers, parsed, whol
 
     response = {"body": body, "headers": HeadersDict(headers), "status_code": 200}
     assert (find_damage(operation, response, parsed) is None) is whole
+
+
+@pytest.mark.parametrize(
+    ("operation", "headers", "parsed", "is_foreign"),
+    [
+        ("GetItem", {}, {}, True),
+        ("GetItem", {"content-type": "application/json"}, {}, True),
+        ("GetItem", {"content-type": "application/x-amz-json-1.0"}, {}, False),
+        ("GetItem", {"x-amzn-RequestId": "R"}, {}, False),
+        ("GetItem", {"x-amz-crc32": "0"}, {}, False),
+        ("Query", {"x-amzn-RequestId": "R"}, {"Items": []}, True),
+        ("Query", {"x-amzn-RequestId": "R"}, {"Count": 0}, False),
+    ],
+)
+def test_an_answer_is_dynamodbs_or_it_is_not(operation, headers, parsed, is_foreign):
+    from resilient_ddb.integrity import find_foreign  # noqa: PLC0415 - only here
+
+    for status in (200, 204, 400, 500):
+        response = {"body": b"{}", "headers": HeadersDict(headers), "status_code": status}
+        assert (find_foreign(operation, response, parsed) is not None) is (is_foreign and status < 300)
+    lower = {name.lower(): value for name, value in headers.items()}
+    response = {"body": b"{}", "headers": {}, "status_code": 200}
+    parsed = {**parsed, "ResponseMetadata": {"HTTPHeaders": lower}}
+    assert (find_foreign(operation, response, parsed) is not None) is is_foreign
 
 
 def test_an_error_response_needs_no_body():

@@ -97,6 +97,10 @@ def test_a_cancelled_transaction_was_not_applied_by_an_earlier_attempt_either():
         (500, b"[]", b"{}"),
         (500, b"null", b"{}"),
         (400, b'{"__type": "X"}', b'{"__type": "X"}'),
+        (200, b'{"a": "\xc3', b"{}"),
+        (200, b"\xff\xfe{\x00}\x00", b"{}"),
+        (503, b"gew\xe4hrt", "gew\ufffdhrt".encode()),
+        (500, b"[" * 100_000, b"{}"),
     ],
 )
 def test_botocores_parser_is_given_what_it_can_take(status, body, given):

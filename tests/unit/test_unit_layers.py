@@ -174,6 +174,7 @@ def test_every_module_of_the_pure_part_is_in_the_list():
     rim = {
         "session",
         "clients",
+        "connections",
         "tables",
         "table_reads",
         "host",
