@@ -3,8 +3,9 @@
 Each is a frozen, keyword-only value; `Fault` says how the requests that it hits are chosen.
 
 - Errors of the service: `Throttle`, `ServerError`, `ErrorResponse`, `CancelTransaction`.
-- In the answer: `Unprocessed`, `TruncateBody`, `ShortBody`, `BadCrc`, `BadJson`, `HtmlError`.
-- On the wire: `Delay`, `Hang`, `ResetBefore`, `LoseReply` (also named `ResetAfter`).
+- In the answer: `Unprocessed`, `TruncateBody`, `ShortBody`, `BadCrc`, `BadJson`, `BadUtf8`.
+- In its place: `HtmlError`, `ForeignAnswer`, `Redirect`.
+- On the wire: `Delay`, `Hang`, `InterimAnswer`, `ResetBefore`, `LoseReply` (also named `ResetAfter`).
 - Over time: `Outage`, `PartitionCapacity`.
 """
 
@@ -21,10 +22,14 @@ from resilient_ddb.testing.service_faults import CancelTransaction, ErrorRespons
 from resilient_ddb.testing.wire_faults import (
     BadCrc,
     BadJson,
+    BadUtf8,
     Delay,
+    ForeignAnswer,
     Hang,
     HtmlError,
+    InterimAnswer,
     LoseReply,
+    Redirect,
     ResetAfter,
     ResetBefore,
     ShortBody,
@@ -34,15 +39,19 @@ from resilient_ddb.testing.wire_faults import (
 __all__ = [
     "BadCrc",
     "BadJson",
+    "BadUtf8",
     "CancelTransaction",
     "Delay",
     "ErrorResponse",
     "Fault",
+    "ForeignAnswer",
     "Hang",
     "HtmlError",
+    "InterimAnswer",
     "LoseReply",
     "Outage",
     "PartitionCapacity",
+    "Redirect",
     "ResetAfter",
     "ResetBefore",
     "ServerError",

@@ -53,6 +53,10 @@ class Response:
     body: bytes
     cut: int | None = None
     """Send only so many bytes of the body, under the `Content-Length` of all of it, then close."""
+    interim: int | None = None
+    """Send an interim answer of this status before."""
+    late: float = 0.0
+    """Seconds between the interim answer and this one."""
 
     def with_header(self, name: str, value: str | None) -> Response:
         """Replace a header; None takes it away."""

@@ -150,11 +150,19 @@ async def send_response(writer: asyncio.StreamWriter, request: Request, response
         headers.append(("Date", formatdate(usegmt=True)))
     if not request.keep_alive:
         headers.append(("Connection", "close"))
-    phrase = HTTPStatus(response.status).phrase if response.status in set(HTTPStatus) else "Fault"
+    if response.interim is not None:
+        writer.write(_encode(_status_line(response.interim), (), b""))
+        await writer.drain()
+        await asyncio.sleep(response.late)
     body = b"" if request.method == "HEAD" else response.body[: response.cut]
-    writer.write(_encode(f"HTTP/1.1 {response.status} {phrase}", tuple(headers), body))
+    writer.write(_encode(_status_line(response.status), tuple(headers), body))
     await writer.drain()
     return stays
+
+
+def _status_line(status: int) -> str:
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Fault"
+    return f"HTTP/1.1 {status} {phrase}"
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

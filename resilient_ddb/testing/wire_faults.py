@@ -1,4 +1,4 @@
-"""Faults on the way: late, lost, cut and spoilt answers, and broken connections."""
+"""Faults on the way: late, lost, cut, spoilt and foreign answers, and broken connections."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from resilient_ddb.testing.messages import Response, crc32, header
-from resilient_ddb.testing.plan import Act, End, Fault, Forward, Refuse, check_number, check_whole
+from resilient_ddb.testing.plan import Act, End, Fault, Forward, Refuse, check_number, check_text, check_whole
 
 if TYPE_CHECKING:
     from resilient_ddb.testing.calls import Call
+
+
+_NEVER_IN_UTF8 = 0xFF
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +150,96 @@ class BadJson(Fault):
     def _spoil(self, response: Response) -> Response:
         spoilt = replace(response, status=200).with_body(self.body)
         return spoilt if self.crc else spoilt.with_header("x-amz-crc32", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadUtf8(Fault):
+    """Forward, then put a byte into the answer's body that is no UTF-8 anywhere. An empty body goes unharmed."""
+
+    at: float = 0.5
+    """Where, as a share of the body, from 0.0 to below 1.0."""
+    crc: bool = False
+    """Send the checksum of the spoilt body; False: send none."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_number("at", self.at, 0, 1)
+        if self.at == 1:
+            raise ValueError(f"at must be below 1; got {self.at!r}")
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then spoil the byte."""
+        return Forward(change=self._spoil)
+
+    def _spoil(self, response: Response) -> Response:
+        body = bytearray(response.body)
+        if body:
+            body[int(len(body) * self.at)] = _NEVER_IN_UTF8
+        spoilt = response.with_body(bytes(body))
+        return spoilt if self.crc else spoilt.with_header("x-amz-crc32", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignAnswer(Fault):
+    """Answer for a gateway or a captive portal: 200, and no header of DynamoDB's. Nothing is forwarded."""
+
+    body: bytes = b'{"message": "Please log in"}'
+    """What it says, in whatever form."""
+    content_type: str = "application/json"
+    """The header `Content-Type`."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if not isinstance(self.body, bytes):
+            raise TypeError(f"body must be bytes; got {self.body!r}")
+        check_text("content_type", self.content_type)
+
+    def act(self, _call: Call, /) -> Act:
+        """Answer for what stands before the service."""
+        headers = (("Content-Type", self.content_type),)
+        return Refuse(answer=Response(status=200, headers=headers, body=self.body))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redirect(Fault):
+    """Answer that the request is to be sent elsewhere, as a gateway does. Nothing is forwarded."""
+
+    location: str
+    """The URL in the header `Location`."""
+    status: int = 307
+    """HTTP status, 300 to 399."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_text("location", self.location)
+        check_whole("status", self.status, 300, 399)
+
+    def act(self, _call: Call, /) -> Act:
+        """Answer for what stands before the service."""
+        return Refuse(answer=Response(status=self.status, headers=(("Location", self.location),), body=b""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterimAnswer(Fault):
+    """Forward, and send an interim answer before the real one, which is unharmed."""
+
+    status: int = 103
+    """HTTP status, 100 to 199."""
+    seconds: float = 0.0
+    """How long the real answer then takes, in real seconds."""
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_whole("status", self.status, 100, 199)
+        check_number("seconds", self.seconds, 0)
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then answer twice."""
+        return Forward(change=lambda response: replace(response, interim=self.status, late=self.seconds))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,3 +163,67 @@ def test_legacy_mode_sees_a_bad_checksum(world, make_client):
         world.proxy.plan = [fault]
         with pytest.raises(ChecksumError):
             client.get_item(TableName="orders", Key={"pk": {"S": "a"}})
+
+
+# What is not the service's.
+
+
+@pytest.mark.parametrize("at", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("crc", [False, True])
+def test_bad_utf_8(world, at, crc):
+    world.put()
+    world.proxy.plan = [faults.BadUtf8(at=at, crc=crc)]
+    world.proxy.clear()
+    with pytest.raises(UnicodeDecodeError):  # what botocore makes of it
+        world.get()
+    (seen,) = world.proxy.seen
+    assert (seen.fault, seen.forwarded, seen.status) == ("BadUtf8", True, 200)
+
+
+def test_a_foreign_answer_is_a_phantom_success_and_applies_nothing(world):
+    world.proxy.plan = [faults.ForeignAnswer()]
+    headers = world.put()["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["content-type"] == "application/json"
+    assert not {"x-amz-crc32", "x-amzn-requestid"} & set(headers)
+    assert world.stored() == set()
+    assert not world.proxy.seen[0].forwarded
+
+
+@pytest.mark.parametrize("status", [300, 302, 307, 399])
+def test_redirect(world, status):
+    world.proxy.plan = [faults.Redirect(location="http://127.0.0.1:1/elsewhere", status=status)]
+    with pytest.raises(ClientError) as raised:
+        world.put()
+    metadata = raised.value.response["ResponseMetadata"]
+    assert (metadata["HTTPStatusCode"], metadata["HTTPHeaders"]["location"]) == (status, "http://127.0.0.1:1/elsewhere")
+    assert not world.proxy.seen[0].forwarded
+
+
+def test_an_interim_answer_is_a_phantom_success_and_the_real_one_follows(world):
+    world.proxy.plan = [faults.InterimAnswer(status=102, seconds=0.05, times=1)]
+    before = time.monotonic()
+    assert world.put()["ResponseMetadata"]["HTTPStatusCode"] == 102
+    assert world.stored() == {"a"}
+    deadline = time.monotonic() + 30
+    while world.proxy.seen[0].status != 200 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert world.proxy.seen[0].status == 200
+    assert time.monotonic() >= before
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "named"),
+    [
+        (lambda: faults.BadUtf8(at=1), ValueError, "at"),
+        (lambda: faults.BadUtf8(at="0"), TypeError, "at"),
+        (lambda: faults.ForeignAnswer(body="{}"), TypeError, "body"),
+        (lambda: faults.ForeignAnswer(content_type=""), ValueError, "content_type"),
+        (lambda: faults.Redirect(location=""), ValueError, "location"),
+        (lambda: faults.Redirect(location="http://a", status=200), ValueError, "status"),
+        (lambda: faults.InterimAnswer(status=200), ValueError, "status"),
+        (lambda: faults.InterimAnswer(seconds=-1), ValueError, "seconds"),
+    ],
+)
+def test_settings_that_can_not_be_meant_are_refused(make, error, named):
+    with pytest.raises(error, match=f"^{named} must"):
+        make()
