@@ -54,6 +54,7 @@ class Execution:
         "_sent",
         "ambiguous",
         "attempts",
+        "body",
         "core",
         "damage",
         "found_own",
@@ -88,12 +89,12 @@ class Execution:
         self.found_own = False
         """Whether a failed condition turned out to be this call's own doing."""
         self.stopped_by = ""
-        self.was_answered = False
-        """Whether a response came to the last attempt: what is raised then is of what was made of it."""
+        self.was_answered = self.is_from_wire = False
+        """Whether a response is at hand, of which an error then is, and whether from a connection: a stub's is not."""
+        self.body = b""
+        """Of the response at hand, as it came."""
         self.damage: Exception | None = None
         """What is wrong with the response at hand."""
-        self.is_from_wire = False
-        """Whether the response at hand was read from a connection, and not given by a stub."""
         self.response_bytes = 0
         self.values_are_native = False
         """Whether the response at hand was read with its values native."""
@@ -136,7 +137,6 @@ class Execution:
                 raise
         self.attempts += 1
         self._in_flight = True
-        self.is_from_wire = False
         self._attempt_started = self.core.clock.monotonic()
 
     def admit_again(self) -> None:
@@ -153,6 +153,7 @@ class Execution:
         self.damage = self.damage or find_damage(self.operation, response, parsed)
         if self.is_from_wire:
             self.damage = self.damage or find_foreign(self.operation, response, parsed)
+        self.body = b""
 
     def settle(
         self,
@@ -175,7 +176,7 @@ class Execution:
         now = self.core.clock.monotonic()
         elapsed = now - self._attempt_started
         damage, self.damage = self.damage, None
-        self._in_flight = self.was_answered = False
+        self._in_flight = self.was_answered = self.is_from_wire = False
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(None, elapsed)
             self.lane.earn(self.params)

@@ -64,11 +64,12 @@ def request_created(request: Any, **_: Any) -> None:
         context["read_timeout"] = left if allowed is None else min(allowed, left)
 
 
-def before_parse(**_: Any) -> None:
-    """Take note that a response came."""
+def before_parse(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Take note of a response as it came: handlers may put in another body."""
     execution = CURRENT.get()
     if execution is not None:
         execution.was_answered = True
+        execution.body = response_dict["body"]
 
 
 def came_over_the_wire() -> None:

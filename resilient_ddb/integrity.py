@@ -148,10 +148,9 @@ def is_of_shape(model: Any, response: Mapping[str, Any]) -> bool:
     try:
         parser = create_parser(model.service_model.resolved_protocol)
         parsed = parser.parse(response, model.output_shape)
-        if response["status_code"] not in _SUCCESS:
-            shape = model.service_model.shape_for_error_code(parsed["Error"]["Code"])
-            if shape is not None:
-                parser.parse(response, shape)
+        shape = model.service_model.shape_for_error_code(parsed.get("Error", _NOTHING).get("Code"))
+        if shape is not None:
+            parser.parse(response, shape)
     except Exception:  # noqa: BLE001 - it fails in many ways
         return False
     return True

@@ -159,11 +159,15 @@ def _is_recorded() -> bool:
 
 
 def leave_to_botocore(model: Any, response: MutableMapping[str, Any]) -> None:
-    """Leave a response to botocore's parser, but for what that fails on."""
-    response["body"] = parseable(response["status_code"], response["body"])
+    """Leave a response to botocore's parser, but for what that fails on.
+
+    A body that a handler has put in is left to fail as it does with boto3, and so is a stub's of another shape.
+    """
     execution = CURRENT.get()
-    # What a stub or a handler answers is left to fail as it does with boto3.
-    if execution is not None and execution.is_from_wire and not is_of_shape(model, response):
+    if execution is None or response["body"] is not execution.body:
+        return
+    response["body"] = parseable(response["status_code"], response["body"])
+    if execution.is_from_wire and not is_of_shape(model, response):
         execution.damage = misshapen(model.name)
         response["body"] = b"{}"
 
