@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from .parts import home_of
+from .parts import home_of, is_same
 
 Handler = Callable[..., Any]
 
@@ -35,7 +35,7 @@ class Listeners:
         """Know this library's own handlers: the one that reads, the one that makes values native, and others."""
         self._read = read
         self._values_out = values_out
-        self._own = frozenset(own)
+        self._own = tuple(own)
         self._notes: tuple[Any, dict[str, Found]] = (None, {})
 
     def find(self, events: Any, operation: str) -> Found:
@@ -61,17 +61,17 @@ class Listeners:
             return list(handlers(f"{event}.dynamodb.{operation}"))
 
         after_call = of("after-call")
-        make_native = self._values_out in after_call
-        before_native = after_call[: after_call.index(self._values_out)] if make_native else []
+        own = [place for place, handler in enumerate(after_call) if is_same(handler, self._values_out)]
+        before_native = after_call[: own[0]] if own else []
         in_between = (*of("response-received"), *of("needs-retry"), *before_native)
         return Found(
-            see_text=of("before-parse")[-1:] != [self._read],
+            see_text=not any(is_same(last, self._read) for last in of("before-parse")[-1:]),
             see_values=not all(map(self._is_known, in_between)),
-            make_native=make_native,
+            make_native=bool(own),
         )
 
     def _is_known(self, handler: Handler) -> bool:
-        return handler in self._own or home_of(handler).startswith(_SDK)
+        return any(is_same(handler, own) for own in self._own) or home_of(handler).startswith(_SDK)
 
 
 _SOMEBODY = Found(see_text=True, see_values=True, make_native=False)

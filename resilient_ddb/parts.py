@@ -1,14 +1,15 @@
 """Parts of boto3's and botocore's that they do not promise to keep: whether they are there, and as they were made.
 
-Nothing here raises: a part that is not as expected is one to do without.
+Nothing here raises: a part that is not as expected is one to do without. Functions are compared by `is`: a proxy that
+somebody has put around one, as instrumentation does, is equal to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from operator import attrgetter
-from types import FunctionType
+from operator import attrgetter, is_
+from types import FunctionType, MethodType
 from typing import Any
 
 
@@ -21,11 +22,18 @@ def part(module: str, name: str) -> Any:
 
 
 def home_of(handler: Any) -> str:
-    """Give the module in which a function or method was written, whatever name a wrapper goes by; "" if unknown."""
-    function = getattr(handler, "__func__", handler)
+    """Return the module in which a function or method was written, whatever name a wrapper goes by; "" if unknown."""
+    function = handler.__func__ if type(handler) is MethodType else handler
     if type(function) is not FunctionType:  # an object that can be called
         function = vars(type(function)).get("__call__")
     return str(getattr(function, "__globals__", {}).get("__name__", ""))
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two handlers are one function, or one method of one object."""
+    if type(one) is MethodType and type(other) is MethodType:
+        return one.__self__ is other.__self__ and one.__func__ is other.__func__
+    return one is other
 
 
 class Original:
@@ -34,21 +42,23 @@ class Original:
     def __init__(self, root: Any, names: Sequence[str], *modules: str) -> None:
         """Remember the functions of these (dotted) names, if they are all there and of these modules."""
         self._root = root
-        self._get = attrgetter(*names)
-        found = self._find()
-        functions = found if isinstance(found, tuple) else (found,)
-        is_own = all(type(function) is FunctionType and home_of(function) in modules for function in functions)
-        self._made = found if is_own else None
+        self._get = attrgetter(*names, names[0])  # always a tuple: of one name it would be the function
+        self._made: tuple[Any, ...] | None = None
+        try:
+            found = self._get(root)
+        except AttributeError:
+            return
+        if all(type(function) is FunctionType and home_of(function) in modules for function in found):
+            self._made = found
 
     def stands(self) -> bool:
-        """Tell whether all are there, and none was replaced: some programs do that, and mean it."""
-        return self._made is not None and bool(self._find() == self._made)
-
-    def _find(self) -> Any:
+        """Return whether all are there, and none was replaced or wrapped: some programs do that, and mean it."""
+        if self._made is None:
+            return False
         try:
-            return self._get(self._root)
+            return all(map(is_, self._get(self._root), self._made))
         except AttributeError:
-            return None
+            return False
 
 
 def is_own(module: str, cls: str, method: str) -> bool:
