@@ -61,7 +61,7 @@ def find_damage(
     expected = headers.get(_CHECKSUM)
     if expected is not None:
         actual = zlib.crc32(body)
-        if not _is_number(expected, actual) and "content-encoding" not in headers:
+        if expected != str(actual) and not _is_number(expected, actual) and "content-encoding" not in headers:
             said = expected[:_MOST_DIGITS]
             return ChecksumError(checksum_type="crc32", expected_checksum=said, actual_checksum=str(actual))
     if status < _FIRST_FINAL:
@@ -169,7 +169,7 @@ def _headers(response: Mapping[str, Any], parsed: Mapping[str, Any]) -> Mapping[
 
 def _is_number(text: str, number: int) -> bool:
     # A number of thousands of digits is none that Python reads.
-    return text == str(number) or (text.isdecimal() and len(text) < _MOST_DIGITS and int(text) == number)
+    return text.isdecimal() and len(text) < _MOST_DIGITS and int(text) == number
 
 
 def _is_json_object(operation: str, body: bytes) -> bool:
