@@ -8,7 +8,6 @@ requests: one after the other, or on threads.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from .batching import Batching
 from .deadlines import Stop, current_deadline
 from .drive import run
 from .errors import UnprocessedItemsError
+from .forks import tell_child
 from .settings import is_async
 from .threads import Calls
 from .token_bucket import Limiter
@@ -41,13 +41,21 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
         """Write to a table by means of a client."""
         self._settings = settings
-        self._batching = Batching(table_name, settings)
+        self._begin(table_name, client)
+        super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
+        tell_child(self)
+
+    def _begin(self, table_name: str, client: Any) -> None:  # noqa: ARG002 - for those who make requests
+        """Begin with nothing to write, and with locks that nobody holds."""
+        self._batching = Batching(table_name, self._settings)
         self._lock = threading.RLock()
         """Guards what the writer holds, for moments: never while a request is under way."""
         self._told: list[Request] = []
         """Leftovers that somebody was told of, by an error or as the block ended by one."""
-        self._process = os.getpid()
-        super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
+
+    def _in_child(self) -> None:
+        """Begin anew in a forked process: what the writer holds is written by the parent, and only there."""
+        self._begin(self._table_name, self._client)
 
     @property
     def _items_buffer(self) -> list[Request]:
@@ -106,7 +114,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         warnings.warn(text, ResourceWarning, stacklevel=3, source=self)
 
     def __del__(self) -> None:
-        if getattr(self, "_process", None) == os.getpid():  # a forked process's copy is not the one to be written
+        if hasattr(self, "_told"):  # its making was not refused
             self._warn()
 
     # What the writer calls as it sends, such as `on_leftover`, must not wait for the writer.
@@ -182,9 +190,11 @@ class BatchWriter(BatchBuffer):
         if is_async(settings.on_leftover):
             raise TypeError("on_leftover must not be async on the sync Table: async ones are for resilient_ddb.aio")
         super().__init__(table_name, client, settings)
-        workers = settings.max_workers
+
+    def _begin(self, table_name: str, client: Any) -> None:
+        super()._begin(table_name, client)
         self._turn = threading.RLock()
-        self._shell = _OneByOne(client) if workers == 1 else _Threads(client)
+        self._shell = _OneByOne(client) if self._settings.max_workers == 1 else _Threads(client)
 
     def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Put an item, now or with a later batch."""

@@ -103,7 +103,7 @@ class Circuit:
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin anew in a forked process, in the same state: the permits that are out are the parent's.
 
         The parent may have been in the middle of counting: the window starts empty.

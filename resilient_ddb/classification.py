@@ -264,9 +264,9 @@ def _status(response: Mapping[str, Any], code: str) -> int | None:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if isinstance(status, int):
         return status
-    return (
-        int(code) if code.isdecimal() and len(code) <= _DIGITS_OF_A_STATUS else None
-    )  # botocore's code for a body that is no JSON
+    if code.isdecimal() and len(code) <= _DIGITS_OF_A_STATUS:  # botocore's code for a body that is no JSON
+        return int(code)
+    return None
 
 
 def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, ...]:
@@ -309,8 +309,3 @@ def _is_clock_skewed(response: Mapping[str, Any], now: float | None) -> bool:
     except (ValueError, OverflowError):  # no date, or one that is out of this world
         return False
     return abs((time.time() if now is None else now) - server) > CLOCK_SKEW_SECONDS
-
-
-def code_of(parsed: Mapping[str, Any] | None) -> str:
-    """Return the error's code in a parsed response; nothing where there is none."""
-    return str((parsed or {}).get("Error", {}).get("Code", ""))

@@ -169,7 +169,7 @@ class Core:
         self.renew(policy)
         tell_child(self)
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin anew in a forked process, as far as circuits share their state: it is taken over from the storage.
 
         The threads that keep it in step are the parent's.

@@ -313,7 +313,7 @@ class Execution:
 
     def forget_errors(self) -> None:
         """Let go of the attempts' errors. They know the frames and the request of this call, and these know it."""
-        self._last_error = self._last_response = self._lost_reply = self._damage = None
+        self._last_error = self._last_response = self._lost_reply = self.damage = None
 
     def original_error(self) -> Exception:
         """Give the failure to report: what was raised, or what the service's response amounts to."""

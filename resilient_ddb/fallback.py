@@ -127,7 +127,7 @@ class Stale(Fallback):
         self._lock = threading.Lock()
         tell_child(self)
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 

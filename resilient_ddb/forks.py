@@ -14,7 +14,7 @@ from typing import Protocol
 class Forked(Protocol):
     """Something that has to begin anew in a forked process."""
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin anew. It runs first of all in the child, where there is one thread: it waits for nothing."""
         ...
 
@@ -23,14 +23,14 @@ _held: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 
 def tell_child(holder: Forked) -> None:
-    """Call `holder.in_child()` in each process that is forked from now on, as long as the holder lives."""
+    """Call `holder._in_child()` in each process that is forked from now on, as long as the holder lives."""
     _held.add(holder)
 
 
-def _in_child() -> None:
+def _wake_up() -> None:
     for holder in list(_held):
-        holder.in_child()
+        holder._in_child()  # noqa: SLF001 - theirs to have, ours to call: no user should
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_wake_up)

@@ -58,7 +58,7 @@ class ClientHost(ABC):
         self.lock = threading.Lock()
         tell_child(self)
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin anew in a forked process: its locks are its own, and so are its connections."""
         self.lock, self.flights = threading.Lock(), {}
         credentials = self.credentials()

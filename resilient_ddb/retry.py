@@ -108,7 +108,7 @@ class TokenBucket:
         self._tokens = float(budget.capacity)
         self._filled_at = clock.monotonic()
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 

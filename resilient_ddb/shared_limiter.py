@@ -92,7 +92,7 @@ class SharedRateLimiter(Acquiring):
         self._begin()
         tell_child(self)
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Be a worker of its own in a forked process: the lease, its thread and its locks are the parent's."""
         self._begin()
         client = getattr(getattr(self._table, "meta", None), "client", None)

@@ -19,10 +19,10 @@ class _Room:
     """Room for calls on threads, as much as a client has connections."""
 
     def __init__(self) -> None:
-        self.in_child()
+        self._in_child()
         tell_child(self)
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin anew: a forked process has none of the threads that would give their room back."""
         self._by_meta: weakref.WeakKeyDictionary[Any, SimpleQueue[None]] = weakref.WeakKeyDictionary()
         # By a client's `meta`, which its views share.
@@ -106,9 +106,17 @@ class Calls(Generic[K]):
     def __init__(self) -> None:
         """Begin with none."""
         self._calls: list[_Call[K]] = []
+        self._in_child()
+        tell_child(self)
+
+    def _in_child(self) -> None:
+        """Have the calls under way made anew in a forked process: the threads that make them are the parent's."""
         self._waiting: SimpleQueue[_Call[K] | None] = SimpleQueue()
         self._arrivals: SimpleQueue[None] = SimpleQueue()
         """Wakes up whoever collects. An outcome is kept by its call, so that none is lost with what was taken here."""
+        self._threads = ()
+        for call in self._calls:
+            call.begin_anew()
 
     def begin(self, key: K, call: Callable[[], Any]) -> None:
         """Make a call, in a copy of the caller's context: its deadline holds."""
@@ -187,6 +195,11 @@ class _Call(Generic[K]):
         self._outcome: Any = None
         self._claims: list[object] = []
         """Who wants to make the call, or wants it not to be made. The first one decides."""
+
+    def begin_anew(self) -> None:
+        """Let the call be made by another thread, unless it is over or was taken back."""
+        if not self.is_over and not self.is_taken_back:
+            self.is_begun, self._claims, self._context = False, [], self._context.copy()  # the parent is within it
 
     @property
     def is_taken_back(self) -> bool:

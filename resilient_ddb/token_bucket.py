@@ -55,7 +55,7 @@ class CapacityBucket:
         """Units at hand at `_at`; below 0 where more is reserved than came in."""
         self._at = clock.monotonic()
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 

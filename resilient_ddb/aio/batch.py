@@ -27,8 +27,10 @@ class AsyncBatchWriter(BatchBuffer):
     def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
         """Write to a table by means of a client."""
         super().__init__(table_name, client, settings)
-        workers = settings.max_workers
-        self._shell = _OneByOne(client) if workers == 1 else _Tasks(client)
+
+    def _begin(self, table_name: str, client: Any) -> None:
+        super()._begin(table_name, client)
+        self._shell = _OneByOne(client) if self._settings.max_workers == 1 else _Tasks(client)
         self._turn = asyncio.Lock()
 
     async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name

@@ -44,7 +44,7 @@ class LazyClient:
         self._entered: dict[asyncio.AbstractEventLoop, int] = {}
         self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
 
-    def in_child(self) -> None:
+    def _in_child(self) -> None:
         """Begin anew in a forked process: the clients that are open belong to the parent's event loops."""
         PARENTS.append((self._opening, self._keepers, set(_open)))
         _open.clear()

@@ -119,6 +119,37 @@ def test_a_replicas_connections_are_not_shared_either(relay, name, hardened, dyn
     assert relay.requests[-1] not in before
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_a_writer_holds_is_written_by_the_parent_only(workers, relay, name, hardened):
+    table = hardened(relay.endpoint_url).Table(name)
+
+    def write():
+        with batch:  # goes on in the child as it would in the parent
+            left = list(batch.leftovers)
+            batch.put_item(Item={"pk": f"child-{workers}", "sk": "b"})
+        return left
+
+    with table.batch_writer(max_workers=workers) as batch:
+        batch.put_item(Item={"pk": f"parent-{workers}", "sk": "b"})
+        assert in_child(write) == []
+        written = {item["pk"] for item in table.scan(ConsistentRead=True)["Items"]}
+        assert (f"child-{workers}" in written, f"parent-{workers}" in written) == (True, False)
+        assert batch.leftovers == [{"PutRequest": {"Item": {"pk": f"parent-{workers}", "sk": "b"}}}]
+    assert "Item" in table.get_item(Key={"pk": f"parent-{workers}", "sk": "b"}, ConsistentRead=True)
+
+
+def test_a_scan_that_was_begun_goes_on_in_the_child(relay, name, hardened):
+    table = hardened(relay.endpoint_url).Table(name)
+    with table.batch_writer() as batch:
+        for number in range(40):
+            batch.put_item(Item={"pk": f"scanned-{number}", "sk": "b"})
+    expected = sorted(item["pk"] for item in table.scan_items(ConsistentRead=True))
+    scan = table.parallel_scan(4, ConsistentRead=True, Limit=3)
+    begun = [next(scan)["pk"] for _ in range(2)]
+    assert sorted(begun + in_child(lambda: [item["pk"] for item in scan])) == expected
+    assert sorted(begun + [item["pk"] for item in scan]) == expected
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_the_parents_open_calls_get_their_answers(scheme, dynamodb_local, name, hardened, certificate, opened):
     relay = opened.enter_context(Relay(dynamodb_local.endpoint_url, certificate if scheme == "https" else None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
+from unit_support import ALONE
 
 from resilient_ddb.batch_settings import BatchSettings
 from resilient_ddb.batching import Batching
@@ -26,7 +27,7 @@ class FakeTable:
         self.items, self.batches, self.consumed, self.asked = {}, [], [], []
         self.writes = []
         self.refuse, self.ratio, self.keys = refuse, ratio, keys
-        self._resilience = SimpleNamespace(policy=Policy(clock=self.clock), known={})
+        self._resilience = SimpleNamespace(policy=Policy(clock=self.clock), known={}, host=ALONE)
         schema = zip(keys, ("HASH", "RANGE"), strict=False)
         self.described = {"KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in schema]}
         self.descriptions = 0

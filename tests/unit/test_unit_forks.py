@@ -1,6 +1,7 @@
 """What a forked process begins anew with: locks that another thread held, permits, leases."""
 
 import ast
+import os
 import threading
 
 import boto3
@@ -13,7 +14,7 @@ from resilient_ddb.circuit import HALF_OPEN, Circuit, Outcome
 from resilient_ddb.fallback import Call
 from resilient_ddb.retry import RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
-from resilient_ddb.threads import together
+from resilient_ddb.threads import Calls, together
 
 pytestmark = [FORKS, QUIET]
 PACKAGE = ROOT / "resilient_ddb"
@@ -27,6 +28,10 @@ def circuit(breaker=None, clock=None):
 
 def client():
     return rddb.client("dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+
+
+def writer():
+    return rddb.resource("dynamodb", region_name="eu-west-1").Table("t").batch_writer()
 
 
 def remember_and_recall(stale):
@@ -54,11 +59,8 @@ HOLDERS = {
         "_renewing",
         lambda held: held.close(),
     ),
-    "_Pools": (
-        lambda: __import__("resilient_ddb.threads").threads._pools,
-        "_lock",
-        lambda _: together(client(), [int, int]),
-    ),
+    "BatchBuffer": (writer, "_lock", lambda held: held.leftovers),
+    "BatchWriter": (writer, "_turn", lambda held: held.flush()),
 }
 """Each class that holds a lock: how to make one, the lock's name, and something that takes it."""
 
@@ -172,8 +174,32 @@ def test_an_open_circuit_is_open_in_the_child_too():
     in_child(ask)
 
 
+def test_calls_on_threads_are_made_in_the_child_too():
+    made = client()
+    together(made, [int] * 10)  # takes room, and gives it back
+    assert in_child(lambda: together(made, [int] * 10)) == [0] * 10
+
+
+def test_calls_under_way_are_made_anew_in_the_child():
+    here, let_go, parent = threading.Event(), threading.Event(), os.getpid()
+    calls = Calls()
+
+    def call():
+        if os.getpid() == parent:
+            here.set()
+            let_go.wait()
+        return os.getpid()
+
+    calls.begin("a", call)
+    here.wait()
+    ((key, process),) = in_child(calls.collect)
+    assert (key, process != parent) == ("a", True)
+    let_go.set()
+    assert calls.collect() == [("a", parent)]
+
+
 def test_what_is_gone_is_not_told():
     limiter = rddb.RateLimiter(5)
-    limiter.in_child = lambda: pytest.fail("it is gone")
+    limiter._in_child = lambda: pytest.fail("it is gone")
     del limiter
     in_child(lambda: None)

@@ -190,7 +190,6 @@ def test_every_module_of_the_pure_part_is_in_the_list():
         "versioned_tables",
         "sharded_tables",
         "threads",
-        "connections",
         "resource_classes",
         "batch_get",
         "parallel_scan",

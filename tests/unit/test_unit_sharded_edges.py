@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
+from unit_support import ALONE
 
 from resilient_ddb.drive import run
 from resilient_ddb.shard_layout import layout_of
@@ -101,7 +102,7 @@ def test_an_index_that_was_added_meanwhile_is_found():
     docs = sharded({"put_item": lambda **_: dict(METADATA)}, key="day")
     described = [{"KeySchema": DESCRIPTION["KeySchema"]}, DESCRIPTION]
     client = docs.table.meta.client
-    client._resilience = SimpleNamespace(known={}, policy=SimpleNamespace(uniform=lambda low, _: low))
+    client._resilience = SimpleNamespace(known={}, host=ALONE, policy=SimpleNamespace(uniform=lambda low, _: low))
     client.describe_table = lambda **_: {"Table": described.pop(0)}
     with pytest.raises(ValueError, match="'day'"):
         docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,10 @@ ADD = (
         "ExpressionAttributeValues": {":n": {"N": "1"}},
     },
 )
+
+
+ALONE = SimpleNamespace(lead=lambda key, mark: None, landed=lambda key, mark: None)
+"""A host where nobody else asks for the same at the same time."""
 
 
 class FakeHost:
