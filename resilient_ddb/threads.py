@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextvars
+import os
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -106,11 +107,11 @@ class Calls(Generic[K]):
     def __init__(self) -> None:
         """Begin with none."""
         self._calls: list[_Call[K]] = []
-        self._in_child()
-        tell_child(self)
+        self._begin_anew()
 
-    def _in_child(self) -> None:
-        """Have the calls under way made anew in a forked process: the threads that make them are the parent's."""
+    def _begin_anew(self) -> None:
+        """Have the calls under way made by new threads: in a forked process, those that make them are the parent's."""
+        self._process = os.getpid()
         self._waiting: SimpleQueue[_Call[K] | None] = SimpleQueue()
         self._arrivals: SimpleQueue[None] = SimpleQueue()
         """Wakes up whoever collects. An outcome is kept by its call, so that none is lost with what was taken here."""
@@ -129,6 +130,8 @@ class Calls(Generic[K]):
         An interrupt leaves one that is marked as not begun, or a thread as not started: it is done again, and then may
         be done twice. A further thread does no harm, and a call is made once.
         """
+        if self._process != os.getpid():  # seen here: the hook of a fork would cost each call a weak reference
+            self._begin_anew()
         for call in self._calls:
             if not call.is_begun:
                 self._waiting.put(call)

@@ -13,6 +13,7 @@ from fork_support import FORKS, QUIET, Relay, in_child
 
 import resilient_ddb as rddb
 from resilient_ddb.clock import SYSTEM_CLOCK
+from resilient_ddb.testing import FakeClock
 from resilient_ddb.testing.faults import Delay, LoseReply, Outage, Throttle
 
 RATE = 400
@@ -27,6 +28,12 @@ def leases(dynamodb_local):
     plain = boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url).Table(table.name)
     yield plain
     table.delete()
+
+
+@pytest.fixture
+def clock():
+    """Return a clock that begins now: DynamoDB Local deletes by its own what has expired."""
+    return FakeClock(start=time.time())
 
 
 @pytest.fixture
@@ -333,7 +340,7 @@ def test_a_forked_process_is_another_worker(make_table, request, leases, dynamod
             def ask():
                 worker.close()  # not this process's to close
                 kept = items()
-                with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
+                with rddb.deadline(4, clock=clock), pytest.raises(rddb.DeadlineExceededError):
                     worker.acquire()
                 return kept, worker.share
 
