@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .drive import Flow
+from .forks import tell_child
 from .settings import is_async
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ class ShardedBatch:
         self._find_keys = find_keys
         self._uniform = uniform
         self._keys: ShardKeys | None = None
+        self._unplaced: deque[Request] = deque()
+        """What was given while the table's keys could not be had: as it was given, and without a shard."""
+        tell_child(self)
+
+    def _in_child(self) -> None:
+        """Begin anew in a forked process, as the writer does: what was given is written by the parent."""
+        self._unplaced = deque()
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -43,7 +52,7 @@ class ShardedBatch:
     @property
     def leftovers(self) -> list[Request]:
         """Every request that is not surely written, in order, with the keys as callers see them."""
-        return [self._as_seen(request) for request in self._writer.leftovers]
+        return [*self._unplaced, *(self._as_seen(request) for request in self._writer.leftovers)]
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -67,19 +76,54 @@ class ShardedBatch:
 
         return seen_later if is_async(take) else seen
 
-    def _known(self) -> Flow[ShardKeys]:
-        if self._keys is None:
-            self._keys = yield from self._find_keys()
-        return self._keys
-
     def _put(self, item: Any) -> Flow[None]:
-        keys = yield from self._known()
-        stored = keys.stored_item(item, self._uniform)
-        yield from self._ending(partial(self._writer.put_item, Item=stored))
+        yield from self._write({"PutRequest": {"Item": item}})
 
     def _delete(self, key: Any) -> Flow[None]:
-        keys = yield from self._known()
-        yield from self._ending(partial(self._writer.delete_item, Key=keys.one_place(key)))
+        yield from self._write({"DeleteRequest": {"Key": key}})
+
+    def _flushing(self) -> Flow[None]:
+        yield from self._place_all()
+        yield from self._ending(self._writer.flush)
+
+    def _leaving(self, leave: Callable[..., Any], exc_info: tuple[Any, ...]) -> Flow[Any]:
+        """Leave the block by the writer's `leave`. Without the keys, nothing was handed to the writer."""
+        if exc_info[1] is None:
+            try:
+                yield from self._place_all()
+            except Exception as error:
+                yield partial(leave, type(error), error, error.__traceback__)
+                raise
+        return (yield from self._ending(partial(leave, *exc_info)))
+
+    def _write(self, request: Request) -> Flow[None]:
+        if self._keys is None or self._unplaced:
+            try:
+                yield from self._learn_keys()
+            except BaseException:  # interrupted, or cancelled, as well: it is not lost
+                self._unplaced.append(_copied(request))
+                raise
+        yield from self._place(request)
+
+    def _place_all(self) -> Flow[None]:
+        """Hand the writer what it was not handed yet."""
+        if self._unplaced:
+            yield from self._learn_keys()
+
+    def _learn_keys(self) -> Flow[None]:
+        """Find the table's keys, and hand the writer what waited for them."""
+        self._keys = yield from self._find_keys()
+        while self._unplaced:
+            yield from self._place(self._unplaced.popleft())
+
+    def _place(self, request: Request) -> Flow[None]:
+        keys: Any = self._keys
+        if "PutRequest" in request:
+            stored = keys.stored_item(request["PutRequest"]["Item"], self._uniform)
+            call = partial(self._writer.put_item, Item=stored)
+        else:
+            call = partial(self._writer.delete_item, Key=keys.one_place(request["DeleteRequest"]["Key"]))
+        yield from self._ending(call)
 
     def _ending(self, call: Callable[[], Any]) -> Flow[Any]:
         """Make a call of the writer's, whose error may hold requests."""
@@ -99,3 +143,11 @@ class ShardedBatch:
                 if self._keys is not None:
                     self._keys.as_seen(values)
         return made
+
+
+def _copied(request: Request) -> Request:
+    """Return a request whose item, or key, is the caller's no more: it may be filled anew for the next one."""
+    return {
+        action: {name: dict(values) if isinstance(values, dict) else values for name, values in inner.items()}
+        for action, inner in request.items()
+    }

@@ -167,11 +167,11 @@ class ShardedBatchWriter(ShardedBatch):
 
     def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
-        run(self._ending(self._writer.flush))
+        run(self._flushing())
 
     def __enter__(self) -> Self:
         self._writer.__enter__()
         return self
 
     def __exit__(self, *exc_info: object) -> Any:
-        return run(self._ending(partial(self._writer.__exit__, *exc_info)))
+        return run(self._leaving(self._writer.__exit__, exc_info))

@@ -109,11 +109,11 @@ class AsyncShardedBatchWriter(ShardedBatch):
 
     async def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
-        await run_async(self._ending(self._writer.flush))
+        await run_async(self._flushing())
 
     async def __aenter__(self) -> Self:
         await self._writer.__aenter__()
         return self
 
     async def __aexit__(self, *exc_info: object) -> Any:
-        return await run_async(self._ending(partial(self._writer.__aexit__, *exc_info)))
+        return await run_async(self._leaving(self._writer.__aexit__, exc_info))

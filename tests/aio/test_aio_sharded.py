@@ -363,6 +363,76 @@ async def test_what_a_batch_writer_leaves_has_the_callers_keys(world, by):
     assert getattr(caught.value, "items", expected) == expected
 
 
+NO_KEYS = [faults.Throttle(operations={"DescribeTable"}, code="AccessDeniedException")]
+
+
+async def entered(world, writer):
+    """Enter the block of a writer."""
+    return writer.__enter__() if world.is_sync else await writer.__aenter__()
+
+
+async def left_by(world, writer, error=None):
+    """Leave the block of a writer, by an error or in the usual way."""
+    given = (error and type(error), error, None)
+    return writer.__exit__(*given) if world.is_sync else await writer.__aexit__(*given)
+
+
+@pytest.mark.parametrize("by", [None, "sk"])
+@pytest.mark.parametrize("end", ["block", "flush", "put", "delete"])
+async def test_a_batch_writer_keeps_what_it_is_given_before_it_knows_the_keys(world, by, end):
+    world.proxy.plan = NO_KEYS
+    writer = world.table.sharded(4, by=by).batch_writer()
+    items = [{"pk": "a", "sk": number} for number in range(2)]
+    batch = await entered(world, writer)
+    for item in items:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            await done(batch.put_item(Item=item))
+    assert writer.leftovers == [{"PutRequest": {"Item": item}} for item in items]
+    world.proxy.plan = []
+    if end == "flush":
+        await done(batch.flush())
+        assert writer.leftovers == []
+    elif end == "put":
+        await done(batch.put_item(Item={"pk": "b", "sk": 9}))
+    elif end == "delete" and by is not None:
+        await done(batch.delete_item(Key={"pk": "b", "sk": 9}))
+    await left_by(world, writer)
+    assert writer.leftovers == []
+    assert sorted(item["sk"] for item in world.stored() if item["pk"].startswith("a")) == [0, 1]
+
+
+async def test_what_a_batch_writer_can_place_nowhere_is_left_as_its_block_ends(world):
+    world.proxy.plan = NO_KEYS
+    writer = world.table.sharded(4, by="sk").batch_writer()
+    batch = await entered(world, writer)
+    for call in (
+        lambda: batch.put_item(Item={"pk": "a", "sk": 1}),
+        lambda: batch.delete_item(Key={"pk": "a", "sk": 2}),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            await done(call())
+    expected = [{"PutRequest": {"Item": {"pk": "a", "sk": 1}}}, {"DeleteRequest": {"Key": {"pk": "a", "sk": 2}}}]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        await left_by(world, writer)
+    assert writer.leftovers == expected
+    await left_by(world, await entered(world, writer), LookupError())
+    assert writer.leftovers == expected
+    assert "BatchWriteItem" not in operations(world)
+
+
+async def test_what_has_no_shard_does_not_keep_others_from_being_written(world):
+    world.proxy.plan = NO_KEYS
+    writer = world.table.sharded(4, by="sk").batch_writer()
+    batch = await entered(world, writer)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        await done(batch.put_item(Item={"pk": "a"}))
+    world.proxy.plan = []
+    with pytest.raises(ValueError, match="sk"):
+        await done(batch.put_item(Item={"pk": "a", "sk": 1}))
+    await left_by(world, writer)
+    assert [item["sk"] for item in world.stored()] == [1]
+
+
 async def test_whoever_takes_leftovers_sees_the_callers_keys(world):
     left = []
 
