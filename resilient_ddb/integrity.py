@@ -28,6 +28,10 @@ _ALWAYS_THERE: Mapping[str, str] = {
     "DescribeTable": "Table",
     "DescribeTimeToLive": "TimeToLiveDescription",
     "ListTables": "TableNames",
+    "CreateTable": "TableDescription",
+    "UpdateTable": "TableDescription",
+    "DeleteTable": "TableDescription",
+    "UpdateTimeToLive": "TimeToLiveSpecification",
 }
 """What DynamoDB's answer to an operation never goes without."""
 _SUCCESS = range(200, 300)
@@ -110,6 +114,10 @@ def find_foreign(operation: str, response: Mapping[str, Any], parsed: Mapping[st
     member = _ALWAYS_THERE.get(operation)
     if member is not None and member not in parsed:
         return _unreadable(f"the response to {operation} is not DynamoDB's: it has no {member}")
+    if operation == "DescribeTable" and not _describes(parsed["Table"]):
+        return _unreadable(
+            f"the response to {operation} is not DynamoDB's: its table, or an index, has no name or no key"
+        )
     headers = _headers(response, parsed)
     if _CHECKSUM in headers or "x-amzn-requestid" in headers:
         return None
@@ -118,6 +126,22 @@ def find_foreign(operation: str, response: Mapping[str, Any], parsed: Mapping[st
     return _unreadable(
         f"the response to {operation} is not DynamoDB's: it has no request id, no checksum and another content type"
     )
+
+
+def _describes(table: Mapping[str, Any]) -> bool:
+    """Return whether a table's description has what DynamoDB's never goes without: names and keys."""
+    try:
+        indexes = [*table.get("GlobalSecondaryIndexes", ()), *table.get("LocalSecondaryIndexes", ())]
+        keys = [part["KeySchema"] for part in (table, *indexes)]
+        elements = [element for key in keys for element in key]
+        return (
+            "TableName" in table
+            and all("IndexName" in index for index in indexes)
+            and all(any(element["KeyType"] == "HASH" for element in key) for key in keys)
+            and all("AttributeName" in element for element in (*elements, *table.get("AttributeDefinitions", ())))
+        )
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def parseable(status: int, body: bytes) -> bytes:

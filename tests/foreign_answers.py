@@ -1,6 +1,8 @@
 """Answers to batches that name what was not in them, for the sync and the async tests."""
 
-from wire_stub import TABLE
+from boto3.dynamodb.conditions import Key
+from wire_server import answer
+from wire_stub import DESCRIPTION, TABLE
 
 
 def put(pk, **attributes):
@@ -54,3 +56,26 @@ def sent_keys(stub):
         for params in stub.named("BatchWriteItem")
         for request in params["RequestItems"][TABLE]
     ]
+
+
+HOLLOW = {
+    "nothing": {},
+    "an empty table": {"Table": {}},
+    "a table without a key": {"Table": {"TableName": TABLE, "KeySchema": []}},
+    "an index without a name": {"Table": {**DESCRIPTION, "GlobalSecondaryIndexes": [{}]}},
+}
+"""What a server answers to DescribeTable, with all the marks of DynamoDB's answers."""
+
+ASKING = {
+    "sharded": lambda table: table.sharded(2).put_item(Item={"pk": "0"}),
+    "a query of shards": lambda table: table.sharded(2).query(KeyConditionExpression=Key("pk").eq("0")),
+    "parallel scan": lambda table: table.parallel_scan(2),
+    "several workers": lambda table: table.batch_writer(max_workers=2),
+    "the table's rate": lambda table: table.batch_writer(write_units_per_second="auto"),
+}
+"""What asks for a table's description by itself."""
+
+
+def hollow(what):
+    """Give a script of a WireServer: a table's description, and nothing else, is hollow."""
+    return lambda operation, *_: [answer(HOLLOW[what] if operation == "DescribeTable" else takes_all(None))]

@@ -2,7 +2,20 @@
 
 import pytest
 from aio_support import ACCESS
-from foreign_answers import NEVER_ASKED, NEVER_SENT, first_then, found, sent_keys, takes_all, unprocessed, whole
+from foreign_answers import (
+    ASKING,
+    HOLLOW,
+    NEVER_ASKED,
+    NEVER_SENT,
+    first_then,
+    found,
+    hollow,
+    sent_keys,
+    takes_all,
+    unprocessed,
+    whole,
+)
+from wire_server import WireServer
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
@@ -10,10 +23,11 @@ from resilient_ddb import aio
 from resilient_ddb.integrity import UnreadableResponseError
 from resilient_ddb.testing import FakeClock
 
+POLICY = rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=3))
+
 
 def table_on(stub):
-    policy = rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=3))
-    return aio.table(TABLE, endpoint_url=stub.endpoint_url, policy=policy, **ACCESS)
+    return aio.table(TABLE, endpoint_url=stub.endpoint_url, policy=POLICY, **ACCESS)
 
 
 async def write_three(batch):
@@ -60,3 +74,25 @@ async def test_a_server_that_never_answers_what_was_asked_is_an_error(what):
             assert reading.missing == []
             assert isinstance(raised.value.__cause__, UnreadableResponseError)
             assert raised.value.resilience.operation == "BatchGetItem"
+
+
+async def end(made):
+    """Go through all that was made, or write by it."""
+    if hasattr(made, "put_item"):
+        async with made as batch:
+            await batch.put_item(Item={"pk": "0"})
+    elif hasattr(made, "__aiter__"):
+        [item async for item in made]
+    else:
+        await made
+
+
+@pytest.mark.parametrize("what", HOLLOW)
+@pytest.mark.parametrize("ask", ASKING)
+async def test_a_description_that_describes_no_table_is_an_error_of_the_call(ask, what):
+    with WireServer(hollow(what)) as server:
+        async with aio.table(TABLE, endpoint_url=server.url, policy=POLICY, **ACCESS) as table:
+            with pytest.raises(UnreadableResponseError, match="DescribeTable") as raised:
+                await end(ASKING[ask](table))
+        assert server.operations == ["DescribeTable"] * 3
+        assert raised.value.resilience.attempts == 3

@@ -3,17 +3,32 @@
 from decimal import Decimal
 
 import pytest
-from foreign_answers import NEVER_ASKED, NEVER_SENT, first_then, found, put, sent_keys, takes_all, unprocessed, whole
+from foreign_answers import (
+    ASKING,
+    HOLLOW,
+    NEVER_ASKED,
+    NEVER_SENT,
+    first_then,
+    found,
+    hollow,
+    put,
+    sent_keys,
+    takes_all,
+    unprocessed,
+    whole,
+)
+from wire_server import WireServer
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
 from resilient_ddb.integrity import UnreadableResponseError
 from resilient_ddb.testing import FakeClock
 
+POLICY = rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=3))
+
 
 def table_on(stub, **options):
-    policy = rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=3))
-    return rddb.table(TABLE, endpoint_url=stub.endpoint_url, policy=policy, **options)
+    return rddb.table(TABLE, endpoint_url=stub.endpoint_url, policy=POLICY, **options)
 
 
 def puts(*keys):
@@ -85,3 +100,22 @@ def test_a_server_that_never_answers_what_was_asked_is_an_error(what):
         assert "not asked for" in str(raised.value.__cause__)
         assert raised.value.resilience.operation == "BatchGetItem"
         assert len(stub.named("BatchGetItem")) == 3
+
+
+def end(made):
+    """Go through all that was made, or write by it."""
+    if hasattr(made, "put_item"):
+        with made as batch:
+            batch.put_item(Item={"pk": "0"})
+    list(made)
+
+
+@pytest.mark.parametrize("what", HOLLOW)
+@pytest.mark.parametrize("ask", ASKING)
+def test_a_description_that_describes_no_table_is_an_error_of_the_call(ask, what):
+    with WireServer(hollow(what)) as server:
+        table = rddb.table(TABLE, endpoint_url=server.url, policy=POLICY)
+        with pytest.raises(UnreadableResponseError, match="DescribeTable") as raised:
+            end(ASKING[ask](table))
+        assert server.operations == ["DescribeTable"] * 3
+        assert raised.value.resilience.attempts == 3

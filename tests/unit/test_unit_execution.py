@@ -539,6 +539,47 @@ def test_an_answer_is_dynamodbs_or_it_is_not(operation, headers, parsed, is_fore
     assert (find_foreign(operation, response, parsed) is not None) is is_foreign
 
 
+WHOLE = {
+    "TableName": "t",
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "GlobalSecondaryIndexes": [{"IndexName": "i", "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_foreign"),
+    [
+        ({}, False),
+        ({"GlobalSecondaryIndexes": None, "AttributeDefinitions": None}, False),
+        ({"TableName": None}, True),
+        ({"KeySchema": None}, True),
+        ({"KeySchema": []}, True),
+        ({"KeySchema": [{"AttributeName": "pk"}]}, True),
+        ({"KeySchema": [{"KeyType": "HASH"}]}, True),
+        ({"KeySchema": [{"AttributeName": "pk", "KeyType": "RANGE"}]}, True),
+        ({"AttributeDefinitions": [{}]}, True),
+        ({"GlobalSecondaryIndexes": [None]}, True),
+        ({"GlobalSecondaryIndexes": [{"KeySchema": WHOLE["KeySchema"]}]}, True),
+        ({"LocalSecondaryIndexes": [{"IndexName": "i"}]}, True),
+    ],
+)
+def test_a_table_is_described_or_it_is_not(change, is_foreign):
+    from resilient_ddb.integrity import find_foreign  # noqa: PLC0415 - only here
+
+    table = {name: value for name, value in {**WHOLE, **change}.items() if value is not None}
+    response = {"body": b"{}", "headers": HeadersDict({"x-amzn-RequestId": "R"}), "status_code": 200}
+    assert (find_foreign("DescribeTable", response, {"Table": table}) is not None) is is_foreign
+
+
+@pytest.mark.parametrize("operation", ["CreateTable", "UpdateTable", "DeleteTable", "UpdateTimeToLive"])
+def test_an_answer_about_a_table_says_something(operation):
+    from resilient_ddb.integrity import find_foreign  # noqa: PLC0415 - only here
+
+    response = {"body": b"{}", "headers": HeadersDict({"x-amzn-RequestId": "R"}), "status_code": 200}
+    assert find_foreign(operation, response, {}) is not None
+
+
 def test_an_error_response_needs_no_body():
     from resilient_ddb.integrity import find_damage  # noqa: PLC0415 - only here
 
