@@ -12,7 +12,7 @@ threads run, and so not which request is the tenth: two runs with one seed are a
     told       what an answer or an error says of a write
     relay      HTTP between clients and DynamoDB Local, in a thread of its own
     messages   reading and writing HTTP messages
-    faults     the kinds of fault, in one list, with those that are on by default
+    faults     the kinds of fault, in one list
     plan       which fault a request meets, and when everything fails for a while
     sides      the sync and the async library behind one face
     world      the tables, and the items that there are

@@ -19,7 +19,6 @@ from .run import Settings, lines_of, save, soak
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line says."""
-    kinds = "; ".join(f"{kind.name}{'' if kind.is_default else ' (off)'}" for kind in KINDS.values())
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Soak the library in faults.")
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="until the work ends, from the start; 60 by default"
@@ -30,7 +29,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=0.2, help="the share of requests that meet a fault")
     parser.add_argument("--no-outages", action="store_true", help="never let everything fail for a while")
     parser.add_argument(
-        "--faults", default="default", help=f"kinds, with commas: 'default', 'all', '-name' to leave out. {kinds}"
+        "--faults", default="all", help=f"kinds, with commas: 'all', '-name' to leave out. {'; '.join(KINDS)}"
     )
     parser.add_argument("--out", type=Path, default=None, help="the folder for findings; the tests' cache by default")
     return parser.parse_args(given)

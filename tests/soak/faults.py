@@ -1,8 +1,4 @@
-"""The kinds of fault, and what each does with one request.
-
-`KINDS` has them all. Those in `NOT_YET` are off by default: they are there to be named with `--faults`, until the
-library survives them.
-"""
+"""The kinds of fault, and what each does with one request. `KINDS` has them all."""
 
 from __future__ import annotations
 
@@ -16,24 +12,6 @@ from typing import Any
 
 from .messages import Answer, Request, encode_head, json_answer
 from .relay import Meet, Passage
-
-NOT_YET = frozenset(
-    {
-        "conflict",  # a transaction that was lost, and cancelled when it was sent again, is told as not applied
-        "late-then-cancelled",  # the same, each time
-        "cut-in-a-character",  # raw UnicodeDecodeError
-        "other-encoding",  # taken for an empty answer
-        "flipped-anywhere",  # raw UnicodeDecodeError, AttributeError, binascii.Error
-        "flipped-type",  # raw AttributeError
-        "empty-200-control",  # raw KeyError
-        "foreign-json",  # taken for an answer
-        "interim",  # taken for the answer, on sync
-        "redirect",  # followed, on async
-        "unprocessed-of-others",  # sent, though nobody asked for it
-        "hostile-headers",  # raw ValueError
-    }
-)
-"""The kinds that the library does not survive yet, and what becomes of them."""
 
 _ERRORS = "com.amazonaws.dynamodb.v20120810#"
 _BATCHES = {"BatchWriteItem": "UnprocessedItems", "BatchGetItem": "UnprocessedKeys"}
@@ -54,7 +32,6 @@ class Kind:
     meet: Meet
     weight: int
     """How often it is drawn, compared with the others."""
-    is_default: bool
     operations: tuple[str, ...]
     """The operations that meet it; any, where it names none."""
 
@@ -64,7 +41,7 @@ KINDS: dict[str, Kind] = {}
 
 def _kind(name: str, *, weight: int = 3, operations: Iterable[str] = ()) -> Callable[[Meet], Meet]:
     def add(meet: Meet) -> Meet:
-        KINDS[name] = Kind(name, meet, weight, name not in NOT_YET, tuple(operations))
+        KINDS[name] = Kind(name, meet, weight, tuple(operations))
         return meet
 
     return add
@@ -426,7 +403,7 @@ async def redirect(passage: Passage) -> None:
 
 
 def chosen(names: str) -> list[Kind]:
-    """Return the kinds that a comma-separated list names. `default` and `all` stand for several, `-name` is without.
+    """Return the kinds that a comma-separated list names. `all` stands for all of them, `-name` is without.
 
     Raises:
         ValueError: there is no such kind.
@@ -434,12 +411,12 @@ def chosen(names: str) -> list[Kind]:
     found: dict[str, Kind] = {}
     for word in filter(None, (word.strip() for word in names.split(","))):
         name = word.removeprefix("-")
-        if name in ("default", "all"):
-            some = {kind.name: kind for kind in KINDS.values() if kind.is_default or name == "all"}
+        if name == "all":
+            some = KINDS
         elif name in KINDS:
             some = {name: KINDS[name]}
         else:
-            raise ValueError(f"there is no fault {name!r}; there are: default, all, {', '.join(KINDS)}")
+            raise ValueError(f"there is no fault {name!r}; there are: all, {', '.join(KINDS)}")
         if word.startswith("-"):
             found = {name: kind for name, kind in found.items() if name not in some}
         else:

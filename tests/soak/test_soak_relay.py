@@ -354,7 +354,7 @@ def request(operation="GetItem"):
 
 
 def drawn(seed, **options):
-    plan = FaultPlan(seed, chosen("default"), **options)
+    plan = FaultPlan(seed, chosen("all"), **options)
     return [plan(number, number / 100, request())[0] for number in range(1000)]
 
 
@@ -376,7 +376,7 @@ def test_a_kind_for_other_operations_is_not_drawn():
 
 
 def test_an_outage_comes_and_goes():
-    plan = FaultPlan(3, chosen("default"), rate=0.0)
+    plan = FaultPlan(3, chosen("all"), rate=0.0)
     names = [plan(number, number / 10, request())[0] for number in range(600)]
     assert plan.outages >= 3
     assert NO_FAULT in names[-200:]
@@ -390,7 +390,6 @@ def test_calm_ends_all_faults():
 
 
 def test_kinds_are_chosen_by_name():
-    assert {kind.name for kind in chosen("default")} == {kind.name for kind in KINDS.values() if kind.is_default}
     assert {kind.name for kind in chosen("all")} == KINDS.keys()
     assert [kind.name for kind in chosen("slow, redirect")] == ["slow", "redirect"]
     assert "hang" not in {kind.name for kind in chosen("all,-hang")}

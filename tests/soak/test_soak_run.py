@@ -40,8 +40,8 @@ def settings(**changed):
     return Settings(**{**calm, "outages": False, "read_timeout": 30.0, **changed})
 
 
-def test_every_operation_passes_through_the_default_faults(dynamodb_local, access):
-    kinds = chosen("default,-hang,-late-after-hang,-stall")  # these wait for a timeout
+def test_every_operation_passes_through_all_faults(dynamodb_local, access):
+    kinds = chosen("all,-hang,-late-after-hang,-stall")  # these wait for a timeout
     through = {"threads": 2, "tasks": 2, "kinds": kinds, "most_operations": 50, "seed": 5}
     report = soak(dynamodb_local.endpoint_url, access, settings(**through))
     assert report.findings == []
