@@ -14,6 +14,7 @@ from .world import Shelf, item_of
 _SHELVES = 2
 _SHELF_SIZE = {"items": 6, "spread": 8, "scattered": 30}
 Place = tuple[Shelf, str, Register]
+Entry = tuple[Shelf, str, Register, Value]
 
 
 def _own_shelf(worker: Worker, place: str) -> Shelf:
@@ -215,7 +216,7 @@ async def _write_for_old(
 
 
 async def batch(worker: Worker) -> None:
-    """Put and delete many items with a batch writer; some of them more than once."""
+    """Put and delete many items with a batch writer, which threads or tasks may share; some of them more than once."""
     place = worker.chance.choice(("items", "spread", "scattered"))
     if place == "scattered":
         shelf = _own_shelf(worker, place)
@@ -226,14 +227,17 @@ async def batch(worker: Worker) -> None:
         chosen = _several(worker, place, worker.chance.randrange(1, 40))
         chosen += worker.chance.choices(chosen, k=worker.chance.randrange(3))
     writer = _table(worker, chosen[0][0]).batch_writer(**_batch_options(worker, place))
+    parts = _parts(worker, place, chosen)
     handed: dict[str, list[Value]] = {}
     error: BaseException | None = None
     try:
-        await worker.side.within(10.0 + worker.chance.random(), _fill(worker, writer, place, chosen, handed))
+        await worker.side.within(10.0 + worker.chance.random(), _fill(worker, writer, parts, handed))
     except Exception as raised:  # noqa: BLE001 - whatever leaves the library is looked at
         error = raised
         worker.blame("batch_writer", raised)
-    left = {_key_in(request)["sk"] for request in getattr(error, "items", None) or writer.leftovers}
+    # What an error of one thread names, others may have written since.
+    named = None if len(parts) > 1 else getattr(error, "items", None)
+    left = {_key_in(request)["sk"] for request in named or writer.leftovers}
     report = writer.report
     again = bool(report.retried or report.throttled)
     worker.world.note(worker.side.name, "batch_writer", Told.APPLIED if error is None else Told.UNSURE)
@@ -259,17 +263,38 @@ def _batch_options(worker: Worker, place: str) -> dict[str, Any]:
     return options
 
 
-async def _fill(worker: Worker, writer: Any, place: str, chosen: list[Place], handed: dict[str, list[Value]]) -> None:
+def _parts(worker: Worker, place: str, chosen: list[Place]) -> list[list[Entry]]:
+    """Return what is to be written, in a part for each who shares the writer: all of a key is in one of them."""
+    number = worker.chance.choice((1, 1, 2, 4))
+    at: dict[str, int] = {}
+    parts: list[list[Entry]] = [[] for _ in range(number)]
+    for shelf, sk, register in chosen:
+        is_delete = place != "scattered" and worker.chance.random() < 0.2
+        entry = (shelf, sk, register, None if is_delete else register.next_value())
+        parts[at.setdefault(sk, len(at) % number)].append(entry)
+    return [part for part in parts if part]
+
+
+async def _fill(worker: Worker, writer: Any, parts: list[list[Entry]], handed: dict[str, list[Value]]) -> None:
     async with worker.side.entered(writer) as block:
-        for shelf, sk, register in chosen:
-            is_delete = place != "scattered" and worker.chance.random() < 0.2
-            value = None if is_delete else register.next_value()
-            register.began(value)
-            handed.setdefault(sk, []).append(value)
-            if value is None:
-                await worker.side.call(block.delete_item, Key={"pk": shelf.pk, "sk": sk})
-            else:
-                await worker.side.call(block.put_item, Item=item_of(shelf.pk, sk, value))
+        if len(parts) == 1:
+            await _fill_part(worker, block, parts[0], handed)
+            return
+        errors = await worker.side.together([_fill_part(worker, block, part, handed) for part in parts])
+        for error in errors[1:]:
+            worker.blame("batch_writer", error)
+        if errors:
+            raise errors[0]
+
+
+async def _fill_part(worker: Worker, block: Any, part: list[Entry], handed: dict[str, list[Value]]) -> None:
+    for shelf, sk, register, value in part:
+        register.began(value)
+        handed.setdefault(sk, []).append(value)
+        if value is None:
+            await worker.side.call(block.delete_item, Key={"pk": shelf.pk, "sk": sk})
+        else:
+            await worker.side.call(block.put_item, Item=item_of(shelf.pk, sk, value))
 
 
 def _key_in(request: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,12 @@ class SyncSide:
         with rddb.deadline(seconds):
             return await call
 
+    async def together(self, works: Sequence[Coroutine[Any, Any, Any]]) -> list[BaseException]:
+        """Do several things at once, each on a thread of its own; return what they raised, when all have ended."""
+        with ThreadPoolExecutor(len(works)) as pool:
+            done = [pool.submit(copy_context().run, run, work) for work in works]
+        return [error for each in done if (error := each.exception()) is not None]
+
     def entered(self, block: Any) -> Any:
         """Return a block for `async with`."""
         return _Entered(block)
@@ -120,6 +127,11 @@ class AsyncSide:
             return await asyncio.wait_for(call, seconds)
         with rddb.deadline(seconds):
             return await call
+
+    async def together(self, works: Sequence[Coroutine[Any, Any, Any]]) -> list[BaseException]:
+        """Do several things at once, each in a task of its own; return what they raised, when all have ended."""
+        ended = await asyncio.gather(*works, return_exceptions=True)
+        return [error for error in ended if isinstance(error, BaseException)]
 
     def entered(self, block: Any) -> Any:
         """Return a block for `async with`."""
