@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
 from resilient_ddb import CallFacts, ResilienceError
 
@@ -70,6 +70,7 @@ def test_a_condition_has_failed_where_that_is_sure():
     assert is_condition(error("TransactionCanceledException", CancellationReasons=reasons))
     assert not is_condition(error("TransactionCanceledException", CancellationReasons=reasons[:1]))
     assert not is_condition(TimeoutError())
+    assert not is_condition(with_facts(HTTPClientError(error="no response came")))
 
 
 def test_a_finding_has_the_words_of_the_answer():

@@ -69,5 +69,6 @@ def is_condition(error: BaseException) -> bool:
         return False
     if code_of(error) == "ConditionalCheckFailedException":
         return True
-    reasons = getattr(error, "response", {}).get("CancellationReasons") or ()
+    response = getattr(error, "response", None) or {}
+    reasons = response.get("CancellationReasons") or ()
     return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
