@@ -260,6 +260,8 @@ def _batch_options(worker: Worker, place: str) -> dict[str, Any]:
     options: dict[str, Any] = {"max_workers": worker.chance.choice((1, 1, 1, 2, 3))}
     if place != "scattered" and worker.chance.random() < 0.5:
         options["overwrite_by_pkeys"] = ["pk", "sk"]
+    if worker.chance.random() < 0.3:  # the table is asked about
+        options["write_units_per_second"] = "auto"
     return options
 
 
