@@ -257,7 +257,10 @@ async def batch(worker: Worker) -> None:
 
 
 def _batch_options(worker: Worker, place: str) -> dict[str, Any]:
-    options: dict[str, Any] = {"max_workers": worker.chance.choice((1, 1, 1, 2, 3))}
+    options: dict[str, Any] = {
+        "max_workers": worker.chance.choice((1, 1, 1, 2, 3)),
+        "flush_amount": worker.chance.choice((25, 4)),
+    }
     if place != "scattered" and worker.chance.random() < 0.5:
         options["overwrite_by_pkeys"] = ["pk", "sk"]
     if worker.chance.random() < 0.3:  # the table is asked about
