@@ -68,23 +68,28 @@ class ResilientAioClient:
 
     def _in_words(self, error: Exception) -> Exception:
         """Return an error that says so where aiobotocore's is that of a client which was closed."""
-        session = self._endpoint.http_session  # type: ignore[attr-defined]  # mixed in
-        if isinstance(error, HTTPClientError) and getattr(session, "_sessions", self) is None:
+        if isinstance(error, HTTPClientError) and self._is_closed:
             inner = error.kwargs.get("error")
             if isinstance(inner, AttributeError):  # nothing was sent
                 return ClosedClientError(error=inner)
         return error
 
+    @property
+    def _is_closed(self) -> bool:
+        return getattr(self._endpoint.http_session, "_sessions", self) is None  # type: ignore[attr-defined]  # mixed in
+
     async def close(self) -> None:
-        """Close the connections, also those to other regions."""
+        """Close the connections, also those to other regions. What is closed stays so: aiobotocore 3.0 fails there."""
         await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
-        await super().close()  # type: ignore[misc]  # mixed in
+        if not self._is_closed:
+            await super().close()  # type: ignore[misc]  # mixed in
 
     async def __aexit__(self, *exc_info: object) -> None:
         try:
             await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         finally:
-            await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
+            if not self._is_closed:
+                await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
 
 
 def _say_who_answered(error: Exception) -> None:

@@ -93,6 +93,13 @@ async def test_a_call_of_what_was_closed_says_so(what, way, stub):
     assert batch in (None, [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}])
 
 
+async def test_what_is_closed_can_be_closed_again(stub):
+    opening = aio.client("dynamodb", endpoint_url=stub.endpoint_url, **ACCESS)
+    async with opening as client:
+        await client.close()
+        await client.close()
+
+
 def test_every_verb_of_a_table_is_in():
     """Those of boto3's model are one code; what this library adds has a line of its own."""
     added = {name for name in vars(aio.AsyncTable) if not name.startswith("_")} - set(vars(resource_class("Table")))
