@@ -205,7 +205,7 @@ class Batching:
         self.queue.end(batch)
 
     def _wait(self, shell: Shell, seconds: float, until: str) -> Flow:
-        if not seconds:
+        if not seconds or self.is_stopped:  # stopped meanwhile, by another thread or task
             return
         deadline = current_deadline()
         if deadline is not None and seconds >= deadline.remaining():

@@ -1,6 +1,7 @@
 """Tasks that share a batch writer: as in the sync tests of threads, nobody waits for ever."""
 
 import asyncio
+import contextvars
 import threading
 
 import pytest
@@ -54,6 +55,74 @@ async def test_a_deadline_holds_while_another_task_sends():
             await sender
         assert sent_keys(stub) == ["0", "1"]
         assert batch.leftovers == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("flush_on_error", [False, True])
+async def test_an_exception_passes_through_a_block_whose_deadline_comes_while_another_task_sends(
+    workers, flush_on_error
+):
+    answer = threading.Event()
+
+    def late(_, params):
+        answer.wait(20)
+        return takes_all(params)
+
+    with WireStub(late) as stub:
+        async with table_on(stub) as table:
+            options = {"flush_amount": 1, "max_workers": workers, "flush_on_error": flush_on_error}
+            batch = table.batch_writer(["pk"], **options)
+            with pytest.raises(RuntimeError, match="mine"), rddb.deadline(0.05):  # noqa: PT012 - the block raises
+                async with batch:
+                    task = batch.put_item(Item={"pk": "0"})
+                    sender = asyncio.create_task(task, context=contextvars.Context())  # without the deadline
+                    await until(lambda: stub.named("BatchWriteItem"))
+                    asyncio.get_running_loop().call_later(0.1, answer.set)
+                    raise RuntimeError("mine")
+            await sender
+            async with batch:  # and it can go on
+                await batch.put_item(Item={"pk": "1"})
+        assert sent_keys(stub) == ["0", "1"]
+        assert batch.leftovers == []
+
+
+class SlowToJoin:
+    """A limiter that gets its part at once for the first batch, and for the next one when it is let."""
+
+    def __init__(self):
+        self.asked, self.has_part = 0, asyncio.Event()
+
+    async def reserve_async(self, _):
+        self.asked += 1
+        if self.asked > 1:
+            await self.has_part.wait()
+        return 0.0
+
+    def reserve(self, _):
+        return 0.0
+
+    def charge(self, _):
+        """Keep no account."""
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_a_wait_that_would_begin_while_the_block_is_being_left_does_not(workers):
+    """A task is getting its limiter's part; then it would be 50 minutes until the next pass."""
+    with WireStub(lambda _, params: {"UnprocessedItems": params["RequestItems"]}) as stub:
+        table = table_on(stub, clock=rddb.clock.SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
+        async with table, asyncio.timeout(20):
+            limiter = SlowToJoin()
+            options = {"flush_amount": 1, "max_workers": workers, "write_units_per_second": limiter}
+            batch = table.batch_writer(["pk"], **options)
+            with pytest.raises(RuntimeError, match="mine"):  # noqa: PT012 - the block raises
+                async with batch:
+                    waiting = asyncio.create_task(batch.put_item(Item={"pk": "0"}))
+                    await until(lambda: limiter.asked > 1)
+                    asyncio.get_running_loop().call_soon(limiter.has_part.set)
+                    raise RuntimeError("mine")
+            await waiting
+            assert [request["PutRequest"]["Item"]["pk"] for request in batch.leftovers] == ["0"]
+            assert len(stub.named("BatchWriteItem")) == 1
 
 
 async def test_what_the_writer_calls_may_put_but_not_flush():
