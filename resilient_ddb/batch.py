@@ -24,7 +24,7 @@ from .batch_refusals import Flow
 from .batch_settings import BatchReport, BatchSettings, Refusal, Request
 from .batch_shell import Answer
 from .batching import Batching
-from .deadlines import Stop, current_deadline
+from .deadlines import Deadline, Stop, current_deadline
 from .drive import run
 from .errors import UnprocessedItemsError
 from .forks import tell_child
@@ -206,12 +206,13 @@ class BatchWriter(BatchBuffer):
 
     def _add_request_and_process(self, request: Request) -> None:
         if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
-            self._in_turn(self._run, self._batching.flush_flow(self._shell, self._settings.flush_amount))
+            flow = self._batching.flush_flow(self._shell, self._settings.flush_amount)
+            self._in_turn(self._run, flow, current_deadline())
 
     def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
         self._check_not_within("flush()")
-        self._in_turn(self._run, self._batching.flush_flow(self._shell, 1))
+        self._in_turn(self._run, self._batching.flush_flow(self._shell, 1), current_deadline())
 
     _flush = flush
 
@@ -224,7 +225,7 @@ class BatchWriter(BatchBuffer):
         if self._batching.begin_leaving(exc_value):
             self._shell.end_calls()
         try:
-            self._in_turn(self._leave, exc_value)
+            self._in_turn(self._leave, exc_value, current_deadline() if exc_value is None else None)
         finally:
             self._batching.end_block()
             self._tell(self.leftovers)  # by what is raised here, or has ended the block
@@ -235,22 +236,25 @@ class BatchWriter(BatchBuffer):
         finally:
             self._shell.close()
 
-    # Of threads that share the writer, one sends for all.
+    # Of threads that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
+    # whatever the deadline: the exception has to pass through, and what is sent meanwhile ends with its attempt.
 
-    def _in_turn(self, work: Callable[[Any], None], argument: Any) -> None:
+    def _in_turn(self, work: Callable[[Any], None], argument: Any, deadline: Deadline | None) -> None:
         """Do what sends, while no other thread does. A deadline holds for the wait as well."""
-        deadline = current_deadline()
         if deadline is None:
             with self._turn:  # Ctrl-C can't come between the two steps of this
                 work(argument)
             return
-        if not self._turn.acquire(timeout=min(max(0.0, deadline.remaining()), threading.TIMEOUT_MAX)):
-            with self._lock:
-                raise self._batching.deadline_error("another thread has sent its batch")
         try:
+            if not self._turn.acquire(timeout=min(max(0.0, deadline.remaining()), threading.TIMEOUT_MAX)):
+                with self._lock:
+                    raise self._batching.deadline_error("another thread has sent its batch")
             work(argument)
         finally:
-            self._turn.release()
+            try:  # noqa: SIM105 - Ctrl-C could come within suppress(), before the turn is given back
+                self._turn.release()
+            except RuntimeError:  # it was not taken: where Ctrl-C comes just then, nothing else can tell
+                pass
 
     def _run(self, flow: Flow) -> None:
         copy_context().run(self._run_within, flow)  # the mark goes with the context, wherever Ctrl-C comes
@@ -304,13 +308,9 @@ class _OneByOne:
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
         try:
-            return [(batch, self._watched(call))]
+            return [(batch, _watched(self._stop, call))]
         except Exception as error:  # noqa: BLE001 - the flow decides what an error means
             return [(batch, error)]
-
-    def _watched(self, call: Callable[[], Any]) -> Any:
-        with self._stop.watched():
-            return call()
 
     def holds(self, batch: Batch) -> bool:  # noqa: ARG002 - the call is over when it was made
         return False
@@ -337,7 +337,7 @@ class _Threads(_OneByOne):
         self._calls: Calls[Batch] = Calls()
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> list[Answer]:
-        self._calls.begin(batch, partial(self._watched, call))
+        self._calls.begin(batch, partial(_watched, self._stop, call))
         return []
 
     def holds(self, batch: Batch) -> bool:
@@ -349,3 +349,9 @@ class _Threads(_OneByOne):
     def close(self) -> None:
         super().close()
         self._calls = Calls()
+
+
+def _watched(stop: Stop, call: Callable[[], Any]) -> Any:
+    """Make a call that ends with what it was begun for: a thread may come to it when that is over."""
+    with stop.watched():
+        return call()

@@ -14,7 +14,7 @@ from resilient_ddb.batch_queue import Batch
 from resilient_ddb.batch_refusals import Flow
 from resilient_ddb.batch_settings import BatchSettings, Request
 from resilient_ddb.batch_shell import Answer
-from resilient_ddb.deadlines import Stop, current_deadline
+from resilient_ddb.deadlines import Deadline, Stop, current_deadline
 from resilient_ddb.drive import run_async
 from resilient_ddb.token_bucket import Limiter
 
@@ -43,12 +43,13 @@ class AsyncBatchWriter(BatchBuffer):
 
     async def _add_and_flush(self, request: Request) -> None:
         if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
-            await self._in_turn(self._batching.flush_flow(self._shell, self._settings.flush_amount))
+            flow = self._batching.flush_flow(self._shell, self._settings.flush_amount)
+            await self._in_turn(flow, current_deadline())
 
     async def flush(self) -> None:
         """Write everything that is buffered, and return when it is answered."""
         self._check_not_within("flush()")
-        await self._in_turn(self._batching.flush_flow(self._shell, 1))
+        await self._in_turn(self._batching.flush_flow(self._shell, 1), current_deadline())
 
     _flush = flush
 
@@ -67,16 +68,19 @@ class AsyncBatchWriter(BatchBuffer):
             if isinstance(exc_value, asyncio.CancelledError):
                 self._shell.cancel()
         try:
-            await self._in_turn(self._batching.leave_flow(self._shell, exc_value), self._shell.close)
+            deadline = current_deadline() if exc_value is None else None
+            await self._in_turn(self._batching.leave_flow(self._shell, exc_value), deadline, self._shell.close)
         finally:
             self._batching.end_block()
             self._tell(self.leftovers)  # by what is raised here, or has ended the block
 
-    # Of tasks that share the writer, one sends for all.
+    # Of tasks that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
+    # whatever the deadline, as in the sync writer.
 
-    async def _in_turn(self, flow: Flow, at_end: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def _in_turn(
+        self, flow: Flow, deadline: Deadline | None, at_end: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Run a flow while no other task runs one. A deadline holds for the wait as well."""
-        deadline = current_deadline()
         try:
             async with asyncio.timeout(None if deadline is None else deadline.remaining()) as limit:
                 await self._turn.acquire()

@@ -127,6 +127,32 @@ def test_a_deadline_holds_while_another_thread_sends():
     assert batch.leftovers == []
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("flush_on_error", [False, True])
+def test_an_exception_passes_through_a_block_whose_deadline_comes_while_another_thread_sends(workers, flush_on_error):
+    answer = threading.Event()
+
+    def late(_, params):
+        answer.wait(20)
+        return takes_all(params)
+
+    with WireStub(late) as stub:
+        options = {"flush_amount": 1, "max_workers": workers, "flush_on_error": flush_on_error}
+        batch = table_on(stub).batch_writer(["pk"], **options)
+        with pytest.raises(RuntimeError, match="mine"), rddb.deadline(0.05), batch:  # noqa: PT012 - the block raises
+            sender = threading.Thread(target=batch.put_item, kwargs={"Item": {"pk": "0"}})
+            sender.start()
+            while not stub.named("BatchWriteItem"):
+                time.sleep(0.001)
+            threading.Timer(0.1, answer.set).start()
+            raise RuntimeError("mine")
+        sender.join(20)
+        with batch:  # and it can go on
+            batch.put_item(Item={"pk": "1"})
+        assert sent_keys(stub) == ["0", "1"]
+        assert batch.leftovers == []
+
+
 def test_what_the_writer_calls_may_put_but_not_flush():
     told = []
 

@@ -20,6 +20,10 @@ from resilient_ddb.threads import together
 HERE = str(Path(__file__).parent.parent)
 _STRIDE = 13
 """Every thirteenth line is enough: the threads run as they like, and so each run goes another way."""
+_FINALIZERS = ("__del__", "_remove", "remove")
+"""Objects' own, and those of weak sets and dictionaries. What is raised in one is swallowed, wherever it comes from."""
+_SECONDS = 30
+"""A run takes some milliseconds."""
 
 
 class Interrupt:
@@ -29,8 +33,8 @@ class Interrupt:
         self.left = at
 
     def __call__(self, frame, event, _):
-        if frame.f_code.co_filename.startswith(HERE) or frame.f_code.co_name == "__del__":
-            return None  # what is raised in a finalizer is swallowed
+        if frame.f_code.co_filename.startswith(HERE) or frame.f_code.co_name in _FINALIZERS:
+            return None
         if event == "line":
             self.left -= 1
             if self.left == 0:
@@ -52,25 +56,24 @@ class SharedTable(FakeTable):
 
 @pytest.fixture
 def watchdog():
-    """Fail where a test hangs, with what the main thread was doing."""
+    """Return what is to be called before each run. One that hangs fails, with what the main thread was doing."""
 
     def bark(_, frame):
         raise AssertionError(f"it hangs in {frame.f_code.co_filename}:{frame.f_lineno}")
 
     before = signal.signal(signal.SIGALRM, bark)
-    signal.alarm(10)
     gc.disable()  # a finalizer swallows the KeyboardInterrupt that is raised in it
-    yield
+    yield lambda: signal.alarm(_SECONDS)
     gc.enable()
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.usefixtures("watchdog")
 @pytest.mark.parametrize("start", [1, 7])
-def test_the_block_ends_wherever_ctrl_c_comes(start):
+def test_the_block_ends_wherever_ctrl_c_comes(watchdog, start):
     interrupted = 0
     for runs in itertools.count():
+        watchdog()
         at = start + runs * _STRIDE
         table = SharedTable()
         settings = BatchSettings(max_workers=3, flush_amount=2, overwrite_by_pkeys=["pk"])
@@ -97,6 +100,41 @@ def test_the_block_ends_wherever_ctrl_c_comes(start):
     assert interrupted > 100
 
 
+def interrupted_in_turn(at):
+    """Return a trace function that raises KeyboardInterrupt at the nth line of what takes the writer's turn."""
+
+    def lines(_, event, __):
+        nonlocal at
+        at -= event == "line"
+        if not at:
+            at = -1
+            raise KeyboardInterrupt
+        return lines
+
+    return lambda frame, _, __: lines if frame.f_code.co_name == "_in_turn" else None
+
+
+def test_no_turn_is_kept_where_ctrl_c_comes_as_it_is_taken_within_a_deadline(watchdog):
+    for at in itertools.count(1):
+        watchdog()
+        table, trace = FakeTable(), sys.gettrace()
+        writer = BatchWriter("t", table, BatchSettings(flush_amount=1, overwrite_by_pkeys=["pk"]))
+        sys.settrace(interrupted_in_turn(at))
+        try:
+            with contextlib.suppress(KeyboardInterrupt), rddb.deadline(1000):
+                writer.put_item(Item={"pk": 0})
+        finally:
+            sys.settrace(trace)
+        if table.items:
+            break
+        other = threading.Thread(target=writer.flush, daemon=True)
+        other.start()
+        other.join(_SECONDS / 2)
+        assert not other.is_alive(), f"line {at}"
+        assert set(table.items) == {(0,)}
+    assert at > 3
+
+
 class Client:
     """Has room for two calls at a time."""
 
@@ -108,9 +146,9 @@ class Client:
             max_pool_connections = 2
 
 
-@pytest.mark.usefixtures("watchdog")
-def test_calls_that_are_made_together_end_wherever_ctrl_c_comes():
+def test_calls_that_are_made_together_end_wherever_ctrl_c_comes(watchdog):
     for at in itertools.count(1):
+        watchdog()
         client, trace = Client(), sys.gettrace()
         try:
             sys.settrace(Interrupt(at))
