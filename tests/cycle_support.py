@@ -1,6 +1,20 @@
 """What failed calls leave in cycles."""
 
 import gc
+from contextlib import contextmanager
+
+
+@contextmanager
+def without_collector():
+    """Collect nothing unasked, and pass over what is there already: to look at that again takes long in a large run."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def ours_in_cycles():

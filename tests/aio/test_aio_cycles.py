@@ -6,7 +6,7 @@ import gc
 import pytest
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import BotoCoreError, ClientError
-from cycle_support import ours_in_cycles
+from cycle_support import ours_in_cycles, without_collector
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
@@ -36,14 +36,10 @@ VERBS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def no_collector():
-    gc.collect()
-    gc.freeze()  # what is there already is not looked at again
-    gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
+    with without_collector():
+        yield
 
 
 async def silent(call, error):
@@ -52,7 +48,7 @@ async def silent(call, error):
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_failed_call_leaves_no_cycle(fault, verb, world, no_collector):
+async def test_a_failed_call_leaves_no_cycle(fault, verb, world):
     world.direct.put_item(Item={"pk": "a"})
     retry = rddb.Retry(max_attempts=2 if fault == "then well" else 1)
     table = await world.table(retry=retry, breaker=None, fallback=silent)

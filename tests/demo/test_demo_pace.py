@@ -74,15 +74,23 @@ def proxy(moto_server):
         yield running
 
 
+@pytest.fixture
+def quick_probe(monkeypatch):
+    monkeypatch.setattr("resilient_ddb.demo.probe._WARM_SECONDS", 0.1)
+    monkeypatch.setattr("resilient_ddb.demo.probe._SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("quick_probe")
 def test_an_emulator_that_is_slow_is_noticed(proxy):
-    proxy.plan = [faults.Delay(seconds=1.0, operations={"GetItem", "UpdateItem", "Query"})]
+    proxy.plan = [faults.Delay(seconds=0.7, operations={"GetItem", "UpdateItem", "Query"})]
     with probing(Store(proxy.endpoint_url), proxy.endpoint_url, make_scenario(read_airports(20), 1)) as answered:
         found = answered()
-    assert 0 < found <= 16  # as many workers, each of which waits a second
+    assert 0 < found <= 16 / 0.7  # as many workers, each of which waits for so long
     assert calls_per_second(found) == LEAST_PER_SECOND
     assert "can't keep up" in note_before(found, LEAST_PER_SECOND)
 
 
+@pytest.mark.usefixtures("quick_probe")
 @pytest.mark.parametrize(
     ("operation", "code", "says"),
     [
@@ -92,9 +100,7 @@ def test_an_emulator_that_is_slow_is_noticed(proxy):
         ("Scan", "AccessDeniedException", "the demo failed to read back what was written: "),
     ],
 )
-def test_what_fails_is_said_in_one_line(operation, code, says, proxy, moto_server, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.demo.probe._WARM_SECONDS", 0.1)
-    monkeypatch.setattr("resilient_ddb.demo.probe._SECONDS", 0.1)
+def test_what_fails_is_said_in_one_line(operation, code, says, proxy, moto_server, tmp_path, capsys):
     proxy.plan = [faults.ErrorResponse(code=code, operations={operation})]
     with_tables = moto_server.client()
     before = with_tables.list_tables()["TableNames"]
@@ -108,9 +114,8 @@ def test_what_fails_is_said_in_one_line(operation, code, says, proxy, moto_serve
     with_tables.close()
 
 
+@pytest.mark.usefixtures("quick_probe")
 def test_a_client_that_fails_at_its_work_is_named(proxy, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.demo.probe._WARM_SECONDS", 0.1)
-    monkeypatch.setattr("resilient_ddb.demo.probe._SECONDS", 0.1)
     candidates = run_module._candidates
 
     def broken(circuits):

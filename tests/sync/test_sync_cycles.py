@@ -7,7 +7,7 @@ import weakref
 import pytest
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import BotoCoreError, ClientError
-from cycle_support import ours_in_cycles
+from cycle_support import ours_in_cycles, without_collector
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
@@ -70,14 +70,10 @@ class Noted(str):
     __slots__ = ("__weakref__",)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def no_collector():
-    gc.collect()
-    gc.freeze()  # what is there already is not looked at again
-    gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
+    with without_collector():
+        yield
 
 
 def silent(call, error):
@@ -86,7 +82,7 @@ def silent(call, error):
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_failed_call_leaves_no_cycle(fault, verb, world, no_collector):
+def test_a_failed_call_leaves_no_cycle(fault, verb, world):
     world.direct.put_item(Item={"pk": "a"})
     retry = TWICE if "then well" in fault else ONCE
     table = world.table(retry=retry, breaker=None, fallback=silent)
