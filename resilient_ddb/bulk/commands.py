@@ -79,7 +79,8 @@ def _load(options: LoadOptions, figures: Figures) -> int:
     say(f"{counted(figures.items, 'item')} written to {options.access.short_name} in {took}")
     if not figures.refused:
         return DONE
-    say(f"{counted(figures.refused, 'row')} refused: see {', '.join(map(str, running.refused))}")
+    where = f": see {', '.join(map(str, running.refused))}" if running.refused else ""
+    say(f"{counted(figures.refused, 'row')} refused{where}")
     return REFUSED
 
 

@@ -129,7 +129,9 @@ class FileLoad:
         self._size = source.size or 0
         self._rows = self._open(form, _position(state, checkpoint), state)
         self._refusals = Refusals(refused_path, number, kept)
-        self._state = {"position": self._rows.position, "columns": self._columns, "done": False}
+        self._state = {**state, "position": self._rows.position, "columns": self._columns, "done": False}
+        if not self._refusals.number:
+            self._state["refused_bytes"] = 0  # whoever removed the file has seen to its rows
         if state:
             self._resumed()
         elif checkpoint is not None:
@@ -155,7 +157,7 @@ class FileLoad:
         figures.refused += self._count
         share = self._load.share(1.0 if self.is_done else self._share(), self._size)
         figures.share, figures.share_before = share, share or 0.0
-        if self._count:
+        if self._count and self._refusals.number:
             self._load.refused.append(self._refusals.path)
         self._load.shown.say(f"{self._source.name}: {rows:,} rows were done before")
 

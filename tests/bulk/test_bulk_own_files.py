@@ -88,6 +88,24 @@ def test_a_load_that_goes_on_keeps_its_own_file_and_no_row_twice(command, table,
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.parametrize("last", ["", BAD], ids=["nothing more", "one more"])
+def test_a_load_whose_refused_rows_were_removed_names_no_other_file(last, command, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(load_module, "_STRETCH_ROWS", 50)
+    (tmp_path / f"items.jsonl.{table.name}.refused.jsonl").write_text("an earlier load's\n")
+    (tmp_path / "items.jsonl").write_text(BAD + "".join(f'{{"pk": "{number}"}}\n' for number in range(300)) + last)
+    own = f"items.jsonl.{table.name}.refused-2.jsonl"
+    with FaultProxy(table.url) as proxy:
+        through = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=7)]
+        assert command("load", "items.jsonl", *through).code == 4
+        (tmp_path / own).unlink()
+        proxy.plan = []
+        done = command("load", "items.jsonl", *through)
+    assert done.code == 3
+    assert ("2 rows refused" if last else "1 row refused") in done.err.splitlines()[-1]
+    assert ("refused.jsonl" in done.err, f"see {own}" in done.err) == (False, bool(last))
+
+
 # No other file is written to through a link.
 
 PLACES = ["checkpoint.new", "checkpoint", "lock", "refused.jsonl"]
