@@ -94,7 +94,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     # A writer that is dropped with requests that nobody was told of.
 
     def _tell(self, requests: Iterable[Mapping[str, Any]]) -> None:
-        """Take note that somebody was told of requests."""
+        """Remember that somebody was told of requests."""
         known = {id(request) for request in (*self._told, *requests)}
         self._told = [request for request in self._batching.leftovers if id(request) in known]
 
@@ -138,7 +138,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Take note of what an error tells of."""
+        """Remember what an error tells of."""
         try:
             yield
         except UnprocessedItemsError as error:

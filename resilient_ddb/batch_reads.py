@@ -128,7 +128,7 @@ class BatchReads:
             rate.settle(units, done, response)
 
     def _answered(self, wanted: Mapping[str, Item], response: Mapping[str, Any]) -> tuple[str, int]:
-        """Take an answer in, and return of how many keys it is one.
+        """Keep what was read, and return of how many keys it is the answer.
 
         Nothing is taken of one that names what was not asked for: then the text says what.
         """

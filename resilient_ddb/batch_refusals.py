@@ -54,15 +54,15 @@ class Refused:
         self._of_batch = None
 
     def add_batch(self, error: Exception) -> None:
-        """Take note that a batch was refused: its parts are going to show for which request."""
+        """Remember that a batch was refused: its parts are going to show for which request."""
         self._of_batch = self._of_batch or _reason(error)
 
     def batch_is_written(self) -> None:
-        """Take note that all parts of it went through: together they were what was refused."""
+        """Forget what a batch was refused for: all its parts went through, and only together were they refused."""
         self._of_batch = None
 
     def explain(self, error: Exception) -> None:
-        """Say in an error that comes before it was shown what the batch was refused for."""
+        """Add to an error what a batch was refused for, unless a part of it has shown that since."""
         reason, self._of_batch = self._of_batch, None
         if reason is not None:
             error.add_note(f"before, a batch was refused, and taken apart to find the request: {reason}")
@@ -89,14 +89,14 @@ class Refused:
             yield from self.hand_over(take)
 
     def hand_over(self, take: Callable[[list[Request]], Any]) -> Flow:
-        """Give requests to the caller's function. They are leftovers until it has returned."""
+        """Pass requests to the caller's function. They are leftovers until it has returned."""
         requests = list(self.handing_over)
         yield partial(take, requests)
         self.handing_over.clear()
         self._queue.done(requests)
 
     def _describe(self) -> list[Request]:
-        """Say of the fresh ones why they were refused, and return them."""
+        """Return the fresh ones, and keep why they were refused."""
         for request, error in self.fresh:
             refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=_reason(error))
             self.latest.append(refusal)

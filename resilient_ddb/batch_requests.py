@@ -24,7 +24,7 @@ def values_of(request: Request) -> Mapping[str, Any]:
 
 
 def size_of(request: Request) -> int | None:
-    """Give the bytes of what a request writes, None where a value has no place in DynamoDB."""
+    """Return the bytes of what a request writes; None where a value has no place in DynamoDB."""
     try:
         return item_size(values_of(request))
     except (TypeError, AttributeError, RecursionError):
@@ -32,7 +32,7 @@ def size_of(request: Request) -> int | None:
 
 
 def least_size_of(request: Request) -> int:
-    """Give the bytes of what can be measured: a time, which is written as a number, is left out."""
+    """Return the bytes of what can be measured: a time, which is written as a number, is left out."""
     size = size_of(request)
     if size is not None:
         return size
@@ -45,7 +45,7 @@ def least_size_of(request: Request) -> int:
 
 
 def hashable(value: Any) -> Any:
-    """Give bytes for a bytearray, and for one in a `Binary`: they are equal."""
+    """Return bytes for a bytearray, and for one in a `Binary`: they are equal."""
     binary = getattr(value, "value", value)
     return bytes(binary) if isinstance(binary, bytearray) else value
 

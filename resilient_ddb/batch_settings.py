@@ -96,15 +96,15 @@ class Tally:
         self.throttled += throttled
 
     def begin(self, now: float) -> None:
-        """Take note that the first batch is due."""
+        """Start the clock: the first batch is due."""
         self._started = now
 
     def go_on(self) -> None:
-        """Take note that more is sent."""
+        """Let the clock run on: more is sent."""
         self._ended = None
 
     def end(self, now: float) -> None:
-        """Take note that the block has ended."""
+        """Stop the clock: the block has ended."""
         self._ended = now
 
     def report(self, now: float, *, refused: int, consumed: float) -> BatchReport:

@@ -87,15 +87,15 @@ class Batching:
             raise self.refused.error(self.refused.untold)
 
     def begin_block(self) -> None:
-        """Take note that a block begins: what is refused in it is told as it ends."""
+        """Begin a block: what is refused in it is told as it ends."""
         self.has_block, self.is_stopped = True, False
 
     def end_block(self) -> None:
-        """Take note that the block has ended, in whichever way."""
+        """End the block, in whichever way it was left."""
         self.has_block = self.is_stopped = False
 
     def begin_leaving(self, error: BaseException | None) -> bool:
-        """Take note that the block ends, and return whether nothing more is to be sent."""
+        """Begin to leave the block, and return whether nothing more is to be sent."""
         self.is_stopped = error is not None and not _is_no_failure(error) and not self._settings.flush_on_error
         return self.is_stopped
 

@@ -91,7 +91,7 @@ class Pages:
         return dict(self._params)
 
     def items(self, response: Mapping[str, Any]) -> Iterator[Any]:
-        """Give the items of a page, one by one, and go on to the next.
+        """Yield the items of a page, one by one, and go on to the next.
 
         Raises:
             PaginationError: the next page is one that was read before.

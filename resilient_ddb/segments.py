@@ -157,7 +157,7 @@ class Segments:
         return response
 
     def take_up(self, request: Request, response: Mapping[str, Any]) -> Page:
-        """Give the page of an answer, whose turn it is; from now on the one that follows it is wanted.
+        """Return the page of an answer, whose turn it is; from now on the one that follows it is wanted.
 
         Raises:
             PaginationError: that is one of before.

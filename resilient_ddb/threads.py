@@ -110,7 +110,7 @@ class Calls(Generic[K]):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Have the calls under way made by new threads: in a forked process, those that make them are the parent's."""
+        """Make the calls under way by new threads: in a forked process, those that make them are the parent's."""
         self._process = os.getpid()
         self._waiting: SimpleQueue[_Call[K] | None] = SimpleQueue()
         self._arrivals: SimpleQueue[None] = SimpleQueue()
@@ -200,7 +200,7 @@ class _Call(Generic[K]):
         """Who wants to make the call, or wants it not to be made. The first one decides."""
 
     def begin_anew(self) -> None:
-        """Let the call be made by another thread, unless it is over or was taken back."""
+        """Allow another thread to make the call, unless it is over or was taken back."""
         if not self.is_over and not self.is_taken_back:
             self.is_begun, self._claims, self._context = False, [], self._context.copy()  # the parent is within it
 

@@ -320,7 +320,7 @@ def _reason(error: ClientError) -> Mapping[str, Any]:
 
 
 def _is_lost_race(error: ClientError) -> bool:
-    """Tell whether a write was surely not made, because of another one, and won't be made beside the next one."""
+    """Return whether a write was surely not made, because of another one, and won't be made beside the next one."""
     facts = getattr(error, "resilience", None)
     if facts is not None and facts.ambiguous:
         # An attempt to begin an item that still arrives meets the item that is there.

@@ -18,7 +18,7 @@ def without_collector():
 
 
 def ours_in_cycles():
-    """Give the types of this library's objects that only the garbage collector takes away."""
+    """Return the types of this library's objects that only the garbage collector takes away."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         gc.collect()

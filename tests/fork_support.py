@@ -186,6 +186,6 @@ FOR_THE_TABLE = {"delete", "update", "wait_until_not_exists"}
 
 
 def public(table):
-    """Give the names of a table's verbs."""
+    """Return the names of a table's verbs."""
     names = {name for name in dir(type(table)) if not name.startswith("_")}
     return {name for name in names if callable(getattr(type(table), name))} - NOTHING_SENT - FOR_THE_TABLE

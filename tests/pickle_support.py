@@ -42,7 +42,7 @@ def policy(name):
 
 
 def params(name, verb):
-    """Give the parameters with which a verb fails so."""
+    """Return the parameters with which a verb fails so."""
     made = dict(WRITES[verb])
     if name == "condition":
         made["ConditionExpression"] = "attribute_exists(nothing)"

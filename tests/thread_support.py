@@ -11,12 +11,12 @@ _HOME = resilient_ddb.threads.__file__
 
 
 def calling_threads():
-    """Give the threads that are making a call."""
+    """Return the threads that are making a call."""
     return [ident for ident, frame in sys._current_frames().items() if _makes_a_call(frame)]
 
 
 def end_soon(within=20.0):
-    """Say whether none makes a call any more, a moment from now: an answer is there before its thread has ended."""
+    """Return whether none makes a call any more, a moment from now: an answer is there before its thread has ended."""
     until = time.monotonic() + within
     while calling_threads() and time.monotonic() < until:
         time.sleep(0.001)

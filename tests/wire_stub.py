@@ -30,7 +30,7 @@ class WireStub:
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
 
     def named(self, operation):
-        """Give the parameters of the requests of an operation."""
+        """Return the parameters of the requests of an operation."""
         return [params for name, params in list(self.requests) if name == operation]
 
     def _handler(self):
@@ -56,7 +56,7 @@ class WireStub:
                 self.wfile.write(body)
 
             def log_message(self, *_):
-                """Say nothing."""
+                """Print nothing."""
 
         return Handler
 

@@ -138,7 +138,7 @@ class _Page(NamedTuple):
 
 
 def _pages(file: BinaryIO, at: int, length: int) -> Iterator[_Page]:
-    """Give each page."""
+    """Yield each page."""
     end = at + length
     while at < end:
         fields, size = _header(file, at)

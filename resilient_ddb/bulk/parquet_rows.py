@@ -120,9 +120,9 @@ class ParquetRows:
             raise BulkError(f"{where}: {_first_line(error)}") from error
 
     def _batches(self) -> Iterator[Any]:
-        """Give the rest of the file in batches, without reading the groups of rows before it.
+        """Yield the rest of the file in batches, without reading the groups of rows before it.
 
-        Of a group that there is no room for, give the number of rows.
+        Of a group that there is no room for, yield the number of rows.
         """
         before = 0
         for number in range(self._metadata.num_row_groups):

@@ -166,7 +166,7 @@ def progress(title: str, figures: Figures, *, live: bool) -> Iterator[Progress]:
 
 
 def say(line: str) -> None:
-    """Say a line on standard error: standard output is for data. Nobody needs to listen: the work goes on."""
+    """Print a line on standard error: standard output is for data. Nobody needs to listen: the work goes on."""
     if sys.stderr is not None:
         with _heard_or_not():
             print(printable(line), file=sys.stderr, flush=True)  # noqa: T201 - a program speaks
@@ -182,7 +182,7 @@ def _heard_or_not() -> Iterator[None]:
 
 
 def silence(stream: IO[str]) -> None:
-    """Have nothing more of a standard stream reach whoever does not take it: what is buffered goes nowhere."""
+    """Send whatever else is written to a standard stream nowhere, with what it has buffered: nobody takes it."""
     with suppress(OSError, ValueError):  # a stream of a test has no descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

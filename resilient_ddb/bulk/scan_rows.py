@@ -59,7 +59,7 @@ class ScanRows:
         return Position(self._text.offset, self._row, self._text.line)
 
     def __iter__(self) -> Iterator[Row]:
-        """Give each row.
+        """Yield each row.
 
         Raises:
             BulkError: the source can't be read on, or not be told apart into items.
@@ -168,7 +168,7 @@ class _Text:
                 return self._held[self._at : self._at + 1]
 
     def take(self, character: str) -> None:
-        """Take a character that must stand here."""
+        """Go behind a character that must stand here."""
         found = self._held[self._at : self._at + 1]
         if not found:
             raise _CutError

@@ -19,7 +19,7 @@ _ROWS = 500
 
 @contextmanager
 def probing(store: Store, endpoint_url: str, scenario: Scenario) -> Iterator[Callable[[], float]]:
-    """Give a function that returns how many calls a second the emulator answers.
+    """Yield a function that returns how many calls a second the emulator answers.
 
     Raises:
         DemoError: it does not answer as DynamoDB does.

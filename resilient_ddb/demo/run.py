@@ -86,7 +86,7 @@ def run_demo(options: Options) -> None:
 
 
 def _noted(note: str | None, screen: Screen) -> list[str]:
-    """Say a note, if there is one, and return it for the report."""
+    """Show a note, if there is one, and return it for the report."""
     if note is None:
         return []
     screen.note(note)

@@ -40,7 +40,7 @@ class Screen:
         )
 
     def note(self, line: str) -> None:
-        """Say what a reader must know of this machine."""
+        """Print what a reader must know of this machine."""
         self._console.print(line, soft_wrap=not self._console.is_terminal)
 
     @contextmanager

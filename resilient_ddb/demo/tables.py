@@ -50,7 +50,7 @@ def new_session() -> boto3.session.Session:
 
 @contextmanager
 def saying(what: str) -> Iterator[None]:
-    """Say in one line what failed: `what` stands behind "the demo failed".
+    """Raise in one line what failed: `what` stands behind "the demo failed".
 
     Raises:
         DemoError: it failed.

@@ -9,7 +9,7 @@ import resilient_ddb as rddb
 
 @pytest.fixture
 def failing(proxy, dynamodb_local, make_table, hardened):
-    """Give a table whose calls fail as a fault has it; awaited."""
+    """Return a table whose calls fail as a fault has it; awaited."""
     name = make_table(dynamodb_local.endpoint_url)
 
     async def make(fault):

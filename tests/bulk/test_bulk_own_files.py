@@ -192,7 +192,7 @@ def test_restart_removes_nothing_but_parts(command, table, tmp_path):
 
 @pytest.fixture
 def alone(tmp_path):
-    """Give a function that runs the program in a process of its own, in an empty folder; gives its code and errors."""
+    """Return a function that runs the program in a process of its own, in an empty folder, for its code and errors."""
 
     def run(*arguments, largest=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
         limit = None if largest is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
@@ -264,7 +264,7 @@ def test_a_full_standard_output_is_said(alone, table):
 
 @contextmanager
 def deaf_pipe():
-    """Give a pipe whose reader has gone."""
+    """Return a pipe whose reader has gone."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer

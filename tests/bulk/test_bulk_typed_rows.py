@@ -59,7 +59,7 @@ def test_every_form_is_read(name, form, command, table, tmp_path, monkeypatch):
 
 @pytest.fixture
 def rows(tmp_path, monkeypatch):
-    """Give a function that reads a text as DynamoDB JSON, a few bytes at a time."""
+    """Return a function that reads a text as DynamoDB JSON, a few bytes at a time."""
     monkeypatch.setattr(scan_rows, "_READ_BYTES", 7)
     sources = []
 

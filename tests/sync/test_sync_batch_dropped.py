@@ -41,7 +41,7 @@ def accepting():
 
 @contextmanager
 def dropped(caplog):
-    """Give what is told of a writer that is dropped within."""
+    """Return what is told of a writer that is dropped within."""
     told = []
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING, "resilient_ddb"):
         warnings.simplefilter("always")

@@ -29,7 +29,7 @@ def table_on(stub, **policy):
 
 @pytest.fixture(params=[False, True], ids=["plain", "sharded"])
 def share(request):
-    """Give what makes a Table of the kind, and the key that an item is sent with."""
+    """Return what makes a Table of the kind, and the key that an item is sent with."""
     if request.param:
         return lambda table: table.sharded(1, by="n")
     return lambda table: table

@@ -77,7 +77,7 @@ def no_collector():
 
 
 def silent(call, error):
-    """Have no answer, and hold on to nothing."""
+    """Return no answer, and hold on to nothing."""
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -13,7 +13,7 @@ import resilient_ddb as rddb
 
 @pytest.fixture
 def failing(proxy, dynamodb_local, make_table, hardened):
-    """Give a table whose calls fail as a fault has it."""
+    """Return a table whose calls fail as a fault has it."""
     name = make_table(dynamodb_local.endpoint_url)
 
     def make(fault):

@@ -32,7 +32,7 @@ def listened(table):
 
 
 def read_anyhow(table):
-    """Give what each way of reading gives of the item."""
+    """Return what each way of reading gives of the item."""
     client, name = table.meta.client, table.name
     equals = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": "big"}}
     yield "get_item", table.get_item(Key=KEY)["Item"]

@@ -28,7 +28,7 @@ def resource_on(url):
 
 @pytest.fixture(scope="module")
 def table_on(dynamodb_local):
-    """Give what makes a Table with options, all on one client, and one table."""
+    """Return what makes a Table with options, all on one client, and one table."""
     dynamodb = rddb.resource(
         "dynamodb", endpoint_url=dynamodb_local.endpoint_url, session=boto3.Session(region_name=REGION, **CREDENTIALS)
     )
@@ -246,7 +246,7 @@ REFUSED = {("versioned", "batch_writer"), ("versioned", "sharded")}
 
 
 def own_key(table, key):
-    """Give the key, with what its shard is calculated from where the table is sharded."""
+    """Return the key, with what its shard is calculated from where the table is sharded."""
     return own(key) if "Sharded" in type(table).__name__ else {"pk": key}
 
 

@@ -57,7 +57,7 @@ class Limiter:
         return 0.0
 
     def charge(self, units):
-        """Take note."""
+        """Do nothing."""
 
 
 def made(cls, **methods):

@@ -189,7 +189,7 @@ def test_numbers_are_made_in_the_context_that_holds(context):
 
 
 def _is_exact(text):
-    """Tell whether both ways to read what boto3 would round give the number itself, which boto3 writes again."""
+    """Return whether both ways to read what boto3 would round give the number itself, which boto3 writes again."""
     there = {"a": {"N": text}}
     map_to_native(there, boto3_number())
     [of_a_set] = to_native({"NS": [text]}, boto3_number())

@@ -64,14 +64,14 @@ def test_counts_are_no_items():
 
 
 def keys(tail, length):
-    """Give keys, the last of which lead back to one of before, for ever."""
+    """Return keys, the last of which lead back to one of before, for ever."""
     yield from ({"pk": "a", "sk": Decimal(number)} for number in range(tail))
     while True:
         yield from ({"pk": "a", "sk": Decimal(tail + number)} for number in range(length))
 
 
 def steps(tail, length):
-    """Give how many pages were read when the ring was seen."""
+    """Return how many pages were read when the ring was seen."""
     trail = Trail("orders")
     for number, key in enumerate(keys(tail, length), 1):
         try:

@@ -120,7 +120,7 @@ WAYS = {
 
 
 def explained(error):
-    """Give an error as it leaves the library."""
+    """Return an error as it leaves the library."""
     errors.attach(error, FACTS)
     error.add_note("and a note")
     error.__cause__ = botocores.ConnectTimeoutError(endpoint_url="u", error=UnpicklableError("late"))

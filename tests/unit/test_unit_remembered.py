@@ -181,7 +181,7 @@ NATIVE_WRITES = st.tuples(
 
 
 def read_of(kind, what):
-    """Give operation, parameters, and which items the answer holds."""
+    """Return operation, parameters, and which items the answer holds."""
     if kind.startswith("Query by") or kind == "Query":
         return "Query", QUERIES[kind](what), lambda item: item["pk"] == what
     params, holds = {
