@@ -91,14 +91,12 @@ class Pages:
         return dict(self._params)
 
     def items(self, response: Mapping[str, Any]) -> Iterator[Any]:
-        """Yield the items of a page, one by one, and go on to the next.
+        """Return the items of a page, one by one, and go on to the next.
 
         Raises:
-            PaginationError: the next page is one that was read before.
+            PaginationError: a next page is wanted, and is one that was read before.
         """
         cursor = response.get("LastEvaluatedKey")
-        if cursor:
-            self._trail.follow(cursor)
         items = response.get("Items") or []
         if self._left is not None:
             items = items[: self._left]
@@ -106,6 +104,7 @@ class Pages:
         if not cursor or self._left == 0:
             self.is_over = True
         else:
+            self._trail.follow(cursor)
             self._params["ExclusiveStartKey"] = cursor
             if self._grows:  # what is wanted may be rare: few large pages are cheaper than many small ones
                 self._params["Limit"] = max(self._params["Limit"], min(2 * self._params["Limit"], _LARGEST))

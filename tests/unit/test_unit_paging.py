@@ -108,3 +108,9 @@ def test_no_item_of_a_page_that_leads_back_is_given():
     assert list(pages.items({"Items": [1], "LastEvaluatedKey": {"pk": "a"}})) == [1]
     with pytest.raises(PaginationError):
         pages.items({"Items": [1], "LastEvaluatedKey": {"pk": "a"}})
+
+
+def test_a_page_that_leads_back_is_no_matter_where_none_is_wanted_after_it():
+    pages = Pages("query", {"ExclusiveStartKey": {"pk": "a"}}, 1, table="t")
+    assert list(pages.items({"Items": [1], "LastEvaluatedKey": {"pk": "a"}})) == [1]
+    assert pages.is_over
