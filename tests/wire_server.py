@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 Piece = bytes | float | None
@@ -15,6 +15,7 @@ Piece = bytes | float | None
 Script = Callable[[str, dict[str, Any], int], Iterable[Piece]]
 """Gives what is said to a request: its operation, its parameters, and its number, from 1."""
 
+_SOON = 20.0
 MARKS = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "R"}
 
 
@@ -33,6 +34,20 @@ def answer(
 def error(code: str, status: int = 400, **more: Any) -> bytes:
     """Return an error of the service."""
     return answer({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "made by the test", **more}, status)
+
+
+class SaysMore:
+    """Says something, and more on the same connection once the first has been read."""
+
+    def __init__(self, first: bytes, more: bytes) -> None:
+        self._first, self._more = first, more
+        self.is_read, self.is_sent = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[Piece]:
+        yield self._first
+        self.is_read.wait(_SOON)
+        yield self._more
+        self.is_sent.set()
 
 
 class WireServer:
@@ -61,10 +76,6 @@ class WireServer:
             each.close()
         for thread in list(self._threads):
             thread.join()
-
-    def wait(self, seconds: float) -> None:
-        """Wait while the server goes on."""
-        self._over.wait(seconds)
 
     def _begin(self, target: Callable[..., None], *args: Any) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)

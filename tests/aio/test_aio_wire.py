@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack
 
 import boto3
 import pytest
+from aio_support import until
 from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 from codec_calls import ACCESS
 from hostile_support import NAMES, policy, said
-from wire_server import WireServer, answer, error
+from wire_server import SaysMore, WireServer, answer, error
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -145,12 +146,12 @@ async def test_a_condition_that_fails_after_an_interim_answer_has_failed(serve):
 @pytest.mark.parametrize("more", [b"{}", of_key({"Key": {"pk": {"S": "another's"}}})])
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 204 X\r\nx-amzn-RequestId: R\r\nContent-Length: 2\r\n\r\n"])
 async def test_a_connection_on_which_more_comes_than_was_read_is_not_used_again(serve, head, more):
-    def script(_, params, number):
-        return [of_key(params)] if number > 1 else [head or of_key(params), 0.05, more]
-
-    server, table = serve(script)
+    says = SaysMore(head or of_key({"Key": {"pk": {"S": "a"}}}), more)
+    server, table = serve(lambda _, params, number: [of_key(params)] if number > 1 else says)
     await (table.delete_item if head else table.get_item)(Key={"pk": "a"})
-    await asyncio.sleep(0.2)
+    says.is_read.set()
+    await until(says.is_sent.is_set)
+    await asyncio.sleep(0.01)  # the loop takes in what came
     assert (await table.get_item(Key={"pk": "b"}))["Item"] == {"pk": "b"}
     assert server.connections == 2
 

@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from codec_calls import ACCESS
 from hostile_support import NAMES, policy, said
-from wire_server import MARKS, WireServer, answer, error
+from wire_server import MARKS, SaysMore, WireServer, answer, error
 
 import resilient_ddb as rddb
 from resilient_ddb.integrity import UnreadableResponseError
@@ -207,18 +207,15 @@ def test_an_interim_answer_with_nothing_after_it_is_a_lost_reply(serve):
 
 @pytest.mark.parametrize("first", [b"HTTP/1.1 204 X\r\nx-amzn-RequestId: R\r\nContent-Length: 28\r\n\r\n", None])
 def test_a_connection_on_which_more_comes_than_was_read_is_not_used_again(serve, first):
-    def script(operation, params, number):
-        if number > 1:
-            return [of_key(params)]
-        more = of_key({"Key": {"pk": {"S": "another's"}}})
-        return [of_key(params), 0.05, more] if first is None else [first, 0.05, more]
-
-    server, table = serve(script)
+    key = {"Key": {"pk": {"S": "a"}}}
+    says = SaysMore(first or of_key(key), of_key({"Key": {"pk": {"S": "another's"}}}))
+    server, table = serve(lambda _, params, number: [of_key(params)] if number > 1 else says)
     if first is None:
         table.get_item(Key={"pk": "a"})
     else:
         table.delete_item(Key={"pk": "a"})
-    server.wait(0.2)
+    says.is_read.set()
+    assert says.is_sent.wait(20)
     assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
     assert server.connections == 2
 
