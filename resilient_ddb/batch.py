@@ -55,6 +55,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
 
     def _in_child(self) -> None:
         """Begin anew in a forked process: what the writer holds is written by the parent, and only there."""
+        self._batching.leave_to_parent()
         self._begin(self._table_name, self._client)
 
     @property

@@ -86,6 +86,12 @@ class Batching:
         if self.refused.untold and not self.has_block:
             raise self.refused.error(self.refused.untold)
 
+    def leave_to_parent(self) -> None:
+        """Hold nothing in a forked process: a flow that goes on there sends nothing, and waits for nothing."""
+        self.is_stopped, self._failure = True, None
+        self.queue = Queue(self._settings.flush_amount, self._settings.overwrite_by_pkeys)
+        self.refused = Refused(self.queue, self._table)
+
     def begin_block(self) -> None:
         """Begin a block: what is refused in it is told as it ends."""
         self.has_block, self.is_stopped = True, False
