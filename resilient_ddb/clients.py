@@ -63,9 +63,10 @@ class SyncHost(ClientHost):
     new_refresh_lock = staticmethod(threading.Lock)
 
     def lead(self, key: Any, mark: object) -> None:
-        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
-        leader, ended = self.flights.setdefault(key, (mark, threading.Event()))
-        if leader is not mark:
+        """Return at once if no other thread asks for `key`; else when it has ended, or the deadline has passed."""
+        here = threading.get_ident()
+        _, ended, asking = self.flights.setdefault(key, (mark, threading.Event(), here))
+        if asking != here:
             deadline = current_deadline()
             ended.wait(None if deadline is None else max(0.0, deadline.remaining()))
 

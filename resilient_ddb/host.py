@@ -53,8 +53,12 @@ class ClientHost(ABC):
         self.config: Config | None = None
         """The Config that the client was made with, if this library made it."""
         self.siblings: dict[tuple[str, str | None], Any] = {}
-        self.flights: dict[Any, tuple[object, Any]] = {}
-        """Who asks for what just now, and the event that says that it has ended. See `single_flight`."""
+        self.flights: dict[Any, tuple[object, Any, Any]] = {}
+        """Who asks for what just now, the event that says that it has ended, and the thread, or task, that asks.
+
+        See `single_flight`. An observer, or a handler on the SDK's events, may call the very table that its own thread
+        is asking about: it would wait for itself.
+        """
         self.lock = threading.Lock()
         tell_child(self)
 
@@ -68,7 +72,7 @@ class ClientHost(ABC):
 
     @abstractmethod
     def lead(self, key: Any, mark: object) -> Any:
-        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
+        """Return when nobody else asks for `key`, or the deadline has passed."""
 
     def landed(self, key: Any, mark: object) -> None:
         """End the turn of `mark`, if it has one: those who wait go on."""

@@ -15,7 +15,10 @@ class Turns(Protocol):
     """Who asks first, and who waits."""
 
     def lead(self, key: Any, mark: object) -> Any:
-        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
+        """Return at once if nobody else asks for `key`; else when whoever does has ended, or the deadline has passed.
+
+        Whoever asks while it asks, as an observer may, is nobody else.
+        """
         ...
 
     def landed(self, key: Any, mark: object) -> None:

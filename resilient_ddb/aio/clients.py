@@ -129,9 +129,10 @@ class AioHost(ClientHost):
     new_refresh_lock = staticmethod(asyncio.Lock)
 
     async def lead(self, key: Any, mark: object) -> None:
-        """Return at once if nobody asks for `key`; else when whoever does has ended, or the deadline has passed."""
-        leader, ended = self.flights.setdefault(key, (mark, asyncio.Event()))
-        if leader is not mark:
+        """Return at once if no other task asks for `key`; else when it has ended, or the deadline has passed."""
+        here = asyncio.current_task()
+        _, ended, asking = self.flights.setdefault(key, (mark, asyncio.Event(), here))
+        if asking is not here:
             deadline = current_deadline()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if deadline is None else deadline.remaining()):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aio_support import ACCESS, until
 
+import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.testing import faults
 
@@ -53,3 +54,24 @@ async def test_one_that_is_cancelled_keeps_nobody_waiting(way, name, proxy):
 
 async def _awaited(call):
     return await call
+
+
+@pytest.mark.parametrize("way", CALLS)
+async def test_who_is_called_while_its_own_task_asks_does_not_wait_for_itself(way, name, proxy):
+    seen = []
+
+    async def handle(**_):
+        if not seen:
+            seen.append(True)
+            await CALLS[way](table, 1)
+
+    async with aio.table(
+        name, endpoint_url=proxy.endpoint_url, ttl="auto" if way == "ttl" else None, **ACCESS
+    ) as table:
+        client = await table.meta.client.current("GetItem")
+        for operation in DESCRIBES:
+            client.meta.events.register(f"before-send.dynamodb.{operation}", handle)
+        with rddb.deadline(5):
+            await CALLS[way](table, 0)
+        assert seen
+        assert client._resilience.host.flights == {}

@@ -92,3 +92,40 @@ def test_who_waits_has_its_own_deadline(table, proxy):
     assert first.is_alive() or waited > 1.0  # it did not wait for the other's answer
     first.join()
     assert made.meta.client._resilience.host.flights == {}
+
+
+def by_an_observer(proxy, make_resource, name, ttl, act):
+    seen = []
+
+    def observe(event):
+        if event.operation in DESCRIBES and not seen:
+            seen.append(event)
+            act(made)
+
+    made = make_resource(proxy.endpoint_url, policy=rddb.Policy(observers=[observe])).Table(name, ttl=ttl)
+    return made, seen
+
+
+def by_a_handler(proxy, make_resource, name, ttl, act):
+    seen = []
+
+    def handle(**_):
+        if not seen:
+            seen.append(True)
+            act(made)
+
+    made = make_resource(proxy.endpoint_url).Table(name, ttl=ttl)
+    for operation in DESCRIBES:
+        made.meta.client.meta.events.register(f"before-send.dynamodb.{operation}", handle)
+    return made, seen
+
+
+@pytest.mark.parametrize("by", [by_an_observer, by_a_handler])
+@pytest.mark.parametrize("way", CALLS)
+def test_who_is_called_while_its_own_thread_asks_does_not_wait_for_itself(way, by, table, proxy, hardened):
+    name, ttl = table(way).name, {"ttl": "auto", "ttl of an index": "expires_at"}.get(way)
+    made, seen = by(proxy, hardened, name, ttl, lambda table: CALLS[way](table, 1))
+    with rddb.deadline(5):
+        CALLS[way](made, 0)
+    assert seen
+    assert made.meta.client._resilience.host.flights == {}
