@@ -17,7 +17,7 @@ from .classification import PERMANENT, Kind, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
 from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
-from .operations import is_read, is_safe_to_repeat, operation_kind
+from .operations import is_safe_to_repeat, operation_kind
 
 _CHANGES_ALL = ("DeleteTable",)
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
@@ -193,7 +193,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
         error = execution.deadline_error()
     elif execution.was_answered:  # the error is of what was made of a response
         execution.verdict = PERMANENT
-        execution.ambiguous = not is_read(execution.operation, execution.params)
+        execution.lose_answer()
     elif execution.verdict is None:  # no attempt was judged: none was sent
         execution.verdict = _verdict_unsent(execution, error)
         execution.attempts = 0

@@ -17,7 +17,7 @@ from .classification import Kind, Verdict, classify_response, classify_transport
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .integrity import find_damage, find_foreign
-from .operations import params_on_the_wire, seconds_known
+from .operations import is_read, params_on_the_wire, seconds_known
 from .retry import Backoff
 
 if TYPE_CHECKING:
@@ -336,6 +336,12 @@ class Execution:
         self.release()
         if self._in_flight:
             self._judge_unanswered()
+        elif self.was_answered:
+            self.lose_answer()
+
+    def lose_answer(self) -> None:
+        """Take note that the answer at hand does not reach the caller: a write was applied, or may have been."""
+        self.ambiguous = not is_read(self.operation, self.params)
 
     def _judge_unanswered(self) -> Verdict:
         verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)

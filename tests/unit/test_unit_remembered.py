@@ -395,6 +395,28 @@ def test_a_write_that_was_cancelled_in_the_air_drops_what_it_may_have_changed():
     assert len(stale._answers) == 0
 
 
+def test_a_write_that_was_cancelled_once_it_was_answered_drops_what_it_changed():
+    stale, told = fallback.stale(), []
+    core = make_core(fallback=stale, observers=[told.append])
+    call(core, *GET, [good(Item=KEY)])
+    made = Made(core, *PUT)
+    attempt_all(made, [good()])
+    cancel(made.execution)
+    assert len(stale._answers) == 0
+    assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
+
+
+def test_a_read_that_was_cancelled_once_it_was_answered_has_changed_nothing():
+    stale, told = fallback.stale(), []
+    core = make_core(fallback=stale, observers=[told.append])
+    call(core, *GET, [good(Item=KEY)])
+    made = Made(core, *GET)
+    attempt_all(made, [good(Item=KEY)])
+    cancel(made.execution)
+    assert len(stale._answers) == 1
+    assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", False)
+
+
 def test_a_write_whose_answer_can_not_be_read_drops_what_it_changed():
     stale = fallback.stale()
     core = make_core(fallback=stale)
