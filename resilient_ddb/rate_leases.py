@@ -43,6 +43,8 @@ _NOTHING = Decimal(0)
 LONGEST_LEASE = 86_400.0
 """Seconds: an item that claims a longer one would keep its part from others for as long after its worker has died."""
 _MOST_KNOWN_ODD = 1_000
+_MOST_RENEWALS = 10**15
+"""More than any worker makes. Python can not tell of larger numbers whether they are whole, nor can boto3 send each."""
 _NUMBERS = ("renewal", "claim", "rate", "lease_seconds")
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _log = logging.getLogger("resilient_ddb")
@@ -311,8 +313,8 @@ def _oddity(item: Mapping[str, Any]) -> str | None:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             found = "missing" if name not in item else f"a {type(value).__name__}"
             return f"its attribute {name!r} is {found}, where a number was expected"
-    if item["renewal"] < 1 or item["renewal"] % 1:
-        return "its attribute 'renewal' is no whole number of 1 or more"
+    if not 1 <= item["renewal"] <= _MOST_RENEWALS or item["renewal"] % 1:
+        return f"its attribute 'renewal' is no whole number between 1 and {_MOST_RENEWALS:,}"
     if item["claim"] < 0:
         return "its attribute 'claim' is less than 0"
     if item["rate"] <= 0:

@@ -340,6 +340,8 @@ ODD = {
     "a rate of nothing": {**WHOLE, "rate": Decimal(0)},
     "a negative rate": {**WHOLE, "rate": Decimal(-5)},
     "half a renewal": {**WHOLE, "renewal": Decimal("1.5")},
+    "a renewal of thirty digits": {**WHOLE, "renewal": Decimal(10**30)},
+    "a renewal of a hundred zeros": {**WHOLE, "renewal": Decimal("1E+100")},
     "no renewal yet": {**WHOLE, "renewal": Decimal(0)},
     "a lease without a time": {**WHOLE, "lease_seconds": Decimal(0)},
     "a lease of 31 years": {**WHOLE, "lease_seconds": Decimal(10**9)},
