@@ -15,7 +15,7 @@ from botocore.exceptions import ChecksumError, HTTPClientError
 from botocore.parsers import ResponseParserError, create_parser
 
 from .classification import Kind
-from .errors import CallFacts
+from .errors import CallFacts, attach
 from .operations import PARTIQL, READS, WRITES
 
 _ALWAYS_ANSWERED = READS | WRITES | PARTIQL
@@ -90,7 +90,7 @@ def foreign_answer(
     """
     is_write = operation in WRITES
     error = UnreadableResponseError(error=f"the answer to {operation} for table {table!r} names {what}")
-    error.resilience = CallFacts(
+    facts = CallFacts(
         table=table,
         operation=operation,
         kind=Kind.AMBIGUOUS if is_write else Kind.TRANSIENT,
@@ -99,7 +99,7 @@ def foreign_answer(
         ambiguous=is_write,
         stopped_by="not retryable",
     )
-    error.add_note(error.resilience.note())
+    attach(error, facts)
     return error
 
 

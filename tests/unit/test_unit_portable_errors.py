@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from botocore.errorfactory import ClientExceptionsFactory
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
+from pickle_support import check
 
 import resilient_ddb as rddb
 from resilient_ddb import errors, integrity
@@ -194,3 +195,11 @@ def test_what_makes_an_error_portable_keeps_it_in_no_cycle():
         assert seen() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("operation", ["BatchGetItem", "BatchWriteItem"])
+def test_an_answer_to_a_batch_that_was_not_sent_is_an_error_that_survives(operation):
+    error = integrity.foreign_answer(operation, "orders", "a key that was not asked for", {}, 0.1)
+    error.__cause__ = ValueError("why")
+    check(error)
+    assert error.resilience.operation == operation
