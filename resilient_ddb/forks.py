@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from contextlib import ExitStack
 from typing import Protocol
 
 
@@ -28,8 +29,9 @@ def tell_child(holder: Forked) -> None:
 
 
 def _wake_up() -> None:
-    for holder in list(_held):
-        holder._in_child()  # noqa: SLF001 - theirs to have, ours to call: no user should
+    with ExitStack() as all_of_them:  # one that fails keeps none of the others from beginning anew
+        for holder in list(_held):
+            all_of_them.callback(holder._in_child)  # noqa: SLF001 - theirs to have, ours to call: no user should
 
 
 if hasattr(os, "register_at_fork"):

@@ -12,6 +12,7 @@ from unit_support import ROOT
 import resilient_ddb as rddb
 from resilient_ddb.circuit import HALF_OPEN, Circuit, Outcome
 from resilient_ddb.fallback import Call
+from resilient_ddb.forks import tell_child
 from resilient_ddb.retry import RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.threads import Calls, together
@@ -160,6 +161,23 @@ def test_the_parents_probes_take_no_permit_from_the_child():
 
     assert in_child(probe) == "closed"
     assert probing.state == HALF_OPEN
+
+
+def test_one_that_can_not_begin_anew_keeps_no_other_from_it():
+    class Holder:
+        begun = False
+
+        def __init__(self, can):
+            self.can = can
+            tell_child(self)
+
+        def _in_child(self):
+            if not self.can:
+                raise ValueError("this one is wrong")
+            self.begun = True
+
+    holders = [Holder(can=number % 2) for number in range(20)]
+    assert in_child(lambda: [holder.begun for holder in holders]) == [False, True] * 10
 
 
 def test_an_open_circuit_is_open_in_the_child_too():
