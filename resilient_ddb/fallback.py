@@ -115,21 +115,28 @@ class Stale(Fallback):
 
     def __init__(self, max_age: float, max_items: int, max_bytes: int) -> None:
         """Keep answers for `max_age` seconds, `max_items` at most, of `max_bytes` together."""
-        from .remembered import Remembered  # noqa: PLC0415 - only where it is used
-
         check_number("max_age", max_age, above=0)
         check_whole("max_items", max_items, least=1)
         check_whole("max_bytes", max_bytes, least=1)
         self._max_age = max_age
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._answers = Remembered(max_items, max_bytes)
-        self._lock = threading.Lock()
+        self._begin()
         tell_child(self)
 
-    def _in_child(self) -> None:
-        """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
+    def _begin(self) -> None:
+        from .remembered import Remembered  # noqa: PLC0415 - only where it is used
+
+        self._answers = Remembered(self._max_items, self._max_bytes)
         self._lock = threading.Lock()
+
+    def _in_child(self) -> None:
+        """Begin anew in a forked process, where a thread of the parent held the lock: it may have been in the middle.
+
+        An answer that a write is to drop might not be found then.
+        """
+        if self._lock.locked():
+            self._begin()
 
     def remember(self, call: Call, response: Response) -> None:
         """Keep the answer to a read."""

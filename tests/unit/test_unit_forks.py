@@ -180,6 +180,15 @@ def test_one_that_can_not_begin_anew_keeps_no_other_from_it():
     assert in_child(lambda: [holder.begun for holder in holders]) == [False, True] * 10
 
 
+@pytest.mark.parametrize("in_the_middle", [False, True])
+def test_answers_that_another_thread_was_just_keeping_are_not_remembered_in_the_child(in_the_middle):
+    stale = rddb.fallback.stale()
+    remember_and_recall(stale)
+    if in_the_middle:
+        stale._lock.acquire()
+    assert in_child(lambda: len(stale._answers)) == (0 if in_the_middle else 1)
+
+
 def test_an_open_circuit_is_open_in_the_child_too():
     clock = FakeClock()
     opened = circuit(rddb.Breaker(minimum_calls=1, open_jitter=0.0), clock)
