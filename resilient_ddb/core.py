@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -114,8 +115,7 @@ class Lane:
             return self.hot_budget
         found = self._hot_budgets.get(partition)
         if found is None:
-            if len(self._hot_budgets) >= _MOST_HOT_KEYS:
-                self._hot_budgets.pop(next(iter(self._hot_budgets), ""), None)
+            _make_room(self._hot_budgets, _MOST_HOT_KEYS)
             found = self._hot_budgets.setdefault(partition, TokenBucket(settings, self._core.clock))
         return found
 
@@ -138,18 +138,15 @@ class Known(dict[Any, Any]):
     """What was learnt of tables: so much at most, the oldest goes first, and is asked for again."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._make_room(key)
+        if key not in self:
+            _make_room(self, _MOST_KNOWN)
         super().__setitem__(key, value)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         """Return what is known, and else keep `default`."""
-        self._make_room(key)
-        return super().setdefault(key, default)
-
-    def _make_room(self, key: Any) -> None:
         if key not in self:
-            while len(self) >= _MOST_KNOWN:
-                self.pop(next(iter(self), None), None)
+            _make_room(self, _MOST_KNOWN)
+        return super().setdefault(key, default)
 
 
 class Core:
@@ -290,6 +287,13 @@ class Core:
                         _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
         finally:
             _telling.set(False)
+
+
+def _make_room(kept: dict[Any, Any], most: int) -> None:
+    """Let the oldest go until one more is no more than `most`. Other threads may do so at the same time."""
+    while len(kept) >= most:
+        with suppress(RuntimeError):  # another thread came between the look and the first step
+            kept.pop(next(iter(kept), None), None)
 
 
 def _outcome(verdict: Verdict | None, settings: Breaker) -> Outcome:

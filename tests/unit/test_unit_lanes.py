@@ -68,3 +68,24 @@ def test_what_was_learnt_of_tables_is_bounded(core):
     assert core.known["KeySchemas", "t-999"] == 999
     core.known["KeySchemas", "t-999"] = 0
     assert core.known["KeySchemas", "t-999"] == 0
+
+
+@pytest.mark.parametrize("keep", [lambda known: known.__setitem__("new", 1), lambda known: known.setdefault("new", 1)])
+def test_another_thread_that_learns_something_meanwhile_is_no_matter(core, keep):
+    class Raced(core_module.Known):
+        is_raced = False
+
+        def __iter__(self):
+            found = super().__iter__()
+            if not self.is_raced:
+                self.is_raced = True
+                dict.__setitem__(self, "another's", 1)  # between the look and the first step
+            return found
+
+    known = Raced()
+    for number in range(ROOM):
+        known[number] = number
+    keep(known)
+    assert known.is_raced
+    assert "new" in known
+    assert len(known) == ROOM
