@@ -25,6 +25,7 @@ from .codec.values import (
 )
 from .hooks import CURRENT, execution_of
 from .integrity import is_of_shape, misshapen, parseable
+from .operations import is_read
 
 _PARAMS_COPY = "dynamodb-create-params-copy"
 _VALUES_IN = "dynamodb-attr-value-input"
@@ -99,7 +100,7 @@ class ValueHandlers:
             try:
                 self._boto3.values_out(parsed, model)
             except DecimalException as error:
-                if "Error" not in parsed:
+                if execution is not None and "Error" not in parsed and not is_read(model.name, execution.params):
                     error.add_note("the call itself succeeded, and a write was applied: only its answer can't be given")
                 raise
 
