@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from botocore.exceptions import ChecksumError, HTTPClientError
@@ -170,7 +171,7 @@ def parseable(status: int, body: bytes) -> bytes:
 def is_of_shape(model: Any, response: Mapping[str, Any]) -> bool:
     """Return whether botocore's parser takes a response to an operation of this model."""
     try:
-        parser = create_parser(model.service_model.resolved_protocol)
+        parser = _parser(model.service_model.resolved_protocol)
         parsed = parser.parse(response, model.output_shape)
         shape = model.service_model.shape_for_error_code(parsed.get("Error", _NOTHING).get("Code"))
         if shape is not None:
@@ -178,6 +179,12 @@ def is_of_shape(model: Any, response: Mapping[str, Any]) -> bool:
     except Exception:  # noqa: BLE001 - it fails in many ways
         return False
     return True
+
+
+@cache
+def _parser(protocol: str) -> Any:
+    """Return botocore's parser: one for all, as each is a cycle of its own."""
+    return create_parser(protocol)
 
 
 def misshapen(operation: str) -> HTTPClientError:

@@ -2,10 +2,10 @@
 
 import boto3
 import pytest
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
 from botocore.parsers import JSONParser
 from codec_calls import ACCESS
-from wire_server import WireServer, answer
+from wire_server import WireServer, answer, error
 
 import resilient_ddb as rddb
 
@@ -49,3 +49,19 @@ def test_an_answer_of_another_shape_that_a_handler_sees_is_none(event, table, pa
     with pytest.raises(HTTPClientError, match="of another shape"):
         table.get_item(Key={"pk": "a"})
     assert parsed[-1] == b"{}"
+
+
+def test_an_error_makes_no_parser_but_botocores_own(table, monkeypatch):
+    made, make = [], JSONParser.__init__
+
+    def make_and_tell(parser, *args, **kwargs):
+        made.append(type(parser))
+        make(parser, *args, **kwargs)
+
+    monkeypatch.setattr(JSONParser, "__init__", make_and_tell)
+    table.server.script = lambda *_: [error("ValidationException")]
+    for _ in range(3):
+        made.clear()
+        with pytest.raises(ClientError, match="ValidationException"):
+            table.get_item(Key={"pk": "a"})
+    assert made == [JSONParser]
