@@ -134,7 +134,9 @@ def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushe
     theirs = str(shared.state)
     if theirs != mine:
         circuit.adopt(theirs, "another process found it so")
-    return circuit.state
+        if circuit.state == theirs:
+            return theirs
+    return mine  # and not its present state: one that came about meanwhile is still to be written
 
 
 def shared_storage(circuit: Circuit) -> pybreaker.CircuitBreakerStorage:

@@ -203,7 +203,8 @@ def test_a_circuit_with_a_shared_storage_goes_on_sharing(tmp_path, hardened, ope
 
         @state.setter
         def state(self, state):
-            shared.write_text(state)
+            shared.with_suffix(".new").write_text(state)
+            shared.with_suffix(".new").rename(shared)  # whoever reads meanwhile finds the old or the new one
 
     breaker = rddb.Breaker(
         storage=lambda _: FileStorage("closed"), sync_seconds=0.01, minimum_calls=2, open_seconds=60.0

@@ -225,6 +225,27 @@ def test_a_factory_that_raises_is_asked_again(caplog):
         mended.set()  # the thread is quiet from now on
 
 
+def test_a_change_that_comes_while_the_storage_is_read_is_still_written(monkeypatch):
+    class Watched(pybreaker.CircuitMemoryStorage):
+        @property
+        def state(self):
+            if meanwhile:
+                meanwhile.pop()()
+            return self._state
+
+        @state.setter
+        def state(self, state):
+            self._state = state
+
+    meanwhile = []
+    process = Process(lambda _: Watched(CLOSED), monkeypatch)
+    meanwhile.append(lambda: process.attempt(Outcome.FAILURE))
+    assert process.sync() == OPEN
+    assert process.shared.state == CLOSED
+    process.sync()
+    assert (process.circuit.state, process.shared.state) == (OPEN, OPEN)
+
+
 def test_the_thread_pushes_a_change_at_once_and_ends_with_its_circuit():
     states = []
     changed = threading.Event()
