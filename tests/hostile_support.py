@@ -11,6 +11,7 @@ import inspect
 import json
 from typing import Any
 
+import pytest
 from boto3.dynamodb.conditions import Key
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
@@ -144,3 +145,11 @@ def check_error(error: BaseException) -> None:
     assert isinstance(error, BotoCoreError | ClientError), repr(error)
     says_more = isinstance(error, UnprocessedItemsError | WaiterError)  # of calls that have failed
     assert says_more or error.resilience.kind in ("transient", "ambiguous", "permanent"), repr(error)
+
+
+PARTS = pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in (1, 2))])
+
+
+def names_of(part, all_verbs, kind, verb):
+    """Return a third of the kinds of bytes: the next verb has the next third, so that the first part has each kind."""
+    return NAMES[(all_verbs.index((kind, verb)) + part) % 3 :: 3]

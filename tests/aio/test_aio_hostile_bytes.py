@@ -8,7 +8,7 @@ import inspect
 
 import pytest
 from codec_calls import ACCESS
-from hostile_support import KEY, NAMES, arguments, check_error, policy, said, verbs
+from hostile_support import KEY, NAMES, PARTS, arguments, check_error, names_of, policy, said, verbs
 from wire_server import WireServer
 
 from resilient_ddb import aio
@@ -71,10 +71,11 @@ async def end(made, verb, is_typed):
     return await given
 
 
+@PARTS
 @pytest.mark.parametrize(("kind", "verb"), VERBS)
-async def test_no_bytes_pass_for_an_answer(server, kind, verb):
+async def test_no_bytes_pass_for_an_answer(server, kind, verb, part):
     async with opened(server.url, kind) as made:
-        for name in NAMES:
+        for name in names_of(part, VERBS, kind, verb):
             server.script = lambda operation, *_, name=name: said(name, operation)
             try:
                 given = await end(made, verb, is_typed=kind == "client")
