@@ -195,11 +195,14 @@ def alone(tmp_path):
     """Return a function that runs the program in a process of its own, in an empty folder, for its code and errors."""
 
     def run(*arguments, largest=None, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
-        limit = None if largest is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        limit, environment = None, os.environ | {"PYTHONPATH": str(ROOT)}
+        if largest is not None:
+            limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))  # noqa: E731 - of this process
+            environment.pop("COVERAGE_PROCESS_CONFIG", None)  # coverage could not write what it measures either
         done = subprocess.run(  # noqa: S603  # this interpreter, and this package
             [sys.executable, "-m", "resilient_ddb", *map(str, arguments)],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=environment,
             stdout=stdout,
             stderr=stderr,
             preexec_fn=limit,  # this process has no threads that hold locks
