@@ -166,7 +166,7 @@ def test_whatever_fails_a_task_the_keys_of_what_it_leaves_are_told(spark, world)
     world.proxy.plan = [ErrorResponse(code="AccessDeniedException", operations=("BatchWriteItem",))]
     with pytest.raises(JOB_FAILED, match="AccessDeniedException") as raised:
         write_partitions(spark.sparkContext.parallelize(rows(30), 1), world.table())
-    assert "keys {'pk': '0000'}, {'pk': '0001'}," in str(raised.value)
+    assert "their keys: {'pk': '0000'}, {'pk': '0001'}," in str(raised.value)
 
 
 def test_a_column_that_can_not_be_written_is_refused_before_the_job_begins(spark, world):
