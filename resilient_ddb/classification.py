@@ -133,6 +133,7 @@ _TRANSPORT = (
 _REASONS_IN_MESSAGE = re.compile(r"reasons? \[([\w, ]*)\]")
 _TRANSACTION_IN_PROGRESS_SECONDS = 5.0
 _DIGITS_OF_A_STATUS = 3
+_FAILURE_FROM = 300
 
 PERMANENT = Verdict(kind=Kind.PERMANENT, retryable=False)
 _CONDITION_FAILED = Verdict(kind=Kind.CONDITIONAL, retryable=False)
@@ -241,10 +242,16 @@ def code_of(response: Mapping[str, Any] | None) -> str:
     return str((response or {}).get("Error", {}).get("Code", ""))
 
 
-def is_answer(response: Mapping[str, Any] | None) -> bool:
-    """Tell whether a response is DynamoDB's own, though it may be damaged: its request is not on its way any more."""
+def is_refusal(response: Mapping[str, Any] | None) -> bool:
+    """Return whether a response is DynamoDB's own and tells of a failure: its request is not on its way any more.
+
+    A success whose body came damaged is none: DynamoDB has applied that request, whatever it says of a later one.
+    """
     code = code_of(response)  # digits: of a gateway, which may have given up on a request that still arrives
-    return bool(code and not code.isdecimal()) or "RequestId" in (response or {}).get("ResponseMetadata", {})
+    if code and not code.isdecimal():
+        return True
+    metadata = (response or {}).get("ResponseMetadata", {})
+    return "RequestId" in metadata and metadata.get("HTTPStatusCode", 0) >= _FAILURE_FROM
 
 
 def _never_sent(error: bx.EndpointConnectionError) -> bool:

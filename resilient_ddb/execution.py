@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from . import own_write, telling
-from .classification import Kind, Verdict, classify_response, classify_transport, code_of, is_answer
+from .classification import Kind, Verdict, classify_response, classify_transport, code_of, is_refusal
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .integrity import find_damage, find_foreign
@@ -106,7 +106,7 @@ class Execution:
         self._last_response: Mapping[str, Any] | None = None
         self._known_until = float("inf")
         self._may_arrive = False
-        """Whether an attempt got no answer: it may still be on its way, and be applied after a later one was."""
+        """Whether an attempt got no refusal: it may still be on its way, and be applied after a later one was refused."""
         self._lost_reply: tuple[Verdict, Exception | None, Mapping[str, Any] | None] | None = None
         self._retries_by_cause: Mapping[Verdict, int] = _NONE
         self._backoff: Backoff | None = None
@@ -223,7 +223,7 @@ class Execution:
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
         if verdict.ambiguous and not self.ambiguous:
             self._known_until = self._attempt_started + seconds_known(self.operation)
-        self._may_arrive = self._may_arrive or (verdict.ambiguous and not is_answer(parsed))
+        self._may_arrive = self._may_arrive or (verdict.ambiguous and not is_refusal(parsed))
         # By its token DynamoDB knows that no attempt of a cancelled transaction was applied before this one.
         is_cancelled = failure is None and code_of(parsed) == "TransactionCanceledException"
         self.ambiguous = self._may_arrive if is_cancelled else self.ambiguous or verdict.ambiguous

@@ -15,6 +15,7 @@ import struct
 import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPStatus
 from random import Random
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -138,6 +139,8 @@ class Relay:
         """Requests by the fault that they met."""
         self.follow_ups: dict[bytes, tuple[str, Meet]] = {}
         """The fault, and its name, of requests that come again, by their bodies."""
+        self.applied: set[bytes] = set()
+        """The bodies of transactions that DynamoDB has applied: by their tokens it knows them."""
         self.leaked: list[str] = []
         """Requests that came to the other host."""
         self.journal: deque[tuple[float, int, str, str, tuple[str, ...]]] = deque(maxlen=_JOURNAL)
@@ -291,6 +294,8 @@ class Relay:
             writer.transport.abort()
             raise
         self._idle.append((reader, writer))
+        if request.operation == "TransactWriteItems" and answer.status == HTTPStatus.OK:
+            self.applied.add(request.body)
         return answer
 
     async def _upstream(self) -> _Streams:

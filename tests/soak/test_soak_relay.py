@@ -202,6 +202,16 @@ def test_a_transaction_is_cancelled(relay, upstream):
     assert upstream.seen == []
 
 
+def test_a_transaction_that_was_applied_is_not_cancelled(relay, upstream):
+    content = {"TransactItems": [{"Put": {}}], "ClientRequestToken": "t"}
+    relay.meet = KINDS["reset-after"].meet
+    assert ask(relay, "TransactWriteItems", content)[0] is ConnectionResetError
+    relay.meet = KINDS["conflict"].meet
+    assert ask(relay, "TransactWriteItems", content)[0] == 200
+    assert ask(relay, "TransactWriteItems", content | {"ClientRequestToken": "u"})[0] == 400
+    assert upstream.seen == [content] * 2
+
+
 def test_a_transaction_is_cancelled_and_comes_after_all(relay, upstream):
     relay.meet = KINDS["late-then-cancelled"].meet
     upstream.gate.clear()
