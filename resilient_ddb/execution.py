@@ -106,7 +106,7 @@ class Execution:
         self._last_response: Mapping[str, Any] | None = None
         self._known_until = float("inf")
         self._may_arrive = False
-        """Whether an attempt got no refusal: it may still be on its way, and be applied after a later one was refused."""
+        """Whether an attempt got no refusal: it may be on its way still, and be applied after a later one failed."""
         self._lost_reply: tuple[Verdict, Exception | None, Mapping[str, Any] | None] | None = None
         self._retries_by_cause: Mapping[Verdict, int] = _NONE
         self._backoff: Backoff | None = None
