@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
     from .breaker import Breaker
-    from .classification import Kind, ThrottlingReason, Verdict, classify
+    from .classification import Verdict, classify
     from .deadlines import deadline, lambda_deadline
     from .errors import (
         CallFacts,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UnprocessedKeysError,
         VersionConflictError,
     )
+    from .events import Kind, ThrottlingReason
     from .idempotent import idempotent_update
     from .limiter import RateLimiter
     from .parallel_scan import ParallelScan
@@ -103,7 +104,7 @@ _HOMES = {
     "DELETE": "versioning",
     "DeadlineExceededError": "errors",
     "DuplicateShardItemError": "errors",
-    "Kind": "classification",
+    "Kind": "events",
     "ParallelScan": "parallel_scan",
     "Policy": "policy",
     "RateLimiter": "limiter",
@@ -115,7 +116,7 @@ _HOMES = {
     "RetryBudget": "retry",
     "ShardedTable": "sharded_tables",
     "SharedRateLimiter": "shared_limiter",
-    "ThrottlingReason": "classification",
+    "ThrottlingReason": "events",
     "Timeouts": "policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",

@@ -16,7 +16,6 @@ from typing import Any
 from .cursors import identity
 from .deadlines import current_deadline
 from .drive import Flow
-from .ending import unanswered
 from .errors import UnprocessedKeysError
 from .integrity import UnreadableResponseError, foreign_answer
 from .policy import policy_of
@@ -24,6 +23,7 @@ from .projections import asking_for
 from .read_rate import read_rate
 from .reserved import KEY
 from .retry import Backoff
+from .unanswered import unanswered
 
 Item = dict[str, Any]
 _OPERATION = "BatchGetItem"

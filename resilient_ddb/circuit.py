@@ -30,6 +30,7 @@ _PROBE_PATIENCE_SECONDS = 60.0
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
 StateChange = Callable[["Circuit", str, str, str], None]
+MakeBreaker = Callable[["Circuit"], "CircuitBreaker"]
 
 
 class Outcome(Enum):
@@ -79,8 +80,20 @@ class Window:
 class Circuit:
     """The state of one circuit. Safe to share between threads; no method waits or does I/O."""
 
-    def __init__(self, name: str, breaker: Breaker, clock: Clock, uniform: Uniform, on_change: StateChange) -> None:
-        """Start closed. `on_change` is told of each change of state, with no lock held."""
+    def __init__(
+        self,
+        name: str,
+        breaker: Breaker,
+        clock: Clock,
+        uniform: Uniform,
+        on_change: StateChange,
+        make_breaker: MakeBreaker,
+    ) -> None:
+        """Start closed.
+
+        `on_change` is told of each change of state, with no lock held. `make_breaker` makes the pybreaker breaker
+        behind the circuit, if one is needed.
+        """
         self.name = name
         self.state = CLOSED
         """`closed`, `open` or `half-open`."""
@@ -90,6 +103,7 @@ class Circuit:
         self.clock = clock
         self._uniform = uniform
         self._on_change = on_change
+        self._make_breaker = make_breaker
         self._lock = threading.RLock()
         tell_child(self)
         self._window = Window(max(breaker.window_calls, breaker.minimum_calls), breaker.window_seconds)
@@ -166,9 +180,7 @@ class Circuit:
         """Give the pybreaker breaker behind this circuit."""
         with self._lock:
             if self._pybreaker is None:
-                from .pybreaker_storage import make_breaker  # noqa: PLC0415 - it may import redis
-
-                self._pybreaker = make_breaker(self)
+                self._pybreaker = self._make_breaker(self)
             return self._pybreaker
 
     def adopt(self, state: str, reason: str) -> None:

@@ -12,47 +12,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Any
 
 from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
 from .errors import ResilienceError
+from .events import Kind, ThrottlingReason
 from .operations import Params, is_read, is_safe_to_repeat
 
 CLOCK_SKEW_SECONDS = 240.0
 """A signature is refused when the clocks are five minutes apart; from four on, the clock is taken to be it."""
-
-
-class Kind(StrEnum):
-    """What a failure is. Compares equal to its word: `verdict.kind == "throttling"`."""
-
-    THROTTLING = "throttling"
-    """Refused for now, and surely not applied: a capacity, a quota, a rate."""
-    TRANSIENT = "transient"
-    """Failed without having been applied (or a read failed, which changes nothing): may work the next time."""
-    AMBIGUOUS = "ambiguous"
-    """A write that failed and may have been applied all the same."""
-    CONDITIONAL = "conditional"
-    """The application's own condition did not hold: an answer, not a failure."""
-    PERMANENT = "permanent"
-    """Will fail again in the same way."""
-
-
-@dataclass(frozen=True, slots=True)
-class ThrottlingReason:
-    """One limit that DynamoDB says was met."""
-
-    reason: str
-    """For example `TableReadKeyRangeThroughputExceeded`."""
-    resource: str = ""
-    """The ARN of the table or index; empty where it was not told."""
-
-    @property
-    def is_hot_partition(self) -> bool:
-        """Tell whether one key range is meant, not the table."""
-        return "KeyRange" in self.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +251,7 @@ def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, 
     error = response.get("Error", {})
     entries = entries or error.get("ThrottlingReasons") or error.get("throttlingReasons") or ()
     return tuple(
-        ThrottlingReason(str(entry.get("reason", "")), str(entry.get("resource", "")))
+        ThrottlingReason(reason=str(entry.get("reason", "")), resource=str(entry.get("resource", "")))
         for entry in entries
         if isinstance(entry, Mapping)
     )

@@ -12,6 +12,7 @@ from . import connections
 from .deadlines import current_deadline
 from .drive import run
 from .ending import cancel, recover, succeed
+from .execution import Execution
 from .fallback import Response, mark
 from .hooks import CURRENT
 from .host import ClientHost, check_client, harden
@@ -28,7 +29,7 @@ class ResilientClient:
     _resilience: Core
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Response:
-        execution = self._resilience.begin(operation_name, api_params)
+        execution = Execution(self._resilience, operation_name, api_params)
         outer = CURRENT.get()
         CURRENT.set(execution)
         try:

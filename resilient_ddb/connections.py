@@ -11,11 +11,9 @@ from functools import cache
 from http.client import HTTPResponse
 from typing import Any
 
-from .hooks import came_over_the_wire
+from .hooks import WITHOUT_BODY, came_over_the_wire
 
 _INTERIM = range(100, 200)
-WITHOUT_BODY = (204, 304)
-"""The HTTP statuses whose answers have no body, whatever their headers say."""
 _POOL_CLASSES = "_pool_classes_by_scheme"
 
 

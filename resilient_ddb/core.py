@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .breaker import Breaker
 from .circuit import CLOSED, OPEN, Circuit, Outcome
-from .classification import Kind, Verdict
-from .execution import Execution
+from .classification import Verdict
+from .events import Kind
 from .fallback import Chain, Fallback, FallbackFunction
 from .forks import tell_child
 from .operations import Params, operation_kind, table_of
@@ -22,8 +22,10 @@ from .reserved import SHARD, VALUES
 from .retry import TokenBucket
 
 if TYPE_CHECKING:
+    from pybreaker import CircuitBreaker
+
     from .events import AnyEvent
-    from .ttl_calls import TableTtl
+    from .options import TableOption
 
 _MOST_HOT_KEYS = 1_000
 _MOST_LANES = 2_000
@@ -76,7 +78,9 @@ class Lane:
         self.circuit: Circuit | None = None
         if policy.breaker is not None:
             name = f"{table or '*'}/{kind}"
-            self.circuit = Circuit(name, policy.breaker, core.clock, policy.uniform, core.circuit_changed)
+            self.circuit = Circuit(
+                name, policy.breaker, core.clock, policy.uniform, core.circuit_changed, _make_breaker
+            )
         # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
         self.budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
         self.hot_budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
@@ -155,7 +159,7 @@ class Core:
     def __init__(self, policy: Policy, host: Host) -> None:
         """Begin with no circuits: each is made at the first call to its table."""
         self.host = host
-        self.ttl: TableTtl | None = None
+        self.ttl: TableOption | None = None
         self.known = Known()
         """What was learnt of tables on behalf of their options."""
         self._base = self
@@ -200,7 +204,7 @@ class Core:
         self,
         *,
         fallback: FallbackFunction | None = None,
-        ttl: TableTtl | None = None,
+        ttl: TableOption | None = None,
         host: Host | None = None,
     ) -> Core:
         """Give this core with a Table's options, or for another host: the same circuits, budgets and observers.
@@ -213,7 +217,7 @@ class Core:
         self._base._views.add(view)  # noqa: SLF001 - one of its own
         return view
 
-    def _follow(self, fallback: FallbackFunction | None, ttl: TableTtl | None, host: Host) -> None:
+    def _follow(self, fallback: FallbackFunction | None, ttl: TableOption | None, host: Host) -> None:
         self.__dict__.update(self._base.__dict__)
         self.host = host
         self.ttl = ttl
@@ -227,10 +231,6 @@ class Core:
     def policy_without_fallback(self) -> Policy:
         """Give the policy for a call that is itself a fallback's."""
         return dataclasses.replace(self.policy, fallback=None)
-
-    def begin(self, operation: str, params: Mapping[str, Any]) -> Execution:
-        """Begin a call."""
-        return Execution(self, self.lane(operation, params), operation, params)
 
     def lane(self, operation: str, params: Mapping[str, Any]) -> Lane:
         """Give what is kept for the table and the kind of an operation."""
@@ -287,6 +287,12 @@ class Core:
                         _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
         finally:
             _telling.set(False)
+
+
+def _make_breaker(circuit: Circuit) -> CircuitBreaker:
+    from .pybreaker_storage import make_breaker  # noqa: PLC0415 - it may import redis
+
+    return make_breaker(circuit)
 
 
 def _make_room(kept: dict[Any, Any], most: int) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,8 +11,9 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from . import telling
-from .classification import PERMANENT, Kind, Verdict, classify
+from .classification import PERMANENT, Verdict, classify
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
+from .events import Kind
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
 from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
 from .operations import is_safe_to_repeat, operation_kind
@@ -112,37 +111,6 @@ def _as_success(execution: Execution, error: ClientError) -> Response:
         response = {"Attributes": execution.core.host.as_given(error.response["Item"]), **response}
     telling.call_ended(execution, "own write found", response)
     return response
-
-
-@contextmanager
-def without_fallbacks() -> Iterator[None]:
-    """Have calls made that no fallback answers."""
-    outer = UNANSWERED.get()
-    UNANSWERED.set(True)
-    try:
-        yield
-    finally:
-        UNANSWERED.set(outer)
-
-
-def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Give a call that no fallback answers."""
-    return inside(without_fallbacks, call)
-
-
-def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Callable[[], Any]:
-    """Give a call that is made inside a context: for a flow, which must not hold one while others run."""
-
-    def made() -> Any:
-        with context():
-            result = call()
-        return _awaited(result) if inspect.isawaitable(result) else result
-
-    async def _awaited(result: Any) -> Any:
-        with context():
-            return await result
-
-    return made
 
 
 def _forget(execution: Execution) -> None:

@@ -26,7 +26,7 @@ from .portable_errors import REDUCE, keep_whole, reduced
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .classification import Kind, ThrottlingReason
+    from .events import Kind, ThrottlingReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

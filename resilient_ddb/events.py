@@ -1,17 +1,107 @@
-"""What observers are told. Frozen, and without item values or credentials: names, numbers and codes only."""
+"""What happened, in frozen words: what a failure is, and what observers are told.
+
+Without item values or credentials: names, numbers and codes only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .classification import Kind
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, ClassVar, NoReturn, dataclass_transform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Kind(StrEnum):
+    """What a failure is. Compares equal to its word: `verdict.kind == "throttling"`."""
+
+    THROTTLING = "throttling"
+    """Refused for now, and surely not applied: a capacity, a quota, a rate."""
+    TRANSIENT = "transient"
+    """Failed without having been applied (or a read failed, which changes nothing): may work the next time."""
+    AMBIGUOUS = "ambiguous"
+    """A write that failed and may have been applied all the same."""
+    CONDITIONAL = "conditional"
+    """The application's own condition did not hold: an answer, not a failure."""
+    PERMANENT = "permanent"
+    """Will fail again in the same way."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Record:
+    """A frozen value of the facts that its annotations name: given by keyword, compared and printed by all of them.
+
+    Events are made on each call that somebody observes. A frozen dataclass of 14 fields takes ten times as long to
+    make, and longer to define than all of this module takes to load.
+    """
+
+    __slots__ = ("_facts",)
+    _facts: Mapping[str, Any]
+    _names: ClassVar[tuple[str, ...]] = ()
+    _known: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls) -> None:
+        """Learn the names of the facts."""
+        cls._names = (*cls._names, *vars(cls).get("__annotations__", ()))
+        cls._known = frozenset(cls._names)
+
+    def __init__(self, **facts: Any) -> None:
+        """Take all facts, by name."""
+        if facts.keys() != self._known:
+            wanted = ", ".join(self._names)
+            raise TypeError(f"{type(self).__name__} takes {wanted}, each by name; got {', '.join(facts) or 'nothing'}")
+        _set_facts(self, facts)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._known:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}", name=name, obj=self)
+        return self._facts[name]
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name!r} can't be set", name=name, obj=self)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is frozen: {name!r} can't be deleted", name=name, obj=self)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._facts == other._facts
+
+    def __hash__(self) -> int:
+        return hash((type(self), *map(self._facts.__getitem__, self._names)))
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={self._facts[name]!r}" for name in self._names)
+        return f"{type(self).__name__}({facts})"
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._names]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (type(self), dict(self._facts))
+
+
+_set_facts = Record.__dict__["_facts"].__set__
+
+
+def _made(cls: type[Record], facts: dict[str, Any]) -> Record:
+    return cls(**facts)
+
+
+class ThrottlingReason(Record):
+    """One limit that DynamoDB says was met."""
+
+    reason: str
+    """For example `TableReadKeyRangeThroughputExceeded`."""
+    resource: str
+    """The ARN of the table or index; empty where it was not told."""
+
+    @property
+    def is_hot_partition(self) -> bool:
+        """Return whether one key range is meant, not the table."""
+        return "KeyRange" in self.reason
+
+
+class Event(Record):
     """What all events tell."""
 
     table: str | None
@@ -20,7 +110,6 @@ class Event:
     """The operation, as the service spells it: `GetItem`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEvent(Event):
     """One request came to its end, well or badly."""
 
@@ -36,7 +125,6 @@ class AttemptEvent(Event):
     """The service's id of the request, if it answered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryEvent(Event):
     """Another request was scheduled."""
 
@@ -50,7 +138,6 @@ class RetryEvent(Event):
     """Seconds until the next one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitEvent(Event):
     """A circuit changed its state."""
 
@@ -64,7 +151,6 @@ class CircuitEvent(Event):
     """Why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackEvent(Event):
     """A fallback was asked."""
 
@@ -74,7 +160,6 @@ class FallbackEvent(Event):
     """False where it had no answer, or failed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEndEvent(Event):
     """A call came to its end."""
 

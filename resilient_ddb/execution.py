@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from . import own_write, telling
-from .classification import Kind, Verdict, classify_response, classify_transport, code_of, is_refusal
+from .classification import Verdict, classify_response, classify_transport, code_of, is_refusal
 from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
+from .events import Kind
 from .integrity import find_damage, find_foreign
 from .operations import is_read, params_on_the_wire, seconds_known
 from .retry import Backoff
 
 if TYPE_CHECKING:
-    from .core import Core, Lane
-    from .ttl_answers import TtlCall
+    from .core import Core
+    from .options import AnswerView
 
 NOT_RETRYABLE = "not retryable"
 AMBIGUOUS = "ambiguous"
@@ -72,15 +73,15 @@ class Execution:
         "was_answered",
     )
 
-    def __init__(self, core: Core, lane: Lane, operation: str, params: Mapping[str, Any]) -> None:
+    def __init__(self, core: Core, operation: str, params: Mapping[str, Any]) -> None:
         """Begin a call; nothing is admitted yet."""
         self.core = core
-        self.lane = lane
+        self.lane = core.lane(operation, params)
         self.operation = operation
         self.params = params
         self.request = params
         """The parameters as they are sent: those given, and what a Table's options add."""
-        self.ttl: TtlCall | None = None
+        self.ttl: AnswerView | None = None
         """What is left of the answer, where expired items are left out."""
         self.started = self._attempt_started = core.clock.monotonic()
         self.attempts = 0

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from botocore.exceptions import PaginationError
 
-from .classification import Kind, classify
+from .classification import classify
 from .drive import Flow
 from .errors import DeadlineExceededError
+from .events import Kind
 from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
 from .paging import Trail

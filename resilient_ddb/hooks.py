@@ -15,6 +15,8 @@ from .execution import Execution
 CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
 """The call that the client has just begun, until botocore has made a request context for it."""
 
+WITHOUT_BODY = (204, 304)
+"""The HTTP statuses whose answers have no body, whatever their headers say."""
 _KEY = "resilient_ddb"
 _METADATA = "ResponseMetadata"
 _SHORTEST_READ_TIMEOUT = 0.001

@@ -15,8 +15,8 @@ from typing import Any
 from botocore.exceptions import ChecksumError, HTTPClientError
 from botocore.parsers import ResponseParserError, create_parser
 
-from .classification import Kind
 from .errors import CallFacts, attach
+from .events import Kind
 from .operations import PARTIQL, READS, WRITES
 
 _ALWAYS_ANSWERED = READS | WRITES | PARTIQL

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from .drive import Flow
-from .ending import unanswered
 from .single_flight import once
+from .unanswered import unanswered
 
 
 @dataclass(frozen=True, slots=True)

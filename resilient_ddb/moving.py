@@ -10,9 +10,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .drive import Flow
-from .ending import unanswered
 from .reserved import MOVED, NAMES, PREFIX, TTL, VALUES
 from .sharded_keys import ShardKeys
+from .unanswered import unanswered
 
 _MOST_ATTRIBUTES = 140
 """A condition takes 300 operators: an equality and an AND for each attribute."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .breaker import Breaker
 from .clock import SYSTEM_CLOCK, Clock
-from .fallback import Chain, FallbackFunction
 from .retry import Retry, RetryBudget
-from .settings import check_callables, check_methods, check_number
+from .settings import check_callables, check_fallback, check_methods, check_number
 
 if TYPE_CHECKING:
     from .events import Observer
@@ -59,7 +58,7 @@ class Policy:
     """How long one attempt may take. Only for clients made with this policy: it can't be set afterwards."""
     observers: Sequence[Observer] = ()
     """Plain functions that are told what happens; an async one, which nobody would await, is refused."""
-    fallback: FallbackFunction | None = None
+    fallback: Callable[[Any, Exception], Any] | None = None
     """What answers when DynamoDB can't; a Table's own `fallback=` comes in its place."""
     clock: Clock = SYSTEM_CLOCK
     """Where time comes from."""
@@ -76,7 +75,7 @@ class Policy:
             raise ValueError(f"ambiguous must be 'raise' or 'retry'; got {self.ambiguous!r}")
         object.__setattr__(self, "observers", check_callables("observers", self.observers, takes="one event"))
         if self.fallback is not None:
-            Chain(self.fallback)
+            check_fallback(self.fallback)
         check_methods("clock", self.clock, "monotonic", "time", "wait")
         if self.random is not None:
             check_methods("random", self.random, "uniform")

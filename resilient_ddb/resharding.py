@@ -11,7 +11,6 @@ from typing import Any
 
 from .cursors import from_json, identity, to_json
 from .drive import Flow
-from .ending import unanswered
 from .fan_in import Item
 from .moving import Moved, is_comparable, move
 from .paging import Trail
@@ -23,6 +22,7 @@ from .sharded_keys import ShardKeys
 from .sharded_queries import checked_keys
 from .sharded_verbs import ShardedVerbs
 from .token_bucket import as_limiter
+from .unanswered import unanswered
 
 _UNITS_OF_A_MOVE = 4.0
 """Of an item of up to 1 KB: a put and a delete, in a transaction."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
@@ -16,11 +14,10 @@ from boto3.resources.base import ServiceResource
 from boto3.resources.factory import ResourceFactory
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import DataNotFoundError
-from botocore.loaders import Loader
 
 from .clients import ResilientClient, install_on_client
 from .host import check_policy, default_options, settled_config
+from .models import resource_definitions
 from .resource_classes import check_fallback, harden_service_resource_class, harden_table_class
 from .tables import ResilientServiceResource, ResilientTable
 
@@ -35,7 +32,6 @@ Target = TypeVar("Target")
 _CLIENT = "creating-client-class.dynamodb"
 _SERVICE_RESOURCE = "creating-resource-class.dynamodb.ServiceResource"
 _TABLE = "creating-resource-class.dynamodb.Table"
-_API_VERSION = "2012-08-10"
 _ID = "resilient_ddb"
 _FACTORY = "_resilient_ddb_factory"
 
@@ -124,6 +120,14 @@ def table(
     """
     made = resource("dynamodb", policy=policy, session=session, **kwargs)
     return made.Table(name, fallback=fallback, ttl=ttl, ttl_filter=ttl_filter, ttl_skew=ttl_skew)
+
+
+def restore_table(name: str, recipe: dict[str, Any]) -> ResilientTable:
+    """Make a Table of what was pickled of one."""
+    return table(name, **recipe)
+
+
+ResilientTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
 def install(target: Target, *, policy: Policy | None = None) -> Target:
@@ -253,16 +257,6 @@ def _factory(events: Any) -> _DynamoDBFactory:
         factory = _DynamoDBFactory(events)
         setattr(events, _FACTORY, factory)
     return factory
-
-
-@lru_cache(maxsize=1)
-def resource_definitions() -> Any:
-    """Give boto3's resource model of DynamoDB, by its path: to look for it takes 5 ms."""
-    loader = Loader(extra_search_paths=[str(Path(boto3.__file__).parent / "data")])
-    try:
-        return loader.load_data(str(Path("dynamodb", _API_VERSION, "resources-1")))
-    except DataNotFoundError:
-        return loader.load_service_model("dynamodb", "resources-1")
 
 
 def _session(session: Any) -> boto3.session.Session:

@@ -9,7 +9,6 @@ from typing import Any
 from . import fan_in_flows
 from .cursors import identity
 from .drive import Flow
-from .ending import unanswered
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .key_schemas import key_schemas
@@ -17,6 +16,7 @@ from .paging import refuse_count
 from .shard_layout import MOST_SHARDS
 from .sharded_keys import ShardKeys
 from .sharded_verbs import ShardedVerbs
+from .unanswered import unanswered
 
 Make = Callable[..., Reading]
 _FILTERS = ("FilterExpression", "QueryFilter")

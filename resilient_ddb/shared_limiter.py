@@ -22,12 +22,12 @@ from .clock import SYSTEM_CLOCK, Clock
 from .connections import leave_to_parent
 from .deadlines import current_deadline, deadline
 from .drive import Flow, run, run_async
-from .ending import without_fallbacks
 from .errors import DeadlineExceededError
 from .forks import tell_child
 from .limiter import Acquiring
 from .rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from .settings import check_methods, check_number
+from .unanswered import without_fallbacks
 
 _IDLE_LEASES = 2
 _log = logging.getLogger("resilient_ddb")

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .batch_settings import BatchReport
 from .drive import run
-from .ending import without_fallbacks
 from .errors import UnprocessedItemsError
 from .pacing import auto_rate
 from .paging import Pages, refuse_count
@@ -29,6 +28,7 @@ from .settings import check_number, check_whole
 from .shared_limiter import SharedRateLimiter
 from .spark_values import check_columns, check_schema, item_of, row_of
 from .tables import ResilientTable
+from .unanswered import without_fallbacks
 
 if TYPE_CHECKING:
     from pyspark import RDD

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from .drive import run
-from .ending import unanswered
 from .paging import Pages
+from .unanswered import unanswered
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table

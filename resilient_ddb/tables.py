@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
 
 from .table_reads import TableReads
@@ -64,6 +64,9 @@ class ResilientServiceResource(_Native, _ServiceResource):
 
 class ResilientTable(_Native, TableReads):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
+
+    _restore: Callable[[str, dict[str, Any]], ResilientTable]
+    """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
 
     def batch_writer(
         self,
@@ -214,10 +217,4 @@ class ResilientTable(_Native, TableReads):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
-        return _restore_table, (self.name, {"policy": core.policy, **core.options(), **core.host.recipe()})
-
-
-def _restore_table(name: str, recipe: dict[str, Any]) -> ResilientTable:
-    from .session import table  # noqa: PLC0415 - session builds on this module
-
-    return table(name, **recipe)
+        return self._restore, (self.name, {"policy": core.policy, **core.options(), **core.host.recipe()})

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from .classification import Kind
-    from .execution import Execution
+    from .classification import Verdict
+    from .core import Core, Lane
+    from .events import Kind
+
+
+class Told(Protocol):
+    """What observers are told of a call: an `Execution` has it."""
+
+    @property
+    def core(self) -> Core:
+        """Whom to tell."""
+
+    @property
+    def lane(self) -> Lane:
+        """Of which table."""
+
+    operation: str
+    attempts: int
+    started: float
+    verdict: Verdict | None
+    ambiguous: bool
 
 
 def attempt_ended(
-    execution: Execution, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None
+    execution: Told, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
     if execution.core.observers:
@@ -29,7 +48,7 @@ def attempt_ended(
         execution.core.tell(event)
 
 
-def retry_scheduled(execution: Execution, kind: Kind, code: str, delay: float) -> None:
+def retry_scheduled(execution: Told, kind: Kind, code: str, delay: float) -> None:
     """Tell that another attempt follows after `delay` seconds."""
     if execution.core.observers:
         from .events import RetryEvent  # noqa: PLC0415 - see above
@@ -45,7 +64,7 @@ def retry_scheduled(execution: Execution, kind: Kind, code: str, delay: float) -
         execution.core.tell(event)
 
 
-def fallback_asked(execution: Execution, name: str, *, answered: bool) -> None:
+def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
     """Tell that a fallback was asked."""
     if execution.core.observers:
         from .events import FallbackEvent  # noqa: PLC0415 - see above
@@ -56,7 +75,7 @@ def fallback_asked(execution: Execution, name: str, *, answered: bool) -> None:
         execution.core.tell(event)
 
 
-def call_ended(execution: Execution, outcome: str, response: Mapping[str, Any] | None = None) -> None:
+def call_ended(execution: Told, outcome: str, response: Mapping[str, Any] | None = None) -> None:
     """Tell that a call ended, and how."""
     if execution.core.observers:
         from .events import CallEndEvent  # noqa: PLC0415 - see above

@@ -15,7 +15,10 @@ from .ttl import IsExpired, native_rule, typed_rule
 
 if TYPE_CHECKING:
     from .execution import Execution
-    from .ttl_calls import TableTtl
+    from .ttl import TimeToLive
+
+Warn = Callable[..., None]
+"""Writes a warning of an execution's into the log, once: `(execution, text, *args)`."""
 
 Response = dict[str, Any]
 
@@ -23,14 +26,25 @@ Response = dict[str, Any]
 class TtlCall:
     """What is left of the answer to one read."""
 
-    __slots__ = ("_attribute", "_execution", "_is_sifted", "_request", "_ttl")
+    __slots__ = ("_attribute", "_execution", "_is_sifted", "_request", "_settings", "_table", "_warn_once")
 
-    def __init__(self, ttl: TableTtl, execution: Execution, attribute: str, request: ttl_requests.Request) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        request: ttl_requests.Request,
+        *,
+        table: str,
+        attribute: str,
+        settings: TimeToLive,
+        warn_once: Warn,
+    ) -> None:
         """Look through the answers to `request`."""
-        self._ttl = ttl
         self._execution = execution
-        self._attribute = attribute
         self._request = request
+        self._table = table
+        self._attribute = attribute
+        self._settings = settings
+        self._warn_once = warn_once
         self._is_sifted = False
 
     def begin(self) -> None:
@@ -49,7 +63,7 @@ class TtlCall:
         Args:
             name: the table's, where rows come by table.
         """
-        if name is not None and not same_table(name, self._ttl.table):
+        if name is not None and not same_table(name, self._table):
             return None
         has_expired = self._typed_rule()
         if self._execution.operation != "TransactGetItems":
@@ -76,7 +90,7 @@ class TtlCall:
 
     def _typed_rule(self) -> IsExpired:
         execution = self._execution
-        return typed_rule(self._attribute, self._ttl.settings.now(execution.core.clock), self._on_milliseconds)
+        return typed_rule(self._attribute, self._settings.now(execution.core.clock), self._on_milliseconds)
 
     # Of native values.
 
@@ -95,7 +109,7 @@ class TtlCall:
 
     def _native_rule(self) -> IsExpired:
         execution = self._execution
-        return native_rule(self._attribute, self._ttl.settings.now(execution.core.clock), self._on_milliseconds)
+        return native_rule(self._attribute, self._settings.now(execution.core.clock), self._on_milliseconds)
 
     def hide(self, response: Any) -> None:
         """Take the TTL attribute away again where the caller did not ask for it, in place."""
@@ -119,7 +133,7 @@ class TtlCall:
         items = [*(response.get("Items") or ()), response.get("Item")]
         responses = response.get("Responses")
         for name, rows in responses.items() if isinstance(responses, dict) else ():
-            if same_table(name, self._ttl.table):
+            if same_table(name, self._table):
                 items += rows
         return [item for item in items if item]
 
@@ -134,7 +148,7 @@ class TtlCall:
         responses = answer.get("Responses")
         if isinstance(responses, dict):
             for name, items in responses.items():
-                if same_table(name, self._ttl.table):
+                if same_table(name, self._table):
                     responses[name] = [item for item in items if not has_expired(item)]
         elif responses:
             for position in self._request.positions:
@@ -144,7 +158,7 @@ class TtlCall:
 
     def _on_milliseconds(self) -> None:
         text = "table %s: %r looks like milliseconds in some items: it is in seconds, and they never expire"
-        self._ttl.warn_once(self._execution, text, self._ttl.table, self._attribute)
+        self._warn_once(self._execution, text, self._table, self._attribute)
 
 
 def recount(answer: Response) -> None:

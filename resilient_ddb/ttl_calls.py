@@ -15,12 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from . import ttl_requests, ttl_writes
 from .deadlines import deadline
-from .ending import inside, unanswered
 from .single_flight import once
 from .ttl import AUTO, Expired, TimeToLive, is_expired
 from .ttl_answers import TtlCall
 from .ttl_requests import Index, TableFacts, Want, check_key, check_keys, facts_of
 from .ttl_writes import ARGUMENT, Puts
+from .unanswered import inside, unanswered
 
 if TYPE_CHECKING:
     from .core import Core
@@ -87,7 +87,14 @@ class TableTtl:
             index=index,
         )
         request = ttl_requests.rewrite(execution.operation, execution.params, want)
-        execution.ttl = TtlCall(self, execution, attribute, request)
+        execution.ttl = TtlCall(
+            execution,
+            request,
+            table=self.table,
+            attribute=attribute,
+            settings=self.settings,
+            warn_once=self.warn_once,
+        )
         execution.request = request.params
         return request.params
 

@@ -15,13 +15,13 @@ from botocore.exceptions import ClientError
 from .codec.values import copied
 from .deadlines import current_deadline
 from .drive import Flow
-from .ending import unanswered
 from .errors import DeadlineExceededError, VersionConflictError, attach
 from .fallback import Response
 from .policy import Policy
 from .retry import Backoff
 from .settings import check_callable, check_whole
 from .ttl import AUTO
+from .unanswered import unanswered
 from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:

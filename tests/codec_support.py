@@ -21,7 +21,7 @@ MODEL = botocore.session.get_session().get_service_model("dynamodb")
 OPERATIONS = {name: MODEL.operation_model(name) for name in MODEL.operation_names}
 ENGINES = {"standard library": StandardLibrary()}
 if importlib.util.find_spec("msgspec") is not None:
-    from resilient_ddb.codec.msgspec_engine import Msgspec
+    from resilient_ddb.codec.engine import Msgspec
 
     ENGINES["msgspec"] = Msgspec()
 INJECTOR = TransformationInjector()

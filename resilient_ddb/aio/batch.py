@@ -9,7 +9,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, cur
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch import BatchBuffer, delete_request, put_request
+from resilient_ddb.batch_buffer import BatchBuffer, delete_request, put_request
 from resilient_ddb.batch_queue import Batch
 from resilient_ddb.batch_refusals import Flow
 from resilient_ddb.batch_settings import BatchSettings, Request

@@ -15,6 +15,7 @@ from botocore.exceptions import HTTPClientError
 from resilient_ddb.deadlines import current_deadline
 from resilient_ddb.drive import run_async
 from resilient_ddb.ending import cancel, recover, succeed
+from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
@@ -25,7 +26,6 @@ from .large_pages import AioValueHandlers
 
 if TYPE_CHECKING:
     from resilient_ddb.core import Core
-    from resilient_ddb.execution import Execution
     from resilient_ddb.policy import Policy
 
 
@@ -44,7 +44,7 @@ class ResilientAioClient:
     _resilience: Core
 
     async def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Response:
-        execution = self._resilience.begin(operation_name, api_params)
+        execution = Execution(self._resilience, operation_name, api_params)
         outer = CURRENT.get()
         CURRENT.set(execution)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cache, lru_cache
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import boto3.utils
 import botocore.session
@@ -21,11 +21,16 @@ from botocore import xform_name
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
-from resilient_ddb.session import resource_definitions
+from resilient_ddb.host import settings_of_ttl, with_options
+from resilient_ddb.models import resource_definitions
 
 from .lazy import opened
 from .pending import Pending
 from .tables import AsyncResource, AsyncServiceResource, AsyncTable
+
+if TYPE_CHECKING:
+    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.ttl import TtlFilter
 
 _BASES: dict[str, type[AsyncResource]] = {"dynamodb": AsyncServiceResource, "Table": AsyncTable}
 
@@ -96,8 +101,39 @@ def resource_class(name: str) -> type[AsyncResource]:
     for waiter in model.waiters:
         attributes[waiter.name] = _waiter(waiter)
     attributes["get_available_subresources"] = _subresource_names(model)
+    if name == "dynamodb":
+        attributes["Table"] = _table
     class_name = "ServiceResource" if name == "dynamodb" else name
     return type(f"dynamodb.{class_name}", (_BASES.get(name, AsyncResource),), attributes)
+
+
+def _table(
+    self: Any,
+    name: str,
+    *,
+    fallback: FallbackFunction | None = None,
+    ttl: str | None = None,
+    ttl_filter: TtlFilter | None = None,
+    ttl_skew: float | None = None,
+) -> PendingTable:
+    settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
+
+    async def table() -> AsyncTable:
+        client = with_options(await opened(self.meta.client, "Table"), name, fallback=fallback, ttl=settings)
+        return cast("AsyncTable", resource_class("Table")(name, client=client))
+
+    return PendingTable(table(), "dynamodb.Table(...)")
+
+
+class PendingTable(Pending[AsyncTable]):
+    """What `dynamodb.Table(...)` gives."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and hasattr(resource_class("Table"), name):
+            self._refuse()
+        raise AttributeError(name)
 
 
 def _identifier(name: str) -> property:

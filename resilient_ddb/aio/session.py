@@ -179,6 +179,14 @@ def table(
     return cast("AsyncTable", made)
 
 
+def restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
+    """Make a Table of what was pickled of one."""
+    return table(name, **recipe)
+
+
+AsyncTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
+
+
 def install(target: Target, *, policy: Policy | None = None) -> Target:
     """Harden what exists already, in place: an aiobotocore session, client, or a resource on one. Gives it back.
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.ending import unanswered
-from resilient_ddb.host import settings_of_ttl, with_options
 from resilient_ddb.paging import Pages
+from resilient_ddb.unanswered import unanswered
 
-from .lazy import LazyClient, opened
+from .lazy import LazyClient
 from .pending import Pending, pending
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from resilient_ddb.shard_layout import Shards
     from resilient_ddb.sharded_verbs import OnDuplicate
     from resilient_ddb.token_bucket import Limiter
-    from resilient_ddb.ttl import TimeToLive, TtlFilter
+    from resilient_ddb.ttl import TtlFilter
 
     from .batch import AsyncBatchWriter
     from .batch_get import AsyncBatchGet
@@ -63,43 +62,26 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
 class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
     """`dynamodb.ServiceResource`, async and hardened."""
 
-    def Table(  # noqa: N802 - boto3's name; ours adds options
-        self,
-        name: str,
-        *,
-        fallback: FallbackFunction | None = None,
-        ttl: str | None = None,
-        ttl_filter: TtlFilter | None = None,
-        ttl_skew: float | None = None,
-    ) -> Pending[AsyncTable]:
-        """Give a Table, to be awaited, with the options that `resilient_ddb.aio.table` describes."""
-        settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
-        return PendingTable(self._table(name, fallback, settings), "dynamodb.Table(...)")
+    if TYPE_CHECKING:
 
-    async def _table(self, name: str, fallback: FallbackFunction | None, ttl: TimeToLive | None) -> AsyncTable:
-        from .resources import resource_class  # noqa: PLC0415 - it builds on this module
-
-        client = await opened(self.meta.client, "Table")
-        return resource_class("Table")(name, client=with_options(client, name, fallback=fallback, ttl=ttl))
-
-
-class PendingTable(Pending["AsyncTable"]):
-    """What `dynamodb.Table(...)` gives."""
-
-    __slots__ = ()
-
-    def __getattr__(self, name: str) -> Any:
-        from .resources import resource_class  # noqa: PLC0415 - it builds on this module
-
-        if not name.startswith("_") and hasattr(resource_class("Table"), name):
-            self._refuse()
-        raise AttributeError(name)
+        def Table(  # noqa: N802 - boto3's name; ours adds options
+            self,
+            name: str,
+            *,
+            fallback: FallbackFunction | None = None,
+            ttl: str | None = None,
+            ttl_filter: TtlFilter | None = None,
+            ttl_skew: float | None = None,
+        ) -> Pending[AsyncTable]:
+            """Return a Table, to be awaited, with the options that `resilient_ddb.aio.table` describes."""
 
 
 class AsyncTable(AsyncResource, _TableTypes):
     """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
 
     _recipe: dict[str, Any] | None = None
+    _restore: Callable[[str, dict[str, Any]], AsyncTable]
+    """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
 
     def batch_writer(
         self,
@@ -278,7 +260,7 @@ class AsyncTable(AsyncResource, _TableTypes):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
-        return _restore_table, (self.name, self._recipe or _recipe_of(self.meta.client))
+        return self._restore, (self.name, self._recipe or _recipe_of(self.meta.client))
 
 
 async def _items(read: Callable[..., Any], pages: Pages) -> AsyncIterator[dict[str, Any]]:
@@ -290,9 +272,3 @@ async def _items(read: Callable[..., Any], pages: Pages) -> AsyncIterator[dict[s
 def _recipe_of(client: Any) -> dict[str, Any]:
     core = client._resilience  # noqa: SLF001 - this library's own
     return {"policy": core.policy, **core.options(), **core.host.recipe()}
-
-
-def _restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
-    from .session import table  # noqa: PLC0415 - it builds on this module
-
-    return table(name, **recipe)

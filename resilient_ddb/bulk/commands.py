@@ -18,8 +18,9 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resilient_ddb.classification import Kind, classify
+from resilient_ddb.classification import classify
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.events import Kind
 
 from .arguments import export_options, load_options
 from .checkpoint import alone

@@ -75,6 +75,40 @@ def _as(kind: type, value: Any) -> Any:
     return value
 
 
+class Msgspec:
+    """Reads JSON piece by piece: a piece costs nothing but a look for its end until it is read."""
+
+    def __init__(self) -> None:
+        """Make the decoders, each for one form of text.
+
+        Raises:
+            ImportError: msgspec is not installed.
+        """
+        import msgspec  # noqa: PLC0415 - it is loaded where it is needed, and may be missing
+
+        self.loads = msgspec.json.Decoder().decode
+        """Read a text, or a piece of one."""
+        self.dumps = msgspec.json.Encoder().encode
+        """Write a value; bytes are written in base64."""
+        self._members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+        self._rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+        self._rows_by_name = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
+
+    def members(self, text: bytes) -> Mapping[str, Piece]:
+        """Cut an object into its members."""
+        return self._members(text)
+
+    def rows(self, piece: Piece) -> list[Piece]:
+        """Cut an array into its elements."""
+        rows: list[Piece] = self._rows(piece)
+        return rows
+
+    def rows_by_name(self, piece: Piece) -> dict[str, list[Piece]]:
+        """Cut an object of arrays into the elements of each."""
+        found: dict[str, list[Piece]] = self._rows_by_name(piece)
+        return found
+
+
 class LazyEngine(StandardLibrary):
     """The standard library's engine for the first few texts, and the fastest one that is installed from then on.
 
@@ -120,7 +154,6 @@ _FEW = 20
 def fastest() -> Engine:
     """Give the fastest engine that is installed."""
     try:
-        from .msgspec_engine import Msgspec  # noqa: PLC0415 - it is loaded where it is needed, and may be missing
+        return Msgspec()
     except ImportError:
         return StandardLibrary()
-    return Msgspec()

@@ -98,7 +98,14 @@ def readings(text: bytes, clock: FakeClock) -> dict[str, Callable[[], Any]]:
     params: dict[str, Any] = {"TableName": "sessions"}
     execution = client._resilience.begin("Scan", params)  # type: ignore[attr-defined]
     ttl = TableTtl("sessions", TimeToLive(ttl="expires_at"))
-    sieve = TtlCall(ttl, execution, "expires_at", Request(params=params))
+    sieve = TtlCall(
+        execution,
+        Request(params=params),
+        table=ttl.table,
+        attribute="expires_at",
+        settings=ttl.settings,
+        warn_once=ttl.warn_once,
+    )
     return {
         "without": lambda: reader.read(text, boto3_number()),
         "with ttl": lambda: reader.read(text, boto3_number(), sieve),

@@ -15,6 +15,7 @@ from properties import examples
 from resilient_ddb.breaker import Breaker
 from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome, Window
 from resilient_ddb.errors import CircuitOpenError
+from resilient_ddb.pybreaker_storage import make_breaker
 from resilient_ddb.testing import FakeClock
 
 SUCCESS, FAILURE, NEITHER = Outcome.SUCCESS, Outcome.FAILURE, Outcome.NEITHER
@@ -36,6 +37,7 @@ def make_circuit(clock=None, uniform=lowest, on_change=None, **breaker):
         clock or FakeClock(),
         uniform,
         on_change or (lambda _, old, new, reason: changes.append((old, new, reason))),
+        make_breaker,
     )
     circuit.seen = changes
     return circuit
@@ -387,7 +389,7 @@ class OpensAsItIsRead(Circuit):
 
 
 def test_a_call_let_through_as_the_circuit_opens_belongs_to_the_closed_time():
-    circuit = OpensAsItIsRead("c", Breaker(minimum_calls=1), FakeClock(), lowest, lambda *_: None)
+    circuit = OpensAsItIsRead("c", Breaker(minimum_calls=1), FakeClock(), lowest, lambda *_: None, make_breaker)
     circuit.tripwire = True
     permit = circuit.admit("GetItem")
     assert circuit.state == OPEN

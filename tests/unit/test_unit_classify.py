@@ -10,7 +10,8 @@ import pytest
 from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
-from resilient_ddb.classification import Kind, ThrottlingReason, Verdict, classify
+from resilient_ddb.classification import Verdict, classify
+from resilient_ddb.events import Kind, ThrottlingReason
 
 NOW = 1_700_000_000.0
 CONSTANT = {"UpdateExpression": "SET a = :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}
@@ -240,7 +241,7 @@ def test_there_are_sixteen_throttling_reasons():
 def test_throttling_reasons_are_found_in_both_spellings(reason, code, spelling):
     entries = [{"reason": reason, "resource": "arn:t"}]
     verdict = classify(client_error(code, 400, **{spelling: entries}))
-    assert verdict.throttling_reasons == (ThrottlingReason(reason, "arn:t"),)
+    assert verdict.throttling_reasons == (ThrottlingReason(reason=reason, resource="arn:t"),)
     assert verdict.is_hot_partition is ("KeyRange" in reason)
     assert (verdict.kind, verdict.retryable) == (Kind.THROTTLING, True)
     assert not verdict.counts_against_breaker
@@ -248,7 +249,7 @@ def test_throttling_reasons_are_found_in_both_spellings(reason, code, spelling):
 
 def test_throttling_reasons_within_the_error_are_found_too():
     error = {"Code": "ThrottlingException", "throttlingReasons": [{"reason": REASONS[0]}]}
-    assert classify({"Error": error}).throttling_reasons == (ThrottlingReason(REASONS[0], ""),)
+    assert classify({"Error": error}).throttling_reasons == (ThrottlingReason(reason=REASONS[0], resource=""),)
 
 
 def test_it_is_a_hot_partition_only_if_nothing_else_was_throttled():

@@ -15,6 +15,7 @@ from resilient_ddb.drive import run, run_async
 from resilient_ddb.ending import cancel, recover
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.events import FallbackEvent
+from resilient_ddb.execution import Execution
 from resilient_ddb.retry import Retry, RetryBudget
 from resilient_ddb.testing import FakeClock
 
@@ -287,7 +288,7 @@ def test_a_fallback_is_asked_when_the_deadline_leaves_no_time_to_wait():
 @pytest.mark.parametrize(("operation", "asked"), [(GET, 1), (PUT, 1), (ADD, 0)])
 def test_a_call_cut_off_in_the_air_asks_a_fallback_unless_it_may_have_been_applied(operation, asked):
     member = Member({"ok": 1})
-    execution = make_core(fallback=fallbacks.function(member, writes=True)).begin(*operation)
+    execution = Execution(make_core(fallback=fallbacks.function(member, writes=True)), *operation)
     execution.admit()
     error = execution.cut_off()
     if asked:
@@ -305,16 +306,16 @@ def test_the_end_of_a_call_gives_its_permit_back():
     core = make_core(clock, breaker=Breaker(minimum_calls=1, half_open_permits=1), retry=ONCE)
     core.lane(*GET).circuit.adopt("open", "test")
     clock.advance(10)
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     execution.admit()
     error = bx.ParamValidationError(report="before it was sent")
     with pytest.raises(bx.ParamValidationError):
         run(recover(execution, error))
-    core.begin(*GET).admit()  # the permit is free again
+    Execution(core, *GET).admit()  # the permit is free again
 
 
 def test_an_error_before_anything_was_sent_has_facts_too():
-    execution = make_core().begin(*GET)
+    execution = Execution(make_core(), *GET)
     execution.admit()
     error = bx.ParamValidationError(report="no")
     with pytest.raises(bx.ParamValidationError):
@@ -419,7 +420,7 @@ def test_a_flow_takes_in_what_its_steps_gave_and_raised(drive):
 
 def test_a_cancelled_call_is_told_as_such():
     told = []
-    execution = make_core(observers=[told.append]).begin(*PUT)
+    execution = Execution(make_core(observers=[told.append]), *PUT)
     execution.admit()
     cancel(execution)
     assert [(event.outcome, event.attempts) for event in told] == [("cancelled", 1)]

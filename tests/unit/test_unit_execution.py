@@ -14,11 +14,11 @@ from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, go
 
 from resilient_ddb.breaker import Breaker
 from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN
-from resilient_ddb.classification import Kind
 from resilient_ddb.deadlines import deadline
 from resilient_ddb.ending import cancel
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
-from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, RetryEvent
+from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, Kind, RetryEvent
+from resilient_ddb.execution import Execution
 from resilient_ddb.hooks import request_created
 from resilient_ddb.retry import Retry, RetryBudget
 from resilient_ddb.testing import FakeClock
@@ -191,7 +191,7 @@ def test_a_deadline_that_passes_while_waiting_ends_the_call():
 )
 def test_a_write_that_the_deadline_cut_off_in_the_air_is_ambiguous(operation, ambiguous, kind):
     core = make_core()
-    execution = core.begin(*operation)
+    execution = Execution(core, *operation)
     execution.admit()
     error = execution.cut_off()
     assert isinstance(error, DeadlineExceededError)
@@ -200,7 +200,7 @@ def test_a_write_that_the_deadline_cut_off_in_the_air_is_ambiguous(operation, am
 
 @pytest.mark.parametrize("breaker", [Breaker(), None])
 def test_a_write_that_was_only_waiting_at_the_deadline_is_not_ambiguous(breaker):
-    execution = make_core(breaker=breaker).begin(*PUT)
+    execution = Execution(make_core(breaker=breaker), *PUT)
     execution.admit()
     execution.settle(400, failed("ThrottlingException"), None, {"body": b"{}"})
     error = execution.cut_off()
@@ -238,16 +238,16 @@ def test_an_attempt_s_read_timeout_is_cut_to_what_is_left():
         request_created(SimpleNamespace(context=context))
         return context.get("read_timeout")
 
-    assert read_timeout(core.begin(*GET)) is None
+    assert read_timeout(Execution(core, *GET)) is None
     with deadline(60, clock=clock):
-        assert read_timeout(core.begin(*GET)) == 5.0
+        assert read_timeout(Execution(core, *GET)) == 5.0
     with deadline(2, clock=clock):
-        execution = core.begin(*GET)
+        execution = Execution(core, *GET)
         assert read_timeout(execution) == 2.0
         clock.advance(5)
         assert read_timeout(execution) == 0.001
         assert execution.remaining() == -3.0
-    assert core.begin(*GET).remaining() is None
+    assert Execution(core, *GET).remaining() is None
 
 
 # Budgets and circuits.
@@ -358,7 +358,7 @@ def test_an_open_circuit_sends_nothing():
 
 def test_a_circuit_that_opened_during_the_wait_ends_the_call_with_its_own_error():
     core = make_core(breaker=Breaker(minimum_calls=1))
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     execution.admit()
     execution.settle(400, failed("ThrottlingException"), None, {"body": b"{}"})
     core.circuits["t/read"].adopt(OPEN, "elsewhere")
@@ -379,22 +379,22 @@ def test_a_cancelled_call_gives_its_permit_back_and_records_nothing():
     core = make_core(clock, breaker=Breaker(minimum_calls=1, half_open_permits=1), observers=[told.append])
     call(core, *GET, [failed("InternalServerError", 500)])
     clock.advance(10)
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     execution.admit()
     circuit = core.circuits["t/read"]
     assert circuit.state == HALF_OPEN
     cancel(execution)
     cancel(execution)  # twice is as once
     assert circuit.state == HALF_OPEN
-    core.begin(*GET).admit()
+    Execution(core, *GET).admit()
     with pytest.raises(CircuitOpenError):
-        core.begin(*GET).admit()
+        Execution(core, *GET).admit()
     assert told[-1].outcome == "cancelled"
 
 
 def test_a_call_cancelled_while_closed_leaves_no_count():
     core = make_core()
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     execution.admit()
     cancel(execution)
     assert core.circuits["t/read"]._window.totals(core.clock.monotonic()) == (0, 0, 0)
@@ -458,7 +458,7 @@ def settle_damaged(execution, body=b'{"It', headers=None):
     [({}, bx.HTTPClientError), ({"x-amz-crc32": "5"}, bx.ChecksumError), ({"x-amz-crc32": "²"}, bx.ChecksumError)],
 )
 def test_a_damaged_response_is_asked_for_again_and_raised_in_the_end(headers, error):
-    execution = make_core(retry=Retry(max_attempts=2)).begin(*GET)
+    execution = Execution(make_core(retry=Retry(max_attempts=2)), *GET)
     execution.admit()
     assert settle_damaged(execution, headers=headers) is not None
     execution.admit_again()
@@ -468,7 +468,7 @@ def test_a_damaged_response_is_asked_for_again_and_raised_in_the_end(headers, er
 
 
 def test_a_damaged_response_to_an_unsafe_write_is_ambiguous():
-    execution = make_core().begin(*ADD)
+    execution = Execution(make_core(), *ADD)
     execution.admit()
     received(execution, b"")
     with pytest.raises(bx.HTTPClientError):
@@ -477,7 +477,7 @@ def test_a_damaged_response_to_an_unsafe_write_is_ambiguous():
 
 
 def test_damage_does_not_outlive_its_attempt():
-    execution = make_core().begin(*GET)
+    execution = Execution(make_core(), *GET)
     execution.admit()
     settle_damaged(execution)
     execution.admit_again()
@@ -781,7 +781,7 @@ def test_a_cancelled_transaction_is_in_doubt_while_an_attempt_may_still_arrive(
 @pytest.mark.parametrize("has_id", [True, False])
 @pytest.mark.parametrize(("status", "ambiguous"), [(200, True), (500, False)])
 def test_a_damaged_success_stays_in_doubt_though_a_later_attempt_is_cancelled(has_id, status, ambiguous):
-    execution = make_core().begin("TransactWriteItems", {"TransactItems": []})
+    execution = Execution(make_core(), "TransactWriteItems", {"TransactItems": []})
     parsed = good()
     parsed["ResponseMetadata"]["HTTPStatusCode"] = status
     if not has_id:

@@ -13,6 +13,7 @@ import resilient_ddb as rddb
 from resilient_ddb.circuit import HALF_OPEN, Circuit, Outcome
 from resilient_ddb.fallback import Call
 from resilient_ddb.forks import tell_child
+from resilient_ddb.pybreaker_storage import make_breaker
 from resilient_ddb.retry import RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.threads import Calls, together
@@ -24,7 +25,9 @@ ELSEWHERE = ("testing", "demo", "bulk")
 
 
 def circuit(breaker=None, clock=None):
-    return Circuit("t/read", breaker or rddb.Breaker(), clock or FakeClock(), lambda low, _: low, lambda *_: None)
+    return Circuit(
+        "t/read", breaker or rddb.Breaker(), clock or FakeClock(), lambda low, _: low, lambda *_: None, make_breaker
+    )
 
 
 def client():

@@ -12,11 +12,12 @@ from resilient_ddb.deadlines import deadline
 from resilient_ddb.drive import run
 from resilient_ddb.ending import cancel, recover, succeed
 from resilient_ddb.errors import CircuitOpenError
+from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Fallback, replica, stale, value
 from resilient_ddb.integrity import parseable
 from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.policy import Policy
-from resilient_ddb.pybreaker_storage import synchronise
+from resilient_ddb.pybreaker_storage import make_breaker, synchronise
 from resilient_ddb.testing import FakeClock
 
 
@@ -29,7 +30,7 @@ class RaisingListener(pybreaker.CircuitBreakerListener):
 
 
 def circuit_of(**settings):
-    return Circuit("t/read", Breaker(**settings), FakeClock(), lambda low, high: low, lambda *_: None)
+    return Circuit("t/read", Breaker(**settings), FakeClock(), lambda low, high: low, lambda *_: None, make_breaker)
 
 
 def test_a_listener_that_fails_is_logged_and_the_circuit_opens_all_the_same(caplog):
@@ -64,7 +65,7 @@ def test_a_state_that_did_not_arrive_is_written_again():
 
 def test_an_answer_that_is_no_response_is_refused_by_name():
     core = make_core(fallback=lambda call, error: 42)
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     execution.admit()
     execution.stopped_by = "max attempts"
     with pytest.raises(TypeError, match="must give a response, which is a mapping, or None; gave <class 'int'>"):
@@ -74,7 +75,7 @@ def test_an_answer_that_is_no_response_is_refused_by_name():
 def test_a_cancelled_transaction_was_not_applied_by_an_earlier_attempt_either():
     core = make_core()
     params = {"TransactItems": [{"Put": {"TableName": "t", "Item": {"pk": {"S": "1"}}}}]}
-    execution = core.begin("TransactWriteItems", params)
+    execution = Execution(core, "TransactWriteItems", params)
     request = {"body": b"{}"}
     execution.admit()
     assert execution.settle(500, failed("InternalServerError", 500), None, request) is not None
@@ -119,7 +120,7 @@ class ForgetfulFallback(Fallback):
 
 def test_a_write_that_was_made_does_not_fail_because_a_fallback_can_not_remember_it(caplog):
     core = make_core(fallback=ForgetfulFallback())
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
         assert succeed(execution, good(Item=1))["Item"] == 1
     assert [record.getMessage() for record in caplog.records] == ["fallback forgetful can't remember an answer"]
@@ -142,7 +143,7 @@ def test_a_replica_s_failure_does_not_hide_that_of_the_table():
 
 
 def ending_of(core):
-    execution = core.begin(*GET)
+    execution = Execution(core, *GET)
     execution.admit()
     execution.stopped_by = "max attempts"
     with pytest.raises(RuntimeError) as raised:
@@ -165,7 +166,7 @@ def test_an_observer_that_calls_a_table_is_not_told_of_its_own_calls():
 
 def test_an_error_after_a_good_response_to_a_write_does_not_say_that_nothing_was_sent():
     core = make_core()
-    execution = core.begin(*PUT)
+    execution = Execution(core, *PUT)
     execution.admit()
     assert execution.settle(200, good(), None, {"body": b"{}"}) is None
     with pytest.raises(RuntimeError) as raised:
@@ -176,7 +177,7 @@ def test_an_error_after_a_good_response_to_a_write_does_not_say_that_nothing_was
 def test_a_write_cancelled_in_the_air_may_have_been_applied():
     told = []
     core = make_core(observers=[told.append])
-    execution = core.begin(*PUT)
+    execution = Execution(core, *PUT)
     execution.admit()
     cancel(execution)
     assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
@@ -187,7 +188,7 @@ def test_an_attempt_that_a_tight_deadline_cut_says_nothing_about_the_table():
     core = make_core(clock, breaker=Breaker(minimum_calls=1))
     for seconds, state in ((0.01, CLOSED), (2.0, OPEN)):
         with deadline(seconds, clock=clock):
-            execution = core.begin(*GET)
+            execution = Execution(core, *GET)
             execution.admit()
             clock.advance(seconds)
             execution.cut_off()
@@ -197,7 +198,7 @@ def test_an_attempt_that_a_tight_deadline_cut_says_nothing_about_the_table():
 def test_probes_that_never_come_back_do_not_keep_a_circuit_half_open_for_ever():
     clock = FakeClock()
     breaker = Breaker(minimum_calls=1, half_open_permits=1)
-    circuit = Circuit("t/read", breaker, clock, lambda low, high: low, lambda *_: None)
+    circuit = Circuit("t/read", breaker, clock, lambda low, high: low, lambda *_: None, make_breaker)
     circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.1, "InternalServerError")
     clock.advance(2)
     circuit.admit("GetItem")
@@ -211,10 +212,10 @@ def test_probes_that_never_come_back_do_not_keep_a_circuit_half_open_for_ever():
 def test_a_partial_answer_is_not_remembered():
     kept = stale()
     core = make_core(fallback=kept)
-    execution = core.begin("BatchGetItem", {"RequestItems": {"t": {"Keys": [{"pk": "1"}]}}})
+    execution = Execution(core, "BatchGetItem", {"RequestItems": {"t": {"Keys": [{"pk": "1"}]}}})
     succeed(execution, good(Responses={"t": [1]}, UnprocessedKeys={}))
     succeed(execution, good(Responses={"t": []}, UnprocessedKeys={"t": {"Keys": [{"pk": "1"}]}}))
-    execution = core.begin(execution.operation, execution.params)
+    execution = Execution(core, execution.operation, execution.params)
     execution.admit()
     execution.stopped_by = "max attempts"
     assert run(recover(execution, RuntimeError()))["Responses"] == {"t": [1]}

@@ -25,7 +25,7 @@ FACTS = errors.CallFacts(
     attempts=2,
     elapsed=0.5,
     ambiguous=True,
-    throttling_reasons=(rddb.ThrottlingReason("TableReadProvisionedThroughputExceeded", "arn"),),
+    throttling_reasons=(rddb.ThrottlingReason(reason="TableReadProvisionedThroughputExceeded", resource="arn"),),
     stopped_by="ambiguous",
 )
 RESPONSE = {"Error": {"Code": "Some", "Message": "text"}, "ResponseMetadata": {"HTTPStatusCode": 400}, "Item": {}}

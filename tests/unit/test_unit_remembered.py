@@ -16,6 +16,7 @@ from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, go
 from resilient_ddb import fallback
 from resilient_ddb.drive import run
 from resilient_ddb.ending import cancel, recover
+from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Call
 from resilient_ddb.item_marks import marks_of_read, value_of, written_by
 from resilient_ddb.remembered import Remembered
@@ -386,10 +387,10 @@ def test_a_write_that_was_cancelled_in_the_air_drops_what_it_may_have_changed():
     stale = fallback.stale()
     core = make_core(fallback=stale)
     call(core, *GET, [good(Item=KEY)])
-    execution = core.begin(*PUT)
+    execution = Execution(core, *PUT)
     cancel(execution)
     assert len(stale._answers) == 1  # nothing was sent
-    execution = core.begin(*PUT)
+    execution = Execution(core, *PUT)
     execution.admit()
     cancel(execution)
     assert len(stale._answers) == 0

@@ -14,6 +14,7 @@ from properties import examples
 from unit_support import GET, call, failed, full_window, good, make_core, python
 
 from resilient_ddb.breaker import Breaker
+from resilient_ddb.execution import Execution
 from resilient_ddb.retry import Backoff, Retry, RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
 
@@ -161,7 +162,7 @@ def test_threads_can_not_spend_more_than_there_is():
 
 def test_a_retry_is_charged_as_it_is_scheduled_and_not_as_it_is_sent():
     core = make_core(budget=RetryBudget(capacity=2, refill_per_second=0))
-    calls = [core.begin(*GET) for _ in range(3)]
+    calls = [Execution(core, *GET) for _ in range(3)]
     for execution in calls:
         execution.admit()
     delays = [execution.settle(400, dict(THROTTLED), None, {"body": b"{}"}) for execution in calls]

@@ -14,7 +14,7 @@ from resilient_ddb import pybreaker_storage
 from resilient_ddb.breaker import Breaker
 from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome
 from resilient_ddb.errors import CircuitOpenError
-from resilient_ddb.pybreaker_storage import shared_storage, synchronise
+from resilient_ddb.pybreaker_storage import make_breaker, shared_storage, synchronise
 from resilient_ddb.testing import FakeClock
 
 fakeredis = pytest.importorskip("fakeredis")
@@ -62,10 +62,10 @@ class Process:
     """One process: a circuit, its storage, and the synchronising that its thread would do."""
 
     def __init__(self, storage, monkeypatch, name="t/read"):
-        monkeypatch.setattr(pybreaker_storage, "_start_synchronising", lambda *_: None)
+        monkeypatch.setattr(pybreaker_storage, "_start_synchronising", lambda *_: None, make_breaker)
         self.clock = FakeClock()
         settings = Breaker(minimum_calls=1, half_open_permits=1, storage=storage)
-        self.circuit = Circuit(name, settings, self.clock, lambda low, _: low, lambda *_: None)
+        self.circuit = Circuit(name, settings, self.clock, lambda low, _: low, lambda *_: None, make_breaker)
         self.shared = shared_storage(self.circuit)
         self.pushed = CLOSED
 
@@ -199,7 +199,7 @@ def test_a_storage_that_raises_is_logged_and_calls_go_on(caplog):
     storage = BrokenStorage()
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
         settings = Breaker(minimum_calls=1, storage=lambda _: storage, sync_seconds=0.001)
-        circuit = Circuit("t/read", settings, FakeClock(), lambda low, _: low, lambda *_: None)
+        circuit = Circuit("t/read", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
         assert storage.asked.acquire(timeout=10)
         assert storage.asked.acquire(timeout=10)  # it goes on trying
         circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.0)
@@ -218,7 +218,9 @@ def test_a_factory_that_raises_is_asked_again(caplog):
         raise OSError(name)
 
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
-        circuit = Circuit("c", Breaker(storage=factory, sync_seconds=0.001), FakeClock(), max, lambda *_: None)
+        circuit = Circuit(
+            "c", Breaker(storage=factory, sync_seconds=0.001), FakeClock(), max, lambda *_: None, make_breaker
+        )
         assert asked.acquire(timeout=10)
         assert asked.acquire(timeout=10)
         assert circuit.state == CLOSED
@@ -258,7 +260,7 @@ def test_the_thread_pushes_a_change_at_once_and_ends_with_its_circuit():
 
     settings = Breaker(minimum_calls=1, storage=lambda _: Recording(CLOSED), sync_seconds=0.2)
     before = set(threading.enumerate())
-    circuit = Circuit("c", settings, FakeClock(), lambda low, _: low, lambda *_: None)
+    circuit = Circuit("c", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
     [thread] = set(threading.enumerate()) - before
     circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.0)
     assert changed.wait(10)

@@ -20,6 +20,7 @@ import resilient_ddb as rddb
 from resilient_ddb.codec import Reader, responses
 from resilient_ddb.codec.engine import StandardLibrary, fastest
 from resilient_ddb.codec.numbers import boto3_number
+from resilient_ddb.execution import Execution
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.ttl import MILLISECONDS, TimeToLive, native_rule, time_to_live, typed_rule
 from resilient_ddb.ttl_answers import TtlCall
@@ -123,7 +124,14 @@ def sieve_of(operation="Scan", positions=None):
     core = make_core(FakeClock())
     params = {"TableName": "t"}
     request = Request(params=params, positions=positions or {})
-    return TtlCall(TableTtl("t", TimeToLive(ttl="exp")), core.begin(operation, params), "exp", request)
+    return TtlCall(
+        Execution(core, operation, params),
+        request,
+        table="t",
+        attribute="exp",
+        settings=TimeToLive(ttl="exp"),
+        warn_once=TableTtl("t", TimeToLive(ttl="exp")).warn_once,
+    )
 
 
 def last(steps):

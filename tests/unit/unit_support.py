@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.core import Core
 from resilient_ddb.ending import recover, succeed
+from resilient_ddb.execution import Execution
 from resilient_ddb.policy import Policy
 from resilient_ddb.testing import FakeClock
 
@@ -94,7 +95,7 @@ class Made:
     """A call that was made: what was sent, and how it ended."""
 
     def __init__(self, core: Core, operation: str, params: dict[str, Any]) -> None:
-        self.execution = core.begin(operation, params)
+        self.execution = Execution(core, operation, params)
         self.request = {"body": json.dumps(params).encode()}
         self.sent: list[dict[str, Any]] = []
         self.delays: list[float | None] = []

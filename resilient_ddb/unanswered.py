@@ -1,0 +1,41 @@
+"""Calls that no fallback answers: where a stand-in for what DynamoDB has won't do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from .fallback import UNANSWERED
+
+
+@contextmanager
+def without_fallbacks() -> Iterator[None]:
+    """Have calls made that no fallback answers."""
+    outer = UNANSWERED.get()
+    UNANSWERED.set(True)
+    try:
+        yield
+    finally:
+        UNANSWERED.set(outer)
+
+
+def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Give a call that no fallback answers."""
+    return inside(without_fallbacks, call)
+
+
+def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Callable[[], Any]:
+    """Give a call that is made inside a context: for a flow, which must not hold one while others run."""
+
+    def made() -> Any:
+        with context():
+            result = call()
+        return _awaited(result) if inspect.isawaitable(result) else result
+
+    async def _awaited(result: Any) -> Any:
+        with context():
+            return await result
+
+    return made
