@@ -18,11 +18,7 @@ from botocore.history import HISTORY_RECORDER
 from . import expressions
 from .codec import Codec, Reader, Sieve
 from .codec.numbers import Deserializer, Number, boto3_number
-from .codec.values import (
-    boto3_deserializes_as_usual,
-    boto3_serializes_as_usual,
-    copied,
-)
+from .codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual, copied
 from .hooks import CURRENT, execution_of
 from .integrity import is_of_shape, misshapen, parseable
 from .operations import is_read

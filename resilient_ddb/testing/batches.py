@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from resilient_ddb.testing.messages import Response, json_answer
-from resilient_ddb.testing.plan import Act, Forward, Refuse
+from .messages import Response, json_answer
+from .plan import Act, Forward, Refuse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from resilient_ddb.testing.calls import Call
+    from .calls import Call
 
 _OK = 200
 

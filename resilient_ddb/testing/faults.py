@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from resilient_ddb.testing.batches import leave_undone
-from resilient_ddb.testing.calls import BATCHES, Call
-from resilient_ddb.testing.partitions import PartitionCapacity
-from resilient_ddb.testing.plan import Act, End, Fault, Refuse, check_number
-from resilient_ddb.testing.service_faults import CancelTransaction, ErrorResponse, ServerError, Throttle
-from resilient_ddb.testing.wire_faults import (
+from .batches import leave_undone
+from .calls import BATCHES, Call
+from .partitions import PartitionCapacity
+from .plan import Act, End, Fault, Refuse, check_number
+from .service_faults import CancelTransaction, ErrorResponse, ServerError, Throttle
+from .wire_faults import (
     BadCrc,
     BadJson,
     BadUtf8,

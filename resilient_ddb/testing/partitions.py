@@ -12,15 +12,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from resilient_ddb.testing.batches import leave_undone
-from resilient_ddb.testing.calls import BATCHES, Call
-from resilient_ddb.testing.plan import Act, Fault, check_number, check_text
-from resilient_ddb.testing.service_faults import Throttle
+from .batches import leave_undone
+from .calls import BATCHES, Call
+from .plan import Act, Fault, check_number, check_text
+from .service_faults import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from resilient_ddb.testing.plan import Decision
+    from .plan import Decision
 
 _WRITE_UNIT_BYTES = 1024
 _EVENTUAL, _CONSISTENT = 0.5, 1.0

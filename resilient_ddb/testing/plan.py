@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from resilient_ddb.operations import PARTIQL, READS, WRITES
 
 if TYPE_CHECKING:
-    from resilient_ddb.testing.calls import Call, Part
-    from resilient_ddb.testing.messages import Response
+    from .calls import Call, Part
+    from .messages import Response
 
 
 _OF_ITEMS = READS | WRITES | PARTIQL

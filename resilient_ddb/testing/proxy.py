@@ -12,10 +12,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
 from resilient_ddb.clock import SYSTEM_CLOCK
-from resilient_ddb.testing import wire
-from resilient_ddb.testing.calls import Call
-from resilient_ddb.testing.messages import Request, Response, error_answer
-from resilient_ddb.testing.plan import Act, Answer, End, Fault, Forward, Plan, Refuse, check_text, check_whole
+
+from . import wire
+from .calls import Call
+from .messages import Request, Response, error_answer
+from .plan import Act, Answer, End, Fault, Forward, Plan, Refuse, check_text, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
-from resilient_ddb.testing.calls import TRANSACTIONS, Call, table_arn
-from resilient_ddb.testing.messages import error_answer
-from resilient_ddb.testing.plan import Act, Fault, Forward, Refuse, check_text, check_whole
+from .calls import TRANSACTIONS, Call, table_arn
+from .messages import error_answer
+from .plan import Act, Fault, Forward, Refuse, check_text, check_whole
 
 Pairs: TypeAlias = "Sequence[str | tuple[str, str]]"
 

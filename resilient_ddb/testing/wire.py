@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from resilient_ddb.testing.messages import Headers, Request, Response, header
+from .messages import Headers, Request, Response, header
 
 Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

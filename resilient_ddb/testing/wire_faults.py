@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from resilient_ddb.testing.messages import Response, crc32, header
-from resilient_ddb.testing.plan import Act, End, Fault, Forward, Refuse, check_number, check_text, check_whole
+from .messages import Response, crc32, header
+from .plan import Act, End, Fault, Forward, Refuse, check_number, check_text, check_whole
 
 if TYPE_CHECKING:
-    from resilient_ddb.testing.calls import Call
+    from .calls import Call
 
 
 _NEVER_IN_UTF8 = 0xFF

@@ -12,8 +12,8 @@ from bulk_support import wait_until
 from emulators import CREDENTIALS, REGION
 from paging_rings import Ring
 
-from resilient_ddb.bulk import export as export_module
-from resilient_ddb.bulk import parquet_parts
+from resilient_ddb.cli.bulk import export as export_module
+from resilient_ddb.cli.bulk import parquet_parts
 from resilient_ddb.testing import FaultProxy, faults
 
 FORMATS = ["dynamodb-json", *(["parquet"] if find_spec("pyarrow") else [])]
@@ -284,7 +284,7 @@ def test_what_nobody_has_foreseen_is_said_in_one_line_without_its_text(command, 
     def fail(*_args, **_kwargs):
         raise LookupError("a value")
 
-    monkeypatch.setattr("resilient_ddb.bulk.commands.Export", fail)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.commands.Export", fail)
     done = command("export", table.name, *table.where)
     assert (done.code, done.err.count("\n"), "a value" in done.err) == (1, 1, False)
     assert "a value" in command("export", table.name, *table.where, "--verbose").err

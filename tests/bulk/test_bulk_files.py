@@ -6,13 +6,13 @@ from importlib.util import find_spec
 
 import pytest
 
-from resilient_ddb.bulk.checkpoint import Checkpoint
-from resilient_ddb.bulk.errors import BulkError
-from resilient_ddb.bulk.outputs import LineFile, part_of
-from resilient_ddb.bulk.parquet_parts import ParquetParts
-from resilient_ddb.bulk.parquet_rows import ParquetRows
-from resilient_ddb.bulk.refusals import Refusals
-from resilient_ddb.bulk.sources import Position, Row, Source
+from resilient_ddb.cli.bulk.checkpoint import Checkpoint
+from resilient_ddb.cli.bulk.errors import BulkError
+from resilient_ddb.cli.bulk.outputs import LineFile, part_of
+from resilient_ddb.cli.bulk.parquet_parts import ParquetParts
+from resilient_ddb.cli.bulk.parquet_rows import ParquetRows
+from resilient_ddb.cli.bulk.refusals import Refusals
+from resilient_ddb.cli.bulk.sources import Position, Row, Source
 
 ROWS = [Row(number, number, None, "bad", b"text %d" % number) for number in range(1, 6)]
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_is_replaced_as_a_whole(tmp_path, monkeypatch):
     def fail(_file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("resilient_ddb.bulk.checkpoint.os.fsync", fail)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.checkpoint.os.fsync", fail)
     with pytest.raises(BulkError, match="can't be written: No space left"):
         checkpoint.write({"n": 2})
     assert checkpoint.read() == {"n": 1}

@@ -16,7 +16,7 @@ import pytest
 from bulk_support import lines_of
 
 import resilient_ddb as rddb
-from resilient_ddb.bulk import target
+from resilient_ddb.cli.bulk import target
 from resilient_ddb.testing import FaultProxy, faults
 
 ROOT = Path(rddb.__file__).parent.parent
@@ -172,7 +172,7 @@ def test_bad_rows_are_refused_one_by_one_and_named(command, table, tmp_path):
 
 
 def test_what_only_dynamodb_refuses_is_named_and_its_neighbours_are_written(command, make, tmp_path, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.bulk.prepare.check_item", lambda _item, _keys: 100)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     table = make()
     rows = [{"pk": str(number), **({"": 1} if number == 30 else {})} for number in range(60)]
     write_lines(tmp_path / "items.jsonl", rows)
@@ -392,7 +392,7 @@ def test_through_lost_replies_throttling_and_damaged_answers_the_last_rows_stand
 
 
 def test_a_row_that_a_refused_one_replaced_is_told_of_too(command, table, tmp_path, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.bulk.prepare.check_item", lambda _item, _keys: 100)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     write_lines(tmp_path / "items.jsonl", [{"pk": "a", "n": 1}, {"pk": "b"}, {"pk": "a", "": 2}])
     assert command("load", "items.jsonl", *table.to).code == 3
     found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
@@ -401,7 +401,7 @@ def test_a_row_that_a_refused_one_replaced_is_told_of_too(command, table, tmp_pa
 
 
 def test_refused_rows_with_one_key_are_told_of_once(command, table, tmp_path, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.bulk.prepare.check_item", lambda _item, _keys: 100)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     rows = [{"pk": "a", "": 1}, *({"pk": str(n)} for n in range(30)), {"pk": "a", "": 2}]
     write_lines(tmp_path / "items.jsonl", rows)
     done = command("load", "items.jsonl", *table.to, "--max-workers", "1")
@@ -414,7 +414,7 @@ def test_an_interrupt_before_anything_runs_is_no_traceback(command, monkeypatch)
     def interrupt(_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("resilient_ddb.bulk.commands.load", interrupt)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.commands.load", interrupt)
     done = command("load", "items.jsonl", "--table", "t")
     assert (done.code, done.err) == (130, "resilient-ddb: interrupted\n")
 
@@ -431,8 +431,8 @@ def test_only_the_first_refusals_are_shown(command, table, tmp_path):
 
 
 def test_plain_lines_tell_of_progress(command, table, tmp_path, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.bulk.progress.Progress.every", 0.0)
-    monkeypatch.setattr("resilient_ddb.bulk.load._STRETCH_ROWS", 50)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.progress.Progress.every", 0.0)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.load._STRETCH_ROWS", 50)
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n)} for n in range(100)])
     done = command("load", "items.jsonl", *table.to)
     last = [line for line in done.err.splitlines() if "items/s" in line][-1]

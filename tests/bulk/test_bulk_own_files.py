@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 import resilient_ddb
-from resilient_ddb.bulk import export as export_module
-from resilient_ddb.bulk import load as load_module
-from resilient_ddb.bulk.progress import printable
+from resilient_ddb.cli.bulk import export as export_module
+from resilient_ddb.cli.bulk import load as load_module
+from resilient_ddb.cli.bulk.progress import printable
 from resilient_ddb.testing import FaultProxy, faults
 
 needs_pyarrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")

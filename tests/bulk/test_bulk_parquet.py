@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from resilient_ddb.bulk.errors import BulkError
-from resilient_ddb.bulk.parquet_rows import ParquetRows
-from resilient_ddb.bulk.sources import Position, Source
+from resilient_ddb.cli.bulk.errors import BulkError
+from resilient_ddb.cli.bulk.parquet_rows import ParquetRows
+from resilient_ddb.cli.bulk.sources import Position, Source
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

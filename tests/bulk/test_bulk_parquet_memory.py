@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import resilient_ddb
-from resilient_ddb.bulk.errors import BulkError
-from resilient_ddb.bulk.parquet_pages import MOST_BYTES, Chunk, OddHeaderError, _structure, chunks_of, rows_at_once
-from resilient_ddb.bulk.parquet_rows import ParquetRows
-from resilient_ddb.bulk.sources import Position, Source
+from resilient_ddb.cli.bulk.errors import BulkError
+from resilient_ddb.cli.bulk.parquet_pages import MOST_BYTES, Chunk, OddHeaderError, _structure, chunks_of, rows_at_once
+from resilient_ddb.cli.bulk.parquet_rows import ParquetRows
+from resilient_ddb.cli.bulk.sources import Position, Source
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from bulk_support import wait_until
 
-from resilient_ddb.bulk import load as load_module
+from resilient_ddb.cli.bulk import load as load_module
 from resilient_ddb.testing import FaultProxy, faults
 
 

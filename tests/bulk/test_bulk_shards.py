@@ -5,11 +5,11 @@ import json
 import pytest
 
 import resilient_ddb as rddb
-from resilient_ddb.bulk import load as load_module
-from resilient_ddb.bulk.errors import BulkError
-from resilient_ddb.bulk.limits import KeyAttribute
-from resilient_ddb.bulk.options import Access, LoadOptions
-from resilient_ddb.bulk.prepare import Preparation
+from resilient_ddb.cli.bulk import load as load_module
+from resilient_ddb.cli.bulk.errors import BulkError
+from resilient_ddb.cli.bulk.limits import KeyAttribute
+from resilient_ddb.cli.bulk.options import Access, LoadOptions
+from resilient_ddb.cli.bulk.prepare import Preparation
 from resilient_ddb.testing import FaultProxy, faults
 
 ROWS = [{"pk": "day", "sk": f"{number:03}", "n": number} for number in range(200)]
@@ -61,7 +61,7 @@ def test_rows_without_a_place_in_a_shard_are_refused(command, events, tmp_path, 
 
 
 def test_a_row_that_dynamodb_refuses_is_found_again_under_its_shards_key(command, events, tmp_path, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.bulk.prepare.check_item", lambda _item, _keys: 100)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     (tmp_path / "odd.jsonl").write_text('{"pk": "a", "sk": "1"}\n{"pk": "a", "sk": "2", "": 0}\n')
     done = command("load", "odd.jsonl", *events.to, "--shards", "2")
     assert done.code == 3

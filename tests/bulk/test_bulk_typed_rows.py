@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from resilient_ddb.bulk import load as load_module
-from resilient_ddb.bulk import scan_rows
-from resilient_ddb.bulk.errors import BulkError
-from resilient_ddb.bulk.json_rows import dynamodb_json, is_dynamodb_json
-from resilient_ddb.bulk.limits import MAX_LINE_BYTES
-from resilient_ddb.bulk.scan_rows import is_scan_output
-from resilient_ddb.bulk.sources import Position, Source
+from resilient_ddb.cli.bulk import load as load_module
+from resilient_ddb.cli.bulk import scan_rows
+from resilient_ddb.cli.bulk.errors import BulkError
+from resilient_ddb.cli.bulk.json_rows import dynamodb_json, is_dynamodb_json
+from resilient_ddb.cli.bulk.limits import MAX_LINE_BYTES
+from resilient_ddb.cli.bulk.scan_rows import is_scan_output
+from resilient_ddb.cli.bulk.sources import Position, Source
 from resilient_ddb.testing import FaultProxy, faults
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_is_cut_ends_with_a_row_that_says_so(cut, rows):
 )
 def test_what_can_not_be_told_apart_stops_the_load(rest, says, rows, monkeypatch):
     monkeypatch.setattr(scan_rows, "_READ_BYTES", 500_000)
-    monkeypatch.setattr("resilient_ddb.bulk.json_rows.is_scan_output", lambda _head: True)
+    monkeypatch.setattr("resilient_ddb.cli.bulk.json_rows.is_scan_output", lambda _head: True)
     reader = iter(rows(b'{"Items": [{"pk": {"S": "a"}}' + rest))
     assert next(reader).item == {"pk": "a"}
     with pytest.raises(BulkError, match="can't be told apart") as raised:

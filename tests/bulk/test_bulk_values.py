@@ -17,17 +17,17 @@ from boto3.dynamodb.types import DYNAMODB_CONTEXT, TypeSerializer
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from resilient_ddb.bulk import csv_rows
-from resilient_ddb.bulk.conversions import inferred, loads, type_option
-from resilient_ddb.bulk.csv_rows import CsvRows
-from resilient_ddb.bulk.errors import BulkError, RefusedRowError
-from resilient_ddb.bulk.json_rows import dynamodb_json, json_lines
-from resilient_ddb.bulk.limits import MAX_LINE_BYTES, KeyAttribute, check_item, number
-from resilient_ddb.bulk.parquet_parts import ParquetParts
-from resilient_ddb.bulk.parquet_rows import ParquetRows
-from resilient_ddb.bulk.plain_lines import PlainLines
-from resilient_ddb.bulk.sources import Position, Source
-from resilient_ddb.bulk.typed_json import exported_line, native_item, typed_item
+from resilient_ddb.cli.bulk import csv_rows
+from resilient_ddb.cli.bulk.conversions import inferred, loads, type_option
+from resilient_ddb.cli.bulk.csv_rows import CsvRows
+from resilient_ddb.cli.bulk.errors import BulkError, RefusedRowError
+from resilient_ddb.cli.bulk.json_rows import dynamodb_json, json_lines
+from resilient_ddb.cli.bulk.limits import MAX_LINE_BYTES, KeyAttribute, check_item, number
+from resilient_ddb.cli.bulk.parquet_parts import ParquetParts
+from resilient_ddb.cli.bulk.parquet_rows import ParquetRows
+from resilient_ddb.cli.bulk.plain_lines import PlainLines
+from resilient_ddb.cli.bulk.sources import Position, Source
+from resilient_ddb.cli.bulk.typed_json import exported_line, native_item, typed_item
 
 KEYS = (KeyAttribute(name="pk", kind="S", role="the table's partition key", max_bytes=2048),)
 QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from resilient_ddb.demo.records import CallRecord, CircuitRecord, Outcome, RequestRecord, RunRecord
-from resilient_ddb.demo.scenario import Verb
+from resilient_ddb.cli.demo.records import CallRecord, CircuitRecord, Outcome, RequestRecord, RunRecord
+from resilient_ddb.cli.demo.scenario import Verb
 
 HAS_DEMO = all(find_spec(name) is not None for name in ("flask", "moto", "rich", "vega_datasets"))
 

@@ -70,7 +70,7 @@ def test_an_endpoint_that_does_not_answer_is_said_in_one_line(tmp_path):
 def test_importing_the_command_imports_nothing_of_the_demo(tmp_path):
     code = (
         "import sys, resilient_ddb.cli\n"
-        "print({'rich', 'moto', 'flask', 'vega_datasets', 'pandas', 'resilient_ddb.demo'} & set(sys.modules))"
+        "print({'rich', 'moto', 'flask', 'vega_datasets', 'pandas', 'resilient_ddb.cli.demo'} & set(sys.modules))"
     )
     finished = subprocess.run(  # noqa: S603  # this interpreter, and this code
         [sys.executable, "-c", code],
@@ -91,7 +91,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(monkeypatch, c
 
 
 def test_an_emulator_that_does_not_start_is_said_in_one_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("resilient_ddb.demo.run.running_emulator", _broken_emulator)
+    monkeypatch.setattr("resilient_ddb.cli.demo.run.running_emulator", _broken_emulator)
     assert cli.main(["demo", "--records", "5", "--report", str(tmp_path / "report.html")]) == 1
     said = capsys.readouterr()
     assert said.err.startswith("resilient-ddb: error: the embedded emulator (moto's server) did not start:")
@@ -100,7 +100,7 @@ def test_an_emulator_that_does_not_start_is_said_in_one_line(monkeypatch, capsys
 
 
 def _broken_emulator():
-    from resilient_ddb.demo.emulator import running_emulator  # noqa: PLC0415 - the real one
+    from resilient_ddb.cli.demo.emulator import running_emulator  # noqa: PLC0415 - the real one
 
     return running_emulator(Path("not_there.py"))
 
@@ -114,7 +114,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     def interrupt(_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("resilient_ddb.demo.run.run_demo", interrupt)
+    monkeypatch.setattr("resilient_ddb.cli.demo.run.run_demo", interrupt)
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == "resilient-ddb: interrupted\n"
 

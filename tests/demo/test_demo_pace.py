@@ -5,15 +5,15 @@ import threading
 import pytest
 
 from resilient_ddb import cli
-from resilient_ddb.demo import run as run_module
-from resilient_ddb.demo.airports import read_airports
-from resilient_ddb.demo.figures import figures
-from resilient_ddb.demo.pace import LEAST_PER_SECOND, calls_per_second, capacity, note_after, note_before
-from resilient_ddb.demo.probe import probing
-from resilient_ddb.demo.report import page
-from resilient_ddb.demo.scenario import CALLS_PER_SECOND, make_scenario
-from resilient_ddb.demo.tables import Store
-from resilient_ddb.demo.tally import tally
+from resilient_ddb.cli.demo import run as run_module
+from resilient_ddb.cli.demo.airports import read_airports
+from resilient_ddb.cli.demo.figures import figures
+from resilient_ddb.cli.demo.pace import LEAST_PER_SECOND, calls_per_second, capacity, note_after, note_before
+from resilient_ddb.cli.demo.probe import probing
+from resilient_ddb.cli.demo.report import page
+from resilient_ddb.cli.demo.scenario import CALLS_PER_SECOND, make_scenario
+from resilient_ddb.cli.demo.tables import Store
+from resilient_ddb.cli.demo.tally import tally
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
 
@@ -76,8 +76,8 @@ def proxy(moto_server):
 
 @pytest.fixture
 def quick_probe(monkeypatch):
-    monkeypatch.setattr("resilient_ddb.demo.probe._WARM_SECONDS", 0.1)
-    monkeypatch.setattr("resilient_ddb.demo.probe._SECONDS", 0.1)
+    monkeypatch.setattr("resilient_ddb.cli.demo.probe._WARM_SECONDS", 0.1)
+    monkeypatch.setattr("resilient_ddb.cli.demo.probe._SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("quick_probe")

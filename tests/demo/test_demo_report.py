@@ -4,12 +4,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from resilient_ddb.demo.airports import read_airports
-from resilient_ddb.demo.charts import Scales, nice, spans, tag, timeline, wait_share
-from resilient_ddb.demo.figures import figures
-from resilient_ddb.demo.report import fault_words, page, write_report
-from resilient_ddb.demo.scenario import make_scenario
-from resilient_ddb.demo.tally import tally
+from resilient_ddb.cli.demo.airports import read_airports
+from resilient_ddb.cli.demo.charts import Scales, nice, spans, tag, timeline, wait_share
+from resilient_ddb.cli.demo.figures import figures
+from resilient_ddb.cli.demo.report import fault_words, page, write_report
+from resilient_ddb.cli.demo.scenario import make_scenario
+from resilient_ddb.cli.demo.tally import tally
 from resilient_ddb.testing import faults
 
 VOID = {"meta", "br", "img", "link"}

@@ -2,9 +2,9 @@ from decimal import Decimal
 
 import pytest
 
-from resilient_ddb.demo.airports import parse_airports, read_airports
-from resilient_ddb.demo.errors import DemoError
-from resilient_ddb.demo.scenario import FULL_RECORDS, Verb, make_scenario
+from resilient_ddb.cli.demo.airports import parse_airports, read_airports
+from resilient_ddb.cli.demo.errors import DemoError
+from resilient_ddb.cli.demo.scenario import FULL_RECORDS, Verb, make_scenario
 from resilient_ddb.testing import faults
 
 
@@ -20,7 +20,7 @@ def test_rows_have_exact_coordinates_and_no_empty_strings():
 
 
 def test_a_missing_data_set_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr("resilient_ddb.demo.airports.find_spec", lambda _name: None)
+    monkeypatch.setattr("resilient_ddb.cli.demo.airports.find_spec", lambda _name: None)
     with pytest.raises(DemoError, match=r"pip install 'resilient_ddb\[demo\]'"):
         read_airports()
 

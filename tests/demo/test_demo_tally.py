@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from resilient_ddb.demo.figures import duration, figures
-from resilient_ddb.demo.records import Outcome
-from resilient_ddb.demo.tally import percentile, slots, tally
+from resilient_ddb.cli.demo.figures import duration, figures
+from resilient_ddb.cli.demo.records import Outcome
+from resilient_ddb.cli.demo.tally import percentile, slots, tally
 
 
 def test_every_number_is_counted_from_what_was_written_down_and_read_back(made_up_run):

@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .conversions import type_option
-from .options import (
-    FORMATS,
-    OUTPUT_FORMATS,
-    PRICE_PER_MILLION,
-    Access,
-    ExportOptions,
-    LoadOptions,
-    Rate,
-)
+from .options import FORMATS, OUTPUT_FORMATS, PRICE_PER_MILLION, Access, ExportOptions, LoadOptions, Rate
 
 _MOST_DIGITS = 18
 

@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ._version import __version__
+from resilient_ddb._version import __version__
+
 from .bulk.arguments import add_export, add_load, seed, whole
 
 _DEMO_NEEDS = ("moto", "flask", "rich", "vega_datasets")
