@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 
 from . import connections
+from .codec.originals import part
 from .deadlines import current_deadline
 from .drive import run
 from .ending import cancel, recover, succeed
@@ -16,7 +17,6 @@ from .execution import Execution
 from .fallback import Response, mark
 from .hooks import CURRENT
 from .host import ClientHost, check_client, harden
-from .parts import part
 
 if TYPE_CHECKING:
     from .core import Core

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from botocore.auth import SigV4Auth
 
 from .codec import Codec
+from .codec.originals import is_own, part
 from .drive import Flow
 from .endpoints import EndpointMemory
 from .native import ValueHandlers
-from .parts import is_own, part
 from .signing import QuickSigV4Auth, SigningMemory, botocore_signs_as_usual
 
 _JSONSerializer = part("botocore.serialize", "JSONSerializer")

@@ -12,6 +12,7 @@ from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import HTTPClientError
 
+from resilient_ddb.codec.originals import part
 from resilient_ddb.deadlines import current_deadline
 from resilient_ddb.drive import run_async
 from resilient_ddb.ending import cancel, recover, succeed
@@ -19,7 +20,6 @@ from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
-from resilient_ddb.parts import part
 
 from . import connections
 from .large_pages import AioValueHandlers

@@ -16,9 +16,8 @@ from boto3.dynamodb import transform, types
 from boto3.dynamodb.conditions import ConditionBase
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from resilient_ddb.parts import Original
-
 from .numbers import Deserializer, Number, shortened
+from .originals import Original
 
 Typed = dict[str, Any]
 

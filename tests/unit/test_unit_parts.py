@@ -8,9 +8,9 @@ from boto3.dynamodb import transform
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.auth import SigV4Auth
 
+from resilient_ddb.codec.originals import Original, home_of, is_own, is_same
 from resilient_ddb.codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual
 from resilient_ddb.listeners import Listeners
-from resilient_ddb.parts import Original, home_of, is_own, is_same
 from resilient_ddb.signing import botocore_signs_as_usual
 
 
