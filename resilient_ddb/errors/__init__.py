@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from .portable_errors import REDUCE, keep_whole, reduced
+from .portable import REDUCE, keep_whole, reduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .events import Kind, ThrottlingReason
+    from resilient_ddb.events import Kind, ThrottlingReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
