@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from .batch import BatchWriter
     from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
-    from .breaker import Breaker
     from .classification import Verdict, classify
-    from .deadlines import deadline, lambda_deadline
     from .errors import (
         CallFacts,
         CircuitOpenError,
@@ -34,8 +32,10 @@ if TYPE_CHECKING:
     from .idempotent import idempotent_update
     from .limiter import RateLimiter
     from .parallel_scan import ParallelScan
-    from .policy import Policy, Timeouts
-    from .retry import Retry, RetryBudget
+    from .policy.breaker import Breaker
+    from .policy.deadlines import deadline, lambda_deadline
+    from .policy.policy import Policy, Timeouts
+    from .policy.retry import Retry, RetryBudget
     from .session import client, install, resource, table
     from .sharded_tables import ShardedTable
     from .shared_limiter import SharedRateLimiter
@@ -98,7 +98,7 @@ _HOMES = {
     "BatchGet": "batch_get",
     "BatchReport": "batch_settings",
     "BatchWriter": "batch",
-    "Breaker": "breaker",
+    "Breaker": "policy.breaker",
     "CallFacts": "errors",
     "CircuitOpenError": "errors",
     "DELETE": "versioning",
@@ -106,18 +106,18 @@ _HOMES = {
     "DuplicateShardItemError": "errors",
     "Kind": "events",
     "ParallelScan": "parallel_scan",
-    "Policy": "policy",
+    "Policy": "policy.policy",
     "RateLimiter": "limiter",
     "Refusal": "batch_settings",
     "ResilienceError": "errors",
     "ResilientServiceResource": "tables",
     "ResilientTable": "tables",
-    "Retry": "retry",
-    "RetryBudget": "retry",
+    "Retry": "policy.retry",
+    "RetryBudget": "policy.retry",
     "ShardedTable": "sharded_tables",
     "SharedRateLimiter": "shared_limiter",
     "ThrottlingReason": "events",
-    "Timeouts": "policy",
+    "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",
     "Verdict": "classification",
@@ -125,10 +125,10 @@ _HOMES = {
     "VersionedTable": "versioned_tables",
     "classify": "classification",
     "client": "session",
-    "deadline": "deadlines",
+    "deadline": "policy.deadlines",
     "idempotent_update": "idempotent",
     "install": "session",
-    "lambda_deadline": "deadlines",
+    "lambda_deadline": "policy.deadlines",
     "resource": "session",
     "table": "session",
 }

@@ -21,9 +21,9 @@ from .batch_queue import Batch
 from .batch_refusals import Flow
 from .batch_settings import BatchSettings, Request
 from .batch_shell import Answer
-from .deadlines import Deadline, Stop, current_deadline
 from .drive import run
-from .settings import is_async
+from .policy.checks import is_async
+from .policy.deadlines import Deadline, Stop, current_deadline
 from .threads import Calls
 from .token_bucket import Limiter
 

@@ -15,7 +15,7 @@ from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 from .batch_settings import BatchReport, BatchSettings, Refusal, Request
 from .batching import Batching
 from .errors import UnprocessedItemsError
-from .forks import tell_child
+from .policy.forks import tell_child
 
 _log = logging.getLogger("resilient_ddb")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .policy import Policy
-from .retry import Backoff
+from .policy.policy import Policy
+from .policy.retry import Backoff
 
 
 class Passes:

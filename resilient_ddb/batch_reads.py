@@ -14,15 +14,15 @@ from functools import partial
 from typing import Any
 
 from .cursors import identity
-from .deadlines import current_deadline
 from .drive import Flow
 from .errors import UnprocessedKeysError
 from .integrity import UnreadableResponseError, foreign_answer
-from .policy import policy_of
+from .policy.deadlines import current_deadline
+from .policy.policy import policy_of
+from .policy.retry import Backoff
 from .projections import asking_for
 from .read_rate import read_rate
 from .reserved import KEY
-from .retry import Backoff
 from .unanswered import unanswered
 
 Item = dict[str, Any]

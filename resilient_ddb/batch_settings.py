@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .clock import SYSTEM_CLOCK
-from .settings import check_callable, check_number, check_whole
+from .policy.checks import check_callable, check_number, check_whole
+from .policy.clock import SYSTEM_CLOCK
 from .token_bucket import Limiter, as_limiter
 
 Request = dict[str, Any]

@@ -14,13 +14,13 @@ from .batch_queue import Batch, Queue
 from .batch_refusals import OPERATION, Flow, Refused, is_about_items
 from .batch_settings import BatchReport, BatchSettings, Request, Tally
 from .batch_shell import Answer, Shell
-from .deadlines import current_deadline
 from .errors import DeadlineExceededError, UnprocessedItemsError
 from .events import Kind
 from .integrity import UnreadableResponseError, foreign_answer
 from .key_schemas import key_schemas
 from .pacing import Pace
-from .policy import Policy
+from .policy.deadlines import current_deadline
+from .policy.policy import Policy
 from .unanswered import unanswered
 
 

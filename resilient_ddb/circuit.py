@@ -17,14 +17,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .errors import CircuitOpenError
-from .forks import tell_child
+from .policy.forks import tell_child
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker
 
-    from .breaker import Breaker
-    from .clock import Clock
-    from .retry import Uniform
+    from .policy.breaker import Breaker
+    from .policy.clock import Clock
+    from .policy.retry import Uniform
 
 _PROBE_PATIENCE_SECONDS = 60.0
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"

@@ -10,17 +10,17 @@ import botocore.session
 
 from . import connections
 from .codec.originals import part
-from .deadlines import current_deadline
 from .drive import run
 from .ending import cancel, recover, succeed
 from .execution import Execution
 from .fallback import Response, mark
 from .hooks import CURRENT
 from .host import ClientHost, check_client, harden
+from .policy.deadlines import current_deadline
 
 if TYPE_CHECKING:
     from .core import Core
-    from .policy import Policy
+    from .policy.policy import Policy
 
 
 class ResilientClient:

@@ -10,16 +10,16 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .breaker import Breaker
 from .circuit import CLOSED, OPEN, Circuit, Outcome
 from .classification import Verdict
 from .events import Kind
 from .fallback import Chain, Fallback, FallbackFunction
-from .forks import tell_child
 from .operations import Params, operation_kind, table_of
-from .policy import Policy
+from .policy.breaker import Breaker
+from .policy.forks import tell_child
+from .policy.policy import Policy
+from .policy.retry import TokenBucket
 from .reserved import SHARD, VALUES
-from .retry import TokenBucket
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker

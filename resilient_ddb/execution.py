@@ -14,12 +14,12 @@ from botocore.exceptions import ClientError
 
 from . import own_write, telling
 from .classification import Verdict, classify_response, classify_transport, code_of, is_refusal
-from .deadlines import current_deadline
 from .errors import CircuitOpenError, DeadlineExceededError
 from .events import Kind
 from .integrity import find_damage, find_foreign
 from .operations import is_read, params_on_the_wire, seconds_known
-from .retry import Backoff
+from .policy.deadlines import current_deadline
+from .policy.retry import Backoff
 
 if TYPE_CHECKING:
     from .core import Core

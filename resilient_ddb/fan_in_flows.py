@@ -20,7 +20,7 @@ from .events import Kind
 from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
 from .paging import Trail
-from .settings import check_whole
+from .policy.checks import check_whole
 
 Response = dict[str, Any]
 Together = Callable[[Sequence[Callable[[], Any]]], Any]

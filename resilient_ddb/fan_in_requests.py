@@ -14,9 +14,9 @@ from .codec.values import from_native
 from .cursors import from_json, identity, to_json
 from .fan_in import Key, Order, Place
 from .key_schemas import KeySchema, KeySchemas
+from .policy.checks import check_whole
 from .projections import asking_for
 from .reserved import KEY, NAMES, PREFIX, SHARD, VALUES
-from .settings import check_whole
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
 _NAME = f"#{PREFIX}shard"

@@ -15,11 +15,11 @@ from .codec.values import item_as_native
 from .core import Core
 from .drive import Flow
 from .fallback import Chain, FallbackFunction
-from .forks import tell_child
 from .listeners import Listeners
 from .native import ValueHandlers
-from .policy import Policy
-from .retry import Retry
+from .policy.forks import tell_child
+from .policy.policy import Policy
+from .policy.retry import Retry
 
 if TYPE_CHECKING:
     from .ttl import TimeToLive, TtlFilter

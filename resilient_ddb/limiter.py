@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from .clock import Clock
-from .deadlines import current_deadline
 from .errors import DeadlineExceededError
+from .policy.clock import Clock
+from .policy.deadlines import current_deadline
 from .token_bucket import CapacityBucket
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from .events import AnyEvent, AttemptEvent, CallEndEvent, CircuitEvent, FallbackEvent, RetryEvent
-from .settings import check_number
+from .policy.checks import check_number
 
 
 class LoggingObserver:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from .batch_settings import Rate
-from .clock import Clock
+from .policy.clock import Clock
 from .token_bucket import CapacityBucket, Limiter, as_limiter
 
 PROVISIONED_SHARE = 0.5

@@ -10,10 +10,10 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from .deadlines import Stop
 from .drive import run
+from .policy.checks import is_async
+from .policy.deadlines import Stop
 from .segments import Item, Request, Segments
-from .settings import is_async
 from .threads import Calls
 
 

@@ -24,9 +24,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .clock import Clock
 from .drive import Flow
 from .paging import Pages
+from .policy.clock import Clock
 from .token_bucket import CapacityBucket
 
 LIMITER, WORKER, EXPIRES_AT = "limiter", "worker", "expires_at"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .clock import Clock
-from .deadlines import current_deadline
 from .drive import Flow
 from .errors import DeadlineExceededError
+from .policy.clock import Clock
+from .policy.deadlines import current_deadline
 from .token_bucket import Limiter, as_limiter
 
 Sleep = Callable[[float], Any]

@@ -14,7 +14,7 @@ from .drive import Flow
 from .fan_in import Item
 from .moving import Moved, is_comparable, move
 from .paging import Trail
-from .policy import policy_of
+from .policy.policy import policy_of
 from .read_rate import ReadRate
 from .reserved import KEY, NAMES, VALUES
 from .shard_reads import ShardReads

@@ -18,10 +18,10 @@ from . import cursors, scan_state
 from .capacity import read_units
 from .drive import Flow
 from .paging import Trail, refuse_count
-from .policy import policy_of
+from .policy.checks import check_callable, check_whole
+from .policy.policy import policy_of
 from .read_rate import Sleep, read_rate
 from .scan_state import DONE, Position, Source
-from .settings import check_callable, check_whole
 from .unanswered import unanswered
 
 Item = dict[str, Any]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
     from .fallback import FallbackFunction
-    from .policy import Policy
+    from .policy.policy import Policy
     from .ttl import TtlFilter
 
 Target = TypeVar("Target")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .cursors import identity
-from .settings import check_plain, check_whole
+from .policy.checks import check_plain, check_whole
 
 MOST_SHARDS = 1_000
 """A query asks all shards of a key: more than this is a mistake."""

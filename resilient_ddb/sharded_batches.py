@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .drive import Flow
-from .forks import tell_child
-from .settings import is_async
+from .policy.checks import is_async
+from .policy.forks import tell_child
 
 if TYPE_CHECKING:
     from .batch_settings import Refusal

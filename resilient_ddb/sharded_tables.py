@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from .drive import run
-from .policy import policy_of
+from .policy.policy import policy_of
 from .sharded_batches import ShardedBatch
 from .sharded_queries import ShardedQueries
 from .threads import together

@@ -17,9 +17,9 @@ from .fan_in_flows import OnPartial, Response, Together, check_on_partial
 from .key_schemas import key_schemas
 from .moving import Moved, move
 from .operations import expects_version, same_table
-from .policy import policy_of
+from .policy.checks import check_callable
+from .policy.policy import policy_of
 from .reserved import PREFIX
-from .settings import check_callable
 from .shard_layout import Layout
 from .shard_reads import ShardReads
 from .sharded_keys import ShardKeys

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+from .policy.checks import check_callable
 from .resharding import ReshardReport, reshard_flow
-from .settings import check_callable
 from .sharded_verbs import ShardedVerbs
 
 __all__ = ["ReshardReport", "reshard", "time_buckets"]

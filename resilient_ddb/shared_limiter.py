@@ -18,15 +18,15 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .clock import SYSTEM_CLOCK, Clock
 from .connections import leave_to_parent
-from .deadlines import current_deadline, deadline
 from .drive import Flow, run, run_async
 from .errors import DeadlineExceededError
-from .forks import tell_child
 from .limiter import Acquiring
+from .policy.checks import check_methods, check_number
+from .policy.clock import SYSTEM_CLOCK, Clock
+from .policy.deadlines import current_deadline, deadline
+from .policy.forks import tell_child
 from .rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
-from .settings import check_methods, check_number
 from .unanswered import without_fallbacks
 
 _IDLE_LEASES = 2

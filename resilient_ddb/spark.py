@@ -20,11 +20,11 @@ from .drive import run
 from .errors import UnprocessedItemsError
 from .pacing import auto_rate
 from .paging import Pages, refuse_count
-from .policy import policy_of
+from .policy.checks import check_number, check_whole
+from .policy.policy import policy_of
 from .read_rate import ReadRate, read_rate
 from .session import resource
 from .session import table as make_table
-from .settings import check_number, check_whole
 from .shared_limiter import SharedRateLimiter
 from .spark_values import check_columns, check_schema, item_of, row_of
 from .tables import ResilientTable

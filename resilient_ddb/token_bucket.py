@@ -11,9 +11,9 @@ import math
 import threading
 from typing import Any, Protocol
 
-from .clock import SYSTEM_CLOCK, Clock
-from .forks import tell_child
-from .settings import check_methods, check_number, check_plain_methods
+from .policy.checks import check_methods, check_number, check_plain_methods
+from .policy.clock import SYSTEM_CLOCK, Clock
+from .policy.forks import tell_child
 
 
 class Limiter(Protocol):

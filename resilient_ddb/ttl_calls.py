@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import ttl_requests, ttl_writes
-from .deadlines import deadline
+from .policy.deadlines import deadline
 from .single_flight import once
 from .ttl import AUTO, Expired, TimeToLive, is_expired
 from .ttl_answers import TtlCall

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from .operations import same_table
+from .policy.checks import check_number
 from .reserved import MOVED, NAMES
-from .settings import check_number
 from .ttl import MILLISECONDS, is_number
 
 OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .drive import run
-from .settings import is_async
+from .policy.checks import is_async
 from .versioned_verbs import Change, VersionedVerbs
 from .versioning import FROM_ITEM
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from botocore.exceptions import ClientError
 
 from .codec.values import copied
-from .deadlines import current_deadline
 from .drive import Flow
 from .errors import DeadlineExceededError, VersionConflictError, attach
 from .fallback import Response
-from .policy import Policy
-from .retry import Backoff
-from .settings import check_callable, check_whole
+from .policy.checks import check_callable, check_whole
+from .policy.deadlines import current_deadline
+from .policy.policy import Policy
+from .policy.retry import Backoff
 from .ttl import AUTO
 from .unanswered import unanswered
 from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable

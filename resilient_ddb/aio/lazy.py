@@ -12,10 +12,10 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from resilient_ddb.deadlines import current_deadline
 from resilient_ddb.errors import CallFacts, DeadlineExceededError
 from resilient_ddb.events import Kind
-from resilient_ddb.forks import tell_child
+from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.forks import tell_child
 
 from .connections import PARENTS
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.core import Core
     from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.policy import Policy
+    from resilient_ddb.policy.policy import Policy
     from resilient_ddb.ttl import TtlFilter
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
-from resilient_ddb.clock import SYSTEM_CLOCK
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 
 from . import wire
 from .calls import Call
@@ -21,7 +21,7 @@ from .plan import Act, Answer, End, Fault, Forward, Plan, Refuse, check_text, ch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from resilient_ddb.clock import Clock
+    from resilient_ddb.policy.clock import Clock
 
 _BAD_GATEWAY = 502
 

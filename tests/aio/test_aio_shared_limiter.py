@@ -6,7 +6,7 @@ import pytest
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.clock import SYSTEM_CLOCK
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.testing.faults import Delay
 
 

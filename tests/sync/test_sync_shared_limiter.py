@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from fork_support import FORKS, QUIET, Relay, in_child
 
 import resilient_ddb as rddb
-from resilient_ddb.clock import SYSTEM_CLOCK
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.testing.faults import Delay, LoseReply, Outage, Throttle
 

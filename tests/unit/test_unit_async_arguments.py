@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 import resilient_ddb as rddb
-from resilient_ddb.clock import SYSTEM_CLOCK
-from resilient_ddb.settings import is_async
+from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 
 
 async def function(*_):

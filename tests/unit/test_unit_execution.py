@@ -12,15 +12,15 @@ from botocore import exceptions as bx
 from botocore.awsrequest import HeadersDict
 from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, good, make_core
 
-from resilient_ddb.breaker import Breaker
 from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN
-from resilient_ddb.deadlines import deadline
 from resilient_ddb.ending import cancel
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, Kind, RetryEvent
 from resilient_ddb.execution import Execution
 from resilient_ddb.hooks import request_created
-from resilient_ddb.retry import Retry, RetryBudget
+from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.deadlines import deadline
+from resilient_ddb.policy.retry import Retry, RetryBudget
 from resilient_ddb.testing import FakeClock
 
 THROTTLED = failed("ThrottlingException")

@@ -17,7 +17,7 @@ from unit_support import GET, PUT, call, failed, good, make_core
 
 from resilient_ddb import fallback
 from resilient_ddb.fallback import Call, Chain, freeze
-from resilient_ddb.retry import Retry
+from resilient_ddb.policy.retry import Retry
 from resilient_ddb.testing import FakeClock
 
 WHO = ("key", "eu-west-1", "https://dynamodb", False)

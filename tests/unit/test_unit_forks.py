@@ -12,9 +12,9 @@ from unit_support import ROOT
 import resilient_ddb as rddb
 from resilient_ddb.circuit import HALF_OPEN, Circuit, Outcome
 from resilient_ddb.fallback import Call
-from resilient_ddb.forks import tell_child
+from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.retry import RetryBudget, TokenBucket
 from resilient_ddb.pybreaker_storage import make_breaker
-from resilient_ddb.retry import RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.threads import Calls, together
 

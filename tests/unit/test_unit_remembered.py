@@ -19,8 +19,8 @@ from resilient_ddb.ending import cancel, recover
 from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Call
 from resilient_ddb.item_marks import marks_of_read, value_of, written_by
+from resilient_ddb.policy.retry import Retry
 from resilient_ddb.remembered import Remembered
-from resilient_ddb.retry import Retry
 from resilient_ddb.testing import FakeClock
 
 ONCE = Retry(max_attempts=1)

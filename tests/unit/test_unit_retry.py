@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from properties import examples
 from unit_support import GET, call, failed, full_window, good, make_core, python
 
-from resilient_ddb.breaker import Breaker
 from resilient_ddb.execution import Execution
-from resilient_ddb.retry import Backoff, Retry, RetryBudget, TokenBucket
+from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.retry import Backoff, Retry, RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
 
 THROTTLED = failed("ThrottlingException")
@@ -304,7 +304,7 @@ def test_nothing_of_tenacity_is_imported_before_the_first_failure():
     script = """
 import sys; sys.path.insert(0, "tests/unit")
 from unit_support import *
-from resilient_ddb.retry import Retry
+from resilient_ddb.policy.retry import Retry
 core = make_core(retry=Retry(wait=lambda state: 0.0, stop=lambda state: True))
 call(core, *GET, [good()])
 print("tenacity" in sys.modules)

@@ -14,9 +14,9 @@ from unit_support import GET, call, failed, good, make_core
 
 import resilient_ddb as rddb
 from resilient_ddb import errors, events
-from resilient_ddb.deadlines import Deadline, current_deadline, deadline, lambda_deadline
 from resilient_ddb.events import Kind, ThrottlingReason
 from resilient_ddb.observers import LoggingObserver
+from resilient_ddb.policy.deadlines import Deadline, current_deadline, deadline, lambda_deadline
 from resilient_ddb.testing import FakeClock
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -230,7 +230,7 @@ class LambdaContext:
 
 def test_a_lambda_deadline_is_what_is_left_less_the_margin(monkeypatch):
     clock = FakeClock()
-    monkeypatch.setattr("resilient_ddb.deadlines.SYSTEM_CLOCK.monotonic", clock.monotonic)
+    monkeypatch.setattr("resilient_ddb.policy.deadlines.SYSTEM_CLOCK.monotonic", clock.monotonic)
     for left, margin, remaining in [(3000, 0.5, 2.5), (3000, 0, 3.0), (400, 0.5, 0.0), (0, 0, 0.0)]:
         with lambda_deadline(LambdaContext(left), margin) as made:
             assert made.remaining() == remaining

@@ -25,7 +25,7 @@ from resilient_ddb.errors import VersionConflictError, conflict_class
 from resilient_ddb.expressions import join_condition
 from resilient_ddb.operations import is_safe_to_repeat, set_as_well
 from resilient_ddb.own_write import Finding
-from resilient_ddb.retry import Retry
+from resilient_ddb.policy.retry import Retry
 from resilient_ddb.ttl import TimeToLive
 from resilient_ddb.ttl_calls import TableTtl
 from resilient_ddb.versioned_verbs import VersionedVerbs

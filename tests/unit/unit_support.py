@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from resilient_ddb.core import Core
 from resilient_ddb.ending import recover, succeed
 from resilient_ddb.execution import Execution
-from resilient_ddb.policy import Policy
+from resilient_ddb.policy.policy import Policy
 from resilient_ddb.testing import FakeClock
 
 ROOT = Path(__file__).parents[2]

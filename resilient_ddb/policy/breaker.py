@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .settings import check_number, check_plain, check_plain_methods, check_share, check_whole
+from .checks import check_number, check_plain, check_plain_methods, check_share, check_whole
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreakerListener, CircuitBreakerStorage

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from .breaker import Breaker
+from .checks import check_callables, check_fallback, check_methods, check_number
 from .clock import SYSTEM_CLOCK, Clock
 from .retry import Retry, RetryBudget
-from .settings import check_callables, check_fallback, check_methods, check_number
 
 if TYPE_CHECKING:
-    from .events import Observer
+    from resilient_ddb.events import Observer
 else:  # annotations can be evaluated without loading what only observers need
     Observer = Callable[[Any], object]
 

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
+from .checks import check_number
 from .clock import SYSTEM_CLOCK, Clock
-from .settings import check_number
 
 
 @dataclass(frozen=True, slots=True)

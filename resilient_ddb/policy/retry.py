@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .checks import check_number, check_plain, check_whole
 from .forks import tell_child
-from .settings import check_number, check_plain, check_whole
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState

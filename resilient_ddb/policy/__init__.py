@@ -1,0 +1,29 @@
+"""All that can be set, as frozen values; with the clock, deadlines, and the checks of arguments."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .breaker import Breaker
+    from .clock import Clock
+    from .policy import Policy, Timeouts
+    from .retry import Retry, RetryBudget
+
+__all__ = ["Breaker", "Clock", "Policy", "Retry", "RetryBudget", "Timeouts"]
+
+_HOMES = {
+    "Breaker": "breaker",
+    "Clock": "clock",
+    "Policy": "policy",
+    "Retry": "retry",
+    "RetryBudget": "retry",
+    "Timeouts": "policy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
