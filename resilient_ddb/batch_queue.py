@@ -14,7 +14,7 @@ from typing import Any
 
 from .batch_requests import MAX_WIRE_BYTES, as_answered, hashable, least_size_of, number_that_fits, values_of
 from .batch_settings import Request
-from .capacity import MAX_ITEM_BYTES, write_units
+from .dynamodb.capacity import MAX_ITEM_BYTES, write_units
 
 MAX_REQUESTS = 25
 _SURELY_TOO_LARGE = MAX_ITEM_BYTES + MAX_ITEM_BYTES // 50

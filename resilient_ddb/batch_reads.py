@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .cursors import identity
 from .drive import Flow
+from .dynamodb.keys import identity
+from .dynamodb.projections import asking_for
+from .dynamodb.reserved import KEY
 from .errors import UnprocessedKeysError
 from .integrity import UnreadableResponseError, foreign_answer
 from .policy.deadlines import current_deadline
 from .policy.policy import policy_of
 from .policy.retry import Backoff
-from .projections import asking_for
 from .read_rate import read_rate
-from .reserved import KEY
 from .unanswered import unanswered
 
 Item = dict[str, Any]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from .batch_settings import Request
-from .capacity import item_size, wire_size
+from .dynamodb.capacity import item_size, wire_size
 
 MAX_WIRE_BYTES = 16 * 1024 * 1024
 

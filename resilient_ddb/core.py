@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .circuit import CLOSED, OPEN, Circuit, Outcome
 from .classification import Verdict
+from .dynamodb.operations import Params, operation_kind, table_of
+from .dynamodb.reserved import SHARD, VALUES
 from .events import Kind
 from .fallback import Chain, Fallback, FallbackFunction
-from .operations import Params, operation_kind, table_of
 from .policy.breaker import Breaker
 from .policy.forks import tell_child
 from .policy.policy import Policy
 from .policy.retry import TokenBucket
-from .reserved import SHARD, VALUES
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker

@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from . import telling
 from .classification import PERMANENT, Verdict, classify
+from .dynamodb.operations import is_safe_to_repeat, operation_kind
 from .errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
 from .events import Kind
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
 from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
-from .operations import is_safe_to_repeat, operation_kind
 
 _CHANGES_ALL = ("DeleteTable",)
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})

@@ -14,10 +14,10 @@ from botocore.exceptions import ClientError
 
 from . import own_write, telling
 from .classification import Verdict, classify_response, classify_transport, code_of, is_refusal
+from .dynamodb.operations import is_read, params_on_the_wire, seconds_known
 from .errors import CircuitOpenError, DeadlineExceededError
 from .events import Kind
 from .integrity import find_damage, find_foreign
-from .operations import is_read, params_on_the_wire, seconds_known
 from .policy.deadlines import current_deadline
 from .policy.retry import Backoff
 

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from .operations import READS, Params, operation_kind
+from .dynamodb.operations import READS, Params, operation_kind
 from .policy.checks import check_fallback, check_number, check_whole
 from .policy.clock import Clock
 from .policy.forks import tell_child

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import expressions
 from .codec.values import from_native
-from .cursors import from_json, identity, to_json
+from .dynamodb import expressions
+from .dynamodb.keys import from_json, identity, to_json
+from .dynamodb.projections import asking_for
+from .dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
 from .fan_in import Key, Order, Place
 from .key_schemas import KeySchema, KeySchemas
 from .policy.checks import check_whole
-from .projections import asking_for
-from .reserved import KEY, NAMES, PREFIX, SHARD, VALUES
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
 _NAME = f"#{PREFIX}shard"

@@ -12,9 +12,9 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from .expressions import EQUALITIES
-from .operations import Params, plain_name, statement_tables
-from .reserved import NAMES, VALUES
+from .dynamodb.expressions import EQUALITIES
+from .dynamodb.operations import Params, plain_name, statement_tables
+from .dynamodb.reserved import NAMES, VALUES
 
 Mark = frozenset[tuple[str, Any]]
 Written = Mapping[str, Any] | None

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from .drive import Flow
-from .reserved import MOVED, NAMES, PREFIX, TTL, VALUES
+from .dynamodb.reserved import MOVED, NAMES, PREFIX, TTL, VALUES
 from .sharded_keys import ShardKeys
 from .unanswered import unanswered
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .cursors import from_json, identity, to_json
 from .drive import Flow
+from .dynamodb.keys import from_json, identity, to_json
+from .dynamodb.reserved import KEY, NAMES, VALUES
 from .fan_in import Item
 from .moving import Moved, is_comparable, move
 from .paging import Trail
 from .policy.policy import policy_of
 from .read_rate import ReadRate
-from .reserved import KEY, NAMES, VALUES
 from .shard_reads import ShardReads
 from .sharded_keys import ShardKeys
 from .sharded_queries import checked_keys

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, PaginationError
 
-from . import cursors, scan_state
-from .capacity import read_units
+from . import scan_state
 from .drive import Flow
+from .dynamodb import keys as cursors
+from .dynamodb.capacity import read_units
 from .paging import Trail, refuse_count
 from .policy.checks import check_callable, check_whole
 from .policy.policy import policy_of

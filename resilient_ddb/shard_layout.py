@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .cursors import identity
+from .dynamodb.keys import identity
 from .policy.checks import check_plain, check_whole
 
 MOST_SHARDS = 1_000

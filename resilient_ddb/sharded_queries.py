@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from . import fan_in_flows
-from .cursors import identity
 from .drive import Flow
+from .dynamodb.keys import identity
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .key_schemas import key_schemas

@@ -10,16 +10,16 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from .drive import Flow
+from .dynamodb.expressions import join_condition
+from .dynamodb.operations import expects_version, same_table
+from .dynamodb.reserved import PREFIX
 from .errors import DuplicateShardItemError
-from .expressions import join_condition
 from .fan_in import Item
 from .fan_in_flows import OnPartial, Response, Together, check_on_partial
 from .key_schemas import key_schemas
 from .moving import Moved, move
-from .operations import expects_version, same_table
 from .policy.checks import check_callable
 from .policy.policy import policy_of
-from .reserved import PREFIX
 from .shard_layout import Layout
 from .shard_reads import ShardReads
 from .sharded_keys import ShardKeys

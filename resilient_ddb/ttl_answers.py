@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import ttl_requests
-from .operations import same_table
+from .dynamodb.operations import same_table
 from .ttl import IsExpired, native_rule, typed_rule
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import expressions
-from .operations import same_table
-from .projections import asking_for
+from .dynamodb import expressions
+from .dynamodb.operations import same_table
+from .dynamodb.projections import asking_for
 
 OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
 _PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"

@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from .operations import same_table
+from .dynamodb.operations import same_table
+from .dynamodb.reserved import MOVED, NAMES
 from .policy.checks import check_number
-from .reserved import MOVED, NAMES
 from .ttl import MILLISECONDS, is_number
 
 OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})

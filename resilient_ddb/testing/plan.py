@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from resilient_ddb.operations import PARTIQL, READS, WRITES
+from resilient_ddb.dynamodb.operations import PARTIQL, READS, WRITES
 
 if TYPE_CHECKING:
     from .calls import Call, Part

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from thread_support import end_soon
 
 import resilient_ddb as rddb
-from resilient_ddb.capacity import item_size, write_units
+from resilient_ddb.dynamodb.capacity import item_size, write_units
 from resilient_ddb.testing import FakeClock, faults
 
 

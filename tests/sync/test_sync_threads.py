@@ -14,7 +14,7 @@ from boto3.dynamodb.conditions import Key
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
-from resilient_ddb.operations import operation_kind
+from resilient_ddb.dynamodb.operations import operation_kind
 
 THREADS = 6
 ROUNDS = 2

@@ -7,7 +7,7 @@ from boto3.dynamodb.types import Binary, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_ddb.capacity import item_size, number_size, read_units, typed_item_size, value_size, write_units
+from resilient_ddb.dynamodb.capacity import item_size, number_size, read_units, typed_item_size, value_size, write_units
 
 NUMBERS = st.one_of(
     st.integers(-(10**38) + 1, 10**38 - 1),

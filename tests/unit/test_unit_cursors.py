@@ -9,7 +9,7 @@ from boto3.dynamodb.types import Binary, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_ddb import cursors
+from resilient_ddb.dynamodb import keys as cursors
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 DECIMALS = st.builds(

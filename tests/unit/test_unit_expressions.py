@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-from resilient_ddb.expressions import _CONDITIONS, both, inject_condition_expressions
+from resilient_ddb.dynamodb.expressions import _CONDITIONS, both, inject_condition_expressions
 
 NAMES, VALUES = "ExpressionAttributeNames", "ExpressionAttributeValues"
 MODEL = botocore.session.get_session().get_service_model("dynamodb")

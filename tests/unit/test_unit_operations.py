@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-from resilient_ddb.operations import is_read, is_safe_to_repeat, operation_kind, table_of
+from resilient_ddb.dynamodb.operations import is_read, is_safe_to_repeat, operation_kind, table_of
 
 
 def update(expression, values=None, **more):

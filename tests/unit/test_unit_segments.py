@@ -23,7 +23,7 @@ from unit_support import WidestRandom
 
 import resilient_ddb as rddb
 from resilient_ddb import scan_state
-from resilient_ddb.cursors import identity
+from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.parallel_scan import ParallelScan
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.testing import FakeClock

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
 
-from resilient_ddb.capacity import MAX_ITEM_BYTES, item_size, value_size
+from resilient_ddb.dynamodb.capacity import MAX_ITEM_BYTES, item_size, value_size
 
 from .errors import RefusedRowError
 

@@ -16,7 +16,7 @@ from decimal import Context, Decimal, Inexact, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from resilient_ddb.capacity import item_size
+from resilient_ddb.dynamodb.capacity import item_size
 
 from . import own_files
 from .errors import BulkError

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any
 
-from .codec.values import from_native, item_as_native
+from resilient_ddb.codec.values import from_native, item_as_native
 
 _NUMBERS = Context(prec=38)
 """DynamoDB's numbers have so many digits."""

@@ -1,0 +1,1 @@
+"""What DynamoDB defines: operations, expressions, keys, sizes, descriptions of tables."""
