@@ -18,9 +18,9 @@ from resilient_ddb.drive import run
 from resilient_ddb.ending import cancel, recover
 from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Call
-from resilient_ddb.item_marks import marks_of_read, value_of, written_by
+from resilient_ddb.fallback.item_marks import marks_of_read, value_of, written_by
+from resilient_ddb.fallback.remembered import Remembered
 from resilient_ddb.policy.retry import Retry
-from resilient_ddb.remembered import Remembered
 from resilient_ddb.testing import FakeClock
 
 ONCE = Retry(max_attempts=1)
@@ -454,5 +454,7 @@ def test_a_fallback_that_can_not_forget_fails_no_write(caplog):
 
 
 def test_clients_without_a_fallback_load_nothing_for_it():
-    code = "import sys, resilient_ddb.policy as p; p.Policy(); print('resilient_ddb.remembered' in sys.modules)"
+    code = (
+        "import sys, resilient_ddb.policy as p; p.Policy(); print('resilient_ddb.fallback.remembered' in sys.modules)"
+    )
     assert python(code) == "False"

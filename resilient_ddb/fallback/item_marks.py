@@ -12,9 +12,9 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
-from .dynamodb.expressions import EQUALITIES
-from .dynamodb.operations import Params, plain_name, statement_tables
-from .dynamodb.reserved import NAMES, VALUES
+from resilient_ddb.dynamodb.expressions import EQUALITIES
+from resilient_ddb.dynamodb.operations import Params, plain_name, statement_tables
+from resilient_ddb.dynamodb.reserved import NAMES, VALUES
 
 Mark = frozenset[tuple[str, Any]]
 Written = Mapping[str, Any] | None

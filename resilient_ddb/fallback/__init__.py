@@ -19,10 +19,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from .dynamodb.operations import READS, Params, operation_kind
-from .policy.checks import check_fallback, check_number, check_whole
-from .policy.clock import Clock
-from .policy.forks import tell_child
+from resilient_ddb.dynamodb.operations import READS, Params, operation_kind
+from resilient_ddb.policy.checks import check_fallback, check_number, check_whole
+from resilient_ddb.policy.clock import Clock
+from resilient_ddb.policy.forks import tell_child
 
 Response = dict[str, Any]
 UNANSWERED: ContextVar[bool] = ContextVar("resilient_ddb.unanswered", default=False)
