@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .batch import BatchWriter
     from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
-    from .classification import Verdict, classify
+    from .calls.classification import Verdict, classify
     from .errors import (
         CallFacts,
         CircuitOpenError,
@@ -120,10 +120,10 @@ _HOMES = {
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",
-    "Verdict": "classification",
+    "Verdict": "calls.classification",
     "VersionConflictError": "errors",
     "VersionedTable": "versioned_tables",
-    "classify": "classification",
+    "classify": "calls.classification",
     "client": "session",
     "deadline": "policy.deadlines",
     "idempotent_update": "idempotent",

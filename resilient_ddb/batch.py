@@ -21,7 +21,7 @@ from .batch_queue import Batch
 from .batch_refusals import Flow
 from .batch_settings import BatchSettings, Request
 from .batch_shell import Answer
-from .drive import run
+from .calls.flows import run
 from .policy.checks import is_async
 from .policy.deadlines import Deadline, Stop, current_deadline
 from .threads import Calls

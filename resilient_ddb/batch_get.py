@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Self
 
 from .batch_reads import END, BatchReads, Item, check_keys
-from .drive import run
+from .calls.flows import run
 
 
 class BatchGet(BatchReads, Iterator[Item]):

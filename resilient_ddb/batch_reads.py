@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .drive import Flow
+from .calls.flows import Flow
+from .calls.integrity import UnreadableResponseError, foreign_answer
+from .calls.unanswered import unanswered
 from .dynamodb.keys import identity
 from .dynamodb.projections import asking_for
 from .dynamodb.reserved import KEY
 from .errors import UnprocessedKeysError
-from .integrity import UnreadableResponseError, foreign_answer
 from .policy.deadlines import current_deadline
 from .policy.policy import policy_of
 from .policy.retry import Backoff
 from .read_rate import read_rate
-from .unanswered import unanswered
 
 Item = dict[str, Any]
 _OPERATION = "BatchGetItem"

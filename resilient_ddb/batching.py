@@ -14,14 +14,14 @@ from .batch_queue import Batch, Queue
 from .batch_refusals import OPERATION, Flow, Refused, is_about_items
 from .batch_settings import BatchReport, BatchSettings, Request, Tally
 from .batch_shell import Answer, Shell
+from .calls.described import key_schemas
+from .calls.integrity import UnreadableResponseError, foreign_answer
+from .calls.unanswered import unanswered
 from .errors import DeadlineExceededError, UnprocessedItemsError
 from .events import Kind
-from .integrity import UnreadableResponseError, foreign_answer
-from .key_schemas import key_schemas
 from .pacing import Pace
 from .policy.deadlines import current_deadline
 from .policy.policy import Policy
-from .unanswered import unanswered
 
 
 class Batching:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 
 from . import connections
+from .calls.ending import cancel, recover, succeed
+from .calls.execution import Execution
+from .calls.flows import run
 from .codec.originals import part
-from .drive import run
-from .ending import cancel, recover, succeed
-from .execution import Execution
 from .fallback import Response, mark
 from .hooks import CURRENT
 from .host import ClientHost, check_client, harden
 from .policy.deadlines import current_deadline
 
 if TYPE_CHECKING:
-    from .core import Core
+    from .calls.core import Core
     from .policy.policy import Policy
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import PaginationError
 
-from .classification import classify
-from .drive import Flow
+from .calls.classification import classify
+from .calls.flows import Flow
 from .errors import DeadlineExceededError
 from .events import Kind
 from .fan_in import FanIn, Item, Key

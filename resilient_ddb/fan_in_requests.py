@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .calls.described import KeySchema, KeySchemas
 from .codec.values import from_native
 from .dynamodb import expressions
 from .dynamodb.keys import from_json, identity, to_json
 from .dynamodb.projections import asking_for
 from .dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
 from .fan_in import Key, Order, Place
-from .key_schemas import KeySchema, KeySchemas
 from .policy.checks import check_whole
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 
 from . import hooks, shortcuts
+from .calls.core import Core
+from .calls.flows import Flow
 from .codec.values import item_as_native
-from .core import Core
-from .drive import Flow
 from .fallback import Chain, FallbackFunction
 from .listeners import Listeners
 from .native import ValueHandlers

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .drive import Flow, run
+from .calls.flows import Flow, run
 from .fallback import Response
 from .versioned_verbs import VersionedVerbs
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .drive import Flow
+from .calls.flows import Flow
+from .calls.unanswered import unanswered
 from .dynamodb.reserved import MOVED, NAMES, PREFIX, TTL, VALUES
 from .sharded_keys import ShardKeys
-from .unanswered import unanswered
 
 _MOST_ATTRIBUTES = 140
 """A condition takes 300 operators: an equality and an AND for each attribute."""

@@ -10,7 +10,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from .drive import run
+from .calls.flows import run
 from .policy.checks import is_async
 from .policy.deadlines import Stop
 from .segments import Item, Request, Segments

@@ -24,7 +24,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .drive import Flow
+from .calls.flows import Flow
 from .paging import Pages
 from .policy.clock import Clock
 from .token_bucket import CapacityBucket

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .drive import Flow
+from .calls.flows import Flow
 from .errors import DeadlineExceededError
 from .policy.clock import Clock
 from .policy.deadlines import current_deadline

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .drive import Flow
+from .calls.flows import Flow
+from .calls.unanswered import unanswered
 from .dynamodb.keys import from_json, identity, to_json
 from .dynamodb.reserved import KEY, NAMES, VALUES
 from .fan_in import Item
@@ -22,7 +23,6 @@ from .sharded_keys import ShardKeys
 from .sharded_queries import checked_keys
 from .sharded_verbs import ShardedVerbs
 from .token_bucket import as_limiter
-from .unanswered import unanswered
 
 _UNITS_OF_A_MOVE = 4.0
 """Of an item of up to 1 KB: a put and a delete, in a transaction."""

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError, PaginationError
 
 from . import scan_state
-from .drive import Flow
+from .calls.flows import Flow
+from .calls.unanswered import unanswered
 from .dynamodb import keys as cursors
 from .dynamodb.capacity import read_units
 from .paging import Trail, refuse_count
@@ -23,7 +24,6 @@ from .policy.checks import check_callable, check_whole
 from .policy.policy import policy_of
 from .read_rate import Sleep, read_rate
 from .scan_state import DONE, Position, Source
-from .unanswered import unanswered
 
 Item = dict[str, Any]
 _OPERATION = "Scan"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from .batch_reads import END, BatchReads
-from .drive import Flow
+from .calls.flows import Flow
 from .fan_in import Item
 from .fan_in_flows import Response, joined_facts, summed
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .drive import Flow
+from .calls.flows import Flow
 from .policy.checks import is_async
 from .policy.forks import tell_child
 

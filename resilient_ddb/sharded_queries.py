@@ -7,16 +7,16 @@ from functools import partial
 from typing import Any
 
 from . import fan_in_flows
-from .drive import Flow
+from .calls.described import key_schemas
+from .calls.flows import Flow
+from .calls.unanswered import unanswered
 from .dynamodb.keys import identity
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
-from .key_schemas import key_schemas
 from .paging import refuse_count
 from .shard_layout import MOST_SHARDS
 from .sharded_keys import ShardKeys
 from .sharded_verbs import ShardedVerbs
-from .unanswered import unanswered
 
 Make = Callable[..., Reading]
 _FILTERS = ("FilterExpression", "QueryFilter")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from .drive import run
+from .calls.flows import run
 from .policy.policy import policy_of
 from .sharded_batches import ShardedBatch
 from .sharded_queries import ShardedQueries

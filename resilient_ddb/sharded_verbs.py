@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from .drive import Flow
+from .calls.described import key_schemas
+from .calls.flows import Flow
 from .dynamodb.expressions import join_condition
 from .dynamodb.operations import expects_version, same_table
 from .dynamodb.reserved import PREFIX
 from .errors import DuplicateShardItemError
 from .fan_in import Item
 from .fan_in_flows import OnPartial, Response, Together, check_on_partial
-from .key_schemas import key_schemas
 from .moving import Moved, move
 from .policy.checks import check_callable
 from .policy.policy import policy_of

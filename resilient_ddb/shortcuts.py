@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from botocore.auth import SigV4Auth
 
+from .calls.flows import Flow
 from .codec import Codec
 from .codec.originals import is_own, part
-from .drive import Flow
 from .endpoints import EndpointMemory
 from .native import ValueHandlers
 from .signing import QuickSigV4Auth, SigningMemory, botocore_signs_as_usual

@@ -16,7 +16,8 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from .batch_settings import BatchReport
-from .drive import run
+from .calls.flows import run
+from .calls.unanswered import without_fallbacks
 from .errors import UnprocessedItemsError
 from .pacing import auto_rate
 from .paging import Pages, refuse_count
@@ -28,7 +29,6 @@ from .session import table as make_table
 from .shared_limiter import SharedRateLimiter
 from .spark_values import check_columns, check_schema, item_of, row_of
 from .tables import ResilientTable
-from .unanswered import without_fallbacks
 
 if TYPE_CHECKING:
     from pyspark import RDD

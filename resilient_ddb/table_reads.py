@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .drive import run
+from .calls.flows import run
+from .calls.unanswered import unanswered
 from .paging import Pages
-from .unanswered import unanswered
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table

@@ -14,7 +14,7 @@ from .dynamodb.operations import same_table
 from .ttl import IsExpired, native_rule, typed_rule
 
 if TYPE_CHECKING:
-    from .execution import Execution
+    from .calls.execution import Execution
     from .ttl import TimeToLive
 
 Warn = Callable[..., None]

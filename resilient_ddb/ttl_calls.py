@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import ttl_requests, ttl_writes
+from .calls.single_flight import once
+from .calls.unanswered import inside, unanswered
 from .policy.deadlines import deadline
-from .single_flight import once
 from .ttl import AUTO, Expired, TimeToLive, is_expired
 from .ttl_answers import TtlCall
 from .ttl_requests import Index, TableFacts, Want, check_key, check_keys, facts_of
 from .ttl_writes import ARGUMENT, Puts
-from .unanswered import inside, unanswered
 
 if TYPE_CHECKING:
-    from .core import Core
-    from .execution import Execution
+    from .calls.core import Core
+    from .calls.execution import Execution
 
 Ask = Callable[[str, dict[str, Any]], Any]
 """Makes a call of the client's, and gives its answer; awaitable on the async client."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .drive import run
+from .calls.flows import run
 from .policy.checks import is_async
 from .versioned_verbs import Change, VersionedVerbs
 from .versioning import FROM_ITEM

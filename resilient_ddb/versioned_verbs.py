@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import ClientError
 
+from .calls.flows import Flow
+from .calls.unanswered import unanswered
 from .codec.values import copied
-from .drive import Flow
 from .errors import DeadlineExceededError, VersionConflictError, attach
 from .fallback import Response
 from .policy.checks import check_callable, check_whole
@@ -21,11 +22,10 @@ from .policy.deadlines import current_deadline
 from .policy.policy import Policy
 from .policy.retry import Backoff
 from .ttl import AUTO
-from .unanswered import unanswered
 from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
-    from .core import Core
+    from .calls.core import Core
     from .ttl import TimeToLive
 
 Change = Callable[[dict[str, Any] | None], Any]

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
+from .calls.own_write import normalise
 from .codec.values import from_native, item_as_native
 from .dynamodb import reserved
 from .dynamodb.expressions import join_condition
 from .dynamodb.operations import set_as_well
 from .errors import VersionConflictError, attach, conflict_class
-from .own_write import normalise
 from .version_numbers import check_version, check_whole_version, version_after
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from resilient_ddb.batch_queue import Batch
 from resilient_ddb.batch_refusals import Flow
 from resilient_ddb.batch_settings import BatchSettings, Request
 from resilient_ddb.batch_shell import Answer
-from resilient_ddb.drive import run_async
+from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
 from resilient_ddb.token_bucket import Limiter
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NoReturn, Self
 
 from resilient_ddb.batch_reads import END, BatchReads, Item, check_keys
-from resilient_ddb.drive import run_async
+from resilient_ddb.calls.flows import run_async
 
 Keys = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
 

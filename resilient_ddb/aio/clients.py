@@ -12,10 +12,10 @@ from aiobotocore.client import AioBaseClient
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import HTTPClientError
 
+from resilient_ddb.calls.ending import cancel, recover, succeed
+from resilient_ddb.calls.execution import Execution
+from resilient_ddb.calls.flows import run_async
 from resilient_ddb.codec.originals import part
-from resilient_ddb.drive import run_async
-from resilient_ddb.ending import cancel, recover, succeed
-from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks import CURRENT
 from resilient_ddb.host import ClientHost, check_client, harden
@@ -25,7 +25,7 @@ from . import connections
 from .large_pages import AioValueHandlers
 
 if TYPE_CHECKING:
-    from resilient_ddb.core import Core
+    from resilient_ddb.calls.core import Core
     from resilient_ddb.policy.policy import Policy
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.drive import run_async
+from resilient_ddb.calls.flows import run_async
 from resilient_ddb.segments import Item, Request, Segments
 
 

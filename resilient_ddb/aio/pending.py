@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
-from resilient_ddb.drive import Flow, run_async
+from resilient_ddb.calls.flows import Flow, run_async
 
 T = TypeVar("T")
 

@@ -32,7 +32,7 @@ from .tables import AsyncServiceResource, AsyncTable
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
-    from resilient_ddb.core import Core
+    from resilient_ddb.calls.core import Core
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.ttl import TtlFilter

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from resilient_ddb.drive import Flow, run_async
+from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharded_batches import ShardedBatch
 from resilient_ddb.sharded_queries import ShardedQueries

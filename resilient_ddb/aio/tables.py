@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
+from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.paging import Pages
-from resilient_ddb.unanswered import unanswered
 
 from .lazy import LazyClient
 from .pending import Pending, pending

@@ -25,7 +25,7 @@ from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.forks import tell_child
 
 Response = dict[str, Any]
-UNANSWERED: ContextVar[bool] = ContextVar("resilient_ddb.unanswered", default=False)
+UNANSWERED: ContextVar[bool] = ContextVar("resilient_ddb.calls.unanswered", default=False)
 """Set where a call is not to be answered by fallbacks: within one, and where a stand-in for the item won't do."""
 
 

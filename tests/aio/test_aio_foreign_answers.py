@@ -20,7 +20,7 @@ from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.integrity import UnreadableResponseError
+from resilient_ddb.calls.integrity import UnreadableResponseError
 from resilient_ddb.testing import FakeClock
 
 POLICY = rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=3))

@@ -18,7 +18,7 @@ from wire_server import SaysMore, WireServer, answer, error
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.integrity import UnreadableResponseError
+from resilient_ddb.calls.integrity import UnreadableResponseError
 
 ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 SUCCESSES = [name for name in NAMES if not name.startswith("an error")]

@@ -105,7 +105,7 @@ def test_every_transport_error_has_a_row():
 
 
 def test_every_reason_to_stop_has_a_row():
-    execution = importlib.import_module("resilient_ddb.execution")
+    execution = importlib.import_module("resilient_ddb.calls.execution")
     names = ("NOT_RETRYABLE", "AMBIGUOUS", "MAX_ATTEMPTS", "BUDGET", "DEADLINE", "CIRCUIT")
     [rows] = [rows for heading, rows in TABLES if heading == "What is raised"]
     assert [literals(reason)[0] for reason, _ in rows[:-1]] == [getattr(execution, name) for name in names]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 import resilient_ddb as rddb
-from resilient_ddb.integrity import UnreadableResponseError
+from resilient_ddb.calls.integrity import UnreadableResponseError
 from resilient_ddb.testing import FakeClock
 
 ANSWERED = [name for name, operation in OPERATIONS.items() if operation.output_shape is not None]

@@ -21,7 +21,7 @@ from wire_server import WireServer
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
-from resilient_ddb.integrity import UnreadableResponseError
+from resilient_ddb.calls.integrity import UnreadableResponseError
 from resilient_ddb.testing import FakeClock
 
 POLICY = rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=3))

@@ -15,7 +15,7 @@ from hostile_support import NAMES, policy, said
 from wire_server import MARKS, SaysMore, WireServer, answer, error
 
 import resilient_ddb as rddb
-from resilient_ddb.integrity import UnreadableResponseError
+from resilient_ddb.calls.integrity import UnreadableResponseError
 
 ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 SUCCESSES = [name for name in NAMES if not name.startswith("an error") and name != "an interim one"]

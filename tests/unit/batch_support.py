@@ -9,7 +9,7 @@ from unit_support import ALONE
 
 from resilient_ddb.batch_settings import BatchSettings
 from resilient_ddb.batching import Batching
-from resilient_ddb.drive import run
+from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.capacity import item_size, write_units
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.testing import FakeClock

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 from botocore.exceptions import ClientError
 
-from resilient_ddb.drive import run
+from resilient_ddb.calls.described import KeySchema, KeySchemas
+from resilient_ddb.calls.flows import run
 from resilient_ddb.fan_in_flows import Reading, answer
 from resilient_ddb.fan_in_requests import request_for, with_key
-from resilient_ddb.key_schemas import KeySchema, KeySchemas
 
 
 def rank(value):

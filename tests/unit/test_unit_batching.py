@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import resilient_ddb as rddb
 from resilient_ddb.batch_requests import MAX_WIRE_BYTES
-from resilient_ddb.drive import run
+from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.capacity import item_size, write_units
 from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.pacing import Pace, auto_rate

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from properties import examples
 
-from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome, Window
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome, Window
+from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.breaker import Breaker
-from resilient_ddb.pybreaker_storage import make_breaker
 from resilient_ddb.testing import FakeClock
 
 SUCCESS, FAILURE, NEITHER = Outcome.SUCCESS, Outcome.FAILURE, Outcome.NEITHER

@@ -10,7 +10,7 @@ import pytest
 from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
-from resilient_ddb.classification import Verdict, classify
+from resilient_ddb.calls.classification import Verdict, classify
 from resilient_ddb.events import Kind, ThrottlingReason
 
 NOW = 1_700_000_000.0
@@ -326,7 +326,7 @@ def test_a_signature_is_tried_again_once_only_where_the_clock_is_to_blame(code, 
 
 
 def test_without_now_the_machine_s_clock_is_asked(monkeypatch):
-    monkeypatch.setattr("resilient_ddb.classification.time.time", lambda: NOW)
+    monkeypatch.setattr("resilient_ddb.calls.classification.time.time", lambda: NOW)
     error = client_error("RequestExpired", headers={"date": formatdate(NOW - 300, usegmt=True)})
     assert classify(error) == SKEWED
     assert classify(error, now=0.0) == SKEWED

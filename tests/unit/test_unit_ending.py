@@ -9,11 +9,11 @@ from botocore import exceptions as bx
 from unit_support import ADD, GET, PUT, Made, attempt_all, failed, good, make_core
 
 from resilient_ddb import fallback as fallbacks
-from resilient_ddb.drive import run, run_async
-from resilient_ddb.ending import cancel, recover
+from resilient_ddb.calls.ending import cancel, recover
+from resilient_ddb.calls.execution import Execution
+from resilient_ddb.calls.flows import run, run_async
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.events import FallbackEvent
-from resilient_ddb.execution import Execution
 from resilient_ddb.policy.breaker import Breaker
 from resilient_ddb.policy.deadlines import deadline
 from resilient_ddb.policy.retry import Retry, RetryBudget

@@ -12,11 +12,11 @@ from botocore import exceptions as bx
 from botocore.awsrequest import HeadersDict
 from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, good, make_core
 
-from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN
-from resilient_ddb.ending import cancel
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN
+from resilient_ddb.calls.ending import cancel
+from resilient_ddb.calls.execution import Execution
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, Kind, RetryEvent
-from resilient_ddb.execution import Execution
 from resilient_ddb.hooks import request_created
 from resilient_ddb.policy.breaker import Breaker
 from resilient_ddb.policy.deadlines import deadline
@@ -509,7 +509,7 @@ def test_damage_does_not_outlive_its_attempt():
     ],
 )
 def test_a_response_is_whole_or_it_is_not(operation, body, headers, parsed, whole):
-    from resilient_ddb.integrity import find_damage  # noqa: PLC0415 - only here
+    from resilient_ddb.calls.integrity import find_damage  # noqa: PLC0415 - only here
 
     response = {"body": body, "headers": HeadersDict(headers), "status_code": 200}
     assert (find_damage(operation, response, parsed) is None) is whole
@@ -528,7 +528,7 @@ def test_a_response_is_whole_or_it_is_not(operation, body, headers, parsed, whol
     ],
 )
 def test_an_answer_is_dynamodbs_or_it_is_not(operation, headers, parsed, is_foreign):
-    from resilient_ddb.integrity import find_foreign  # noqa: PLC0415 - only here
+    from resilient_ddb.calls.integrity import find_foreign  # noqa: PLC0415 - only here
 
     for status in (200, 204, 400, 500):
         response = {"body": b"{}", "headers": HeadersDict(headers), "status_code": status}
@@ -565,7 +565,7 @@ WHOLE = {
     ],
 )
 def test_a_table_is_described_or_it_is_not(change, is_foreign):
-    from resilient_ddb.integrity import find_foreign  # noqa: PLC0415 - only here
+    from resilient_ddb.calls.integrity import find_foreign  # noqa: PLC0415 - only here
 
     table = {name: value for name, value in {**WHOLE, **change}.items() if value is not None}
     response = {"body": b"{}", "headers": HeadersDict({"x-amzn-RequestId": "R"}), "status_code": 200}
@@ -574,14 +574,14 @@ def test_a_table_is_described_or_it_is_not(change, is_foreign):
 
 @pytest.mark.parametrize("operation", ["CreateTable", "UpdateTable", "DeleteTable", "UpdateTimeToLive"])
 def test_an_answer_about_a_table_says_something(operation):
-    from resilient_ddb.integrity import find_foreign  # noqa: PLC0415 - only here
+    from resilient_ddb.calls.integrity import find_foreign  # noqa: PLC0415 - only here
 
     response = {"body": b"{}", "headers": HeadersDict({"x-amzn-RequestId": "R"}), "status_code": 200}
     assert find_foreign(operation, response, {}) is not None
 
 
 def test_an_error_response_needs_no_body():
-    from resilient_ddb.integrity import find_damage  # noqa: PLC0415 - only here
+    from resilient_ddb.calls.integrity import find_damage  # noqa: PLC0415 - only here
 
     assert find_damage("GetItem", {"body": b"<html>", "headers": {}, "status_code": 503}, {}) is None
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-from resilient_ddb.drive import run
+from resilient_ddb.calls.flows import run
 
 NAMES = ["a#0", "a#1", "a#2", "a#3"]
 SORT_KEYS = {

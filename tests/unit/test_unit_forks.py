@@ -10,11 +10,11 @@ from fork_support import FORKS, QUIET, in_child
 from unit_support import ROOT
 
 import resilient_ddb as rddb
-from resilient_ddb.circuit import HALF_OPEN, Circuit, Outcome
+from resilient_ddb.calls.circuit import HALF_OPEN, Circuit, Outcome
+from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.retry import RetryBudget, TokenBucket
-from resilient_ddb.pybreaker_storage import make_breaker
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.threads import Calls, together
 

@@ -6,18 +6,18 @@ import pybreaker
 import pytest
 from unit_support import GET, PUT, failed, good, make_core
 
-from resilient_ddb.circuit import CLOSED, OPEN, Circuit, Outcome
-from resilient_ddb.drive import run
-from resilient_ddb.ending import cancel, recover, succeed
+from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, Outcome
+from resilient_ddb.calls.ending import cancel, recover, succeed
+from resilient_ddb.calls.execution import Execution
+from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.integrity import parseable
+from resilient_ddb.calls.pybreaker_storage import make_breaker, synchronise
 from resilient_ddb.errors import CircuitOpenError
-from resilient_ddb.execution import Execution
 from resilient_ddb.fallback import Fallback, replica, stale, value
-from resilient_ddb.integrity import parseable
 from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.policy.breaker import Breaker
 from resilient_ddb.policy.deadlines import deadline
 from resilient_ddb.policy.policy import Policy
-from resilient_ddb.pybreaker_storage import make_breaker, synchronise
 from resilient_ddb.testing import FakeClock
 
 

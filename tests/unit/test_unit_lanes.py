@@ -3,8 +3,8 @@
 import pytest
 
 import resilient_ddb as rddb
-from resilient_ddb import core as core_module
-from resilient_ddb.circuit import Outcome
+from resilient_ddb.calls import core as core_module
+from resilient_ddb.calls.circuit import Outcome
 
 ROOM = 5
 

@@ -16,7 +16,8 @@ from botocore.model import ServiceModel
 from pickle_support import check
 
 import resilient_ddb as rddb
-from resilient_ddb import errors, integrity
+from resilient_ddb import errors
+from resilient_ddb.calls import integrity
 
 FACTS = errors.CallFacts(
     table="t",

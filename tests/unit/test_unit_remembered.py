@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, good, make_core, python
 
 from resilient_ddb import fallback
-from resilient_ddb.drive import run
-from resilient_ddb.ending import cancel, recover
-from resilient_ddb.execution import Execution
+from resilient_ddb.calls.ending import cancel, recover
+from resilient_ddb.calls.execution import Execution
+from resilient_ddb.calls.flows import run
 from resilient_ddb.fallback import Call
 from resilient_ddb.fallback.item_marks import marks_of_read, value_of, written_by
 from resilient_ddb.fallback.remembered import Remembered

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from properties import examples
 from unit_support import GET, call, failed, full_window, good, make_core, python
 
-from resilient_ddb.execution import Execution
+from resilient_ddb.calls.execution import Execution
 from resilient_ddb.policy.breaker import Breaker
 from resilient_ddb.policy.retry import Backoff, Retry, RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
@@ -325,7 +325,7 @@ print("tenacity" in sys.modules)
     assert python(script) == "False"
 
 
-@pytest.mark.parametrize("module", ["resilient_ddb", "resilient_ddb.core", "resilient_ddb.session"])
+@pytest.mark.parametrize("module", ["resilient_ddb", "resilient_ddb.calls.core", "resilient_ddb.session"])
 def test_importing_the_library_imports_none_of_what_may_never_be_needed(module):
     assert python(f"import {module}; {IMPORTED}") == "[]"
 

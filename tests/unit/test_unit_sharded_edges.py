@@ -9,7 +9,7 @@ from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 from unit_support import ALONE
 
-from resilient_ddb.drive import run
+from resilient_ddb.calls.flows import run
 from resilient_ddb.shard_layout import layout_of
 from resilient_ddb.sharded_queries import fan_in
 from resilient_ddb.sharded_tables import ShardedTable

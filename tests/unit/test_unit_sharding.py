@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit_support import ROOT
 
-from resilient_ddb.drive import run
+from resilient_ddb.calls.described import KeySchema, KeySchemas
+from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.operations import attributes_changed
 from resilient_ddb.fan_in_requests import with_key, without_key
-from resilient_ddb.key_schemas import KeySchema, KeySchemas
 from resilient_ddb.moving import Moved, move
 from resilient_ddb.shard_layout import Layout, layout_of
 from resilient_ddb.sharded_keys import ShardKeys

@@ -10,11 +10,11 @@ import weakref
 import pybreaker
 import pytest
 
-from resilient_ddb import pybreaker_storage
-from resilient_ddb.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome
+from resilient_ddb.calls import pybreaker_storage
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome
+from resilient_ddb.calls.pybreaker_storage import make_breaker, shared_storage, synchronise
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.breaker import Breaker
-from resilient_ddb.pybreaker_storage import make_breaker, shared_storage, synchronise
 from resilient_ddb.testing import FakeClock
 
 fakeredis = pytest.importorskip("fakeredis")

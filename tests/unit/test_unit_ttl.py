@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from unit_support import make_core
 
 import resilient_ddb as rddb
+from resilient_ddb.calls.execution import Execution
 from resilient_ddb.codec import Reader, responses
 from resilient_ddb.codec.engine import StandardLibrary, fastest
 from resilient_ddb.codec.numbers import boto3_number
-from resilient_ddb.execution import Execution
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.ttl import MILLISECONDS, TimeToLive, native_rule, time_to_live, typed_rule
 from resilient_ddb.ttl_answers import TtlCall

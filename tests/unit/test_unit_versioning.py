@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from properties import examples
 from unit_support import Made, attempt_all, failed, good, make_core
 
-from resilient_ddb import own_write
-from resilient_ddb.drive import run
+from resilient_ddb.calls import own_write
+from resilient_ddb.calls.ending import recover, succeed
+from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.own_write import Finding
 from resilient_ddb.dynamodb import reserved
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import is_safe_to_repeat, set_as_well
-from resilient_ddb.ending import recover, succeed
 from resilient_ddb.errors import VersionConflictError, conflict_class
-from resilient_ddb.own_write import Finding
 from resilient_ddb.policy.retry import Retry
 from resilient_ddb.ttl import TimeToLive
 from resilient_ddb.ttl_calls import TableTtl

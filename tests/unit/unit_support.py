@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from resilient_ddb.core import Core
-from resilient_ddb.ending import recover, succeed
-from resilient_ddb.execution import Execution
+from resilient_ddb.calls.core import Core
+from resilient_ddb.calls.ending import recover, succeed
+from resilient_ddb.calls.execution import Execution
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.testing import FakeClock
 
@@ -137,7 +137,7 @@ def attempt_all(made: Made, outcomes: Any, took: float = 0.0) -> dict[str, Any]:
 
 def call(core: Core, operation: str, params: dict[str, Any], outcomes: Any, took: float = 0.0) -> Made:
     """Make a call whose attempts have these outcomes: parsed responses, or errors."""
-    from resilient_ddb.drive import run  # noqa: PLC0415 - only this needs it
+    from resilient_ddb.calls.flows import run  # noqa: PLC0415 - only this needs it
 
     made = Made(core, operation, params)
     try:

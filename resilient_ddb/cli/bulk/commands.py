@@ -18,7 +18,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resilient_ddb.classification import classify
+from resilient_ddb.calls.classification import classify
 from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.events import Kind
 

@@ -32,7 +32,10 @@ class _Host:
 
 
 def _one_call() -> Callable[[], None]:
-    core_class, succeed = import_module("resilient_ddb.core").Core, import_module("resilient_ddb.ending").succeed
+    core_class, succeed = (
+        import_module("resilient_ddb.calls.core").Core,
+        import_module("resilient_ddb.calls.ending").succeed,
+    )
     core = core_class(counting_policy(import_module("resilient_ddb")), _Host())
     params = {"TableName": items.TABLE, "Key": items.KEY}
     body = items.encode({"Item": items.typed(items.native())})

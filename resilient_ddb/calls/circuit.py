@@ -16,15 +16,15 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .errors import CircuitOpenError
-from .policy.forks import tell_child
+from resilient_ddb.errors import CircuitOpenError
+from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker
 
-    from .policy.breaker import Breaker
-    from .policy.clock import Clock
-    from .policy.retry import Uniform
+    from resilient_ddb.policy.breaker import Breaker
+    from resilient_ddb.policy.clock import Clock
+    from resilient_ddb.policy.retry import Uniform
 
 _PROBE_PATIENCE_SECONDS = 60.0
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"

@@ -15,8 +15,8 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
-from .dynamodb import reserved
-from .dynamodb.operations import Params, has_token, is_conditional
+from resilient_ddb.dynamodb import reserved
+from resilient_ddb.dynamodb.operations import Params, has_token, is_conditional
 
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _ONLY_CREATES = re.compile(r"\s*attribute_not_exists\s*\([^()]+\)\s*", re.IGNORECASE)

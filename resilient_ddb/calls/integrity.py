@@ -15,9 +15,9 @@ from typing import Any
 from botocore.exceptions import ChecksumError, HTTPClientError
 from botocore.parsers import ResponseParserError, create_parser
 
-from .dynamodb.operations import PARTIQL, READS, WRITES
-from .errors import CallFacts, attach
-from .events import Kind
+from resilient_ddb.dynamodb.operations import PARTIQL, READS, WRITES
+from resilient_ddb.errors import CallFacts, attach
+from resilient_ddb.events import Kind
 
 _ALWAYS_ANSWERED = READS | WRITES | PARTIQL
 _ALWAYS_THERE: Mapping[str, str] = {

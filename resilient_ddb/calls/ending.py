@@ -10,13 +10,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from resilient_ddb.dynamodb.operations import is_safe_to_repeat, operation_kind
+from resilient_ddb.errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
+from resilient_ddb.events import Kind
+from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
+
 from . import telling
 from .classification import PERMANENT, Verdict, classify
-from .dynamodb.operations import is_safe_to_repeat, operation_kind
-from .errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
-from .events import Kind
 from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
-from .fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
 
 _CHANGES_ALL = ("DeleteTable",)
 _EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})

@@ -10,28 +10,30 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
+from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
+from resilient_ddb.dynamodb.reserved import SHARD, VALUES
+from resilient_ddb.events import Kind
+from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
+from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.retry import TokenBucket
+
 from .circuit import CLOSED, OPEN, Circuit, Outcome
 from .classification import Verdict
-from .dynamodb.operations import Params, operation_kind, table_of
-from .dynamodb.reserved import SHARD, VALUES
-from .events import Kind
-from .fallback import Chain, Fallback, FallbackFunction
-from .policy.breaker import Breaker
-from .policy.forks import tell_child
-from .policy.policy import Policy
-from .policy.retry import TokenBucket
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreaker
 
-    from .events import AnyEvent
+    from resilient_ddb.events import AnyEvent
+
     from .options import TableOption
 
 _MOST_HOT_KEYS = 1_000
 _MOST_LANES = 2_000
 _MOST_KNOWN = 5_000
 _log = logging.getLogger("resilient_ddb")
-_telling: ContextVar[bool] = ContextVar("resilient_ddb.telling", default=False)
+_telling: ContextVar[bool] = ContextVar("resilient_ddb.calls.telling", default=False)
 
 
 class Host(Protocol):
@@ -258,7 +260,7 @@ class Core:
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str) -> None:
         """Tell the observers of a circuit's change."""
         if self.observers:
-            from .events import CircuitEvent  # noqa: PLC0415 - loaded where somebody listens
+            from resilient_ddb.events import CircuitEvent  # noqa: PLC0415 - loaded where somebody listens
 
             table = circuit.name.rpartition("/")[0]
             self.tell(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from .fallback import UNANSWERED
+from resilient_ddb.fallback import UNANSWERED
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from .drive import Flow
+from .flows import Flow
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .drive import Flow
+from .flows import Flow
 from .single_flight import once
 from .unanswered import unanswered
 

@@ -17,9 +17,9 @@ from typing import Any
 from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
-from .dynamodb.operations import Params, is_read, is_safe_to_repeat
-from .errors import ResilienceError
-from .events import Kind, ThrottlingReason
+from resilient_ddb.dynamodb.operations import Params, is_read, is_safe_to_repeat
+from resilient_ddb.errors import ResilienceError
+from resilient_ddb.events import Kind, ThrottlingReason
 
 CLOCK_SKEW_SECONDS = 240.0
 """A signature is refused when the clocks are five minutes apart; from four on, the clock is taken to be it."""

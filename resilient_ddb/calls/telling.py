@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from resilient_ddb.events import Kind
+
     from .classification import Verdict
     from .core import Core, Lane
-    from .events import Kind
 
 
 class Told(Protocol):
@@ -34,7 +35,7 @@ def attempt_ended(
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
     if execution.core.observers:
-        from .events import AttemptEvent  # noqa: PLC0415 - see above
+        from resilient_ddb.events import AttemptEvent  # noqa: PLC0415 - see above
 
         event = AttemptEvent(
             table=execution.lane.table,
@@ -51,7 +52,7 @@ def attempt_ended(
 def retry_scheduled(execution: Told, kind: Kind, code: str, delay: float) -> None:
     """Tell that another attempt follows after `delay` seconds."""
     if execution.core.observers:
-        from .events import RetryEvent  # noqa: PLC0415 - see above
+        from resilient_ddb.events import RetryEvent  # noqa: PLC0415 - see above
 
         event = RetryEvent(
             table=execution.lane.table,
@@ -67,7 +68,7 @@ def retry_scheduled(execution: Told, kind: Kind, code: str, delay: float) -> Non
 def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
     """Tell that a fallback was asked."""
     if execution.core.observers:
-        from .events import FallbackEvent  # noqa: PLC0415 - see above
+        from resilient_ddb.events import FallbackEvent  # noqa: PLC0415 - see above
 
         event = FallbackEvent(
             table=execution.lane.table, operation=execution.operation, fallback=name, answered=answered
@@ -78,7 +79,7 @@ def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
 def call_ended(execution: Told, outcome: str, response: Mapping[str, Any] | None = None) -> None:
     """Tell that a call ended, and how."""
     if execution.core.observers:
-        from .events import CallEndEvent  # noqa: PLC0415 - see above
+        from resilient_ddb.events import CallEndEvent  # noqa: PLC0415 - see above
 
         event = CallEndEvent(
             table=execution.lane.table,

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from resilient_ddb.dynamodb.operations import is_read, params_on_the_wire, seconds_known
+from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
+from resilient_ddb.events import Kind
+from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.retry import Backoff
+
 from . import own_write, telling
 from .classification import Verdict, classify_response, classify_transport, code_of, is_refusal
-from .dynamodb.operations import is_read, params_on_the_wire, seconds_known
-from .errors import CircuitOpenError, DeadlineExceededError
-from .events import Kind
 from .integrity import find_damage, find_foreign
-from .policy.deadlines import current_deadline
-from .policy.retry import Backoff
 
 if TYPE_CHECKING:
     from .core import Core

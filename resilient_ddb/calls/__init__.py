@@ -1,0 +1,1 @@
+"""One call, attempt by attempt: every decision, and how it ends."""
