@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, events, fallback, observers, sharding, spark, testing, ttl
+    from . import aio, events, fallback, observers, sharding, spark, testing
     from .batch import BatchWriter
     from .batch_get import BatchGet
     from .batch_settings import BatchReport, Refusal
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .sharded_tables import ShardedTable
     from .shared_limiter import SharedRateLimiter
     from .tables import ResilientServiceResource, ResilientTable
+    from .ttl import rule as ttl
     from .versioned_tables import VersionedTable
     from .versioning import DELETE
 

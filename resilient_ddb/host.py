@@ -22,7 +22,7 @@ from .policy.policy import Policy
 from .policy.retry import Retry
 
 if TYPE_CHECKING:
-    from .ttl import TimeToLive, TtlFilter
+    from .ttl.rule import TimeToLive, TtlFilter
 
 POOL_CONNECTIONS = 128
 """Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
@@ -259,7 +259,7 @@ def settings_of_ttl(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: flo
     """
     if ttl is None and ttl_filter is None and ttl_skew is None:
         return None
-    from .ttl import time_to_live  # noqa: PLC0415 - most Tables have none
+    from .ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
 
     return time_to_live(ttl, ttl_filter, ttl_skew)
 
@@ -278,7 +278,7 @@ def with_options(
         Chain(fallback)
     table_ttl = None
     if ttl is not None:
-        from .ttl_calls import TableTtl  # noqa: PLC0415 - most Tables have none
+        from .ttl.table import TableTtl  # noqa: PLC0415 - most Tables have none
 
         table_ttl = TableTtl(table, ttl)
     core = client._resilience  # noqa: SLF001 - the attribute is this library's own

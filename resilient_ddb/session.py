@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .fallback import FallbackFunction
     from .policy.policy import Policy
-    from .ttl import TtlFilter
+    from .ttl.rule import TtlFilter
 
 Target = TypeVar("Target")
 _CLIENT = "creating-client-class.dynamodb"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .shard_layout import Shards
     from .sharded_tables import ShardedTable
     from .sharded_verbs import OnDuplicate
-    from .ttl import TtlFilter
+    from .ttl.rule import TtlFilter
     from .versioned_tables import VersionedTable
 else:
     _ServiceResource = object

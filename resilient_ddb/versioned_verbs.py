@@ -21,12 +21,12 @@ from .policy.checks import check_callable, check_whole
 from .policy.deadlines import current_deadline
 from .policy.policy import Policy
 from .policy.retry import Backoff
-from .ttl import AUTO
+from .ttl.rule import AUTO
 from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
     from .calls.core import Core
-    from .ttl import TimeToLive
+    from .ttl.rule import TimeToLive
 
 Change = Callable[[dict[str, Any] | None], Any]
 Item = dict[str, Any]

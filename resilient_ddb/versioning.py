@@ -25,7 +25,7 @@ from .errors import VersionConflictError, attach, conflict_class
 from .version_numbers import check_version, check_whole_version, version_after
 
 if TYPE_CHECKING:
-    from .ttl import Expired
+    from .ttl.rule import Expired
 
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")

@@ -114,7 +114,7 @@ def aws_env() -> Iterator[dict[str, str]]:
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Let a put wait until the table is described, also on a busy machine, unless a test is about that."""
-    monkeypatch.setattr("resilient_ddb.ttl_calls._SOON_SECONDS", 60.0)
+    monkeypatch.setattr("resilient_ddb.ttl.table._SOON_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="session")

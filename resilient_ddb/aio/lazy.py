@@ -20,7 +20,7 @@ from resilient_ddb.policy.forks import tell_child
 from .connections import PARENTS
 
 if TYPE_CHECKING:
-    from resilient_ddb.ttl import TimeToLive
+    from resilient_ddb.ttl.rule import TimeToLive
 
 OpenClient = Callable[[], Awaitable[Any]]
 

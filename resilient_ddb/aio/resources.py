@@ -30,7 +30,7 @@ from .tables import AsyncResource, AsyncServiceResource, AsyncTable
 
 if TYPE_CHECKING:
     from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.ttl import TtlFilter
+    from resilient_ddb.ttl.rule import TtlFilter
 
 _BASES: dict[str, type[AsyncResource]] = {"dynamodb": AsyncServiceResource, "Table": AsyncTable}
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy.policy import Policy
-    from resilient_ddb.ttl import TtlFilter
+    from resilient_ddb.ttl.rule import TtlFilter
 
 T = TypeVar("T")
 Target = TypeVar("Target")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from resilient_ddb.shard_layout import Shards
     from resilient_ddb.sharded_verbs import OnDuplicate
     from resilient_ddb.token_bucket import Limiter
-    from resilient_ddb.ttl import TtlFilter
+    from resilient_ddb.ttl.rule import TtlFilter
 
     from .batch import AsyncBatchWriter
     from .batch_get import AsyncBatchGet

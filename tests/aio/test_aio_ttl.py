@@ -127,7 +127,7 @@ async def test_large_pages_leave_them_out(world, how, monkeypatch):
 
 
 async def test_no_put_waits_long_for_the_table_to_be_described(filled, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.ttl_calls._SOON_SECONDS", 1.0)  # as it is
+    monkeypatch.setattr("resilient_ddb.ttl.table._SOON_SECONDS", 1.0)  # as it is
     filled.proxy.plan = [faults.Throttle(operations={"DescribeTable"})]
     table = await filled.table(options=TTL)
     began = filled.clock.monotonic()

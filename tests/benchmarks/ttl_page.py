@@ -19,10 +19,10 @@ import resilient_ddb as rddb
 from resilient_ddb.codec import Codec
 from resilient_ddb.codec.values import boto3_number
 from resilient_ddb.testing import FakeClock
-from resilient_ddb.ttl import TimeToLive
-from resilient_ddb.ttl_answers import TtlCall
-from resilient_ddb.ttl_calls import TableTtl
-from resilient_ddb.ttl_requests import Request
+from resilient_ddb.ttl.answers import TtlCall
+from resilient_ddb.ttl.requests import Request
+from resilient_ddb.ttl.rule import TimeToLive
+from resilient_ddb.ttl.table import TableTtl
 
 ITEMS = 700
 _ROUNDS = 40

@@ -397,7 +397,7 @@ def test_an_attribute_that_was_looked_up_is_held_against_keys(filled):
 
 
 def test_no_put_waits_long_for_the_table_to_be_described(filled, caplog, monkeypatch):
-    monkeypatch.setattr("resilient_ddb.ttl_calls._SOON_SECONDS", 1.0)  # as it is
+    monkeypatch.setattr("resilient_ddb.ttl.table._SOON_SECONDS", 1.0)  # as it is
     filled.proxy.plan = [faults.Throttle(operations={"DescribeTable"})]
     table, began = filled.table(options=TTL), filled.clock.monotonic()
     for number in range(3):

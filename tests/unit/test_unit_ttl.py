@@ -22,11 +22,11 @@ from resilient_ddb.codec import Reader, responses
 from resilient_ddb.codec.engine import StandardLibrary, fastest
 from resilient_ddb.codec.numbers import boto3_number
 from resilient_ddb.testing import FakeClock
-from resilient_ddb.ttl import MILLISECONDS, TimeToLive, native_rule, time_to_live, typed_rule
-from resilient_ddb.ttl_answers import TtlCall
-from resilient_ddb.ttl_calls import TableTtl
-from resilient_ddb.ttl_requests import Index, Request, Want, concerns, facts_of, rewrite
-from resilient_ddb.ttl_writes import Puts
+from resilient_ddb.ttl.answers import TtlCall
+from resilient_ddb.ttl.requests import Index, Request, Want, concerns, facts_of, rewrite
+from resilient_ddb.ttl.rule import MILLISECONDS, TimeToLive, native_rule, time_to_live, typed_rule
+from resilient_ddb.ttl.table import TableTtl
+from resilient_ddb.ttl.writes import Puts
 
 NOW = 1_700_000_000
 YEAR = 365 * 86_400

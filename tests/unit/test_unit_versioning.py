@@ -27,8 +27,8 @@ from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import is_safe_to_repeat, set_as_well
 from resilient_ddb.errors import VersionConflictError, conflict_class
 from resilient_ddb.policy.retry import Retry
-from resilient_ddb.ttl import TimeToLive
-from resilient_ddb.ttl_calls import TableTtl
+from resilient_ddb.ttl.rule import TimeToLive
+from resilient_ddb.ttl.table import TableTtl
 from resilient_ddb.versioned_verbs import VersionedVerbs
 from resilient_ddb.versioning import FROM_ITEM, Versioning
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from resilient_ddb.shard_layout import Layout, layout_of
-from resilient_ddb.ttl_writes import Puts
+from resilient_ddb.ttl.writes import Puts
 
 from .conversions import convert
 from .errors import BulkError, RefusedRowError, UsageError

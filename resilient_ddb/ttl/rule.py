@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
-from .policy.checks import check_methods, check_number
-from .policy.clock import SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.checks import check_methods, check_number
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["absent_or_expired", "is_expired"]
 

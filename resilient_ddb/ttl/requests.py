@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .dynamodb import expressions
-from .dynamodb.operations import same_table
-from .dynamodb.projections import asking_for
+from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.dynamodb.projections import asking_for
 
 OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
 _PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import ttl_requests
-from .dynamodb.operations import same_table
-from .ttl import IsExpired, native_rule, typed_rule
+from resilient_ddb.dynamodb.operations import same_table
+
+from . import requests as ttl_requests
+from .rule import IsExpired, native_rule, typed_rule
 
 if TYPE_CHECKING:
-    from .calls.execution import Execution
-    from .ttl import TimeToLive
+    from resilient_ddb.calls.execution import Execution
+
+    from .rule import TimeToLive
 
 Warn = Callable[..., None]
 """Writes a warning of an execution's into the log, once: `(execution, text, *args)`."""

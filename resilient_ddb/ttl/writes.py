@@ -8,10 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from .dynamodb.operations import same_table
-from .dynamodb.reserved import MOVED, NAMES
-from .policy.checks import check_number
-from .ttl import MILLISECONDS, is_number
+from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.dynamodb.reserved import MOVED, NAMES
+from resilient_ddb.policy.checks import check_number
+
+from .rule import MILLISECONDS, is_number
 
 OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})
 BY_KEY = frozenset({"UpdateItem", "DeleteItem"})

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import ttl_requests, ttl_writes
-from .calls.single_flight import once
-from .calls.unanswered import inside, unanswered
-from .policy.deadlines import deadline
-from .ttl import AUTO, Expired, TimeToLive, is_expired
-from .ttl_answers import TtlCall
-from .ttl_requests import Index, TableFacts, Want, check_key, check_keys, facts_of
-from .ttl_writes import ARGUMENT, Puts
+from resilient_ddb.calls.single_flight import once
+from resilient_ddb.calls.unanswered import inside, unanswered
+from resilient_ddb.policy.deadlines import deadline
+
+from . import requests as ttl_requests
+from . import writes as ttl_writes
+from .answers import TtlCall
+from .requests import Index, TableFacts, Want, check_key, check_keys, facts_of
+from .rule import AUTO, Expired, TimeToLive, is_expired
+from .writes import ARGUMENT, Puts
 
 if TYPE_CHECKING:
-    from .calls.core import Core
-    from .calls.execution import Execution
+    from resilient_ddb.calls.core import Core
+    from resilient_ddb.calls.execution import Execution
 
 Ask = Callable[[str, dict[str, Any]], Any]
 """Makes a call of the client's, and gives its answer; awaitable on the async client."""
