@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from . import aio, events, fallback, observers, sharding, spark, testing
     from .batch import BatchWriter
     from .batch_get import BatchGet
-    from .batch_settings import BatchReport, Refusal
+    from .bulk.limiter import RateLimiter
+    from .bulk.settings import BatchReport, Refusal
     from .calls.classification import Verdict, classify
     from .errors import (
         CallFacts,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     )
     from .events import Kind, ThrottlingReason
     from .idempotent import idempotent_update
-    from .limiter import RateLimiter
     from .parallel_scan import ParallelScan
     from .policy.breaker import Breaker
     from .policy.deadlines import deadline, lambda_deadline
@@ -97,7 +97,7 @@ __all__ = [
 _MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "testing", "ttl")
 _HOMES = {
     "BatchGet": "batch_get",
-    "BatchReport": "batch_settings",
+    "BatchReport": "bulk.settings",
     "BatchWriter": "batch",
     "Breaker": "policy.breaker",
     "CallFacts": "errors",
@@ -108,8 +108,8 @@ _HOMES = {
     "Kind": "events",
     "ParallelScan": "parallel_scan",
     "Policy": "policy.policy",
-    "RateLimiter": "limiter",
-    "Refusal": "batch_settings",
+    "RateLimiter": "bulk.limiter",
+    "Refusal": "bulk.settings",
     "ResilienceError": "errors",
     "ResilientServiceResource": "tables",
     "ResilientTable": "tables",

@@ -16,16 +16,16 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from .batch_buffer import BatchBuffer, delete_request, put_request
-from .batch_queue import Batch
-from .batch_refusals import Flow
-from .batch_settings import BatchSettings, Request
-from .batch_shell import Answer
+from .bulk.batch_shell import Answer
+from .bulk.batch_writer import BatchBuffer, delete_request, put_request
+from .bulk.queue import Batch
+from .bulk.refusals import Flow
+from .bulk.settings import BatchSettings, Request
+from .bulk.token_bucket import Limiter
 from .calls.flows import run
 from .policy.checks import is_async
 from .policy.deadlines import Deadline, Stop, current_deadline
 from .threads import Calls
-from .token_bucket import Limiter
 
 _log = logging.getLogger("resilient_ddb")
 

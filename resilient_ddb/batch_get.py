@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Self
 
-from .batch_reads import END, BatchReads, Item, check_keys
+from .bulk.batch_get import END, BatchReads, Item, check_keys
 from .calls.flows import run
 
 

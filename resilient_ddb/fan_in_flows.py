@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from botocore.exceptions import PaginationError
 
+from .bulk.paging import Trail
 from .calls.classification import classify
 from .calls.flows import Flow
 from .errors import DeadlineExceededError
 from .events import Kind
 from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
-from .paging import Trail
 from .policy.checks import check_whole
 
 Response = dict[str, Any]

@@ -10,10 +10,10 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
+from .bulk.segments import Item, Request, Segments
 from .calls.flows import run
 from .policy.checks import is_async
 from .policy.deadlines import Stop
-from .segments import Item, Request, Segments
 from .threads import Calls
 
 

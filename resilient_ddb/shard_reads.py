@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from .batch_reads import END, BatchReads
+from .bulk.batch_get import END, BatchReads
 from .calls.flows import Flow
 from .fan_in import Item
 from .fan_in_flows import Response, joined_facts, summed

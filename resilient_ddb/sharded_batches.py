@@ -13,7 +13,7 @@ from .policy.checks import is_async
 from .policy.forks import tell_child
 
 if TYPE_CHECKING:
-    from .batch_settings import Refusal
+    from .bulk.settings import Refusal
     from .shard_layout import Uniform
     from .sharded_keys import ShardKeys
 

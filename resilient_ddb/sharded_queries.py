@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from . import fan_in_flows
+from .bulk.paging import refuse_count
 from .calls.described import key_schemas
 from .calls.flows import Flow
 from .calls.unanswered import unanswered
 from .dynamodb.keys import identity
 from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
-from .paging import refuse_count
 from .shard_layout import MOST_SHARDS
 from .sharded_keys import ShardKeys
 from .sharded_verbs import ShardedVerbs

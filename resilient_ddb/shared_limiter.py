@@ -18,16 +18,16 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .bulk.limiter import Acquiring
+from .bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from .calls.flows import Flow, run, run_async
 from .calls.unanswered import without_fallbacks
 from .connections import leave_to_parent
 from .errors import DeadlineExceededError
-from .limiter import Acquiring
 from .policy.checks import check_methods, check_number
 from .policy.clock import SYSTEM_CLOCK, Clock
 from .policy.deadlines import current_deadline, deadline
 from .policy.forks import tell_child
-from .rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 
 _IDLE_LEASES = 2
 _log = logging.getLogger("resilient_ddb")

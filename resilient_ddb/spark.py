@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .batch_settings import BatchReport
+from .bulk.pacing import auto_rate
+from .bulk.paging import Pages, refuse_count
+from .bulk.read_rate import ReadRate, read_rate
+from .bulk.settings import BatchReport
 from .calls.flows import run
 from .calls.unanswered import without_fallbacks
 from .errors import UnprocessedItemsError
-from .pacing import auto_rate
-from .paging import Pages, refuse_count
 from .policy.checks import check_number, check_whole
 from .policy.policy import policy_of
-from .read_rate import ReadRate, read_rate
 from .session import resource
 from .session import table as make_table
 from .shared_limiter import SharedRateLimiter

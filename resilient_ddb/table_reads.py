@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from .bulk.paging import Pages
 from .calls.flows import run
 from .calls.unanswered import unanswered
-from .paging import Pages
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
 
     from .batch_get import BatchGet
+    from .bulk.token_bucket import Limiter
     from .fan_in_flows import OnPartial
     from .parallel_scan import ParallelScan
-    from .token_bucket import Limiter
 else:
     _Table = object
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
     from .batch import BatchWriter
-    from .batch_settings import OnLeftover, Rate
+    from .bulk.settings import OnLeftover, Rate
     from .fallback import FallbackFunction
     from .fan_in_flows import OnPartial
     from .shard_layout import Shards
@@ -110,7 +110,7 @@ class ResilientTable(_Native, TableReads):
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
         from .batch import BatchWriter  # noqa: PLC0415 - only where it is used
-        from .batch_settings import BatchSettings  # noqa: PLC0415 - as above
+        from .bulk.settings import BatchSettings  # noqa: PLC0415 - as above
 
         settings = BatchSettings(
             overwrite_by_pkeys=overwrite_by_pkeys,

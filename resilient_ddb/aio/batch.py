@@ -9,14 +9,14 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, cur
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch_buffer import BatchBuffer, delete_request, put_request
-from resilient_ddb.batch_queue import Batch
-from resilient_ddb.batch_refusals import Flow
-from resilient_ddb.batch_settings import BatchSettings, Request
-from resilient_ddb.batch_shell import Answer
+from resilient_ddb.bulk.batch_shell import Answer
+from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
+from resilient_ddb.bulk.queue import Batch
+from resilient_ddb.bulk.refusals import Flow
+from resilient_ddb.bulk.settings import BatchSettings, Request
+from resilient_ddb.bulk.token_bucket import Limiter
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
-from resilient_ddb.token_bucket import Limiter
 
 from .lazy import opened
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from functools import partial
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.batch_reads import END, BatchReads, Item, check_keys
+from resilient_ddb.bulk.batch_get import END, BatchReads, Item, check_keys
 from resilient_ddb.calls.flows import run_async
 
 Keys = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Any, NoReturn, Self
 
+from resilient_ddb.bulk.segments import Item, Request, Segments
 from resilient_ddb.calls.flows import run_async
-from resilient_ddb.segments import Item, Request, Segments
 
 
 class AsyncParallelScan(AsyncIterator[Item]):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
+from resilient_ddb.bulk.paging import Pages
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.paging import Pages
 
 from .lazy import LazyClient
 from .pending import Pending, pending
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
     from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
-    from resilient_ddb.batch_settings import OnLeftover, Rate
+    from resilient_ddb.bulk.settings import OnLeftover, Rate
+    from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.fan_in_flows import OnPartial
     from resilient_ddb.shard_layout import Shards
     from resilient_ddb.sharded_verbs import OnDuplicate
-    from resilient_ddb.token_bucket import Limiter
     from resilient_ddb.ttl.rule import TtlFilter
 
     from .batch import AsyncBatchWriter
@@ -114,7 +114,7 @@ class AsyncTable(AsyncResource, _TableTypes):
             UnprocessedItemsError: from the writer, as the block ends or `max_attempts` passes made no progress.
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
-        from resilient_ddb.batch_settings import BatchSettings  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.bulk.settings import BatchSettings  # noqa: PLC0415 - only where it is used
 
         from .batch import AsyncBatchWriter  # noqa: PLC0415 - as above
 

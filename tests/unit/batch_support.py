@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from botocore.exceptions import ClientError
 from unit_support import ALONE
 
-from resilient_ddb.batch_settings import BatchSettings
-from resilient_ddb.batching import Batching
+from resilient_ddb.bulk.batching import Batching
+from resilient_ddb.bulk.settings import BatchSettings
 from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.capacity import item_size, write_units
 from resilient_ddb.policy.policy import Policy

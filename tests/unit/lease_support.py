@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from resilient_ddb.rate_leases import RateLease
+from resilient_ddb.bulk.rate_leases import RateLease
 
 NAME = "jobs"
 SIZES = (1, 5, 25)

@@ -373,7 +373,7 @@ def test_async_keys_are_for_the_async_table():
 
 
 def test_only_so_many_keys_are_remembered(monkeypatch):
-    monkeypatch.setattr("resilient_ddb.batch_reads._REMEMBERED", 100)
+    monkeypatch.setattr("resilient_ddb.bulk.batch_get._REMEMBERED", 100)
     service = Service([{"pk": number} for number in range(200)])
     batch = service.batch_get(keys(*range(200), 100, 0))
     assert [item["pk"] for item in batch] == [*range(200), 0]

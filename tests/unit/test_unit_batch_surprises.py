@@ -7,7 +7,7 @@ import pytest
 from batch_support import FakeTable, Writer, values_of
 from boto3.dynamodb.types import Binary
 
-from resilient_ddb.batch_queue import Queue
+from resilient_ddb.bulk.queue import Queue
 from resilient_ddb.errors import UnprocessedItemsError
 
 

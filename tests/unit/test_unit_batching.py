@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import resilient_ddb as rddb
-from resilient_ddb.batch_requests import MAX_WIRE_BYTES
+from resilient_ddb.bulk.pacing import Pace, auto_rate
+from resilient_ddb.bulk.requests import MAX_WIRE_BYTES
 from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.capacity import item_size, write_units
 from resilient_ddb.errors import UnprocessedItemsError
-from resilient_ddb.pacing import Pace, auto_rate
 from resilient_ddb.testing import FakeClock
 
 

@@ -14,7 +14,7 @@ from thread_support import end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.batch import BatchWriter
-from resilient_ddb.batch_settings import BatchSettings
+from resilient_ddb.bulk.settings import BatchSettings
 from resilient_ddb.threads import together
 
 HERE = str(Path(__file__).parent.parent)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import resilient_ddb as rddb
+from resilient_ddb.bulk.token_bucket import CapacityBucket, as_limiter
 from resilient_ddb.testing import FakeClock
-from resilient_ddb.token_bucket import CapacityBucket, as_limiter
 
 # Halves and quarters are exact in binary, so that the model and the code must agree to the last bit.
 EXACT = st.integers(0, 4000).map(lambda n: n / 4)

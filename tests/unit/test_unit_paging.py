@@ -7,7 +7,7 @@ from botocore.exceptions import PaginationError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resilient_ddb.paging import Pages, Trail
+from resilient_ddb.bulk.paging import Pages, Trail
 
 
 def read(pages, store):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lease_support import NAME, SIZES, LeaseTable, World
 from properties import examples
 
+from resilient_ddb.bulk.rate_leases import RateLease
 from resilient_ddb.calls.flows import run
-from resilient_ddb.rate_leases import RateLease
 from resilient_ddb.testing import FakeClock
 
 RATE = 400

@@ -22,7 +22,7 @@ from thread_support import calling_threads, end_soon
 from unit_support import WidestRandom
 
 import resilient_ddb as rddb
-from resilient_ddb import scan_state
+from resilient_ddb.bulk import scan_state
 from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.parallel_scan import ParallelScan
 from resilient_ddb.policy.deadlines import current_deadline

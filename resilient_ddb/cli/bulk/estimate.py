@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from resilient_ddb.bulk.pacing import NEW_ON_DEMAND_UNITS, auto_rate
 from resilient_ddb.dynamodb.capacity import item_size, write_units
-from resilient_ddb.pacing import NEW_ON_DEMAND_UNITS, auto_rate
 
 from .errors import RefusedRowError
 from .formats import format_of, open_rows

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import PaginationError
 
-from .policy.checks import check_whole
+from resilient_ddb.policy.checks import check_whole
 
 _LARGEST = 1_000
 """Items asked for in a page at most, where the size of pages is chosen here."""

@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, PaginationError
 
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb import keys as cursors
+from resilient_ddb.dynamodb.capacity import read_units
+from resilient_ddb.policy.checks import check_callable, check_whole
+from resilient_ddb.policy.policy import policy_of
+
 from . import scan_state
-from .calls.flows import Flow
-from .calls.unanswered import unanswered
-from .dynamodb import keys as cursors
-from .dynamodb.capacity import read_units
 from .paging import Trail, refuse_count
-from .policy.checks import check_callable, check_whole
-from .policy.policy import policy_of
 from .read_rate import Sleep, read_rate
 from .scan_state import DONE, Position, Source
 

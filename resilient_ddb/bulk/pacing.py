@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
-from .batch_settings import Rate
-from .policy.clock import Clock
+from resilient_ddb.policy.clock import Clock
+
+from .settings import Rate
 from .token_bucket import CapacityBucket, Limiter, as_limiter
 
 PROVISIONED_SHARE = 0.5

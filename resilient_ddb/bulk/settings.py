@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .policy.checks import check_callable, check_number, check_whole
-from .policy.clock import SYSTEM_CLOCK
+from resilient_ddb.policy.checks import check_callable, check_number, check_whole
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
+
 from .token_bucket import Limiter, as_limiter
 
 Request = dict[str, Any]

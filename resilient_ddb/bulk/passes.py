@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from .policy.policy import Policy
-from .policy.retry import Backoff
+from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.retry import Backoff
 
 
 class Passes:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .calls.flows import Flow
-from .errors import DeadlineExceededError
-from .policy.clock import Clock
-from .policy.deadlines import current_deadline
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.policy.clock import Clock
+from resilient_ddb.policy.deadlines import current_deadline
+
 from .token_bucket import Limiter, as_limiter
 
 Sleep = Callable[[float], Any]

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .batch_requests import MAX_WIRE_BYTES, as_answered, hashable, least_size_of, number_that_fits, values_of
-from .batch_settings import Request
-from .dynamodb.capacity import MAX_ITEM_BYTES, write_units
+from resilient_ddb.dynamodb.capacity import MAX_ITEM_BYTES, write_units
+
+from .requests import MAX_WIRE_BYTES, as_answered, hashable, least_size_of, number_that_fits, values_of
+from .settings import Request
 
 MAX_REQUESTS = 25
 _SURELY_TOO_LARGE = MAX_ITEM_BYTES + MAX_ITEM_BYTES // 50

@@ -9,19 +9,20 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .batch_passes import Passes
-from .batch_queue import Batch, Queue
-from .batch_refusals import OPERATION, Flow, Refused, is_about_items
-from .batch_settings import BatchReport, BatchSettings, Request, Tally
+from resilient_ddb.calls.described import key_schemas
+from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
+from resilient_ddb.events import Kind
+from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.policy import Policy
+
 from .batch_shell import Answer, Shell
-from .calls.described import key_schemas
-from .calls.integrity import UnreadableResponseError, foreign_answer
-from .calls.unanswered import unanswered
-from .errors import DeadlineExceededError, UnprocessedItemsError
-from .events import Kind
 from .pacing import Pace
-from .policy.deadlines import current_deadline
-from .policy.policy import Policy
+from .passes import Passes
+from .queue import Batch, Queue
+from .refusals import OPERATION, Flow, Refused, is_about_items
+from .settings import BatchReport, BatchSettings, Request, Tally
 
 
 class Batching:

@@ -24,9 +24,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .calls.flows import Flow
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.policy.clock import Clock
+
 from .paging import Pages
-from .policy.clock import Clock
 from .token_bucket import CapacityBucket
 
 LIMITER, WORKER, EXPIRES_AT = "limiter", "worker", "expires_at"

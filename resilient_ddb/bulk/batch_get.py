@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .calls.flows import Flow
-from .calls.integrity import UnreadableResponseError, foreign_answer
-from .calls.unanswered import unanswered
-from .dynamodb.keys import identity
-from .dynamodb.projections import asking_for
-from .dynamodb.reserved import KEY
-from .errors import UnprocessedKeysError
-from .policy.deadlines import current_deadline
-from .policy.policy import policy_of
-from .policy.retry import Backoff
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.dynamodb.projections import asking_for
+from resilient_ddb.dynamodb.reserved import KEY
+from resilient_ddb.errors import UnprocessedKeysError
+from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.policy import policy_of
+from resilient_ddb.policy.retry import Backoff
+
 from .read_rate import read_rate
 
 Item = dict[str, Any]

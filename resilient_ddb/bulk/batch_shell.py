@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .batch_queue import Batch
+from .queue import Batch
 from .token_bucket import Limiter
 
 Answer = tuple[Batch, Any]

@@ -13,8 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from .dynamodb import expressions
-from .dynamodb import keys as cursors
+from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb import keys as cursors
 
 DONE = "done"
 """The position of a segment of which all was given."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from .errors import DeadlineExceededError
-from .policy.clock import Clock
-from .policy.deadlines import current_deadline
+from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.policy.clock import Clock
+from resilient_ddb.policy.deadlines import current_deadline
+
 from .token_bucket import CapacityBucket
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from .batch_settings import Request
-from .dynamodb.capacity import item_size, wire_size
+from resilient_ddb.dynamodb.capacity import item_size, wire_size
+
+from .settings import Request
 
 MAX_WIRE_BYTES = 16 * 1024 * 1024
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from .batch_queue import Queue
-from .batch_requests import size_of
-from .batch_settings import OnLeftover, Refusal, Request
-from .errors import UnprocessedItemsError
+from resilient_ddb.errors import UnprocessedItemsError
+
+from .queue import Queue
+from .requests import size_of
+from .settings import OnLeftover, Refusal, Request
 
 Flow = Generator[Callable[[], Any], Any, None]
 OPERATION = "BatchWriteItem"

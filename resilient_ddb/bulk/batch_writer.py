@@ -12,10 +12,11 @@ from typing import Any
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 
-from .batch_settings import BatchReport, BatchSettings, Refusal, Request
+from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.policy.forks import tell_child
+
 from .batching import Batching
-from .errors import UnprocessedItemsError
-from .policy.forks import tell_child
+from .settings import BatchReport, BatchSettings, Refusal, Request
 
 _log = logging.getLogger("resilient_ddb")
 

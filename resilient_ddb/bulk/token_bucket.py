@@ -11,9 +11,9 @@ import math
 import threading
 from typing import Any, Protocol
 
-from .policy.checks import check_methods, check_number, check_plain_methods
-from .policy.clock import SYSTEM_CLOCK, Clock
-from .policy.forks import tell_child
+from resilient_ddb.policy.checks import check_methods, check_number, check_plain_methods
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.forks import tell_child
 
 
 class Limiter(Protocol):
