@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         VersionConflictError,
     )
     from .events import Kind, ThrottlingReason
-    from .idempotent import idempotent_update
     from .parallel_scan import ParallelScan
     from .policy.breaker import Breaker
     from .policy.deadlines import deadline, lambda_deadline
@@ -42,7 +41,8 @@ if TYPE_CHECKING:
     from .tables import ResilientServiceResource, ResilientTable
     from .ttl import rule as ttl
     from .versioned_tables import VersionedTable
-    from .versioning import DELETE
+    from .versioning.idempotent import idempotent_update
+    from .versioning.writes import DELETE
 
 __all__ = [
     "DELETE",
@@ -102,7 +102,7 @@ _HOMES = {
     "Breaker": "policy.breaker",
     "CallFacts": "errors",
     "CircuitOpenError": "errors",
-    "DELETE": "versioning",
+    "DELETE": "versioning.writes",
     "DeadlineExceededError": "errors",
     "DuplicateShardItemError": "errors",
     "Kind": "events",
@@ -127,7 +127,7 @@ _HOMES = {
     "classify": "calls.classification",
     "client": "session",
     "deadline": "policy.deadlines",
-    "idempotent_update": "idempotent",
+    "idempotent_update": "versioning.idempotent",
     "install": "session",
     "lambda_deadline": "policy.deadlines",
     "resource": "session",

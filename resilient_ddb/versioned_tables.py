@@ -8,8 +8,8 @@ from typing import Any
 
 from .calls.flows import run
 from .policy.checks import is_async
-from .versioned_verbs import Change, VersionedVerbs
-from .versioning import FROM_ITEM
+from .versioning.verbs import Change, VersionedVerbs
+from .versioning.writes import FROM_ITEM
 
 Response = dict[str, Any]
 

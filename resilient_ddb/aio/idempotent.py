@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from resilient_ddb.idempotent import update_flow
+from resilient_ddb.versioning.idempotent import update_flow
 
 from .pending import Pending, pending
 

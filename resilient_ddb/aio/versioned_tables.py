@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from resilient_ddb.versioned_verbs import Change, VersionedVerbs
-from resilient_ddb.versioning import FROM_ITEM
+from resilient_ddb.versioning.verbs import Change, VersionedVerbs
+from resilient_ddb.versioning.writes import FROM_ITEM
 
 from .pending import Pending, pending
 

@@ -29,8 +29,8 @@ from resilient_ddb.errors import VersionConflictError, conflict_class
 from resilient_ddb.policy.retry import Retry
 from resilient_ddb.ttl.rule import TimeToLive
 from resilient_ddb.ttl.table import TableTtl
-from resilient_ddb.versioned_verbs import VersionedVerbs
-from resilient_ddb.versioning import FROM_ITEM, Versioning
+from resilient_ddb.versioning.verbs import VersionedVerbs
+from resilient_ddb.versioning.writes import FROM_ITEM, Versioning
 
 KEY = {"pk": "a"}
 LOST = bx.ReadTimeoutError(endpoint_url="https://dynamodb")

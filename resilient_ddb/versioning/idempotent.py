@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from .calls.flows import Flow, run
-from .fallback import Response
-from .versioned_verbs import VersionedVerbs
+from resilient_ddb.calls.flows import Flow, run
+from resilient_ddb.fallback import Response
+
+from .verbs import VersionedVerbs
 
 _OF_UPDATE = frozenset(
     {

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from botocore.exceptions import ClientError
 
-from .calls.flows import Flow
-from .calls.unanswered import unanswered
-from .codec.values import copied
-from .errors import DeadlineExceededError, VersionConflictError, attach
-from .fallback import Response
-from .policy.checks import check_callable, check_whole
-from .policy.deadlines import current_deadline
-from .policy.policy import Policy
-from .policy.retry import Backoff
-from .ttl.rule import AUTO
-from .versioning import DELETE, FROM_ITEM, Versioning, Write, comparable
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.codec.values import copied
+from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach
+from resilient_ddb.fallback import Response
+from resilient_ddb.policy.checks import check_callable, check_whole
+from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.retry import Backoff
+from resilient_ddb.ttl.rule import AUTO
+
+from .writes import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
-    from .calls.core import Core
-    from .ttl.rule import TimeToLive
+    from resilient_ddb.calls.core import Core
+    from resilient_ddb.ttl.rule import TimeToLive
 
 Change = Callable[[dict[str, Any] | None], Any]
 Item = dict[str, Any]

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from .calls.own_write import normalise
-from .codec.values import from_native, item_as_native
-from .dynamodb import reserved
-from .dynamodb.expressions import join_condition
-from .dynamodb.operations import set_as_well
-from .errors import VersionConflictError, attach, conflict_class
-from .version_numbers import check_version, check_whole_version, version_after
+from resilient_ddb.calls.own_write import normalise
+from resilient_ddb.codec.values import from_native, item_as_native
+from resilient_ddb.dynamodb import reserved
+from resilient_ddb.dynamodb.expressions import join_condition
+from resilient_ddb.dynamodb.operations import set_as_well
+from resilient_ddb.errors import VersionConflictError, attach, conflict_class
+
+from .numbers import check_version, check_whole_version, version_after
 
 if TYPE_CHECKING:
-    from .ttl.rule import Expired
+    from resilient_ddb.ttl.rule import Expired
 
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")

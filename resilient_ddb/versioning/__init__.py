@@ -1,0 +1,1 @@
+"""Optimistic locking, and updates that can be repeated."""
