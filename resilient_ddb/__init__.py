@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, events, fallback, observers, sharding, spark, testing
+    from . import aio, events, fallback, observers, spark, testing
     from .batch import BatchWriter
     from .batch_get import BatchGet
     from .bulk.limiter import RateLimiter
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .policy.retry import Retry, RetryBudget
     from .session import client, install, resource, table
     from .sharded_tables import ShardedTable
+    from .sharding import time_buckets as sharding
     from .shared_limiter import SharedRateLimiter
     from .tables import ResilientServiceResource, ResilientTable
     from .ttl import rule as ttl

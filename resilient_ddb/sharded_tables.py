@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .calls.flows import run
 from .policy.policy import policy_of
-from .sharded_batches import ShardedBatch
-from .sharded_queries import ShardedQueries
+from .sharding.batches import ShardedBatch
+from .sharding.queries import ShardedQueries
 from .threads import together
 
 if TYPE_CHECKING:
-    from .fan_in_flows import OnPartial, Reading
+    from .sharding.fan_in_reading import OnPartial, Reading
     from .versioned_tables import VersionedTable
 
 Response = dict[str, Any]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from .batch_get import BatchGet
     from .bulk.token_bucket import Limiter
-    from .fan_in_flows import OnPartial
     from .parallel_scan import ParallelScan
+    from .sharding.fan_in_reading import OnPartial
 else:
     _Table = object
 
@@ -133,7 +133,7 @@ class TableReads(_Table):
             ClientError: a key could not be read; a note says which.
             PaginationError: a page of a key leads back to one of before.
         """
-        from .sharded_queries import fan_in  # noqa: PLC0415 - only where it is used
+        from .sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
 
         return run(fan_in(self, self._together, keys, params, on_partial))
 
@@ -150,8 +150,8 @@ class TableReads(_Table):
         Raises:
             TypeError, ValueError, ClientError: as `fan_in`.
         """
-        from .sharded_queries import fan_in_reading  # noqa: PLC0415 - only where it is used
         from .sharded_tables import items_of  # noqa: PLC0415 - as above
+        from .sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         return items_of(run(fan_in_reading(self, self._together, keys, params, limit)))
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from .batch import BatchWriter
     from .bulk.settings import OnLeftover, Rate
     from .fallback import FallbackFunction
-    from .fan_in_flows import OnPartial
-    from .shard_layout import Shards
     from .sharded_tables import ShardedTable
-    from .sharded_verbs import OnDuplicate
+    from .sharding.fan_in_reading import OnPartial
+    from .sharding.layout import Shards
+    from .sharding.verbs import OnDuplicate
     from .ttl.rule import TtlFilter
     from .versioned_tables import VersionedTable
 else:
@@ -168,8 +168,8 @@ class ResilientTable(_Native, TableReads):
         Raises:
             TypeError, ValueError: an argument can't be meant.
         """
-        from .shard_layout import layout_of  # noqa: PLC0415 - only where it is used
         from .sharded_tables import ShardedTable  # noqa: PLC0415 - as above
+        from .sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
 
         return ShardedTable(
             self,

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.policy import policy_of
-from resilient_ddb.sharded_batches import ShardedBatch
-from resilient_ddb.sharded_queries import ShardedQueries
+from resilient_ddb.sharding.batches import ShardedBatch
+from resilient_ddb.sharding.queries import ShardedQueries
 
 from .pending import Pending, pending
 from .together import together
 
 if TYPE_CHECKING:
-    from resilient_ddb.fan_in_flows import OnPartial, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnPartial, Reading
 
     from .versioned_tables import AsyncVersionedTable
 

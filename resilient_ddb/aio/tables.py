@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from resilient_ddb.bulk.settings import OnLeftover, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.fan_in_flows import OnPartial
-    from resilient_ddb.shard_layout import Shards
-    from resilient_ddb.sharded_verbs import OnDuplicate
+    from resilient_ddb.sharding.fan_in_reading import OnPartial
+    from resilient_ddb.sharding.layout import Shards
+    from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TtlFilter
 
     from .batch import AsyncBatchWriter
@@ -178,7 +178,7 @@ class AsyncTable(AsyncResource, _TableTypes):
 
     def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial = "raise", **params: Any) -> Pending[dict[str, Any]]:
         """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.fan_in`."""
-        from resilient_ddb.sharded_queries import fan_in  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
 
         from .together import together  # noqa: PLC0415 - as above
 
@@ -188,7 +188,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """Give an async iterator over several partition keys. See `resilient_ddb.ResilientTable.fan_in_items`."""
-        from resilient_ddb.sharded_queries import fan_in_reading  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import items_of  # noqa: PLC0415 - as above
         from .together import together  # noqa: PLC0415 - as above
@@ -210,7 +210,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         on_partial: OnPartial = "raise",
     ) -> AsyncShardedTable:
         """Give this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
-        from resilient_ddb.shard_layout import layout_of  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import AsyncShardedTable  # noqa: PLC0415 - as above
 

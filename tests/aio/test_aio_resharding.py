@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
-from resilient_ddb.shard_layout import layout_of
+from resilient_ddb.sharding.layout import layout_of
 from resilient_ddb.testing import faults
 
 OLD, NEW = {"shards": 2, "by": "sk"}, {"shards": 7, "by": "sk", "previous": (2,)}
@@ -213,7 +213,7 @@ async def test_an_item_that_cant_be_compared_keeps_no_other_from_being_moved(wor
 
 
 async def test_it_goes_on_after_each_page(world, monkeypatch):
-    from resilient_ddb import resharding  # noqa: PLC0415
+    from resilient_ddb.sharding import resharding  # noqa: PLC0415
 
     page = resharding._page
 

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.described import KeySchema, KeySchemas
 from resilient_ddb.calls.flows import run
-from resilient_ddb.fan_in_flows import Reading, answer
-from resilient_ddb.fan_in_requests import request_for, with_key
+from resilient_ddb.sharding.fan_in_reading import Reading, answer
+from resilient_ddb.sharding.fan_in_requests import request_for, with_key
 
 
 def rank(value):

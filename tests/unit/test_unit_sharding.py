@@ -19,10 +19,10 @@ from unit_support import ROOT
 from resilient_ddb.calls.described import KeySchema, KeySchemas
 from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.operations import attributes_changed
-from resilient_ddb.fan_in_requests import with_key, without_key
-from resilient_ddb.moving import Moved, move
-from resilient_ddb.shard_layout import Layout, layout_of
-from resilient_ddb.sharded_keys import ShardKeys
+from resilient_ddb.sharding.fan_in_requests import with_key, without_key
+from resilient_ddb.sharding.keys import ShardKeys
+from resilient_ddb.sharding.layout import Layout, layout_of
+from resilient_ddb.sharding.moving import Moved, move
 
 V, N, C = "ExpressionAttributeValues", "ExpressionAttributeNames", "KeyConditionExpression"
 
@@ -63,7 +63,9 @@ def test_the_digest_of_several_attributes_goes_by_their_names():
 
 
 def test_the_digest_is_the_same_in_every_process():
-    code = "from resilient_ddb.shard_layout import Layout as L; print(L(shards=1000, by=('x',)).homes('a', {'x': 'y'}))"
+    code = (
+        "from resilient_ddb.sharding.layout import Layout as L; print(L(shards=1000, by=('x',)).homes('a', {'x': 'y'}))"
+    )
     found = {
         subprocess.run(  # noqa: S603 - this interpreter
             [sys.executable, "-c", code],

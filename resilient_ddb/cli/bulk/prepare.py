@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from resilient_ddb.shard_layout import Layout, layout_of
+from resilient_ddb.sharding.layout import Layout, layout_of
 from resilient_ddb.ttl.writes import Puts
 
 from .conversions import convert

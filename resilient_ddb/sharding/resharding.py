@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .bulk.paging import Trail
-from .bulk.read_rate import ReadRate
-from .bulk.token_bucket import as_limiter
-from .calls.flows import Flow
-from .calls.unanswered import unanswered
-from .dynamodb.keys import from_json, identity, to_json
-from .dynamodb.reserved import KEY, NAMES, VALUES
+from resilient_ddb.bulk.paging import Trail
+from resilient_ddb.bulk.read_rate import ReadRate
+from resilient_ddb.bulk.token_bucket import as_limiter
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.keys import from_json, identity, to_json
+from resilient_ddb.dynamodb.reserved import KEY, NAMES, VALUES
+from resilient_ddb.policy.policy import policy_of
+
 from .fan_in import Item
+from .keys import ShardKeys
 from .moving import Moved, is_comparable, move
-from .policy.policy import policy_of
-from .shard_reads import ShardReads
-from .sharded_keys import ShardKeys
-from .sharded_queries import checked_keys
-from .sharded_verbs import ShardedVerbs
+from .queries import checked_keys
+from .reads import ShardReads
+from .verbs import ShardedVerbs
 
 _UNITS_OF_A_MOVE = 4.0
 """Of an item of up to 1 KB: a put and a delete, in a transaction."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from .policy.checks import check_callable
+from resilient_ddb.policy.checks import check_callable
+
 from .resharding import ReshardReport, reshard_flow
-from .sharded_verbs import ShardedVerbs
+from .verbs import ShardedVerbs
 
 __all__ = ["ReshardReport", "reshard", "time_buckets"]
 

@@ -13,14 +13,15 @@ from typing import Any, Literal
 
 from botocore.exceptions import PaginationError
 
-from .bulk.paging import Trail
-from .calls.classification import classify
-from .calls.flows import Flow
-from .errors import DeadlineExceededError
-from .events import Kind
+from resilient_ddb.bulk.paging import Trail
+from resilient_ddb.calls.classification import classify
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.events import Kind
+from resilient_ddb.policy.checks import check_whole
+
 from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
-from .policy.checks import check_whole
 
 Response = dict[str, Any]
 Together = Callable[[Sequence[Callable[[], Any]]], Any]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .dynamodb.keys import identity
-from .policy.checks import check_plain, check_whole
+from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.policy.checks import check_plain, check_whole
 
 MOST_SHARDS = 1_000
 """A query asks all shards of a key: more than this is a mistake."""

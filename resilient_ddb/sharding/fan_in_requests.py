@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .calls.described import KeySchema, KeySchemas
-from .codec.values import from_native
-from .dynamodb import expressions
-from .dynamodb.keys import from_json, identity, to_json
-from .dynamodb.projections import asking_for
-from .dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
+from resilient_ddb.calls.described import KeySchema, KeySchemas
+from resilient_ddb.codec.values import from_native
+from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.keys import from_json, identity, to_json
+from resilient_ddb.dynamodb.projections import asking_for
+from resilient_ddb.dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
+from resilient_ddb.policy.checks import check_whole
+
 from .fan_in import Key, Order, Place
-from .policy.checks import check_whole
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
 _NAME = f"#{PREFIX}shard"

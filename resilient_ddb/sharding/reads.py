@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from .bulk.batch_get import END, BatchReads
-from .calls.flows import Flow
+from resilient_ddb.bulk.batch_get import END, BatchReads
+from resilient_ddb.calls.flows import Flow
+
 from .fan_in import Item
-from .fan_in_flows import Response, joined_facts, summed
+from .fan_in_reading import Response, joined_facts, summed
 
 _RETURNED = "ReturnConsumedCapacity"
 

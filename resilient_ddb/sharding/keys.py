@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from .calls.described import KeySchemas
-from .dynamodb.expressions import inject, join_assignments
-from .dynamodb.keys import to_json
-from .dynamodb.operations import attributes_changed
-from .dynamodb.reserved import NAMES, PREFIX
+from resilient_ddb.calls.described import KeySchemas
+from resilient_ddb.dynamodb.expressions import inject, join_assignments
+from resilient_ddb.dynamodb.keys import to_json
+from resilient_ddb.dynamodb.operations import attributes_changed
+from resilient_ddb.dynamodb.reserved import NAMES, PREFIX
+
 from .fan_in import Item
 from .fan_in_requests import CURSOR
-from .shard_layout import Layout, Uniform
+from .layout import Layout, Uniform
 
 _EXISTS = re.compile(r"attribute_(?:not_)?exists\s*\(\s*#?\w+\s*\)", re.IGNORECASE)
 _FIRST_OF_PATH = re.compile(r"(?<![\w.#:])#?\w+")

@@ -9,10 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .calls.flows import Flow
-from .calls.unanswered import unanswered
-from .dynamodb.reserved import MOVED, NAMES, PREFIX, TTL, VALUES
-from .sharded_keys import ShardKeys
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.reserved import MOVED, NAMES, PREFIX, TTL, VALUES
+
+from .keys import ShardKeys
 
 _MOST_ATTRIBUTES = 140
 """A condition takes 300 operators: an equality and an AND for each attribute."""

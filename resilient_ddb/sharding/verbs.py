@@ -9,20 +9,21 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from .calls.described import key_schemas
-from .calls.flows import Flow
-from .dynamodb.expressions import join_condition
-from .dynamodb.operations import expects_version, same_table
-from .dynamodb.reserved import PREFIX
-from .errors import DuplicateShardItemError
+from resilient_ddb.calls.described import key_schemas
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.dynamodb.expressions import join_condition
+from resilient_ddb.dynamodb.operations import expects_version, same_table
+from resilient_ddb.dynamodb.reserved import PREFIX
+from resilient_ddb.errors import DuplicateShardItemError
+from resilient_ddb.policy.checks import check_callable
+from resilient_ddb.policy.policy import policy_of
+
 from .fan_in import Item
-from .fan_in_flows import OnPartial, Response, Together, check_on_partial
+from .fan_in_reading import OnPartial, Response, Together, check_on_partial
+from .keys import ShardKeys
+from .layout import Layout
 from .moving import Moved, move
-from .policy.checks import check_callable
-from .policy.policy import policy_of
-from .shard_layout import Layout
-from .shard_reads import ShardReads
-from .sharded_keys import ShardKeys
+from .reads import ShardReads
 
 OnDuplicate = Callable[[Sequence[Item]], Item | None]
 _KEY_NAME = f"#{PREFIX}shard"

@@ -8,14 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .calls.flows import Flow
-from .policy.checks import is_async
-from .policy.forks import tell_child
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
-    from .bulk.settings import Refusal
-    from .shard_layout import Uniform
-    from .sharded_keys import ShardKeys
+    from resilient_ddb.bulk.settings import Refusal
+
+    from .keys import ShardKeys
+    from .layout import Uniform
 
 Request = dict[str, Any]
 

@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from . import fan_in_flows
-from .bulk.paging import refuse_count
-from .calls.described import key_schemas
-from .calls.flows import Flow
-from .calls.unanswered import unanswered
-from .dynamodb.keys import identity
-from .fan_in_flows import OnPartial, Reading, Response, Together, check_on_partial
+from resilient_ddb.bulk.paging import refuse_count
+from resilient_ddb.calls.described import key_schemas
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.keys import identity
+
+from . import fan_in_reading as fan_in_flows
+from .fan_in_reading import OnPartial, Reading, Response, Together, check_on_partial
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
-from .shard_layout import MOST_SHARDS
-from .sharded_keys import ShardKeys
-from .sharded_verbs import ShardedVerbs
+from .keys import ShardKeys
+from .layout import MOST_SHARDS
+from .verbs import ShardedVerbs
 
 Make = Callable[..., Reading]
 _FILTERS = ("FilterExpression", "QueryFilter")
