@@ -14,8 +14,8 @@ from .calls.execution import Execution
 from .calls.flows import run
 from .codec.originals import part
 from .fallback import Response, mark
-from .hooks import CURRENT
-from .host import ClientHost, check_client, harden
+from .hooks.handlers import CURRENT
+from .hooks.host import ClientHost, check_client, harden
 from .policy.deadlines import current_deadline
 
 if TYPE_CHECKING:

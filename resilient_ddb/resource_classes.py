@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .fallback import Chain, Function
-from .host import settings_of_ttl, with_options
+from .hooks.host import settings_of_ttl, with_options
 from .tables import ResilientServiceResource, ResilientTable
 
 _TABLE_OPTIONS = ("fallback", "ttl", "ttl_filter", "ttl_skew")

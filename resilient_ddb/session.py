@@ -16,8 +16,8 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from .clients import ResilientClient, install_on_client
-from .host import check_policy, default_options, settled_config
-from .models import resource_definitions
+from .hooks.host import check_policy, default_options, settled_config
+from .hooks.models import resource_definitions
 from .resource_classes import check_fallback, harden_service_resource_class, harden_table_class
 from .tables import ResilientServiceResource, ResilientTable
 

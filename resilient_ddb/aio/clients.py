@@ -17,8 +17,8 @@ from resilient_ddb.calls.execution import Execution
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.codec.originals import part
 from resilient_ddb.fallback import Response, mark
-from resilient_ddb.hooks import CURRENT
-from resilient_ddb.host import ClientHost, check_client, harden
+from resilient_ddb.hooks.handlers import CURRENT
+from resilient_ddb.hooks.host import ClientHost, check_client, harden
 from resilient_ddb.policy.deadlines import current_deadline
 
 from . import connections

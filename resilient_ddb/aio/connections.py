@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.client_proto import ResponseHandler
 
-from resilient_ddb.hooks import WITHOUT_BODY, came_over_the_wire
+from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire
 
 PARENTS: list[Any] = []
 """What belongs to the event loops of the parent, kept as long as the process: if it went, it would be closed."""

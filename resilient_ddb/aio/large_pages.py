@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
-from resilient_ddb import native
 from resilient_ddb.codec import LARGE_BYTES
-from resilient_ddb.hooks import execution_of
+from resilient_ddb.hooks import values as native
+from resilient_ddb.hooks.handlers import execution_of
 
 
 class AioValueHandlers(native.ValueHandlers):

@@ -21,8 +21,8 @@ from botocore import xform_name
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
-from resilient_ddb.host import settings_of_ttl, with_options
-from resilient_ddb.models import resource_definitions
+from resilient_ddb.hooks.host import settings_of_ttl, with_options
+from resilient_ddb.hooks.models import resource_definitions
 
 from .lazy import opened
 from .pending import Pending

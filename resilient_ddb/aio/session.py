@@ -15,7 +15,7 @@ from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
 from resilient_ddb.fallback import Chain
-from resilient_ddb.host import (
+from resilient_ddb.hooks.host import (
     check_config,
     check_policy,
     default_options,

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.models import resource_definitions
+from resilient_ddb.hooks.models import resource_definitions
 
 WAIT = {"WaiterConfig": {"Delay": 0, "MaxAttempts": 3}}
 

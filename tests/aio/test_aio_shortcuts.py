@@ -44,7 +44,7 @@ from shortcut_support import (
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.signing import QuickSigV4Auth
+from resilient_ddb.hooks.signing import QuickSigV4Auth
 from resilient_ddb.testing import FakeClock
 
 

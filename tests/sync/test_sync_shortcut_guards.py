@@ -19,7 +19,7 @@ from shortcut_clients import SERIALIZERS, MyAgent, MySerializer, OtherHooks, Wir
 from shortcut_support import BOTOCORES_WORK, CALLS, HANDLERS, NOW, at, counted, facts
 
 import resilient_ddb as rddb
-from resilient_ddb.shortcuts import remembered
+from resilient_ddb.hooks.shortcuts import remembered
 
 ROOT = Path(__file__).parents[2]
 

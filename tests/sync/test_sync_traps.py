@@ -120,7 +120,7 @@ def test_values_are_converted_once_however_often_the_resource_and_its_tables_are
         rddb.install(table)
         table.put_item(Item={"pk": "a", "m": {"S": "not a type"}})
         assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a", "m": {"S": "not a type"}}
-        codecs = ("boto3.dynamodb.transform", "resilient_ddb.native")
+        codecs = ("boto3.dynamodb.transform", "resilient_ddb.hooks.values")
         events = [event for event, handler in handlers_of(table.meta.client) if handler.__module__ in codecs]
         assert len(events) == len(set(events)) == 3
         table.meta.client.close()

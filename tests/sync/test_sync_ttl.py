@@ -15,9 +15,9 @@ from botocore.stub import Stubber
 from emulators import CREDENTIALS
 
 import resilient_ddb as rddb
-from resilient_ddb import native
 from resilient_ddb.codec import responses
 from resilient_ddb.codec.values import UnusualError
+from resilient_ddb.hooks import values as native
 from resilient_ddb.testing import FakeClock, faults
 
 NOW = int(FakeClock().time())

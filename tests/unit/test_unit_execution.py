@@ -17,7 +17,7 @@ from resilient_ddb.calls.ending import cancel
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, Kind, RetryEvent
-from resilient_ddb.hooks import request_created
+from resilient_ddb.hooks.handlers import request_created
 from resilient_ddb.policy.breaker import Breaker
 from resilient_ddb.policy.deadlines import deadline
 from resilient_ddb.policy.retry import Retry, RetryBudget

@@ -10,8 +10,8 @@ from botocore.auth import SigV4Auth
 
 from resilient_ddb.codec.originals import Original, home_of, is_own, is_same
 from resilient_ddb.codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual
-from resilient_ddb.listeners import Listeners
-from resilient_ddb.signing import botocore_signs_as_usual
+from resilient_ddb.hooks.listeners import Listeners
+from resilient_ddb.hooks.signing import botocore_signs_as_usual
 
 
 class Proxy:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from properties import examples
 from shortcut_support import NOW, at, counted
 
-from resilient_ddb.shortcuts import quicken
-from resilient_ddb.signing import QuickSigV4Auth, SigningMemory
+from resilient_ddb.hooks.shortcuts import quicken
+from resilient_ddb.hooks.signing import QuickSigV4Auth, SigningMemory
 
 URL = "https://dynamodb.eu-west-1.amazonaws.com/"
 TRAILER = {"request_algorithm": {"algorithm": "crc32", "in": "trailer", "name": "x-amz-checksum-crc32"}}

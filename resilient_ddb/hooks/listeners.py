@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from .codec.originals import home_of, is_same
+from resilient_ddb.codec.originals import home_of, is_same
 
 Handler = Callable[..., Any]
 

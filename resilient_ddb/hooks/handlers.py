@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
-from .calls.execution import Execution
+from resilient_ddb.calls.execution import Execution
 
 CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
 """The call that the client has just begun, until botocore has made a request context for it."""

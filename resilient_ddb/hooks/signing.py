@@ -14,7 +14,7 @@ from typing import Any
 import botocore.auth
 from botocore.auth import SigV4Auth
 
-from .codec.originals import Original
+from resilient_ddb.codec.originals import Original
 
 _LEFT_TO_BOTOCORE = frozenset({"host", "x-amz-content-sha256"})
 _SIGNING = Original(

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from .calls.flows import Flow
-from .codec.originals import part
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.codec.originals import part
 
 _get_context = part("botocore.context", "get_context")
 _start_as_current_context = part("botocore.context", "start_as_current_context")

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from . import hooks, shortcuts
-from .calls.core import Core
-from .calls.flows import Flow
-from .codec.values import item_as_native
-from .fallback import Chain, FallbackFunction
+from resilient_ddb.calls.core import Core
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.codec.values import item_as_native
+from resilient_ddb.fallback import Chain, FallbackFunction
+from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.retry import Retry
+
+from . import handlers as hooks
+from . import shortcuts
 from .listeners import Listeners
-from .native import ValueHandlers
-from .policy.forks import tell_child
-from .policy.policy import Policy
-from .policy.retry import Retry
+from .values import ValueHandlers
 
 if TYPE_CHECKING:
-    from .ttl.rule import TimeToLive, TtlFilter
+    from resilient_ddb.ttl.rule import TimeToLive, TtlFilter
 
 POOL_CONNECTIONS = 128
 """Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
@@ -259,7 +261,7 @@ def settings_of_ttl(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: flo
     """
     if ttl is None and ttl_filter is None and ttl_skew is None:
         return None
-    from .ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
+    from resilient_ddb.ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
 
     return time_to_live(ttl, ttl_filter, ttl_skew)
 
@@ -278,7 +280,7 @@ def with_options(
         Chain(fallback)
     table_ttl = None
     if ttl is not None:
-        from .ttl.table import TableTtl  # noqa: PLC0415 - most Tables have none
+        from resilient_ddb.ttl.table import TableTtl  # noqa: PLC0415 - most Tables have none
 
         table_ttl = TableTtl(table, ttl)
     core = client._resilience  # noqa: SLF001 - the attribute is this library's own

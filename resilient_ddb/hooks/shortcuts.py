@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 from botocore.auth import SigV4Auth
 
-from .calls.flows import Flow
-from .codec import Codec
-from .codec.originals import is_own, part
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.codec import Codec
+from resilient_ddb.codec.originals import is_own, part
+
 from .endpoints import EndpointMemory
-from .native import ValueHandlers
 from .signing import QuickSigV4Auth, SigningMemory, botocore_signs_as_usual
+from .values import ValueHandlers
 
 _JSONSerializer = part("botocore.serialize", "JSONSerializer")
 _ParamValidationDecorator = part("botocore.validate", "ParamValidationDecorator")

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 from boto3.dynamodb import transform
 from botocore.history import HISTORY_RECORDER
 
-from .calls.integrity import is_of_shape, misshapen, parseable
-from .codec import Codec, Reader, Sieve
-from .codec.numbers import Deserializer, Number, boto3_number
-from .codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual, copied
-from .dynamodb import expressions
-from .dynamodb.operations import is_read
-from .hooks import CURRENT, execution_of
+from resilient_ddb.calls.integrity import is_of_shape, misshapen, parseable
+from resilient_ddb.codec import Codec, Reader, Sieve
+from resilient_ddb.codec.numbers import Deserializer, Number, boto3_number
+from resilient_ddb.codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual, copied
+from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.operations import is_read
+
+from .handlers import CURRENT, execution_of
 
 _PARAMS_COPY = "dynamodb-create-params-copy"
 _VALUES_IN = "dynamodb-attr-value-input"
