@@ -14,8 +14,6 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import aio, events, fallback, observers, spark, testing
-    from .batch import BatchWriter
-    from .batch_get import BatchGet
     from .bulk.limiter import RateLimiter
     from .bulk.settings import BatchReport, Refusal
     from .calls.classification import Verdict, classify
@@ -30,18 +28,20 @@ if TYPE_CHECKING:
         VersionConflictError,
     )
     from .events import Kind, ThrottlingReason
-    from .parallel_scan import ParallelScan
     from .policy.breaker import Breaker
     from .policy.deadlines import deadline, lambda_deadline
     from .policy.policy import Policy, Timeouts
     from .policy.retry import Retry, RetryBudget
-    from .session import client, install, resource, table
-    from .sharded_tables import ShardedTable
     from .sharding import time_buckets as sharding
-    from .shared_limiter import SharedRateLimiter
-    from .tables import ResilientServiceResource, ResilientTable
+    from .sync.batch_get import BatchGet
+    from .sync.batch_writer import BatchWriter
+    from .sync.parallel_scan import ParallelScan
+    from .sync.session import client, install, resource, table
+    from .sync.sharded_tables import ShardedTable
+    from .sync.shared_limiter import SharedRateLimiter
+    from .sync.tables import ResilientServiceResource, ResilientTable
+    from .sync.versioned_tables import VersionedTable
     from .ttl import rule as ttl
-    from .versioned_tables import VersionedTable
     from .versioning.idempotent import idempotent_update
     from .versioning.writes import DELETE
 
@@ -97,9 +97,9 @@ __all__ = [
 # the sync Table, and importing the package costs next to nothing.
 _MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "testing", "ttl")
 _HOMES = {
-    "BatchGet": "batch_get",
+    "BatchGet": "sync.batch_get",
     "BatchReport": "bulk.settings",
-    "BatchWriter": "batch",
+    "BatchWriter": "sync.batch_writer",
     "Breaker": "policy.breaker",
     "CallFacts": "errors",
     "CircuitOpenError": "errors",
@@ -107,32 +107,32 @@ _HOMES = {
     "DeadlineExceededError": "errors",
     "DuplicateShardItemError": "errors",
     "Kind": "events",
-    "ParallelScan": "parallel_scan",
+    "ParallelScan": "sync.parallel_scan",
     "Policy": "policy.policy",
     "RateLimiter": "bulk.limiter",
     "Refusal": "bulk.settings",
     "ResilienceError": "errors",
-    "ResilientServiceResource": "tables",
-    "ResilientTable": "tables",
+    "ResilientServiceResource": "sync.tables",
+    "ResilientTable": "sync.tables",
     "Retry": "policy.retry",
     "RetryBudget": "policy.retry",
-    "ShardedTable": "sharded_tables",
-    "SharedRateLimiter": "shared_limiter",
+    "ShardedTable": "sync.sharded_tables",
+    "SharedRateLimiter": "sync.shared_limiter",
     "ThrottlingReason": "events",
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",
     "Verdict": "calls.classification",
     "VersionConflictError": "errors",
-    "VersionedTable": "versioned_tables",
+    "VersionedTable": "sync.versioned_tables",
     "classify": "calls.classification",
-    "client": "session",
+    "client": "sync.session",
     "deadline": "policy.deadlines",
     "idempotent_update": "versioning.idempotent",
-    "install": "session",
+    "install": "sync.session",
     "lambda_deadline": "policy.deadlines",
-    "resource": "session",
-    "table": "session",
+    "resource": "sync.session",
+    "table": "sync.session",
 }
 
 

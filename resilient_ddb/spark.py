@@ -24,11 +24,11 @@ from .calls.unanswered import without_fallbacks
 from .errors import UnprocessedItemsError
 from .policy.checks import check_number, check_whole
 from .policy.policy import policy_of
-from .session import resource
-from .session import table as make_table
-from .shared_limiter import SharedRateLimiter
 from .spark_values import check_columns, check_schema, item_of, row_of
-from .tables import ResilientTable
+from .sync.session import resource
+from .sync.session import table as make_table
+from .sync.shared_limiter import SharedRateLimiter
+from .sync.tables import ResilientTable
 
 if TYPE_CHECKING:
     from pyspark import RDD

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 
-import resilient_ddb.threads
+import resilient_ddb.sync.together
 
-_HOME = resilient_ddb.threads.__file__
+_HOME = resilient_ddb.sync.together.__file__
 
 
 def calling_threads():

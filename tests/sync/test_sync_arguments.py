@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from emulators import CREDENTIALS
 
 import resilient_ddb as rddb
-from resilient_ddb.clients import ResilientClient
+from resilient_ddb.sync.clients import ResilientClient
 from resilient_ddb.testing import FakeClock, faults
 
 MAKERS = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from unit_support import WidestRandom
 
 import resilient_ddb as rddb
-from resilient_ddb.batch_get import BatchGet
+from resilient_ddb.sync.batch_get import BatchGet
 from resilient_ddb.testing import FakeClock
 
 

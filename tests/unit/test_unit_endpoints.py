@@ -16,8 +16,8 @@ from properties import examples
 from shortcut_clients import keys, with_credentials
 from shortcut_support import ARN, CALLS, REGION, TABLES, counted
 
-from resilient_ddb.clients import install_on_client
 from resilient_ddb.hooks.endpoints import EndpointMemory, _features_apart
+from resilient_ddb.sync.clients import install_on_client
 
 MODEL = botocore.session.get_session().get_service_model("dynamodb")
 GET, SCAN, LIST, BATCH = (MODEL.operation_model(name) for name in ("GetItem", "Scan", "ListTables", "BatchGetItem"))

@@ -15,8 +15,8 @@ from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.retry import RetryBudget, TokenBucket
+from resilient_ddb.sync.together import Calls, together
 from resilient_ddb.testing import FakeClock
-from resilient_ddb.threads import Calls, together
 
 pytestmark = [FORKS, QUIET]
 PACKAGE = ROOT / "resilient_ddb"

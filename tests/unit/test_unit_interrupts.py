@@ -13,9 +13,9 @@ from batch_support import FakeTable
 from thread_support import end_soon
 
 import resilient_ddb as rddb
-from resilient_ddb.batch import BatchWriter
 from resilient_ddb.bulk.settings import BatchSettings
-from resilient_ddb.threads import together
+from resilient_ddb.sync.batch_writer import BatchWriter
+from resilient_ddb.sync.together import together
 
 HERE = str(Path(__file__).parent.parent)
 _STRIDE = 13

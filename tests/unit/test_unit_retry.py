@@ -325,7 +325,7 @@ print("tenacity" in sys.modules)
     assert python(script) == "False"
 
 
-@pytest.mark.parametrize("module", ["resilient_ddb", "resilient_ddb.calls.core", "resilient_ddb.session"])
+@pytest.mark.parametrize("module", ["resilient_ddb", "resilient_ddb.calls.core", "resilient_ddb.sync.session"])
 def test_importing_the_library_imports_none_of_what_may_never_be_needed(module):
     assert python(f"import {module}; {IMPORTED}") == "[]"
 

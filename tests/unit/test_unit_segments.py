@@ -24,8 +24,8 @@ from unit_support import WidestRandom
 import resilient_ddb as rddb
 from resilient_ddb.bulk import scan_state
 from resilient_ddb.dynamodb.keys import identity
-from resilient_ddb.parallel_scan import ParallelScan
 from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.sync.parallel_scan import ParallelScan
 from resilient_ddb.testing import FakeClock
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/t"

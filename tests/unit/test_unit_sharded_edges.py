@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from unit_support import ALONE
 
 from resilient_ddb.calls.flows import run
-from resilient_ddb.sharded_tables import ShardedTable
 from resilient_ddb.sharding.layout import layout_of
 from resilient_ddb.sharding.queries import fan_in
+from resilient_ddb.sync.sharded_tables import ShardedTable
 
 DESCRIPTION = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

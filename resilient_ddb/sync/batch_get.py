@@ -7,8 +7,8 @@ from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Self
 
-from .bulk.batch_get import END, BatchReads, Item, check_keys
-from .calls.flows import run
+from resilient_ddb.bulk.batch_get import END, BatchReads, Item, check_keys
+from resilient_ddb.calls.flows import run
 
 
 class BatchGet(BatchReads, Iterator[Item]):

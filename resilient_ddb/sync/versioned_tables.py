@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .calls.flows import run
-from .policy.checks import is_async
-from .versioning.verbs import Change, VersionedVerbs
-from .versioning.writes import FROM_ITEM
+from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.checks import is_async
+from resilient_ddb.versioning.verbs import Change, VersionedVerbs
+from resilient_ddb.versioning.writes import FROM_ITEM
 
 Response = dict[str, Any]
 

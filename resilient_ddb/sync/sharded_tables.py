@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from .calls.flows import run
-from .policy.policy import policy_of
-from .sharding.batches import ShardedBatch
-from .sharding.queries import ShardedQueries
-from .threads import together
+from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.policy import policy_of
+from resilient_ddb.sharding.batches import ShardedBatch
+from resilient_ddb.sharding.queries import ShardedQueries
+
+from .together import together
 
 if TYPE_CHECKING:
-    from .sharding.fan_in_reading import OnPartial, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnPartial, Reading
+
     from .versioned_tables import VersionedTable
 
 Response = dict[str, Any]

@@ -15,18 +15,19 @@ from boto3.resources.factory import ResourceFactory
 from botocore.client import BaseClient
 from botocore.config import Config
 
+from resilient_ddb.hooks.host import check_policy, default_options, settled_config
+from resilient_ddb.hooks.models import resource_definitions
+
 from .clients import ResilientClient, install_on_client
-from .hooks.host import check_policy, default_options, settled_config
-from .hooks.models import resource_definitions
-from .resource_classes import check_fallback, harden_service_resource_class, harden_table_class
+from .resources import check_fallback, harden_service_resource_class, harden_table_class
 from .tables import ResilientServiceResource, ResilientTable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
-    from .fallback import FallbackFunction
-    from .policy.policy import Policy
-    from .ttl.rule import TtlFilter
+    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.policy.policy import Policy
+    from resilient_ddb.ttl.rule import TtlFilter
 
 Target = TypeVar("Target")
 _CLIENT = "creating-client-class.dynamodb"

@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
-    from .batch import BatchWriter
-    from .bulk.settings import OnLeftover, Rate
-    from .fallback import FallbackFunction
+    from resilient_ddb.bulk.settings import OnLeftover, Rate
+    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.sharding.fan_in_reading import OnPartial
+    from resilient_ddb.sharding.layout import Shards
+    from resilient_ddb.sharding.verbs import OnDuplicate
+    from resilient_ddb.ttl.rule import TtlFilter
+
+    from .batch_writer import BatchWriter
     from .sharded_tables import ShardedTable
-    from .sharding.fan_in_reading import OnPartial
-    from .sharding.layout import Shards
-    from .sharding.verbs import OnDuplicate
-    from .ttl.rule import TtlFilter
     from .versioned_tables import VersionedTable
 else:
     _ServiceResource = object
@@ -109,8 +110,9 @@ class ResilientTable(_Native, TableReads):
                 `items` are all that is not surely written. Where an error is the reason, it is of that class, too.
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
-        from .batch import BatchWriter  # noqa: PLC0415 - only where it is used
-        from .bulk.settings import BatchSettings  # noqa: PLC0415 - as above
+        from resilient_ddb.bulk.settings import BatchSettings  # noqa: PLC0415 - as above
+
+        from .batch_writer import BatchWriter  # noqa: PLC0415 - only where it is used
 
         settings = BatchSettings(
             overwrite_by_pkeys=overwrite_by_pkeys,
@@ -168,8 +170,9 @@ class ResilientTable(_Native, TableReads):
         Raises:
             TypeError, ValueError: an argument can't be meant.
         """
+        from resilient_ddb.sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
+
         from .sharded_tables import ShardedTable  # noqa: PLC0415 - as above
-        from .sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
 
         return ShardedTable(
             self,

@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .fallback import Chain, Function
-from .hooks.host import settings_of_ttl, with_options
+from resilient_ddb.fallback import Chain, Function
+from resilient_ddb.hooks.host import settings_of_ttl, with_options
+
 from .tables import ResilientServiceResource, ResilientTable
 
 _TABLE_OPTIONS = ("fallback", "ttl", "ttl_filter", "ttl_skew")

@@ -18,16 +18,17 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .bulk.limiter import Acquiring
-from .bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
-from .calls.flows import Flow, run, run_async
-from .calls.unanswered import without_fallbacks
+from resilient_ddb.bulk.limiter import Acquiring
+from resilient_ddb.bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
+from resilient_ddb.calls.flows import Flow, run, run_async
+from resilient_ddb.calls.unanswered import without_fallbacks
+from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.policy.checks import check_methods, check_number
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.deadlines import current_deadline, deadline
+from resilient_ddb.policy.forks import tell_child
+
 from .connections import leave_to_parent
-from .errors import DeadlineExceededError
-from .policy.checks import check_methods, check_number
-from .policy.clock import SYSTEM_CLOCK, Clock
-from .policy.deadlines import current_deadline, deadline
-from .policy.forks import tell_child
 
 _IDLE_LEASES = 2
 _log = logging.getLogger("resilient_ddb")

@@ -11,7 +11,7 @@ from functools import cache
 from http.client import HTTPResponse
 from typing import Any
 
-from .hooks.handlers import WITHOUT_BODY, came_over_the_wire
+from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire
 
 _INTERIM = range(100, 200)
 _POOL_CLASSES = "_pool_classes_by_scheme"

@@ -11,7 +11,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from .policy.forks import tell_child
+from resilient_ddb.policy.forks import tell_child
 
 K = TypeVar("K")
 

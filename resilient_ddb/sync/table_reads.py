@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .bulk.paging import Pages
-from .calls.flows import run
-from .calls.unanswered import unanswered
+from resilient_ddb.bulk.paging import Pages
+from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.unanswered import unanswered
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
 
+    from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.sharding.fan_in_reading import OnPartial
+
     from .batch_get import BatchGet
-    from .bulk.token_bucket import Limiter
     from .parallel_scan import ParallelScan
-    from .sharding.fan_in_reading import OnPartial
 else:
     _Table = object
 
@@ -133,7 +134,7 @@ class TableReads(_Table):
             ClientError: a key could not be read; a note says which.
             PaginationError: a page of a key leads back to one of before.
         """
-        from .sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
 
         return run(fan_in(self, self._together, keys, params, on_partial))
 
@@ -150,13 +151,14 @@ class TableReads(_Table):
         Raises:
             TypeError, ValueError, ClientError: as `fan_in`.
         """
+        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
+
         from .sharded_tables import items_of  # noqa: PLC0415 - as above
-        from .sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         return items_of(run(fan_in_reading(self, self._together, keys, params, limit)))
 
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        from .threads import together  # noqa: PLC0415 - only where it is used
+        from .together import together  # noqa: PLC0415 - only where it is used
 
         return together(self.meta.client, calls)
 

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
+from resilient_ddb.calls.ending import cancel, recover, succeed
+from resilient_ddb.calls.execution import Execution
+from resilient_ddb.calls.flows import run
+from resilient_ddb.codec.originals import part
+from resilient_ddb.fallback import Response, mark
+from resilient_ddb.hooks.handlers import CURRENT
+from resilient_ddb.hooks.host import ClientHost, check_client, harden
+from resilient_ddb.policy.deadlines import current_deadline
+
 from . import connections
-from .calls.ending import cancel, recover, succeed
-from .calls.execution import Execution
-from .calls.flows import run
-from .codec.originals import part
-from .fallback import Response, mark
-from .hooks.handlers import CURRENT
-from .hooks.host import ClientHost, check_client, harden
-from .policy.deadlines import current_deadline
 
 if TYPE_CHECKING:
-    from .calls.core import Core
-    from .policy.policy import Policy
+    from resilient_ddb.calls.core import Core
+    from resilient_ddb.policy.policy import Policy
 
 
 class ResilientClient:

@@ -16,16 +16,17 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from .bulk.batch_shell import Answer
-from .bulk.batch_writer import BatchBuffer, delete_request, put_request
-from .bulk.queue import Batch
-from .bulk.refusals import Flow
-from .bulk.settings import BatchSettings, Request
-from .bulk.token_bucket import Limiter
-from .calls.flows import run
-from .policy.checks import is_async
-from .policy.deadlines import Deadline, Stop, current_deadline
-from .threads import Calls
+from resilient_ddb.bulk.batch_shell import Answer
+from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
+from resilient_ddb.bulk.queue import Batch
+from resilient_ddb.bulk.refusals import Flow
+from resilient_ddb.bulk.settings import BatchSettings, Request
+from resilient_ddb.bulk.token_bucket import Limiter
+from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
+
+from .together import Calls
 
 _log = logging.getLogger("resilient_ddb")
 

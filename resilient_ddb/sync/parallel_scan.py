@@ -10,11 +10,12 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from .bulk.segments import Item, Request, Segments
-from .calls.flows import run
-from .policy.checks import is_async
-from .policy.deadlines import Stop
-from .threads import Calls
+from resilient_ddb.bulk.segments import Item, Request, Segments
+from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.deadlines import Stop
+
+from .together import Calls
 
 
 class ParallelScan(Iterator[Item]):
