@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TtlFilter
 
-    from .batch import AsyncBatchWriter
     from .batch_get import AsyncBatchGet
+    from .batch_writer import AsyncBatchWriter
     from .parallel_scan import AsyncParallelScan
     from .sharded_tables import AsyncShardedTable
     from .versioned_tables import AsyncVersionedTable
@@ -116,7 +116,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         """
         from resilient_ddb.bulk.settings import BatchSettings  # noqa: PLC0415 - only where it is used
 
-        from .batch import AsyncBatchWriter  # noqa: PLC0415 - as above
+        from .batch_writer import AsyncBatchWriter  # noqa: PLC0415 - as above
 
         settings = BatchSettings(
             overwrite_by_pkeys=overwrite_by_pkeys,
