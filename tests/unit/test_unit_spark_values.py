@@ -11,7 +11,7 @@ import pytest
 from boto3.dynamodb.types import Binary
 
 from resilient_ddb import spark
-from resilient_ddb.spark_values import check_columns, check_schema, item_of, row_of
+from resilient_ddb.spark.values import check_columns, check_schema, item_of, row_of
 
 
 class Row(tuple):  # noqa: SLOT001 - as there

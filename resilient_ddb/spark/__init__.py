@@ -15,20 +15,21 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .bulk.pacing import auto_rate
-from .bulk.paging import Pages, refuse_count
-from .bulk.read_rate import ReadRate, read_rate
-from .bulk.settings import BatchReport
-from .calls.flows import run
-from .calls.unanswered import without_fallbacks
-from .errors import UnprocessedItemsError
-from .policy.checks import check_number, check_whole
-from .policy.policy import policy_of
-from .spark_values import check_columns, check_schema, item_of, row_of
-from .sync.session import resource
-from .sync.session import table as make_table
-from .sync.shared_limiter import SharedRateLimiter
-from .sync.tables import ResilientTable
+from resilient_ddb.bulk.pacing import auto_rate
+from resilient_ddb.bulk.paging import Pages, refuse_count
+from resilient_ddb.bulk.read_rate import ReadRate, read_rate
+from resilient_ddb.bulk.settings import BatchReport
+from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.unanswered import without_fallbacks
+from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.policy.checks import check_number, check_whole
+from resilient_ddb.policy.policy import policy_of
+from resilient_ddb.sync.session import resource
+from resilient_ddb.sync.session import table as make_table
+from resilient_ddb.sync.shared_limiter import SharedRateLimiter
+from resilient_ddb.sync.tables import ResilientTable
+
+from .values import check_columns, check_schema, item_of, row_of
 
 if TYPE_CHECKING:
     from pyspark import RDD

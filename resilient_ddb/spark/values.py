@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal, DecimalException
 from typing import Any
 
-from .codec.values import from_native
+from resilient_ddb.codec.values import from_native
 
 Item = dict[str, Any]
 
