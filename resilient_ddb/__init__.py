@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, events, fallback, observers, spark, testing
-    from .bulk.limiter import RateLimiter
+    from . import aio, events, fallback, observers, sharding, spark, testing, ttl
     from .bulk.settings import BatchReport, Refusal
     from .calls.classification import Verdict, classify
     from .errors import (
@@ -32,16 +31,15 @@ if TYPE_CHECKING:
     from .policy.deadlines import deadline, lambda_deadline
     from .policy.policy import Policy, Timeouts
     from .policy.retry import Retry, RetryBudget
-    from .sharding import time_buckets as sharding
     from .sync.batch_get import BatchGet
     from .sync.batch_writer import BatchWriter
+    from .sync.limiter import RateLimiter
     from .sync.parallel_scan import ParallelScan
     from .sync.session import client, install, resource, table
     from .sync.sharded_tables import ShardedTable
     from .sync.shared_limiter import SharedRateLimiter
     from .sync.tables import ResilientServiceResource, ResilientTable
     from .sync.versioned_tables import VersionedTable
-    from .ttl import rule as ttl
     from .versioning.idempotent import idempotent_update
     from .versioning.writes import DELETE
 
@@ -109,7 +107,7 @@ _HOMES = {
     "Kind": "events",
     "ParallelScan": "sync.parallel_scan",
     "Policy": "policy.policy",
-    "RateLimiter": "bulk.limiter",
+    "RateLimiter": "sync.limiter",
     "Refusal": "bulk.settings",
     "ResilienceError": "errors",
     "ResilientServiceResource": "sync.tables",

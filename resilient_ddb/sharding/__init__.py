@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .buckets import reshard, time_buckets
     from .resharding import ReshardReport
-    from .time_buckets import reshard, time_buckets
 
 __all__ = ["ReshardReport", "reshard", "time_buckets"]
 
@@ -14,6 +14,6 @@ __all__ = ["ReshardReport", "reshard", "time_buckets"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import time_buckets as module  # noqa: PLC0415 - loaded when it is asked for
+    from . import buckets  # noqa: PLC0415 - loaded when it is asked for
 
-    return getattr(module, name)
+    return getattr(buckets, name)

@@ -18,7 +18,6 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resilient_ddb.bulk.limiter import Acquiring
 from resilient_ddb.bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from resilient_ddb.calls.flows import Flow, run, run_async
 from resilient_ddb.calls.unanswered import without_fallbacks
@@ -27,6 +26,7 @@ from resilient_ddb.policy.checks import check_methods, check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import current_deadline, deadline
 from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.sync.limiter import Acquiring
 
 from .connections import leave_to_parent
 

@@ -11,6 +11,7 @@ from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.testing import FakeClock
 
 
@@ -23,7 +24,7 @@ def table_on(stub, **policy):
 async def test_what_another_task_waits_for_does_not_hold_up_the_end_of_the_block(workers):
     """It is 50 minutes until the next pass: the block ends now, and nothing more is sent."""
     with WireStub(lambda _, params: {"UnprocessedItems": params["RequestItems"]}) as stub:
-        table = table_on(stub, clock=rddb.clock.SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
+        table = table_on(stub, clock=SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
         async with table:
             batch = table.batch_writer(["pk"], flush_amount=2, max_workers=workers)
             with pytest.raises(RuntimeError, match="mine"):  # noqa: PT012 - the block raises
@@ -109,7 +110,7 @@ class SlowToJoin:
 async def test_a_wait_that_would_begin_while_the_block_is_being_left_does_not(workers):
     """A task is getting its limiter's part; then it would be 50 minutes until the next pass."""
     with WireStub(lambda _, params: {"UnprocessedItems": params["RequestItems"]}) as stub:
-        table = table_on(stub, clock=rddb.clock.SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
+        table = table_on(stub, clock=SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
         async with table, asyncio.timeout(20):
             limiter = SlowToJoin()
             options = {"flush_amount": 1, "max_workers": workers, "write_units_per_second": limiter}

@@ -8,6 +8,7 @@ from boto3.dynamodb.table import BatchWriter
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.testing import FakeClock, faults
 
 
@@ -89,7 +90,7 @@ async def test_cancelled_as_the_block_ends_no_task_is_left_and_nothing_more_is_s
 
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_cancelled_nothing_more_is_sent_and_leftovers_has_the_rest(world, workers):
-    table = await world.table(retry=rddb.Retry(wait=lambda _: 30.0, max_attempts=1000), clock=rddb.clock.SYSTEM_CLOCK)
+    table = await world.table(retry=rddb.Retry(wait=lambda _: 30.0, max_attempts=1000), clock=SYSTEM_CLOCK)
     batch = table.batch_writer(["pk"], max_workers=workers)
     is_under_way = asyncio.Event()
 

@@ -10,10 +10,8 @@ import pytest
 from listed import DOCS, literals, tables
 
 import resilient_ddb as rddb
-from resilient_ddb import aio, events, fallback, observers, spark, testing
-from resilient_ddb.sharding import time_buckets as sharding
+from resilient_ddb import aio, events, fallback, observers, sharding, spark, testing, ttl
 from resilient_ddb.testing import faults
-from resilient_ddb.ttl import rule as ttl
 
 PAGE = (DOCS / "api.rst").read_text()
 MODULES = {"aio", "events", "fallback", "observers", "sharding", "spark", "testing", "faults", "ttl"}

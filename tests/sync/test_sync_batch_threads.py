@@ -11,6 +11,7 @@ from foreign_answers import sent_keys, takes_all
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.testing import FakeClock
 
 OPTIONS = {
@@ -91,7 +92,7 @@ def test_a_timer_may_flush(workers):
 def test_what_another_thread_waits_for_does_not_hold_up_the_end_of_the_block(workers):
     """It is 50 minutes until the next pass: the block ends now, and nothing more is sent."""
     with WireStub(lambda _, params: {"UnprocessedItems": params["RequestItems"]}) as stub:
-        table = table_on(stub, clock=rddb.clock.SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
+        table = table_on(stub, clock=SYSTEM_CLOCK, retry=rddb.Retry(wait=lambda _: 3000.0))
         batch = table.batch_writer(["pk"], flush_amount=2, max_workers=workers)
         pool = ThreadPoolExecutor(2)
         with pytest.raises(RuntimeError, match="mine"), batch:  # noqa: PT012 - the block raises

@@ -12,6 +12,7 @@ from thread_support import end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.dynamodb.capacity import item_size, write_units
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.testing import FakeClock, faults
 
 
@@ -223,9 +224,7 @@ def test_what_is_buffered_is_written_after_an_exception_where_that_is_wished(wor
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, ctrl_c, workers):
-    table = world.table(
-        clock=rddb.clock.SYSTEM_CLOCK, budget=None, retry=rddb.Retry(wait=lambda _: 0.2, max_attempts=1000)
-    )
+    table = world.table(clock=SYSTEM_CLOCK, budget=None, retry=rddb.Retry(wait=lambda _: 0.2, max_attempts=1000))
     batch = table.batch_writer(["pk"], max_workers=workers)
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - the block raises
         write_50_then(batch, [faults.Throttle()], world)
@@ -346,7 +345,7 @@ def test_auto_takes_the_tables_capacity(dynamodb_local, make_table, world):
 
 def test_threads_share_one_limiter_each_with_a_writer(world):
     limiter = rddb.RateLimiter(4000, burst=25)
-    table = world.table(clock=rddb.clock.SYSTEM_CLOCK)
+    table = world.table(clock=SYSTEM_CLOCK)
 
     def write(start):
         with table.batch_writer(write_units_per_second=limiter) as batch:
@@ -354,12 +353,12 @@ def test_threads_share_one_limiter_each_with_a_writer(world):
                 batch.put_item(Item=item)
 
     threads = [threading.Thread(target=write, args=[400 * number]) for number in range(4)]
-    started = rddb.clock.SYSTEM_CLOCK.monotonic()
+    started = SYSTEM_CLOCK.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert rddb.clock.SYSTEM_CLOCK.monotonic() - started >= (1600 - 50) / 4000
+    assert SYSTEM_CLOCK.monotonic() - started >= (1600 - 50) / 4000
     assert len(stored_keys(world)) == 1600
 
 
@@ -401,7 +400,7 @@ def test_moto_takes_a_rate_and_workers(moto_server, make_table):
 def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world):
     world.proxy.plan = [faults.Throttle()]
     waits = rddb.Retry(wait=lambda _: 0.05, max_attempts=1000)
-    table = world.table(retry=waits, budget=None, clock=rddb.clock.SYSTEM_CLOCK)
+    table = world.table(retry=waits, budget=None, clock=SYSTEM_CLOCK)
 
     def interrupted():
         raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from resilient_ddb.testing import FakeClock
 
 pytestmark = [FORKS, QUIET]
 PACKAGE = ROOT / "resilient_ddb"
-ELSEWHERE = ("testing", "demo", "bulk")
+ELSEWHERE = ("testing", "cli")
 """Nobody forks with these in hand."""
 
 

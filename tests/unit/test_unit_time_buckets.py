@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_ddb.sharding.time_buckets import reshard, time_buckets
+from resilient_ddb.sharding.buckets import reshard, time_buckets
 
 NAIVE, WEST = datetime, timezone(timedelta(hours=-2))
 

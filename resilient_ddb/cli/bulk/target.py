@@ -17,9 +17,11 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-import resilient_ddb as rddb
 from resilient_ddb.codec.numbers import exact_number
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.retry import Retry
+from resilient_ddb.sync.session import resource
 
 from .errors import BulkError
 from .limits import MAX_KEY_BYTES, KeyAttribute, shown
@@ -27,7 +29,7 @@ from .options import Access
 
 _ROLES = {"HASH": "partition key", "RANGE": "sort key"}
 _NOT_ALLOWED = ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation")
-_PATIENT = rddb.Retry(max_attempts=12, max_delay=20.0)
+_PATIENT = Retry(max_attempts=12, max_delay=20.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +65,8 @@ def connect(access: Access, *, key: Sequence[str] = (), ttl: str | None = None) 
     try:
         session = boto3.Session(profile_name=access.profile, region_name=access.region)
         # One program at one job: there is nobody whose calls a circuit would spare, and it can wait.
-        policy = rddb.Policy(retry=_PATIENT, breaker=None)
-        dynamodb = rddb.resource("dynamodb", endpoint_url=access.endpoint_url, session=session, policy=policy)
+        policy = Policy(retry=_PATIENT, breaker=None)
+        dynamodb = resource("dynamodb", endpoint_url=access.endpoint_url, session=session, policy=policy)
         dynamodb.meta.client._resilience.host.values.number = lambda: exact_number  # noqa: SLF001 - our own
         table = dynamodb.Table(access.table, ttl=ttl)
         description = _described(table, access, may_fail=bool(key))

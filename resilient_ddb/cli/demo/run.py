@@ -13,8 +13,11 @@ from typing import Any
 
 import boto3
 
-import resilient_ddb as rddb
+from resilient_ddb import fallback
+from resilient_ddb._version import __version__
 from resilient_ddb.events import AnyEvent, CircuitEvent
+from resilient_ddb.policy.policy import Policy
+from resilient_ddb.sync.session import resource
 from resilient_ddb.testing import FaultProxy
 
 from .airports import read_airports
@@ -129,16 +132,16 @@ def _candidates(circuits: list[tuple[float, CircuitEvent]]) -> Iterator[_Candida
         if isinstance(event, CircuitEvent):
             circuits.append((time.monotonic(), event))
 
-    policy = rddb.Policy(observers=[observe])
+    policy = Policy(observers=[observe])
 
     def hardened(endpoint_url: str, name: str, **options: Any) -> Any:
-        dynamodb = rddb.resource("dynamodb", session=new_session(), endpoint_url=endpoint_url, policy=policy)
+        dynamodb = resource("dynamodb", session=new_session(), endpoint_url=endpoint_url, policy=policy)
         return dynamodb.Table(name, **options)
 
     yield _Candidate(
         name="resilient_ddb",
-        version=rddb.__version__,
-        airports=lambda url, name: hardened(url, name, fallback=rddb.fallback.stale(max_age=60)),
+        version=__version__,
+        airports=lambda url, name: hardened(url, name, fallback=fallback.stale(max_age=60)),
         counters=hardened,
     )
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
+from resilient_ddb.bulk.token_bucket import CapacityBucket
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.deadlines import current_deadline
-
-from .token_bucket import CapacityBucket
 
 
 class Acquiring(ABC):
