@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
 
-collect_ignore_glob = [] if HAS_AIO else ["aio/*", "fault_proxy/test_*aio*"]
+collect_ignore_glob = [] if HAS_AIO else ["aio/*", "testing/test_*aio*"]
 
 POOL = pytest.StashKey[Emulators]()
 

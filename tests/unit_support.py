@@ -19,7 +19,7 @@ from resilient_ddb.calls.execution import Execution
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.testing import FakeClock
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 KEY = {"pk": {"S": "1"}}
 GET = ("GetItem", {"TableName": "t", "Key": KEY})
 PUT = ("PutItem", {"TableName": "t", "Item": {"pk": {"S": "1"}, "n": {"N": "1"}}})

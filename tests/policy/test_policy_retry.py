@@ -302,7 +302,7 @@ IMPORTED = "import sys; print([m for m in ('tenacity', 'pybreaker', 'redis', 'ai
 
 def test_nothing_of_tenacity_is_imported_before_the_first_failure():
     script = """
-import sys; sys.path.insert(0, "tests/unit")
+import sys; sys.path.insert(0, "tests")
 from unit_support import *
 from resilient_ddb.policy.retry import Retry
 core = make_core(retry=Retry(wait=lambda state: 0.0, stop=lambda state: True))
@@ -317,7 +317,7 @@ core = make_core()
 
 def test_without_strategies_tenacity_is_never_imported():
     script = """
-import sys; sys.path.insert(0, "tests/unit")
+import sys; sys.path.insert(0, "tests")
 from unit_support import *
 call(make_core(), *GET, [failed("ThrottlingException"), good()])
 print("tenacity" in sys.modules)

@@ -659,7 +659,7 @@ def test_a_flow_without_answers_puts_everything_back():
 class Interrupt:
     """Raises KeyboardInterrupt at the nth line that is run in the batch writer's modules."""
 
-    MODULES = ("batching.py", "batch_queue.py", "batch_refusals.py", "drive.py")
+    MODULES = ("bulk/batching.py", "bulk/queue.py", "bulk/refusals.py", "calls/flows.py")
 
     def __init__(self, at):
         self.left = at

@@ -15,7 +15,7 @@ import resilient_ddb
 from resilient_ddb import cli
 
 ROOT = Path(resilient_ddb.__file__).parent.parent
-collect_ignore = [] if find_spec("hypothesis") else ["test_bulk_values.py"]
+collect_ignore = [] if find_spec("hypothesis") else ["test_cli_values.py"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import zlib
 from decimal import Decimal
 
 import pytest
+
 from benchmarks import bulk_writes, chart, contenders, driver, fan_in, figures, hot_key, items, report, scenarios, stub
 from benchmarks.__main__ import choose
 from benchmarks.processes import last_line
