@@ -22,7 +22,7 @@ CLASSIFIER = re.compile(r"Programming Language :: Python :: (?P<version>3\.\d+)$
 
 
 def lowest(project: dict) -> list[str]:
-    """Give `name==version` for each direct dependency; one without a lower bound is an error."""
+    """Return `name==version` for each direct dependency; one without a lower bound is an error."""
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(line for extra in USERS_EXTRAS for line in extras[extra])]
     pins = []
@@ -35,7 +35,7 @@ def lowest(project: dict) -> list[str]:
 
 
 def pythons(project: dict) -> list[str]:
-    """Give the versions of the classifiers, as in `3.11`."""
+    """Return the versions of the classifiers, as in `3.11`."""
     matches = map(CLASSIFIER.match, project["classifiers"])
     return [match["version"] for match in matches if match]
 

@@ -13,5 +13,5 @@ def wait_until(is_so, seconds=60):
 
 
 def lines_of(said):
-    """Give the lines of what was said, with M:SS for the time that the work took."""
+    """Return the lines of what was said, with M:SS for the time that the work took."""
     return re.sub(r" in \d+:\d\d$", " in M:SS", said, flags=re.MULTILINE).splitlines()

@@ -58,7 +58,7 @@ class Canned:
         return AWSResponse(request.url, self.status, self.headers, _Body(self.octets))
 
     def bodies(self):
-        """Give what was sent, without the tokens that are made anew for each call."""
+        """Return what was sent, without the tokens that are made anew for each call."""
         found = [json.loads(sent.body) for sent in self.sent]
         return exactly([{key: value for key, value in body.items() if key not in MADE_ANEW} for body in found])
 
@@ -102,13 +102,13 @@ class Side:
 
 
 def boto3_side(**options):
-    """Give boto3's."""
+    """Return boto3's."""
     session = boto3.Session(**ACCESS)
     return Side(session.client, session.resource, **options)
 
 
 def our_side(policy=None, **options):
-    """Give ours."""
+    """Return ours."""
     session = boto3.Session(**ACCESS)
     policy = policy or rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=None, budget=None)
 
@@ -123,7 +123,7 @@ def our_side(policy=None, **options):
 
 @contextmanager
 def both_sides(**options):
-    """Give boto3's and ours."""
+    """Return boto3's and ours."""
     sides = boto3_side(**options), our_side(**options)
     try:
         yield sides
@@ -133,7 +133,7 @@ def both_sides(**options):
 
 
 def end(call, *args, **kwargs):
-    """Give what a call returned or raised, in a form to compare. How often it was tried is not of interest here."""
+    """Return what a call returned or raised, in a form to compare. How often it was tried is not of interest here."""
     try:
         return "gave", exactly(call(*args, **kwargs))
     except Exception as error:  # noqa: BLE001 - whatever the one raises, the other has to raise too
@@ -152,14 +152,14 @@ def same(sides, script):
 
 
 def difference(theirs, ours):
-    """Give the first place where two forms differ: pytest shows only the beginning of what is long."""
+    """Return the first place where two forms differ: pytest shows only the beginning of what is long."""
     if isinstance(theirs, tuple | list) and isinstance(ours, tuple | list) and len(theirs) == len(ours):
         return next((difference(one, other) for one, other in zip(theirs, ours, strict=True) if one != other), None)
     return f"boto3: {theirs!r:.2000}\nours: {ours!r:.2000}"
 
 
 def least(shape, value):
-    """Give the least parameters that botocore accepts."""
+    """Return the least parameters that botocore accepts."""
     if shape.name == "AttributeValue":
         return fresh(value)
     size = shape.metadata.get("min", 0)
@@ -175,7 +175,7 @@ def least(shape, value):
 
 
 def least_params(operation, client):
-    """Give the least parameters for a native or a typed client."""
+    """Return the least parameters for a native or a typed client."""
     return least(OPERATIONS[operation].input_shape, "a" if client == "native" else {"S": "a"})
 
 

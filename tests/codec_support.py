@@ -29,7 +29,7 @@ PARSER = botocore.parsers.create_parser("json")
 
 
 def has_values(shape) -> bool:
-    """Tell whether there are attribute values in what has this shape."""
+    """Return whether there are attribute values in what has this shape."""
     if shape.name == "AttributeValue":
         return True
     if shape.type_name == "structure":
@@ -41,7 +41,7 @@ def has_values(shape) -> bool:
 
 
 def exactly(value):
-    """Give a value in a form that is equal for the same types, digits and order only."""
+    """Return a value in a form that is equal for the same types, digits and order only."""
     if isinstance(value, Mapping):
         form = tuple((exactly(key), exactly(inner)) for key, inner in value.items())
     elif isinstance(value, list | tuple):
@@ -60,14 +60,14 @@ def exactly(value):
 
 
 def fresh(value):
-    """Give a copy whose sets are the original's: a set's copy may have an order of its own."""
+    """Return a copy whose sets are the original's: a set's copy may have an order of its own."""
     if isinstance(value, Mapping):
         return type(value)({key: fresh(inner) for key, inner in value.items()})
     return type(value)(map(fresh, value)) if isinstance(value, list | tuple) else value
 
 
 def outcome(call, *arguments):
-    """Give what a call returned or raised, in a form to compare."""
+    """Return what a call returned or raised, in a form to compare."""
     try:
         return "gave", exactly(call(*arguments))
     except Exception as error:  # noqa: BLE001 - whatever the one raises, the other has to raise too
@@ -75,7 +75,7 @@ def outcome(call, *arguments):
 
 
 def boto3_reads(text, operation, *, native):
-    """Give what botocore's parser, and for native values boto3, make of the body of a good response."""
+    """Return what botocore's parser, and for native values boto3, make of the body of a good response."""
     response = {"status_code": 200, "headers": {}, "body": text}
     parsed = PARSER.parse(response, operation.output_shape)
     del parsed["ResponseMetadata"]
@@ -208,7 +208,7 @@ _VALUES = {"typed": typed, "native": plain_natives, "any": natives}
 
 
 def is_written_here(shape):
-    """Tell whether the codec writes what has this shape, at its least."""
+    """Return whether the codec writes what has this shape, at its least."""
     if shape.name == "AttributeValue":
         return True
     if shape.type_name == "structure":
@@ -269,7 +269,7 @@ odd_arguments = st.sampled_from(
 
 
 def slots(tree):
-    """Give every place in a tree of dicts and lists: what holds it, and the key to it there."""
+    """Return every place in a tree of dicts and lists: what holds it, and the key to it there."""
     if isinstance(tree, dict):
         places = [(tree, key) for key in tree]
     elif isinstance(tree, list) and getattr(tree, "is_object", False):

@@ -27,7 +27,7 @@ class Members(list):
 
     @classmethod
     def of(cls, value):
-        """Give a tree for a value, bytes in base64."""
+        """Return a tree for a value, bytes in base64."""
         if isinstance(value, Mapping):
             return cls([name, cls.of(inner)] for name, inner in value.items())
         if isinstance(value, list):

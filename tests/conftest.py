@@ -119,7 +119,7 @@ def patience(monkeypatch):
 
 @pytest.fixture(scope="session")
 def emulators(pytestconfig, aws_env) -> Iterator[Emulators]:  # clients come after the fake environment
-    """Give the emulators of this run. Whatever depends on it is marked `emulator`."""
+    """Return the emulators of this run. Whatever depends on it is marked `emulator`."""
     pool = pytestconfig.stash[POOL]
     yield pool
     pool.stop()
@@ -127,13 +127,13 @@ def emulators(pytestconfig, aws_env) -> Iterator[Emulators]:  # clients come aft
 
 @pytest.fixture(scope="session", params=list(EMULATORS))
 def emulator(request, emulators) -> Server:
-    """Give every emulator in turn: `.name` and `.endpoint_url`."""
+    """Return every emulator in turn: `.name` and `.endpoint_url`."""
     return _start(emulators, request.param)
 
 
 @pytest.fixture(scope="session")
 def dynamodb_local(emulators) -> Server:
-    """Give Amazon's own emulator."""
+    """Return Amazon's own emulator."""
     return _start(emulators, "dynamodb-local")
 
 
@@ -162,7 +162,7 @@ def moto_aws() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def moto_server(aws_env) -> Iterator[Server]:  # moto reads the environment as it is imported
-    """Give moto behind a socket, in a thread: for aiobotocore.
+    """Return moto behind a socket, in a thread: for aiobotocore.
 
     `mock_aws` empties the same backends when it starts: do not use both in one test.
     """
@@ -179,7 +179,7 @@ def moto_server(aws_env) -> Iterator[Server]:  # moto reads the environment as i
 
 @pytest.fixture
 def table_name() -> str:
-    """Give a table name that nobody else uses."""
+    """Return a table name that nobody else uses."""
     return unique_table_name()
 
 
@@ -189,7 +189,7 @@ def unique_table_name() -> str:
 
 @pytest.fixture
 def make_table(aws_env) -> Iterator[Callable[..., str]]:  # see above
-    """Give a function that creates a table with plain boto3 and gives its name; it goes after the test.
+    """Return a function that creates a table with plain boto3 and gives its name; it goes after the test.
 
     `make_table(server.endpoint_url, sort_key="sk")` has the keys pk and sk, both strings. Other arguments
     go to create_table; AttributeDefinitions add to those of the keys.

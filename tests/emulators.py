@@ -85,7 +85,7 @@ class Emulator:
     machine: tuple[str, str] | None
     """The (system, processor) that it is built for, as `platform` names them; None where any will do."""
     command: Callable[[Path, int], list[str]]
-    """Gives the command line from the unpacked package and the port to listen on."""
+    """Returns the command line from the unpacked package and the port to listen on."""
 
     def check_machine(self) -> None:
         """Raise `EmulatorUnavailableError` unless this machine can run it."""
@@ -145,13 +145,13 @@ EMULATORS = {
 
 
 def cache_folder() -> Path:
-    """Give the folder that keeps unpacked packages from one test run to the next."""
+    """Return the folder that keeps unpacked packages from one test run to the next."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "resilient_ddb-tests"
 
 
 def fetch(package: NpmPackage, cache: Path) -> Path:
-    """Give the unpacked package, which npm brings if `cache` does not hold it yet.
+    """Return the unpacked package, which npm brings if `cache` does not hold it yet.
 
     It is unpacked beside its place and renamed: nobody sees half a package. The workers of a run fetch one after the
     other, and the first one brings it for all.
@@ -286,7 +286,7 @@ class EmulatorProcess:
         return False
 
     def log(self) -> str:
-        """Give the end of what it printed."""
+        """Return the end of what it printed."""
         return self._log.read_text(errors="replace")[-2000:]
 
     def stop(self) -> None:
@@ -312,7 +312,7 @@ class Emulators:
         self._running: dict[str, tuple[EmulatorProcess, Server]] = {}
 
     def fetch(self, name: str) -> Path:
-        """Give the unpacked package. A failure is remembered: npm takes its time to give up."""
+        """Return the unpacked package. A failure is remembered: npm takes its time to give up."""
         if name not in self._packages:
             self._packages[name] = self._try_to_fetch(EMULATORS[name])
         package = self._packages[name]
@@ -328,7 +328,7 @@ class Emulators:
             return error
 
     def start(self, name: str) -> Server:
-        """Give the running emulator of that name, started now unless it runs already."""
+        """Return the running emulator of that name, started now unless it runs already."""
         if name not in self._running:
             self._running[name] = self._launch(EMULATORS[name], self.fetch(name))
         return self._running[name][1]
@@ -352,7 +352,7 @@ class Emulators:
 
 
 def free_port() -> int:
-    """Give a port of the loopback interface that nothing listens on just now."""
+    """Return a port of the loopback interface that nothing listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

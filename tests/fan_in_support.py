@@ -64,7 +64,7 @@ class Shelf:
 
 
 def schemas_of(shelf, sort):
-    """Give the keys of a table with the index that the shelf stands for, or of one without."""
+    """Return the keys of a table with the index that the shelf stands for, or of one without."""
     table = KeySchema("id") if shelf.in_index else KeySchema("pk", sort)
     return KeySchemas(table=table, indexes={"index": KeySchema("pk", sort)})
 
@@ -104,7 +104,7 @@ def making(shelf, request, on_partial="raise"):
 
 
 def page(shelf, names, start=None, *, on_partial="raise", sort="sk", **params):
-    """Give one response of a fan-in; the place goes through JSON."""
+    """Return one response of a fan-in; the place goes through JSON."""
     if start is not None:
         params["ExclusiveStartKey"] = json.loads(json.dumps(start))
     request = requested(shelf, names, sort=sort, **params)

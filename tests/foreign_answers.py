@@ -77,5 +77,5 @@ ASKING = {
 
 
 def hollow(what):
-    """Give a script of a WireServer: a table's description, and nothing else, is hollow."""
+    """Return a script of a WireServer: a table's description, and nothing else, is hollow."""
     return lambda operation, *_: [answer(HOLLOW[what] if operation == "DescribeTable" else takes_all(None))]

@@ -144,7 +144,7 @@ class World:
         return sum(units for moment, units in self.grants if moment >= since)
 
     def excess(self, rate):
-        """Give by how much the busiest stretch of any length went beyond the rate."""
+        """Return by how much the busiest stretch of any length went beyond the rate."""
         worst = used = lowest = 0.0
         for moment, units in sorted(self.grants):
             lowest = min(lowest, used - rate * moment)

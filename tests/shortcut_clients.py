@@ -30,19 +30,19 @@ class Given:
         self.credentials = credentials
 
     def load_credentials(self) -> Any:
-        """Give the credentials that were given."""
+        """Return the credentials that were given."""
         return self.credentials
 
 
 def with_credentials(session: Any, credentials: Any, provider: type = Given) -> Any:
-    """Give a botocore session these credentials, and a loader that need not read again."""
+    """Return a botocore session these credentials, and a loader that need not read again."""
     session.register_component("data_loader", LOADER)
     session.register_component("credential_provider", provider(credentials))
     return session
 
 
 def keys(number: int, account: str | None = None) -> dict[str, Any]:
-    """Give what botocore's Credentials take."""
+    """Return what botocore's Credentials take."""
     access_key = f"AKID{number}"
     return {"access_key": access_key, "secret_key": secret_of(access_key), "token": None, "account_id": account}
 
@@ -59,12 +59,12 @@ class Rotation:
         self.now += timedelta(hours=2)
 
     def first(self) -> dict[str, Any]:
-        """Give the arguments of RefreshableCredentials, apart from `refresh_using`."""
+        """Return the arguments of RefreshableCredentials, apart from `refresh_using`."""
         expiry = self.now + timedelta(hours=1)
         return {**self._keys(), "expiry_time": expiry, "method": "test", "time_fetcher": lambda: self.now}
 
     def refresh(self) -> dict[str, Any]:
-        """Give the next keys, as botocore's `refresh_using` does."""
+        """Return the next keys, as botocore's `refresh_using` does."""
         self.number += 1
         return {**self._keys(), "expiry_time": (self.now + timedelta(hours=1)).isoformat()}
 
@@ -98,7 +98,7 @@ class Wired:
         return self.answers.pop(0) if self.answers else (200, b'{"UnprocessedItems": {}}')
 
     def call(self, operation, **params):
-        """Give what is sent for a call, or what the call raises."""
+        """Return what is sent for a call, or what the call raises."""
         try:
             self.client._make_api_call(operation, copy.deepcopy(params))
         except Exception as error:  # noqa: BLE001 - whatever boto3 raises is to be raised
@@ -106,14 +106,14 @@ class Wired:
         return self.last()
 
     def last(self):
-        """Give what was sent last, with the signature looked at."""
+        """Return what was sent last, with the signature looked at."""
         request = self.sent[-1]
         assert headers_of(request).get("authorization") is None or is_signed_well(request)
         return facts(request)
 
 
 def wire_both(opened, credentials=None, prepare=None, policy=None, events=None, **arguments) -> list[Wired]:
-    """Give a plain client and a hardened one, made with equal arguments.
+    """Return a plain client and a hardened one, made with equal arguments.
 
     `credentials` are shared, or a function that makes them for each; `prepare` is done to each client, before it is
     hardened; `events` makes the events of each session.

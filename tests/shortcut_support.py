@@ -146,7 +146,7 @@ HANDLERS = {
 
 
 def secret_of(access_key: str) -> str:
-    """Give the secret that goes with an access key in these tests."""
+    """Return the secret that goes with an access key in these tests."""
     return f"secret/of+{access_key}"
 
 
@@ -188,20 +188,20 @@ BOTOCORES_WORK = {
 
 
 def headers_of(request: Any) -> dict[str, str]:
-    """Give the headers of a prepared request by their names in lower case."""
+    """Return the headers of a prepared request by their names in lower case."""
     return {
         name.lower(): value.decode() if isinstance(value, bytes) else value for name, value in request.headers.items()
     }
 
 
 def features_of(agent: str) -> frozenset[str]:
-    """Give the features that a User-Agent states."""
+    """Return the features that a User-Agent states."""
     (stated,) = re.findall(r"(?:^| )m/(\S*)", agent) or [""]
     return frozenset(stated.split(","))
 
 
 def facts(request: Any) -> tuple[Any, ...]:
-    """Give what two requests for the same call have in common: all but ids, the order of features and JSON's spaces.
+    """Return what two requests for the same call have in common: all but ids, the order of features and JSON's spaces.
 
     Not compared here: the signature, which is made over the spaces, too; and how often at most is tried.
     """
@@ -221,7 +221,7 @@ def facts(request: Any) -> tuple[Any, ...]:
 
 
 def is_signed_well(request: Any) -> bool:
-    """Tell whether the signature is the one that botocore's own signer gives for what was sent."""
+    """Return whether the signature is the one that botocore's own signer gives for what was sent."""
     headers = headers_of(request)
     found = re.match(
         r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request, SignedHeaders=([^,]+), Signature=",

@@ -13,7 +13,7 @@ from typing import Any, Self
 Piece = bytes | float | None
 """Bytes to send, or seconds to wait before what follows; None closes the connection."""
 Script = Callable[[str, dict[str, Any], int], Iterable[Piece]]
-"""Gives what is said to a request: its operation, its parameters, and its number, from 1."""
+"""Returns what is said to a request: its operation, its parameters, and its number, from 1."""
 
 _SOON = 20.0
 MARKS = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "R"}

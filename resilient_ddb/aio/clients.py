@@ -168,7 +168,7 @@ class AioHost(ClientHost):
         return install_on_client(sibling, policy, native=self.native)
 
     def open_siblings(self) -> list[Any]:
-        """Give the clients that were opened for other regions."""
+        """Return the clients that were opened for other regions."""
         opened = (task for task in self.siblings.values() if task.done() and not task.cancelled())
         return [task.result() for task in opened if task.exception() is None]
 
@@ -187,7 +187,7 @@ class _Given:
         self._credentials = credentials
 
     async def load_credentials(self) -> Any:
-        """Give the credentials that were given."""
+        """Return the credentials that were given."""
         return self._credentials
 
 
@@ -204,10 +204,10 @@ def install_on_client(client: Any, policy: Policy | None, *, native: bool = Fals
 
 
 def is_aio_client(target: Any) -> bool:
-    """Tell whether something is an aiobotocore client."""
+    """Return whether something is an aiobotocore client."""
     return isinstance(target, AioBaseClient)
 
 
 def is_aio_session(target: Any) -> bool:
-    """Tell whether something is an aiobotocore session."""
+    """Return whether something is an aiobotocore session."""
     return isinstance(target, AioSession)

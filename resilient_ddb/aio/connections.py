@@ -72,7 +72,7 @@ class _Handler(ResponseHandler):
 
 
 def take(http_session: Any) -> None:
-    """Have one client's HTTP session make such connections; a second time, nothing changes."""
+    """Make one client's HTTP session use such connections; a second time, nothing changes."""
     cls: Any = type(http_session)
     if not issubclass(cls, _Noted):
         http_session.__class__ = _mixed(cls)

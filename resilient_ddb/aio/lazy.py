@@ -51,7 +51,7 @@ class LazyClient:
         self._begin()
 
     async def current(self, operation: str) -> Any:
-        """Give the running loop's client, for an operation.
+        """Return the running loop's client, for an operation.
 
         Raises:
             DeadlineExceededError: the deadline passed before it was open.
@@ -187,7 +187,7 @@ def _cut(transport: Any) -> None:
 
 
 async def opened(client: Any, operation: str) -> Any:
-    """Give a client that is open on the running loop: the client itself, or what a lazy one stands for."""
+    """Return a client that is open on the running loop: the client itself, or what a lazy one stands for."""
     return await client.current(operation) if isinstance(client, LazyClient) else client
 
 

@@ -54,7 +54,7 @@ class Pending(Coroutine[Any, Any, T]):
 
 
 def pending(flow: Flow[T], name: str) -> Pending[T]:
-    """Give what is to be awaited for a flow to run; `name` is that of the verb, with what it is of."""
+    """Return what is to be awaited for a flow to run; `name` is that of the verb, with what it is of."""
 
     async def call() -> T:
         return await run_async(flow)

@@ -37,13 +37,13 @@ _BASES: dict[str, type[AsyncResource]] = {"dynamodb": AsyncServiceResource, "Tab
 
 @lru_cache(maxsize=1)
 def service_model() -> ServiceModel:
-    """Give botocore's model of DynamoDB."""
+    """Return botocore's model of DynamoDB."""
     return ServiceModel(shared_loader().load_service_model("dynamodb", "service-2"), "dynamodb")
 
 
 @lru_cache(maxsize=1)
 def shared_loader() -> Any:
-    """Give the loader that all of this library's own async sessions share: it keeps the models that it has read."""
+    """Return the loader that all of this library's own async sessions share: it keeps the models that it has read."""
     return create_loader(botocore.session.get_session().get_config_variable("data_path"))
 
 
@@ -63,7 +63,7 @@ class _Factory:
     def load_from_definition(
         self, resource_name: str, single_resource_json_definition: Any, service_context: Any
     ) -> type[AsyncResource]:
-        """Give the class for a resource of the model."""
+        """Return the class for a resource of the model."""
         del single_resource_json_definition, service_context
         return resource_class(resource_name)
 
@@ -73,7 +73,7 @@ _factory = _Factory()
 
 @cache
 def resource_class(name: str) -> type[AsyncResource]:
-    """Give the class for `dynamodb` (the service) or one of its resources (`Table`), made once."""
+    """Return the class for `dynamodb` (the service) or one of its resources (`Table`), made once."""
     definitions = resource_definitions()
     definition = definitions["service"] if name == "dynamodb" else definitions["resources"][name]
     model = ResourceModel(name, definition, definitions["resources"])
@@ -240,7 +240,7 @@ class AsyncCollection(ResourceCollection):  # type: ignore[misc]  # boto3 has no
                 yield item
 
     async def pages(self) -> AsyncIterator[list[Any]]:
-        """Give the resources page by page, as the service gives them."""
+        """Return the resources page by page, as the service gives them."""
         settings = dict(self._params)
         limit, page_size = settings.pop("limit", None), settings.pop("page_size", None)
         params = {**create_request_parameters(self._parent, self._model.request), **settings}
@@ -252,6 +252,6 @@ class AsyncCollection(ResourceCollection):  # type: ignore[misc]  # boto3 has no
 
 
 class AsyncCollectionManager(CollectionManager):  # type: ignore[misc]  # boto3 has no types of its own
-    """Gives collections: `all()`, `filter(...)`, `limit(n)`, `page_size(n)`."""
+    """Makes collections: `all()`, `filter(...)`, `limit(n)`, `page_size(n)`."""
 
     _collection_cls = AsyncCollection

@@ -264,7 +264,7 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) 
 
 
 def _botocore_session(session: Any) -> AioSession | None:
-    """Give the aiobotocore session behind a session: itself, or what an aioboto3 Session holds."""
+    """Return the aiobotocore session behind a session: itself, or what an aioboto3 Session holds."""
     if is_aio_session(session):
         return session
     inner = getattr(session, "_session", None)
@@ -275,7 +275,7 @@ _sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AioSession] = we
 
 
 def _own_session() -> AioSession:
-    """Give this library's session for the running loop: what it keeps (credentials' locks) belongs to the loop."""
+    """Return this library's session for the running loop: what it keeps (credentials' locks) belongs to the loop."""
     loop = asyncio.get_running_loop()
     session = _sessions.get(loop)
     if session is None:

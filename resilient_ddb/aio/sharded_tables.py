@@ -54,7 +54,7 @@ class AsyncShardedTable(ShardedQueries):
         return pending(self._query(params), "sharded.query")
 
     def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over the items of a query of all shards."""
+        """Return an async iterator over the items of a query of all shards."""
         return items_of(self._reading(params, limit))
 
     def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial | None = None, **params: Any) -> Pending[Response]:
@@ -64,20 +64,20 @@ class AsyncShardedTable(ShardedQueries):
     def fan_in_items(
         self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over all shards of several partition keys."""
+        """Return an async iterator over all shards of several partition keys."""
         return items_of(self._fan_in_reading(keys, params, limit))
 
     def batch_writer(
         self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
     ) -> AsyncShardedBatchWriter:
-        """Give the Table's batch writer for items of this table."""
+        """Return the Table's batch writer for items of this table."""
         self._check_batch_writer(overwrite_by_pkeys)
         make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
         return AsyncShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
-        """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
+        """Return this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
         from .versioned_tables import AsyncVersionedTable  # noqa: PLC0415 - only where it is used
 
         self._refuse_random("versioned()")
@@ -88,7 +88,7 @@ class AsyncShardedTable(ShardedQueries):
 
 
 async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
-    """Give the items of a reading, page after page."""
+    """Return the items of a reading, page after page."""
     reading = await run_async(begin)
     while not reading.is_over:
         await run_async(reading.more())

@@ -95,7 +95,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         on_leftover: OnLeftover = "raise",
         flush_on_error: bool = False,
     ) -> AsyncBatchWriter:
-        """Give a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost.
+        """Return a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost.
 
         Used as an async context manager, and else as `resilient_ddb.ResilientTable.batch_writer`, which describes the
         other arguments. Tasks may share it; `on_leftover` may be async.
@@ -138,11 +138,11 @@ class AsyncTable(AsyncResource, _TableTypes):
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
     def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
+        """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
         return _items(self.query, Pages("query", params, limit, table=self.name))
 
     def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
+        """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
         return _items(self.scan, Pages("scan", params, limit, table=self.name))
 
     def batch_get(
@@ -152,7 +152,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         read_units_per_second: float | Limiter | None = None,
         **params: Any,
     ) -> AsyncBatchGet:
-        """Give an async iterator over the items of any number of keys. See `resilient_ddb.ResilientTable.batch_get`."""
+        """Return an async iterator over the items of any number of keys. See `ResilientTable.batch_get`."""
         from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
 
         return AsyncBatchGet(self, keys, params, read_units_per_second)
@@ -166,7 +166,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         resume: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> AsyncParallelScan:
-        """Give an async iterator over the table's items that reads several segments at once, each in a task.
+        """Return an async iterator over the table's items that reads several segments at once, each in a task.
 
         See `resilient_ddb.ResilientTable.parallel_scan`. `on_page` may be async.
         """
@@ -187,7 +187,7 @@ class AsyncTable(AsyncResource, _TableTypes):
     def fan_in_items(
         self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """Give an async iterator over several partition keys. See `resilient_ddb.ResilientTable.fan_in_items`."""
+        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.fan_in_items`."""
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import items_of  # noqa: PLC0415 - as above
@@ -209,7 +209,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         on_duplicate: OnDuplicate | None = None,
         on_partial: OnPartial = "raise",
     ) -> AsyncShardedTable:
-        """Give this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
+        """Return this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
         from resilient_ddb.sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import AsyncShardedTable  # noqa: PLC0415 - as above
@@ -225,7 +225,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
-        """Give this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
+        """Return this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
         from .versioned_tables import AsyncVersionedTable  # noqa: PLC0415 - only where it is used
 
         return AsyncVersionedTable(self, attribute, write_token)

@@ -89,7 +89,7 @@ class BatchReads:
         return list(self._taken.values())
 
     def _next(self) -> Item | None:
-        """Give the item whose turn it is, if it has been read."""
+        """Return the item whose turn it is, if it has been read."""
         while self._taken:
             name = next(iter(self._taken))
             if name not in self._read:
@@ -203,7 +203,7 @@ class BatchReads:
     # Passes without progress.
 
     def _pause(self) -> float:
-        """Give the seconds to sleep before the next pass.
+        """Return the seconds to sleep before the next pass.
 
         Raises:
             UnprocessedKeysError: enough passes made no progress, or the deadline comes before the next one.

@@ -16,13 +16,13 @@ class Shell(Protocol):
     """What does for a flow what takes time. Each gives what it says, or something to be awaited for it."""
 
     def open(self) -> Any:
-        """Give the client, open."""
+        """Return the client, open."""
 
     def pause(self, seconds: float) -> Any:
         """Sleep."""
 
     def join(self, limiter: Limiter) -> Any:
-        """Have a limiter that shares its rate with others get its part: this may take a while."""
+        """Wait until a limiter that shares its rate with others has its part: this may take a while."""
 
     def start(self, batch: Batch, call: Callable[[], Any]) -> Any:
         """Make a call for a batch; give the answers that are there by then."""
@@ -31,4 +31,4 @@ class Shell(Protocol):
         """Return whether a batch was started and is still to be collected. If not, it is never going to be sent."""
 
     def collect(self) -> Any:
-        """Give the answers to batches under way, at least one."""
+        """Return the answers to batches under way, at least one."""

@@ -156,10 +156,10 @@ _sendings: ContextVar[tuple[_Sending, ...]] = ContextVar("resilient_ddb.sendings
 
 
 def put_request(item: Any) -> Request:
-    """Give the request for an item, which is copied: whoever fills one dict anew for each item means several."""
+    """Return the request for an item, which is copied: whoever fills one dict anew for each item means several."""
     return {"PutRequest": {"Item": dict(item) if isinstance(item, dict) else item}}
 
 
 def delete_request(key: Any) -> Request:
-    """Give the request to delete the item of a key, which is copied as well."""
+    """Return the request to delete the item of a key, which is copied as well."""
     return {"DeleteRequest": {"Key": dict(key) if isinstance(key, dict) else key}}

@@ -50,12 +50,12 @@ class Batching:
 
     @property
     def leftovers(self) -> list[Request]:
-        """Give every request that is not surely written, in order."""
+        """Return every request that is not surely written, in order."""
         return self.queue.in_order(self.refused.leftovers)
 
     @property
     def report(self) -> BatchReport:
-        """Give what was done so far."""
+        """Return what was done so far."""
         consumed = 0.0 if self._client is None else self._pace.consumed
         return self._tally.report(self._policy.clock.monotonic(), refused=self.refused.count, consumed=consumed)
 
@@ -159,7 +159,7 @@ class Batching:
         self._passes = Passes(self._policy, self._settings.max_attempts)
 
     def _has_room(self) -> bool:
-        """Tell whether a further batch may be under way: one only without progress, or before costs are known."""
+        """Return whether a further batch may be under way: one only without progress, or before costs are known."""
         if self.is_stopped or self._failure is not None:
             return False
         one_by_one = self._passes.fruitless or (self._client is not None and not self._pace.knows_cost)

@@ -53,12 +53,12 @@ class Pace:
 
     @property
     def asks(self) -> bool:
-        """Tell whether DynamoDB is to be asked what was consumed."""
+        """Return whether DynamoDB is to be asked what was consumed."""
         return self._is_auto or self._limiter is not None
 
     @property
     def knows_cost(self) -> bool:
-        """Tell whether it is known what a unit by size costs; where no rate is held, it does not matter."""
+        """Return whether it is known what a unit by size costs; where no rate is held, it does not matter."""
         return self._has_learnt or not self.asks
 
     def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
@@ -80,7 +80,7 @@ class Pace:
             self._limiter = CapacityBucket(rate, clock=self._clock)
 
     def join(self, join: Callable[[Limiter], Any]) -> Generator[Callable[[], Any], Any, None]:
-        """Have a rate that is shared with others give this writer its part, before anything is taken from the queue."""
+        """Join a rate that is shared with others, before anything is taken from the queue."""
         if self._limiter is not None:
             yield partial(join, self._limiter)
 
@@ -140,7 +140,7 @@ class Pace:
             self._slower.units_per_second = rate
 
     def _stated(self) -> float:
-        """Give the limiter's rate, or its part of a shared one; of one that shows none, what went through so far."""
+        """Return the limiter's rate, or its part of a shared one; of one that shows none, what went through so far."""
         limiter = self._limiter
         rate = getattr(limiter, "share", None) or getattr(limiter, "units_per_second", None)
         if isinstance(rate, (int, float)):
@@ -149,7 +149,7 @@ class Pace:
 
 
 def auto_rate(table: Mapping[str, Any]) -> float:
-    """Give the write units a second that a table can be asked for, from `DescribeTable`'s answer.
+    """Return the write units a second that a table can be asked for, from `DescribeTable`'s answer.
 
     A share of what is provisioned; for an on-demand table its warm throughput, but no more than the maximum that it may
     have been given. Global secondary indexes have units of their own, which are added: what they consume is counted,

@@ -74,7 +74,7 @@ class Queue:
 
     @property
     def under_way(self) -> int:
-        """Give the number of batches under way."""
+        """Return the number of batches under way."""
         return len(self._under_way)
 
     @property
@@ -84,7 +84,7 @@ class Queue:
 
     @property
     def knows_keys(self) -> bool:
-        """Tell whether requests for the same key can be told."""
+        """Return whether requests for the same key can be told."""
         return self._keys is not None
 
     def know_keys(self, keys: Sequence[str]) -> None:
@@ -131,7 +131,7 @@ class Queue:
             self.buffer[:] = sorted([*wanted, *self.buffer], key=self._place)
 
     def take_apart(self, batch: Batch) -> None:
-        """Have the halves of a batch sent one after the other: the one with nothing wrong in it gets through."""
+        """Send the halves of a batch one after the other: the one with nothing wrong in it gets through."""
         middle = len(batch.requests) // 2
         self._pieces.extendleft([batch.requests[middle:], batch.requests[:middle]])
 
@@ -144,7 +144,7 @@ class Queue:
     # Out.
 
     def is_due(self, least: int) -> bool:
-        """Tell whether a batch is to be sent: a whole one, or what there is where nothing else can fill it up."""
+        """Return whether a batch is to be sent: a whole one, or what there is where nothing else can fill it up."""
         if self._pieces:
             return True
         if not self._under_way:
@@ -185,7 +185,7 @@ class Queue:
         return batch
 
     def is_under_way(self, batch: Batch) -> bool:
-        """Tell whether a batch was cut, and has not come to its end."""
+        """Return whether a batch was cut, and has not come to its end."""
         return id(batch) in self._under_way
 
     def end(self, batch: Batch) -> None:
@@ -209,7 +209,7 @@ class Queue:
         self._pieces.clear()
 
     def in_order(self, others: Iterable[Request] = ()) -> list[Request]:
-        """Give everything that is not written, in order: what is under way, too, and `others`."""
+        """Return everything that is not written, in order: what is under way, too, and `others`."""
         under_way = [each for batch in self._under_way.values() for each in (*batch.requests, *batch.too_large)]
         pieces = [request for piece in self._pieces for request in self._still_wanted(piece)]
         everything = {id(request): request for request in (*others, *under_way, *pieces, *self.buffer)}
@@ -235,7 +235,7 @@ class Queue:
         return list(found.values()), never_sent
 
     def key_of(self, request: Request) -> dict[str, Any] | None:
-        """Give the key of a request, None where the key's attributes are not known."""
+        """Return the key of a request, None where the key's attributes are not known."""
         values = values_of(request)
         if not isinstance(values, Mapping):
             return None
@@ -273,7 +273,7 @@ class Queue:
         return wanted
 
     def _key(self, request: Request) -> Key:
-        """Give what is the same for two requests for one item; no other request's where that can't be told."""
+        """Return what is the same for two requests for one item; no other request's where that can't be told."""
         try:
             values = values_of(request)
             key = tuple([values[name] for name in self._keys or ()])

@@ -94,7 +94,7 @@ class RateLease:
         uniform: Callable[[float, float], float],
         after: RateLease | None = None,
     ) -> None:
-        """Have no share yet. `table` is any object with a Table's verbs; `worker` is used by no other one.
+        """Begin without a share. `table` is any object with a Table's verbs; `worker` is used by no other one.
 
         `after` is an earlier lease of the same process: this one owes what that one has not worked off.
         """
@@ -135,7 +135,7 @@ class RateLease:
         return self._owed_before if bucket is None else bucket.reserve(0.0) * bucket.units_per_second
 
     def pause(self) -> float:
-        """Give the seconds until the next renewal is due: soon, where there is a share to be had."""
+        """Return the seconds until the next renewal is due: soon, where there is a share to be had."""
         settled = _as_decimal(self.share) >= self._due() - _STEP
         pause = self._lease_seconds / (_RENEWALS if settled else _LOOKS) * self._uniform(0.8, 1.0)
         now = self._clock.monotonic()
@@ -167,7 +167,7 @@ class RateLease:
             yield from self._publish(self._held.share)
 
     def release(self) -> Flow[None]:
-        """Give the share up, for others to take it at once. This worker does not come back under its name."""
+        """Release the share, for others to take it at once. This worker does not come back under its name."""
         self._hold(_NOTHING)
         if self._renewal:
             yield partial(self._table.delete_item, Key={LIMITER: self._name, WORKER: self._worker})
@@ -258,7 +258,7 @@ class RateLease:
         return True
 
     def _total(self) -> Decimal:
-        """Give the rate; the lowest one, while workers that were told different rates are at work together."""
+        """Return the rate; the lowest one, while workers that were told different rates are at work together."""
         return min([self._rate, *(other.rate for other in self._others.values())])
 
     def _due(self) -> Decimal:
@@ -290,7 +290,7 @@ class RateLease:
             self._held = replace(had, share=share, since=self._clock.monotonic())
 
     def _leased_seconds(self) -> float:
-        """Give the seconds for which there was a share: the only ones in which units come in."""
+        """Return the seconds for which there was a share: the only ones in which units come in."""
         held = self._held
         if not held.share:
             return held.before

@@ -70,7 +70,7 @@ class ReadRate:
 
 
 def read_rate(rate: Any, clock: Clock, estimate: float) -> ReadRate | None:
-    """Give the pace for a `read_units_per_second`; None where there is none.
+    """Return the pace for a `read_units_per_second`; None where there is none.
 
     Raises:
         TypeError, ValueError: it is no number above 0, and no limiter.
@@ -79,7 +79,7 @@ def read_rate(rate: Any, clock: Clock, estimate: float) -> ReadRate | None:
 
 
 def _consumed(response: Mapping[str, Any]) -> float | None:
-    """Give the units that an answer says; None where it says nothing of them."""
+    """Return the units that an answer says; None where it says nothing of them."""
     found = response.get("ConsumedCapacity")
     entries = found if isinstance(found, list) else [found]
     units = [entry["CapacityUnits"] for entry in entries if entry and "CapacityUnits" in entry]

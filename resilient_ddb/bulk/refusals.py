@@ -106,7 +106,7 @@ class Refused:
         return [request for request, _ in self.fresh]
 
     def error(self, items: list[Request]) -> UnprocessedItemsError:
-        """Give the error that tells of what was not told yet."""
+        """Return the error that tells of what was not told yet."""
         number, first = len(self.untold), self._first
         told = [str(refusal) for refusal in list(self.latest)[-number:][:_NAMED]]
         if number > _NAMED:
@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str:
 
 
 def is_about_items(error: Any) -> bool:
-    """Tell whether a batch was refused because of what is in it: by the service, or before it was sent."""
+    """Return whether a batch was refused because of what is in it: by the service, or before it was sent."""
     if isinstance(error, ClientError):
         return error.response.get("Error", {}).get("Code") in _ABOUT_ITEMS
     return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError | RecursionError)

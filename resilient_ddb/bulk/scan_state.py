@@ -45,7 +45,7 @@ class Source:
 
 
 def source_of(description: Mapping[str, Any], index_name: str | None) -> Source:
-    """Give what is scanned, from the `Table` of DescribeTable's answer."""
+    """Return what is scanned, from the `Table` of DescribeTable's answer."""
     indexes = [
         *(description.get("GlobalSecondaryIndexes") or ()),
         *(description.get("LocalSecondaryIndexes") or ()),
@@ -64,20 +64,20 @@ def source_of(description: Mapping[str, Any], index_name: str | None) -> Source:
 
 
 def _made_at(description: Mapping[str, Any]) -> str:
-    """Give what stands for a table's id on emulators that have none."""
+    """Return what stands for a table's id on emulators that have none."""
     at = description.get("CreationDateTime")
     return "" if at is None else f"{at.timestamp():.3f}"
 
 
 def fingerprint(params: Mapping[str, Any]) -> str:
-    """Give what is the same for scans that give the same items. What it is made from can't be read off it."""
+    """Return what is the same for scans that give the same items. What it is made from can't be read off it."""
     made = {name: value for name, value in params.items() if name not in _OF_PAGES}
     expressions.inject(made)
     return _digest(_plain(made))
 
 
 def _plain(value: Any) -> Any:
-    """Give a value of a request in a form that JSON has, one for all that DynamoDB takes for the same."""
+    """Return a value of a request in a form that JSON has, one for all that DynamoDB takes for the same."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Mapping):
@@ -94,7 +94,7 @@ def _digest(data: Any) -> str:
 
 
 def written(source: Source, params: str, positions: Sequence[Position]) -> dict[str, Any]:
-    """Give a state: of `source`, with the fingerprint of the parameters, and each segment's position."""
+    """Return a state: of `source`, with the fingerprint of the parameters, and each segment's position."""
     state = {
         "format": _FORMAT,
         "table": source.table,
@@ -107,7 +107,7 @@ def written(source: Source, params: str, positions: Sequence[Position]) -> dict[
 
 
 def positions_of(state: Any, segments: int | None) -> list[Position]:
-    """Give each segment's position in a state. Of which table it is has not been looked at.
+    """Return each segment's position in a state. Of which table it is has not been looked at.
 
     Raises:
         TypeError: it is no dict.

@@ -137,7 +137,7 @@ class Segments:
         return self._source is not None and self._unfinished == 0
 
     def wanted(self) -> Iterator[Request]:
-        """Give the pages that are to be asked for now, each of them once."""
+        """Return the pages that are to be asked for now, each of them once."""
         while self._wanted:
             yield self._wanted.popleft()
         while self._active < self.at_once:
@@ -218,12 +218,12 @@ class Segments:
 
 
 def _segments_for(source: Source) -> int:
-    """Give the number of segments that `auto` stands for."""
+    """Return the number of segments that `auto` stands for."""
     return max(1, min(MOST_AT_ONCE, -(-source.size // SEGMENT_BYTES)))
 
 
 def _first_page_units(source: Source, segments: int, params: Mapping[str, Any]) -> float:
-    """Give what a first page may cost: 1 MB, or what the segment or `Limit` comes to."""
+    """Return what a first page may cost: 1 MB, or what the segment or `Limit` comes to."""
     size = _PAGE_BYTES
     if source.items and source.size:
         size = min(size, source.size // segments)

@@ -36,7 +36,6 @@ class BatchSettings:
     """Seconds between batches as the block ends: aioboto3's `on_exit_loop_sleep`."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         check_whole("flush_amount", self.flush_amount, least=1)
         if isinstance(self.overwrite_by_pkeys, str):
             raise TypeError(
@@ -84,7 +83,6 @@ class Tally:
     """What a report is made of, as it is counted."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
         self.written = self.retried = self.throttled = self.batches = 0
         self._started: float | None = None
         self._ended: float | None = None

@@ -115,7 +115,7 @@ class CapacityBucket:
 
 
 def as_limiter(name: str, rate: Any, clock: Clock) -> Limiter:
-    """Give the limiter that a rate stands for: a bucket of its own for a number, any other limiter as it is.
+    """Return the limiter that a rate stands for: a bucket of its own for a number, any other limiter as it is.
 
     Raises:
         TypeError, ValueError: it is no number above 0, and nothing with `reserve` and `charge`.

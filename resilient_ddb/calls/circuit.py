@@ -45,7 +45,6 @@ class Window:
     """The last attempts, as many as `calls` at most and none older than `seconds`; how many failed, or were slow."""
 
     def __init__(self, calls: int, seconds: float) -> None:
-        """Begin empty."""
         self._calls = calls
         self._seconds = seconds
         self._attempts: deque[tuple[float, bool, bool]] = deque()
@@ -61,7 +60,7 @@ class Window:
             self._forget_oldest()
 
     def totals(self, now: float) -> tuple[int, int, int]:
-        """Give attempts, failures and slow attempts of the window that ends `now`."""
+        """Return attempts, failures and slow attempts of the window that ends `now`."""
         while self._attempts and self._attempts[0][0] <= now - self._seconds:
             self._forget_oldest()
         return len(self._attempts), self._failed, self._slow
@@ -172,12 +171,12 @@ class Circuit:
         self._tell()
 
     def release(self, permit: int) -> None:
-        """Give a permit back unused: the attempt was cancelled, or never came about."""
+        """Return a permit unused: the attempt was cancelled, or never came about."""
         self.record(permit, Outcome.NEITHER, 0.0)
 
     @property
     def breaker(self) -> CircuitBreaker:
-        """Give the pybreaker breaker behind this circuit."""
+        """Return the pybreaker breaker behind this circuit."""
         with self._lock:
             if self._pybreaker is None:
                 self._pybreaker = self._make_breaker(self)
@@ -285,7 +284,7 @@ class Circuit:
         self._probes = self._probe_outcomes = self._probe_failures = 0
 
     def is_failing(self) -> bool:
-        """Tell whether the window says that the circuit should open."""
+        """Return whether the window says that the circuit should open."""
         calls, failures, _ = self._window.totals(self.clock.monotonic())
         return calls >= self.settings.minimum_calls and failures >= calls * self.settings.failure_rate
 

@@ -48,7 +48,7 @@ class Verdict:
 
     @property
     def is_hot_partition(self) -> bool:
-        """Tell whether only single key ranges were throttled, not the table or the account."""
+        """Return whether only single key ranges were throttled, not the table or the account."""
         return bool(self.throttling_reasons) and all(r.is_hot_partition for r in self.throttling_reasons)
 
 
@@ -121,7 +121,7 @@ def classify(
     params: Params | None = None,
     now: float | None = None,
 ) -> Verdict:
-    """Say what an error means.
+    """Return what an error means.
 
     Args:
         error: what was raised by boto3 or aiobotocore; or one error of a batch, as the service shapes it: a
@@ -159,7 +159,7 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
     params: Params | None = None,
     now: float | None = None,
 ) -> Verdict:
-    """Say what an error response of the service means. See `classify`."""
+    """Return what an error response of the service means. See `classify`."""
     code = code_of(response)
     if code == "TransactionCanceledException":
         return _classify_cancellation(response)
@@ -182,7 +182,7 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
 
 
 def classify_transport(error: BaseException, *, operation: str | None = None, params: Params | None = None) -> Verdict:
-    """Say what it means that no whole response came. See `classify`."""
+    """Return what it means that no whole response came. See `classify`."""
     if isinstance(error, _NEVER_SENT):
         return _NOT_SENT
     if isinstance(error, bx.EndpointConnectionError) and _never_sent(error):
@@ -225,7 +225,7 @@ def is_refusal(response: Mapping[str, Any] | None) -> bool:
 
 
 def _never_sent(error: bx.EndpointConnectionError) -> bool:
-    """Tell a connection that could not be made from one that was lost.
+    """Distinguish a connection that could not be made from one that was lost.
 
     botocore raises EndpointConnectionError for the first only, aiobotocore for both: there, what aiohttp raised
     tells them apart. aiohttp is asked for only where it has been imported already.

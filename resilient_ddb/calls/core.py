@@ -40,11 +40,11 @@ class Host(Protocol):
     """What a core asks of the client that it serves: the rim's part."""
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
-        """Give the client's own exception for an error response."""
+        """Return the client's own exception for an error response."""
         ...
 
     def as_given(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """Give an item of an error response in the values that the client gives."""
+        """Return an item of an error response in the values that the client gives."""
         ...
 
     def expire_credentials(self) -> None:
@@ -52,7 +52,7 @@ class Host(Protocol):
         ...
 
     def identity(self) -> tuple[Any, ...]:
-        """Give who asks whom: credentials, region, endpoint, and whether values are native."""
+        """Return who asks whom: credentials, region, endpoint, and whether values are native."""
         ...
 
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
@@ -96,7 +96,7 @@ class Lane:
             self.circuit.record(permit, _outcome(verdict, self.circuit.settings), elapsed, code)
 
     def release(self, permit: int) -> None:
-        """Give a permit back: its attempt says nothing about the table."""
+        """Return a permit: its attempt says nothing about the table."""
         if self.circuit is not None:
             self.circuit.release(permit)
 
@@ -126,7 +126,7 @@ class Lane:
         return found
 
     def _partition(self, params: Params) -> str | None:
-        """Give what stands for a request's partition key; None where it can't be told."""
+        """Return what stands for a request's partition key; None where it can't be told."""
         values, key = params.get(VALUES), params.get("Key") or params.get("Item")
         if isinstance(values, Mapping) and SHARD in values:
             return repr(values[SHARD])
@@ -136,7 +136,7 @@ class Lane:
         return repr(key.get(schemas.table.partition))
 
     def refuses_retries(self) -> bool:
-        """Tell whether the circuit is open: a retry would only be refused later."""
+        """Return whether the circuit is open: a retry would only be refused later."""
         return self.circuit is not None and self.circuit.state == OPEN
 
 
@@ -209,7 +209,7 @@ class Core:
         ttl: TableOption | None = None,
         host: Host | None = None,
     ) -> Core:
-        """Give this core with a Table's options, or for another host: the same circuits, budgets and observers.
+        """Return this core with a Table's options, or for another host: the same circuits, budgets and observers.
 
         What is left out is as it is here.
         """
@@ -227,15 +227,15 @@ class Core:
         self._answer_with(self.policy.fallback if fallback is None else fallback)
 
     def options(self) -> dict[str, Any]:
-        """Give the options of the Table whose view this is."""
+        """Return the options of the Table whose view this is."""
         return {"fallback": self._own_fallback, **(self.ttl.settings.options() if self.ttl else {})}
 
     def policy_without_fallback(self) -> Policy:
-        """Give the policy for a call that is itself a fallback's."""
+        """Return the policy for a call that is itself a fallback's."""
         return dataclasses.replace(self.policy, fallback=None)
 
     def lane(self, operation: str, params: Mapping[str, Any]) -> Lane:
-        """Give what is kept for the table and the kind of an operation."""
+        """Return what is kept for the table and the kind of an operation."""
         table = table_of(operation, params)
         key = (table, operation_kind(operation, params))
         lane = self._lanes.get(key)
@@ -253,7 +253,7 @@ class Core:
 
     @property
     def circuits(self) -> dict[str, Circuit]:
-        """Give the circuits there are, by name."""
+        """Return the circuits there are, by name."""
         lanes = list(self._lanes.values())
         return {lane.circuit.name: lane.circuit for lane in lanes if lane.circuit is not None}
 
@@ -305,7 +305,7 @@ def _make_room(kept: dict[Any, Any], most: int) -> None:
 
 
 def _outcome(verdict: Verdict | None, settings: Breaker) -> Outcome:
-    """Give what an attempt says about the health of its table."""
+    """Return what an attempt says about the health of its table."""
     if verdict is None or verdict.kind is Kind.CONDITIONAL:
         return Outcome.SUCCESS
     if verdict.counts_against_breaker:

@@ -41,7 +41,7 @@ class KeySchemas:
 
 
 def key_schemas(client: Any, table: str, index: str | None = None, partition: str | None = None) -> Flow[KeySchemas]:
-    """Give the keys of a table: from DescribeTable, where it is not yet known, or no index of this name or key is.
+    """Return the keys of a table: from DescribeTable, where it is not yet known, or no index of this name or key is.
 
     Raises:
         ClientError: the table can't be described.

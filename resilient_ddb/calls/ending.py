@@ -103,7 +103,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
 
 
 def _as_success(execution: Execution, error: ClientError) -> Response:
-    """Give the response to a write that was made, though its condition failed when it was sent again."""
+    """Return the response to a write that was made, though its condition failed when it was sent again."""
     execution.ambiguous = False
     execution.forget_errors()
     metadata = {**error.response["ResponseMetadata"], "HTTPStatusCode": 200}
@@ -115,7 +115,7 @@ def _as_success(execution: Execution, error: ClientError) -> Response:
 
 
 def _forget(execution: Execution) -> None:
-    """Have the answers dropped that this call has changed, or may have."""
+    """Drop the remembered answers that this call has changed, or may have."""
     if execution.operation not in _CHANGES_ALL and operation_kind(execution.operation, execution.params) != "write":
         return
     members = [keeper() for keeper in list(execution.core.keepers.values())]
@@ -135,7 +135,7 @@ def _checked(member: Any, answer: Any) -> Any:
 
 
 def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Response:
-    """Give a fallback's answer with the metadata that callers look for, and with where it came from."""
+    """Return a fallback's answer with the metadata that callers look for, and with where it came from."""
     metadata = {
         "HTTPStatusCode": 200,
         "HTTPHeaders": {},
@@ -146,7 +146,7 @@ def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Res
 
 
 def _fallbacks(execution: Execution) -> list[Any]:
-    """Give the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
+    """Return the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
     if fallback is None or execution.stopped_by not in _EXHAUSTED or UNANSWERED.get():
         return []
@@ -157,7 +157,7 @@ def _fallbacks(execution: Execution) -> list[Any]:
 
 
 def _explain(execution: Execution, error: Exception) -> Exception:
-    """Give the error to raise: the original one, with the facts of the call attached."""
+    """Return the error to raise: the original one, with the facts of the call attached."""
     if execution.stopped_by == DEADLINE and not isinstance(error, DeadlineExceededError):
         error = execution.deadline_error()
     elif execution.was_answered:  # the error is of what was made of a response

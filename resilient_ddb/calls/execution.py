@@ -117,7 +117,7 @@ class Execution:
 
     # Before an attempt.
     def remaining(self) -> float | None:
-        """Give the seconds until the deadline, or None where there is none."""
+        """Return the seconds until the deadline, or None where there is none."""
         return None if self._deadline is None else self._deadline.remaining()
 
     def admit(self) -> None:
@@ -308,7 +308,7 @@ class Execution:
 
     # For the end of the call.
     def release(self) -> None:
-        """Give back the permit of an attempt that never came to its end."""
+        """Return the permit of an attempt that never came to its end."""
         permit, self._permit = self._permit, None
         if permit is not None:
             self.lane.release(permit)
@@ -318,7 +318,7 @@ class Execution:
         self._last_error = self._last_response = self._lost_reply = self.damage = None
 
     def original_error(self) -> Exception:
-        """Give the failure to report: what was raised, or what the service's response amounts to."""
+        """Return the failure to report: what was raised, or what the service's response amounts to."""
         if self._last_error is None and self._last_response is not None:
             self._last_error = self.core.host.make_error(self._last_response, self.operation)
         return self._last_error or ClientError({}, self.operation)
@@ -351,7 +351,7 @@ class Execution:
         return verdict
 
     def deadline_error(self) -> DeadlineExceededError:
-        """Give the error for a deadline that has passed, with the last failure as its cause."""
+        """Return the error for a deadline that has passed, with the last failure as its cause."""
         failed = self._last_error is not None or self._last_response is not None
         cause = self.original_error() if failed else None
         found = getattr(cause, "response", None)

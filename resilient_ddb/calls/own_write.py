@@ -38,7 +38,7 @@ class Finding(Enum):
 
 
 def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
-    """Give the body that also asks for the item if the condition fails; None where that is not to be changed."""
+    """Return the body that also asks for the item if the condition fails; None where that is not to be changed."""
     if operation != "PutItem" or not is_conditional(params) or "Expected" in params:
         return None
     if _RETURN_ON_FAILURE in params:
@@ -104,7 +104,7 @@ def _judge_transaction(params: Params, response: Mapping[str, Any]) -> Finding:
 
 
 def _has_moved_on(found: Any, expected: Any) -> bool:
-    """Tell whether an item is past the version that a write expects. One that expects none may find none again."""
+    """Return whether an item is past the version that a write expects. One that expects none may find none again."""
     version, wanted = _version(found), _version(expected)
     return version is not None and wanted is not None and version > wanted
 
@@ -123,7 +123,7 @@ def _same_item(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def normalise(attribute: Any) -> Any:  # noqa: PLR0911 - one row for each type of value
-    """Give an attribute value in one form, whatever order its sets have and however its numbers are written."""
+    """Return an attribute value in one form, whatever order its sets have and however its numbers are written."""
     if not isinstance(attribute, Mapping) or len(attribute) != 1:
         return attribute
     [(kind, value)] = attribute.items()
@@ -150,7 +150,7 @@ def _number(text: Any) -> Any:
 
 
 def _base64(value: Any) -> Any:
-    """Give bytes (as botocore parses binary values) in the form that they have on the wire."""
+    """Return bytes (as botocore parses binary values) in the form that they have on the wire."""
     if isinstance(value, (bytes, bytearray)):
         import base64  # noqa: PLC0415 - rare
 

@@ -35,7 +35,7 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
 
     @property
     def state(self) -> str:
-        """Give the circuit's state."""
+        """Return the circuit's state."""
         return self._circuit.state
 
     @state.setter
@@ -57,17 +57,17 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
 
     @property
     def counter(self) -> int:
-        """Give 1 where the window says that the circuit should open: pybreaker's `fail_max` is 1."""
+        """Return 1 where the window says that the circuit should open: pybreaker's `fail_max` is 1."""
         return _TRIPPED if self._circuit.is_failing() else 0
 
     @property
     def success_counter(self) -> int:
-        """Give 0, as above."""
+        """Return 0, as above."""
         return 0
 
     @property
     def opened_at(self) -> datetime | None:
-        """Give when the circuit was opened last. Reopening does not go by it, but by the policy's clock."""
+        """Return when the circuit was opened last. Reopening does not go by it, but by the policy's clock."""
         return self._opened_at
 
     @opened_at.setter
@@ -120,7 +120,7 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
 def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushed: str) -> str:
     """Write a state that changed since `pushed` to the shared storage, or else take over the one there.
 
-    Gives the state that both now have.
+    Returns the state that both now have.
     """
     mine = circuit.state
     if mine != pushed:

@@ -12,7 +12,7 @@ from resilient_ddb.fallback import UNANSWERED
 
 @contextmanager
 def without_fallbacks() -> Iterator[None]:
-    """Have calls made that no fallback answers."""
+    """Make calls within that no fallback answers."""
     outer = UNANSWERED.get()
     UNANSWERED.set(True)
     try:
@@ -22,12 +22,12 @@ def without_fallbacks() -> Iterator[None]:
 
 
 def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Give a call that no fallback answers."""
+    """Return a call that no fallback answers."""
     return inside(without_fallbacks, call)
 
 
 def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Callable[[], Any]:
-    """Give a call that is made inside a context: for a flow, which must not hold one while others run."""
+    """Return a call that is made inside a context: for a flow, which must not hold one while others run."""
 
     def made() -> Any:
         with context():

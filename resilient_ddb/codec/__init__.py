@@ -23,7 +23,6 @@ class Codec:
     """What is compiled for one client, each operation's when it is first called."""
 
     def __init__(self) -> None:
-        """Begin with nothing compiled."""
         self.engine: Engine = LazyEngine()
         """What reads and writes JSON."""
         self._typing: dict[str, Step | None] = {}
@@ -31,7 +30,7 @@ class Codec:
         self._readers: dict[str, Reader | None] = {}
 
     def typing(self, model: Any) -> Step | None:
-        """Give what types the native values in an operation's parameters; None where that is to be left to boto3."""
+        """Return what types the native values in an operation's parameters; None where that is to be left to boto3."""
         name = model.name
         if name not in self._typing:
             self._typing[name] = _compiled(compile_typing, model.input_shape)
@@ -51,7 +50,7 @@ class Codec:
             return None
 
     def reader(self, model: Any) -> Reader | None:
-        """Give what reads the answers to an operation; None where that is to be left to botocore."""
+        """Return what reads the answers to an operation; None where that is to be left to botocore."""
         name = model.name
         if name not in self._readers:
             self._readers[name] = _compiled(partial(Reader, engine=self.engine), model.output_shape)
@@ -59,7 +58,7 @@ class Codec:
 
 
 def _compiled(compile_shape: Callable[[Any], T], shape: Any) -> T | None:
-    """Give what was compiled; None for a shape that is not provided for."""
+    """Return what was compiled; None for a shape that is not provided for."""
     try:
         return None if shape is None else compile_shape(shape)
     except (UnusualError, RecursionError):

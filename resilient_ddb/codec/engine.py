@@ -152,7 +152,7 @@ _FEW = 20
 
 
 def fastest() -> Engine:
-    """Give the fastest engine that is installed."""
+    """Return the fastest engine that is installed."""
     try:
         return Msgspec()
     except ImportError:

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def part(module: str, name: str) -> Any:
-    """Give a part of a module; None where there is no such part."""
+    """Return a part of a module; None where there is no such part."""
     try:
         return getattr(import_module(module), name, None)
     except ImportError:
@@ -62,5 +62,5 @@ class Original:
 
 
 def is_own(module: str, cls: str, method: str) -> bool:
-    """Tell whether a method of a class is the one that the class was made with."""
+    """Return whether a method of a class is the one that the class was made with."""
     return Original(part(module, cls), [method], module).stands()

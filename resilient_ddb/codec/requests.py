@@ -22,7 +22,7 @@ _VALUE = "AttributeValue"
 
 
 def compile_typing(shape: Any) -> Step:
-    """Give a function that types the native values in an operation's parameters, in place.
+    """Return a function that types the native values in an operation's parameters, in place.
 
     It goes where boto3's `ParameterTransformer` goes, and leaves alone what that leaves alone.
     """
@@ -106,7 +106,7 @@ _TYPING = {"structure": _typing_of_structure, "map": _typing_of_map, "list": _ty
 
 
 def compile_check(shape: Any) -> Check:
-    """Give a function that tells whether parameters, their values typed, are beyond botocore's doubt.
+    """Return a function that tells whether parameters, their values typed, are beyond botocore's doubt.
 
     False says nothing: then botocore validates them itself, and says what is wrong, if anything is.
     """

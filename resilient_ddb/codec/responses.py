@@ -15,7 +15,7 @@ from .numbers import Number
 from .values import UnusualError, map_to_native, to_native, to_typed
 
 Read = Callable[[Any, Number | None], Any]
-"""Gives what botocore's parser gives, of JSON that it may change. With a number maker, values are native."""
+"""Returns what botocore's parser returns, of JSON that it may change. With a number maker, values are native."""
 
 Keep = Callable[[int, Any], bool]
 """Tells whether a row is kept, by its position and itself, in its typed form."""
@@ -35,7 +35,7 @@ class Sieve(Protocol):
         """Leave it out of an answer that was read at once, or of one of its members, in place."""
 
     def keeper(self, name: str | None) -> Keep | None:
-        """Give what tells whether a row is kept, given its position: of the list of this name, where there are more."""
+        """Return what decides whether a row is kept, given its position: of this name's list, if there are more."""
 
 
 class Reader:
@@ -134,7 +134,7 @@ class Reader:
 
 
 def _keep_all(_: str | None) -> None:
-    """Give what tells which rows are kept: nothing, where all are."""
+    """Return what tells which rows are kept: nothing, where all are."""
 
 
 def _sifted(name: str, value: Any, sieve: Sieve) -> Any:
@@ -144,7 +144,7 @@ def _sifted(name: str, value: Any, sieve: Sieve) -> Any:
 
 
 def _rows(shape: Any) -> tuple[Read | None, bool]:
-    """Give what reads a row, where a member is a list of such or, by name, several, and whether it is those."""
+    """Return what reads a row, where a member is a list of such or, by name, several, and whether it is those."""
     if shape.type_name == "list" and _has_values(shape.member):
         return _present(compile_reading(shape.member)), False
     if shape.type_name == "map" and shape.value.type_name == "list" and _has_values(shape.value.member):
@@ -164,7 +164,7 @@ def _has_values(shape: Any) -> bool:
 
 
 def compile_reading(shape: Any) -> Read:
-    """Give a function that reads what has this shape.
+    """Return a function that reads what has this shape.
 
     Raises:
         UnusualError: there is no reading it here.

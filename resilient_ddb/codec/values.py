@@ -59,13 +59,13 @@ class UnusualError(Exception):
 
 
 def boto3_serializes_as_usual() -> bool:
-    """Tell whether boto3 types values as it was made to: some programs replace its methods, or change its context."""
+    """Return whether boto3 types values as it was made to: some programs replace its methods, or change its context."""
     context = types.DYNAMODB_CONTEXT
     return _SERIALIZING.stands() and context.prec >= _DIGITS and context.Emax >= _DIGITS
 
 
 def boto3_deserializes_as_usual() -> bool:
-    """Tell whether boto3 makes values native as it was made to: some programs replace its methods."""
+    """Return whether boto3 makes values native as it was made to: some programs replace its methods."""
     return _DESERIALIZING.stands()
 
 
@@ -73,7 +73,7 @@ def boto3_deserializes_as_usual() -> bool:
 
 
 def to_native(value: Typed, number: Number) -> Any:
-    """Give the native value of a typed one as it comes from the wire, and take that apart.
+    """Return the native value of a typed one as it comes from the wire, and take that apart.
 
     Raises:
         Exception: any; the value is unusual, and boto3's own classes are to say what becomes of it.
@@ -188,7 +188,7 @@ _LISTS = frozenset(("L", "SS", "NS", "BS"))
 
 
 def from_native(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type of value
-    """Give the typed value of a native one: always a new one.
+    """Return the typed value of a native one: always a new one.
 
     Raises:
         TypeError: as boto3 raises it, for a type that DynamoDB has not.
@@ -218,17 +218,17 @@ def from_native(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type o
 
 
 def item_as_native(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an item that botocore has parsed, as in an error response, with native values."""
+    """Return an item that botocore has parsed, as in an error response, with native values."""
     return {name: _deserializer.deserialize(value) for name, value in item.items()}
 
 
 def item_as_typed(item: Mapping[str, Any]) -> dict[str, Typed]:
-    """Give an item with typed values. Raises as `from_native`."""
+    """Return an item with typed values. Raises as `from_native`."""
     return {name: from_native(value) for name, value in item.items()}
 
 
 def copied(value: Any) -> Any:
-    """Give a copy that shares nothing with the original that could change.
+    """Return a copy that shares nothing with the original that could change.
 
     boto3 makes it with `copy.deepcopy`; this one takes a fifth of its time on an item. Conditions are not copied: they
     don't change.
@@ -251,12 +251,12 @@ def copied(value: Any) -> Any:
 
 
 def is_valid(value: Any) -> bool:
-    """Tell whether a typed value is one that botocore accepts, and that is written to JSON as it stands."""
+    """Return whether a typed value is one that botocore accepts, and that is written to JSON as it stands."""
     return are_valid({"": value})
 
 
 def are_valid(values: Any) -> bool:
-    """Tell whether a map of typed values is one that botocore accepts, and that is written as it stands."""
+    """Return whether a map of typed values is one that botocore accepts, and that is written as it stands."""
     if type(values) is not dict:
         return False
     for name, value in values.items():

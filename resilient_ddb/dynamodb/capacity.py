@@ -24,18 +24,18 @@ _ESCAPED = 12
 
 
 def write_units(size: int) -> int:
-    """Give the write capacity units of an item of so many bytes: one for each 1 KB begun, indexes not included."""
+    """Return the write capacity units of an item of so many bytes: one for each 1 KB begun, indexes not included."""
     return max(1, -(-size // _WRITE_UNIT_BYTES))
 
 
 def read_units(size: int, *, consistent: bool = False) -> float:
-    """Give the read capacity units of so many bytes: a half for each 4 KB begun, one if strongly consistent."""
+    """Return the read capacity units of so many bytes: a half for each 4 KB begun, one if strongly consistent."""
     units = max(1, -(-size // _READ_UNIT_BYTES))
     return float(units) if consistent else units / 2
 
 
 def item_size(item: Mapping[str, Any]) -> int:
-    """Give the bytes that DynamoDB counts for an item with native values, as boto3's Table takes them.
+    """Return the bytes that DynamoDB counts for an item with native values, as boto3's Table takes them.
 
     Raises:
         TypeError: a value is of a type that DynamoDB has no place for.
@@ -54,7 +54,7 @@ def item_size(item: Mapping[str, Any]) -> int:
 
 
 def value_size(value: Any) -> int:
-    """Give the bytes of a native value, without its name.
+    """Return the bytes of a native value, without its name.
 
     Raises:
         TypeError: it is of a type that DynamoDB has no place for.
@@ -70,7 +70,7 @@ def value_size(value: Any) -> int:
 
 
 def number_size(number: int | Decimal) -> int:
-    """Give the bytes of a number: one for each two significant digits, and one; another one for a sign."""
+    """Return the bytes of a number: one for each two significant digits, and one; another one for a sign."""
     try:
         text = str(number)
     except ValueError as error:  # more digits than Python writes out
@@ -123,7 +123,7 @@ _SIZERS: dict[type, Callable[[Any], int]] = {
 
 
 def typed_item_size(item: Mapping[str, Mapping[str, Any]]) -> int:
-    """Give the bytes of an item with typed values (`{"S": "a"}`), binary ones as bytes or in base64."""
+    """Return the bytes of an item with typed values (`{"S": "a"}`), binary ones as bytes or in base64."""
     return sum(_utf8(name) + _typed_size(value) for name, value in item.items())
 
 
@@ -154,7 +154,7 @@ def _binary_size(value: Any) -> int:
 
 
 def wire_size(value: Any) -> int:
-    """Give the bytes that a native value has in a request's JSON at most, about."""
+    """Return the bytes that a native value has in a request's JSON at most, about."""
     if isinstance(value, str):
         if value.isascii() and value.isprintable():
             return _WRAPPED + len(value) + value.count('"') + value.count("\\")

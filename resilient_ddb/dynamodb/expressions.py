@@ -75,7 +75,7 @@ def inject(params: dict[str, Any], members: Container[str] = _CONDITIONS) -> Non
 def join_condition(
     params: Mapping[str, Any], condition: str, names: Mapping[str, str], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give a write's parameters with a condition of ours beside the caller's own: both have to hold.
+    """Return a write's parameters with a condition of ours beside the caller's own: both have to hold.
 
     Args:
         params: the parameters, with native values. They stay as they are.
@@ -108,7 +108,7 @@ def join_condition(
 def join_assignments(
     params: Mapping[str, Any], assignments: str, names: Mapping[str, str], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give an update's parameters with assignments of ours beside what the caller's expression does.
+    """Return an update's parameters with assignments of ours beside what the caller's expression does.
 
     Args:
         params: the parameters, with native values. They stay as they are.
@@ -126,7 +126,7 @@ def join_assignments(
 
 
 def both(own: str, ours: str) -> str | None:
-    """Give an expression that holds where the caller's own and ours do; None where the caller's is none by itself.
+    """Return an expression that holds where the caller's own and ours do; None where the caller's is none by itself.
 
     Within parentheses the caller's stays what it is, whatever it says: but DynamoDB refuses a second pair around it.
     """
@@ -154,7 +154,7 @@ def _add_placeholders(params: dict[str, Any], names: Mapping[str, str], values: 
 
 
 def attributes_of(condition: ConditionBase) -> set[str]:
-    """Give the names, or paths, of the attributes that a condition object names."""
+    """Return the names, or paths, of the attributes that a condition object names."""
     parts = condition.get_expression()["values"]
     within = [attributes_of(part) for part in parts if isinstance(part, ConditionBase)]
     return {part.name for part in parts if isinstance(part, AttributeBase)}.union(*within)
@@ -178,6 +178,6 @@ def _build(
 
 
 def _collide(params: Mapping[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> set[str]:
-    """Give the generated placeholders that the caller's own would be overwritten by, or that it uses already."""
+    """Return the generated placeholders that the caller's own would be overwritten by, or that it uses already."""
     own = {**(params.get(_NAMES) or {}), **(params.get(_VALUES) or {})}
     return {name for name in (*names, *values) if name in own}

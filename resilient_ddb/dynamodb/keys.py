@@ -20,7 +20,7 @@ _KINDS = ("S", "N", "B")
 
 
 def to_json(key: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Give a key for `json.dumps`. Keys that DynamoDB takes for the same have the same form.
+    """Return a key for `json.dumps`. Keys that DynamoDB takes for the same have the same form.
 
     Args:
         key: names and native values: str, int, Decimal, bytes or `Binary`.
@@ -35,7 +35,7 @@ def to_json(key: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def from_json(data: Any) -> dict[str, Any]:
-    """Give the key that `to_json` was given, in the types that boto3 gives: str, Decimal, `Binary`.
+    """Return the key that `to_json` was given, in the types that boto3 gives: str, Decimal, `Binary`.
 
     Raises:
         ValueError: `data` is nothing that `to_json` gives.
@@ -47,7 +47,7 @@ def from_json(data: Any) -> dict[str, Any]:
 
 
 def identity(key: Mapping[str, Any]) -> str:
-    """Give a text that two keys share exactly where DynamoDB takes them for the same. Raises as `to_json`."""
+    """Return a text that two keys share exactly where DynamoDB takes them for the same. Raises as `to_json`."""
     return json.dumps(to_json(key), sort_keys=True, separators=(",", ":"))
 
 
@@ -81,7 +81,7 @@ def _typed(name: str, value: Any) -> dict[str, str]:
 
 
 def _text(number: Decimal) -> str:
-    """Give a number in the one form that all its spellings share."""
+    """Return a number in the one form that all its spellings share."""
     is_short = number == number.to_integral_value() and number.adjusted() < _NUMBERS.prec
     return str(int(number)) if is_short else str(number)
 

@@ -31,7 +31,7 @@ Params = Mapping[str, Any]
 
 
 def params_on_the_wire(body: bytes | str | None) -> Params:
-    """Give the parameters in a request's body: what the caller's were turned into."""
+    """Return the parameters in a request's body: what the caller's were turned into."""
     try:
         found = json.loads(body or b"{}")
     except ValueError:
@@ -40,7 +40,7 @@ def params_on_the_wire(body: bytes | str | None) -> Params:
 
 
 def operation_kind(operation: str, params: Params | None = None) -> str:
-    """Give `read`, `write` or `control`: what a circuit is kept for, beside the table."""
+    """Return `read`, `write` or `control`: what a circuit is kept for, beside the table."""
     if operation in READS:
         return "read"
     if operation in WRITES:
@@ -51,13 +51,13 @@ def operation_kind(operation: str, params: Params | None = None) -> str:
 
 
 def is_read(operation: str, params: Params | None = None) -> bool:
-    """Tell whether sending this operation changes nothing."""
+    """Return whether sending this operation changes nothing."""
     kind = operation_kind(operation, params)
     return kind == "read" or (kind == "control" and operation.startswith(("Describe", "Get", "List")))
 
 
 def table_of(operation: str, params: Params) -> str | None:
-    """Give the one table (or its ARN) that a request names, or None where it names none or several."""
+    """Return the one table (or its ARN) that a request names, or None where it names none or several."""
     name = params.get("TableName")
     if isinstance(name, str):
         return name
@@ -66,7 +66,7 @@ def table_of(operation: str, params: Params) -> str | None:
 
 
 def same_table(name: Any, other: str) -> bool:
-    """Tell whether a name, or ARN, is that of the same table as another name, or ARN."""
+    """Return whether a name, or ARN, is that of the same table as another name, or ARN."""
     return name == other or (isinstance(name, str) and plain_name(name) == plain_name(other))
 
 
@@ -92,12 +92,12 @@ def statement_tables(params: Params) -> list[str]:
 
 
 def is_conditional(params: Params) -> bool:
-    """Tell whether a single-item write carries a condition."""
+    """Return whether a single-item write carries a condition."""
     return "ConditionExpression" in params or "Expected" in params
 
 
 def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
-    """Tell whether a request may be sent again when it may already have been applied.
+    """Return whether a request may be sent again when it may already have been applied.
 
     True for reads, for transactions (each carries one idempotency token a logical call), and for writes that
     leave the same item however often they are applied, or whose condition on the item's version no longer holds
@@ -120,12 +120,12 @@ def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
 
 
 def has_token(operation: str) -> bool:
-    """Tell whether DynamoDB knows a request by its token when it is sent again: a transaction that writes."""
+    """Return whether DynamoDB knows a request by its token when it is sent again: a transaction that writes."""
     return operation in _WITH_TOKEN
 
 
 def seconds_known(operation: str) -> float:
-    """Give how long DynamoDB knows a write for one that it was sent before: a transaction, by its token.
+    """Return how long DynamoDB knows a write for one that it was sent before: a transaction, by its token.
 
     What may be repeated at any time, or never, is no matter of time.
     """
@@ -133,7 +133,7 @@ def seconds_known(operation: str) -> float:
 
 
 def expects_version(params: Params) -> bool:
-    """Tell whether a write is held against a version that the item must have: applied once, it can't be again."""
+    """Return whether a write is held against a version that the item must have: applied once, it can't be again."""
     if not reserved.is_versioned(params) or not is_conditional(params):
         return False
     # Where there is to be no version, the condition holds again once somebody has deleted the item.
@@ -181,7 +181,7 @@ def _is_constant_assignment(action: str) -> bool:
 
 
 def _is_set(value: Any) -> bool:
-    """Tell whether a value is a set: a Python set, or the typed form `{"SS": [...]}`."""
+    """Return whether a value is a set: a Python set, or the typed form `{"SS": [...]}`."""
     if isinstance(value, (set, frozenset)):
         return True
     return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in ("SS", "NS", "BS")
@@ -203,7 +203,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def set_as_well(expression: str | None, assignments: str) -> str:
-    """Give an update expression that makes further assignments: its `SET` clause may only be there once."""
+    """Return an update expression that makes further assignments: its `SET` clause may only be there once."""
     if expression is None:
         return f"SET {assignments}"
     pieces = _CLAUSE.split(expression)
@@ -214,7 +214,7 @@ def set_as_well(expression: str | None, assignments: str) -> str:
 
 
 def attributes_changed(expression: str, names: Mapping[str, str]) -> set[str]:
-    """Give the top-level attributes that an update expression changes; `names` are its placeholders."""
+    """Return the top-level attributes that an update expression changes; `names` are its placeholders."""
     pieces = _CLAUSE.split(expression)
     actions = [action for body in pieces[2::2] for action in _COMMA_OUTSIDE_PARENTHESES.split(body)]
     words = [re.split(r"[\s.\[=]", action.strip(), maxsplit=1)[0] for action in actions]

@@ -12,7 +12,7 @@ _PROJECTION, _LEGACY = "ProjectionExpression", "AttributesToGet"
 
 
 def asking_for(params: Mapping[str, Any], attribute: str, placeholder: str, what: str) -> tuple[dict[str, Any], bool]:
-    """Give a read's parameters with which an attribute is in its answer, and whether the caller did not ask for it.
+    """Return a read's parameters with which an attribute is in its answer, and whether the caller did not ask for it.
 
     Args:
         params: the parameters. They stay as they are; what is no request as DynamoDB takes it is left to botocore.

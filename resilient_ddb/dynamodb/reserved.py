@@ -31,22 +31,22 @@ MARKS_KEPT = 32
 
 
 def is_versioned(params: Mapping[str, Any]) -> bool:
-    """Tell whether a request goes by an item's version."""
+    """Return whether a request goes by an item's version."""
     names = params.get(NAMES)
     return isinstance(names, Mapping) and VERSION in names
 
 
 def mark_of(version: int, token: str) -> str:
-    """Give the mark that the write of a version leaves."""
+    """Return the mark that the write of a version leaves."""
     return f"{version}:{token}"
 
 
 def marks_after(mark: str, earlier: str) -> str:
-    """Give the marks to store with a write: its own, and the latest of those that the item has."""
+    """Return the marks to store with a write: its own, and the latest of those that the item has."""
     return " ".join([mark, *earlier.split()[: MARKS_KEPT - 1]])
 
 
 def has_mark_of_another(marks: str, mark: str) -> bool:
-    """Tell whether the version that a mark is for was written by another write than the mark's."""
+    """Return whether the version that a mark is for was written by another write than the mark's."""
     version = mark.partition(":")[0]
     return any(found.partition(":")[0] == version and found != mark for found in marks.split())

@@ -52,7 +52,7 @@ class CallFacts:
     `circuit`, or nothing where the call never got as far."""
 
     def note(self) -> str:
-        """Give one line for a person who reads the traceback."""
+        """Return one line for a person who reads the traceback."""
         parts = [
             f"{self.operation} on {self.table or 'no single table'}: {self.kind}",
             f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} in {self.elapsed:.3f} s",
@@ -149,7 +149,7 @@ class UnprocessedItemsError(ResilienceError):
         return str(self.args[0])  # whatever the class of the reason makes of its arguments
 
     def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedItemsError:
-        """Give this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
+        """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
         try:
             made = Exception.__new__(_unprocessed_class(type(cause)))  # type: ignore[arg-type]  # a class can be hashed
         except TypeError:  # a class that can't have another beside it, such as UnicodeError
@@ -225,7 +225,7 @@ def _unprocessed_class(cause: type[Exception]) -> type[UnprocessedItemsError]:
 
 @lru_cache(maxsize=256)
 def conflict_class(conditional: type[ClientError]) -> type[VersionConflictError]:
-    """Give the VersionConflictError that is also a client's `ConditionalCheckFailedException`: one for each client."""
+    """Return the VersionConflictError that is also a client's `ConditionalCheckFailedException`: one a client."""
     if issubclass(VersionConflictError, conditional):
         return VersionConflictError
     bases = (VersionConflictError, conditional)

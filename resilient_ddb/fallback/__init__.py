@@ -50,7 +50,7 @@ class Call:
 
     @property
     def is_read(self) -> bool:
-        """Tell whether the call reads items and changes nothing."""
+        """Return whether the call reads items and changes nothing."""
         return self.operation in READS
 
 
@@ -104,7 +104,7 @@ class Chain(Fallback):
         )
 
     def __call__(self, call: Call, error: Exception) -> Any:
-        """Have no answer of its own: the members are asked one by one, by whoever ends the call."""
+        """Return nothing: the members are asked one by one, by whoever ends the call."""
         del call, error
 
 
@@ -162,7 +162,7 @@ class Stale(Fallback):
                 self._answers.drop_written(table, written, now)
 
     def __call__(self, call: Call, error: Exception) -> Response | None:
-        """Give the last good answer to the same read, marked with its age."""
+        """Return the last good answer to the same read, marked with its age."""
         del error
         key, now = self._key(call), call.clock.monotonic()
         with self._lock:
@@ -222,7 +222,7 @@ class Value(Fallback):
         self._response = copy.deepcopy(dict(response))
 
     def __call__(self, call: Call, error: Exception) -> Response | None:
-        """Give a copy of the response to a read."""
+        """Return a copy of the response to a read."""
         del error
         return copy.deepcopy(self._response) if call.is_read else None
 
@@ -242,7 +242,7 @@ class Function(Fallback):
         self.name = name_of(called)
 
     def __call__(self, call: Call, error: Exception) -> Any:
-        """Give what the function gives."""
+        """Return what the function gives."""
         return self.called(call, error)
 
 
@@ -315,13 +315,13 @@ for _factory in (stale, replica, value, function):
 
 
 def is_asked(member: FallbackFunction, operation: str, params: Params) -> bool:
-    """Tell whether a fallback is asked about an operation: about a read; about a write only where it was made so."""
+    """Return whether a fallback is asked about an operation: about a read; about a write only where it was made so."""
     kind = operation_kind(operation, params)
     return kind == "read" or (kind == "write" and isinstance(member, Fallback) and member.writes)
 
 
 def may_raise(member: FallbackFunction) -> bool:
-    """Tell whether what a fallback raises is for the caller: what a function of the caller's own does."""
+    """Return whether what a fallback raises is for the caller: what a function of the caller's own does."""
     return not isinstance(member, Fallback) or isinstance(member, Function)
 
 
@@ -337,7 +337,7 @@ def mark(response: Response, **facts: Any) -> Response:
 
 
 def freeze(value: Any) -> Any:
-    """Give a hashable stand-in for a parameter, equal for equal parameters whatever their order.
+    """Return a hashable stand-in for a parameter, equal for equal parameters whatever their order.
 
     Raises:
         TypeError: a value can't be hashed.

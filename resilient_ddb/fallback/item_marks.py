@@ -69,7 +69,7 @@ def _mark(table: Any, attributes: Any) -> tuple[str, Mark]:
 
 
 def _equalities(params: Params) -> Iterator[tuple[str, Any]]:
-    """Give the attributes that a query's key condition wants to be equal to a value: the partition key at least."""
+    """Return the attributes that a query's key condition wants to be equal to a value: the partition key at least."""
     condition = params.get("KeyConditionExpression")
     names, values = params.get(NAMES) or {}, params.get(VALUES) or {}
     if isinstance(condition, str):

@@ -38,7 +38,7 @@ class EndpointMemory:
         self._known: dict[Key, tuple[Any, frozenset[str]]] = {}
 
     def remembering(self, construct: Callable[..., Any], run: Callable[[Flow[Any]], Any]) -> Callable[..., Any]:
-        """Give a function that resolves an endpoint by `construct`, unless it is known."""
+        """Return a function that resolves an endpoint by `construct`, unless it is known."""
 
         def construct_endpoint(operation_model: Any, call_args: Any, request_context: Any) -> Any:
             step = partial(construct, operation_model, call_args, request_context)
@@ -65,7 +65,7 @@ class EndpointMemory:
         return tuple(accounts)
 
     def key(self, operation_model: Any, params: Mapping[str, Any] | None, accounts: tuple[Any, ...]) -> Key | None:
-        """Give what an endpoint depends on; None where that is more than can be told."""
+        """Return what an endpoint depends on; None where that is more than can be told."""
         if not self._can_tell:
             return None
         try:  # there is no public way to see whether there are handlers
@@ -83,7 +83,7 @@ class EndpointMemory:
         return key if all(type(part) is str or part is None for part in key) else None
 
     def recall(self, key: Key) -> Any:
-        """Give a known endpoint, and note its features for the User-Agent, as if it were resolved now; or None."""
+        """Return a known endpoint, and note its features for the User-Agent, as if it were resolved now; or None."""
         found = self._known.get(key)
         if found is None:
             return None
@@ -102,7 +102,7 @@ class EndpointMemory:
 
 @contextmanager
 def _features_apart() -> Iterator[set[str]]:
-    """Have the features that are made use of meanwhile in a set of their own, which is given."""
+    """Collect the features that are used meanwhile in a set of their own, and yield it."""
     context = _get_context()
     if context is None:  # a URL is presigned outside of any call
         with _start_as_current_context():

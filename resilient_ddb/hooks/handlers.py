@@ -25,7 +25,7 @@ _SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
 
 
 def execution_of(context: Mapping[str, Any]) -> Execution | None:
-    """Give the call that a request context belongs to."""
+    """Return the call that a request context belongs to."""
     return context.get(_KEY)
 
 

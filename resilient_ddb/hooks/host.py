@@ -88,21 +88,21 @@ class ClientHost(ABC):
         """Leave the connections that are open to the parent process, which has them too."""
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
-        """Give the client's own exception for an error response."""
+        """Return the client's own exception for an error response."""
         code = response.get("Error", {}).get("Code")
         error: Exception = self.client.exceptions.from_code(code)(response, operation)
         return error
 
     def as_given(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """Give an item of an error response, where values are always typed, in the values that the client gives."""
+        """Return an item of an error response, where values are always typed, in the values that the client gives."""
         return item_as_native(item) if self.native else dict(item)
 
     def credentials(self) -> Any:
-        """Give the credentials that requests are signed with."""
+        """Return the credentials that requests are signed with."""
         return getattr(self.client._request_signer, "_credentials", None)  # noqa: SLF001 - there is no public way
 
     def expire_credentials(self) -> None:
-        """Have credentials that can be refreshed be so before the next request is signed.
+        """Refresh the credentials, if they can be, before the next request is signed.
 
         botocore goes by the expiry time that it was told, and has no public way to say "the service disagrees".
         Credentials without one (static keys) can't be refreshed: the retry then signs with the same ones.
@@ -112,7 +112,7 @@ class ClientHost(ABC):
             credentials._expiry_time = datetime.now(UTC) - _EXPIRED  # noqa: SLF001 - as above
 
     def identity(self) -> tuple[Any, ...]:
-        """Give who asks whom: credentials, region, endpoint, and whether values are native."""
+        """Return who asks whom: credentials, region, endpoint, and whether values are native."""
         credentials = self.credentials()
         # Refreshed credentials change their key with time: there the object stands for who it is.
         who = credentials if hasattr(credentials, "refresh_needed") else getattr(credentials, "access_key", None)
@@ -120,7 +120,7 @@ class ClientHost(ABC):
         return (who, meta.region_name, meta.endpoint_url, self.native)
 
     def use_native_values(self) -> None:
-        """Have the client take and give native values from now on."""
+        """Make the client take and return native values from now on."""
         with self.lock:
             if not self.native:
                 self.values.register_native(self.client.meta.events)
@@ -128,18 +128,18 @@ class ClientHost(ABC):
 
     @abstractmethod
     def take_connections(self, http_session: Any) -> None:
-        """Have the client's HTTP session make connections that give the answers to what was sent, and no others."""
+        """Make the client's HTTP session use connections that return the answers to what was sent, and no others."""
 
     @abstractmethod
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
         """Make a call in another region, and mark its answer."""
 
     def open_siblings(self) -> list[Any]:
-        """Give the clients that were opened for other regions."""
+        """Return the clients that were opened for other regions."""
         return list(self.siblings.values())
 
     def renew_siblings(self) -> None:
-        """Have the clients for other regions go by this client's policy."""
+        """Make the clients for other regions follow this client's policy."""
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
             sibling._resilience.renew(policy)  # noqa: SLF001 - as above
@@ -154,7 +154,7 @@ class ClientHost(ABC):
         return {"region_name": meta.region_name, "endpoint_url": meta.endpoint_url, "config": config}
 
     def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
-        """Give `create_client`'s arguments for a client like this one in another region."""
+        """Return `create_client`'s arguments for a client like this one in another region."""
         config = self.client.meta.config.merge(Config(region_name=region))
         return {"region_name": region, "endpoint_url": endpoint_url, "config": config}
 
@@ -194,7 +194,7 @@ def check_client(target: Any) -> None:
 
 
 def policy_from_config(config: Any) -> Policy:
-    """Give the policy of a client for which none was given: the default, with the attempts that its Config states."""
+    """Return the policy of a client for which none was given: the default, with the attempts that its Config states."""
     attempts = (config.retries or {}).get("total_max_attempts")
     return Policy(retry=Retry(max_attempts=max(1, int(attempts)))) if attempts is not None else Policy()
 
@@ -244,7 +244,7 @@ def check_config(given: Any) -> None:
 
 
 def default_options(policy: Policy | None) -> dict[str, Any]:
-    """Give the Config options that a policy brings along."""
+    """Return the Config options that a policy brings along."""
     timeouts = (policy or Policy()).timeouts
     return {
         "connect_timeout": timeouts.connect,
@@ -254,7 +254,7 @@ def default_options(policy: Policy | None) -> dict[str, Any]:
 
 
 def settings_of_ttl(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: float | None) -> TimeToLive | None:
-    """Give a Table's options for its TTL, or None where it has none.
+    """Return a Table's options for its TTL, or None where it has none.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range.
@@ -269,7 +269,7 @@ def settings_of_ttl(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: flo
 def with_options(
     client: Any, table: str, *, fallback: FallbackFunction | None = None, ttl: TimeToLive | None = None
 ) -> Any:
-    """Give a client, or, where a Table has options, a view of it that goes by them.
+    """Return a client, or, where a Table has options, a view of it that goes by them.
 
     Raises:
         TypeError: `fallback` can't answer.
@@ -288,7 +288,7 @@ def with_options(
 
 
 def copy_with(client: Any, core: Core) -> Any:
-    """Give a view of a client: the same connections, events and circuits, with a core of its own."""
+    """Return a view of a client: the same connections, events and circuits, with a core of its own."""
     view = object.__new__(type(client))
     view.__dict__.update(client.__dict__)
     view._resilience = core

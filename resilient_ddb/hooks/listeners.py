@@ -39,7 +39,7 @@ class Listeners:
         self._notes: tuple[Any, dict[str, Found]] = (None, {})
 
     def find(self, events: Any, operation: str) -> Found:
-        """Say who sees the responses to `operation`."""
+        """Return who sees the responses to `operation`."""
         try:
             emitter = events._emitter  # noqa: SLF001 - see above
             # The emitter begins a new cache whenever a handler comes or goes. What is found goes into the notes of the

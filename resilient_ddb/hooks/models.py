@@ -15,7 +15,7 @@ _API_VERSION = "2012-08-10"
 
 @lru_cache(maxsize=1)
 def resource_definitions() -> Any:
-    """Give boto3's resource model of DynamoDB, by its path: to look for it takes 5 ms."""
+    """Return boto3's resource model of DynamoDB, by its path: to look for it takes 5 ms."""
     loader = Loader(extra_search_paths=[str(Path(boto3.__file__).parent / "data")])
     try:
         return loader.load_data(str(Path("dynamodb", _API_VERSION, "resources-1")))

@@ -40,7 +40,7 @@ class Host(Protocol):
 
 
 def take(client: Any, host: Host) -> None:
-    """Have a client go the shorter ways; a second time, nothing changes."""
+    """Put the shorter ways into a client; a second time, nothing changes."""
     serializer: Any = getattr(client, "_serializer", None)
     if _writes_json(serializer):
         client._serializer = Serializer(serializer, host.values.codec)  # noqa: SLF001 - see above
@@ -57,14 +57,14 @@ def take(client: Any, host: Host) -> None:
 
 
 def _is_plain(found: Any, cls: Any, method: str) -> bool:
-    """Tell whether a part is of the SDK's own class, and its method the one that the class was made with."""
+    """Return whether a part is of the SDK's own class, and its method the one that the class was made with."""
     if cls is None or type(found) is not cls or method in vars(found):
         return False
     return is_own(cls.__module__, cls.__name__, method)
 
 
 def _writes_json(serializer: Any) -> bool:
-    """Tell whether a serializer is botocore's own for JSON, behind botocore's own validation or none."""
+    """Return whether a serializer is botocore's own for JSON, behind botocore's own validation or none."""
     if _is_plain(serializer, _ParamValidationDecorator, "serialize_to_request"):
         validator = getattr(serializer, "_param_validator", None)
         return _is_plain(validator, _ParamValidator, "validate") and _writes_json(
@@ -87,7 +87,7 @@ class Serializer:
         """What botocore puts around the body, for each operation: the same each time."""
 
     def serialize_to_request(self, parameters: Any, operation_model: Any) -> Any:
-        """Give botocore's request dict.
+        """Return botocore's request dict.
 
         Raises:
             ParamValidationError: as botocore does.
@@ -104,12 +104,12 @@ class Serializer:
 
 
 def _frame(request: dict[str, Any]) -> dict[str, Any] | None:
-    """Give what is around a request's body, where nothing of that can depend on the parameters."""
+    """Return what is around a request's body, where nothing of that can depend on the parameters."""
     return request if request.keys() == _PARTS and not request["query_string"] else None
 
 
 def remembered(build: Callable[[], str], config: Any) -> Callable[[], str]:
-    """Give a function that builds a client's User-Agent header once for each set of features that a call makes use of.
+    """Return a function that builds a client's User-Agent header once for each set of features that a call uses.
 
     botocore builds it twice in each call, character by character: gains 8%.
     """
@@ -130,7 +130,7 @@ def remembered(build: Callable[[], str], config: Any) -> Callable[[], str]:
 
 
 def quickened(get_auth_instance: Callable[..., Any], run: Callable[[Flow[Any]], Any]) -> Callable[..., Any]:
-    """Give a function that has requests signed in the shorter way, where botocore would use its own signer.
+    """Return a function that has requests signed in the shorter way, where botocore would use its own signer.
 
     botocore's takes four times as long: gains 6%.
     """
@@ -144,7 +144,7 @@ def quickened(get_auth_instance: Callable[..., Any], run: Callable[[Flow[Any]], 
 
 
 def quicken(auth: Any, memory: SigningMemory) -> Any:
-    """Have a signer go the shorter way, if it is botocore's own."""
+    """Put the shorter way into a signer, if it is botocore's own."""
     if type(auth) is SigV4Auth and botocore_signs_as_usual():
         auth.__class__ = QuickSigV4Auth
         auth.memory = memory

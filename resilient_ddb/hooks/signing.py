@@ -37,7 +37,7 @@ _HAS_BLACKLIST = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
 
 
 def botocore_signs_as_usual() -> bool:
-    """Tell whether botocore's signer is as it was made: some programs replace its methods."""
+    """Return whether botocore's signer is as it was made: some programs replace its methods."""
     return _HAS_BLACKLIST and _SIGNING.stands()
 
 
@@ -45,7 +45,6 @@ class SigningMemory:
     """What one client's signatures have in common, as of the last one."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
         self.key: tuple[tuple[str, ...], bytes] = ((), b"")
         """What the signing key was derived from, and the key. The secret is in memory anyway, in the credentials."""
         self.url: tuple[str | None, tuple[str, str, str]] = (None, ("", "", ""))
@@ -59,7 +58,7 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
     _signed_headers: str | None = None
 
     def canonical_request(self, request: Any) -> str:
-        """Give the request's canonical form."""
+        """Return the request's canonical form."""
         self._signed_headers = None
         found = self._plain_canonical_request(request)
         if found is None:
@@ -102,7 +101,7 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
         return found
 
     def signature(self, string_to_sign: str, request: Any) -> str:
-        """Give the signature."""
+        """Return the signature."""
         secret, date = self.credentials.secret_key, request.context["timestamp"][:8]
         derived_from = (secret, date, self._region_name, self._service_name)
         known, key = self.memory.key
@@ -114,12 +113,12 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
         return hmac.digest(key, string_to_sign.encode(), "sha256").hex()
 
     def signed_headers(self, headers_to_sign: Any) -> str:
-        """Give the names of the headers that are signed."""
+        """Return the names of the headers that are signed."""
         if self._signed_headers is None:
             names: str = super().signed_headers(headers_to_sign)
             return names
         return self._signed_headers
 
     def headers_to_sign(self, request: Any) -> Any:
-        """Give the headers that are signed; none where `signed_headers` already knows their names."""
+        """Return the headers that are signed; none where `signed_headers` already knows their names."""
         return super().headers_to_sign(request) if self._signed_headers is None else {}

@@ -37,18 +37,17 @@ class ValueHandlers:
     """The handlers for the values in one client's calls."""
 
     def __init__(self) -> None:
-        """Begin with nothing compiled."""
         self.codec = Codec()
         self.number = boto3_number
         """Returns what makes native numbers at this time."""
         self._boto3 = _Boto3()
 
     def register(self, events: Any) -> None:
-        """Have responses read by the codec, after all other handlers of `before-parse` have seen their texts."""
+        """Read responses by the codec, after all other handlers of `before-parse` have seen their texts."""
         events.register_last("before-parse.dynamodb", self.read, unique_id=_READ)
 
     def register_native(self, events: Any) -> None:
-        """Give native values to the client whose events these are. Conditions are built before values are typed."""
+        """Hand native values to the client whose events these are. Conditions are built before values are typed."""
         self._boto3 = _Boto3()
         handlers = (
             ("provide-client-params.dynamodb", copy_params, _PARAMS_COPY),
@@ -129,7 +128,7 @@ class Reading(NamedTuple):
 
 
 def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[str, Any]) -> Reading | None:
-    """Say how a response is to be read; None: by botocore.
+    """Return how a response is to be read; None: by botocore.
 
     Values are made native at once where nobody can tell: boto3 does so when the call ends, and whoever sees the
     response before that sees typed ones.
@@ -152,7 +151,7 @@ def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[
 
 
 def _is_recorded() -> bool:
-    """Tell whether botocore writes down what it parses."""
+    """Return whether botocore writes down what it parses."""
     return _PARSERS_LOG.isEnabledFor(logging.DEBUG) or getattr(HISTORY_RECORDER, "_enabled", False)
 
 

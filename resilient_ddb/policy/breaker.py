@@ -60,7 +60,6 @@ class Breaker:
     """How often a shared storage is read and written, off the path of calls."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         check_share("failure_rate", self.failure_rate)
         check_whole("window_calls", self.window_calls, least=1)
         check_whole("minimum_calls", self.minimum_calls, least=1)
@@ -87,7 +86,7 @@ _LISTENS = ("before_call", "success", "failure", "state_change")
 
 
 def _is_pybreaker_storage(storage: Any) -> bool:
-    """Tell pybreaker's own storages from callables, without importing pybreaker (which may import redis)."""
+    """Distinguish pybreaker's own storages from callables, without importing pybreaker (which may import redis)."""
     return any(
         cls.__module__ == "pybreaker" and cls.__name__ in ("CircuitMemoryStorage", "CircuitRedisStorage")
         for cls in type(storage).__mro__

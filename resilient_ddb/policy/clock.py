@@ -10,11 +10,11 @@ class Clock(Protocol):
     """What the library asks of time. `resilient_ddb.testing.FakeClock` is the other implementation."""
 
     def monotonic(self) -> float:
-        """Give seconds that never go back, from an arbitrary start."""
+        """Return seconds that never go back, from an arbitrary start."""
         ...
 
     def time(self) -> float:
-        """Give seconds since the epoch (UTC)."""
+        """Return seconds since the epoch (UTC)."""
         ...
 
     def wait(self, seconds: float) -> float:

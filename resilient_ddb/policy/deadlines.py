@@ -20,7 +20,7 @@ class Deadline:
     clock: Clock
 
     def remaining(self) -> float:
-        """Give the seconds left; negative once it has passed."""
+        """Return the seconds left; negative once it has passed."""
         return self.at - self.clock.monotonic()
 
 
@@ -41,7 +41,7 @@ class Stop:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Have the calls within go by this, beside the deadline that there is."""
+        """Hold the calls within to this, beside the deadline that there is."""
         outer = _current.get()
         _current.set(_UntilStopped(self, outer))
         try:
@@ -61,7 +61,7 @@ class _UntilStopped(Deadline):
         object.__setattr__(self, "_stop", stop)
 
     def remaining(self) -> float:
-        """Give the seconds left: none once it was stopped."""
+        """Return the seconds left: none once it was stopped."""
         return 0.0 if self._stop.is_set else self._outer.remaining()  # type: ignore[attr-defined]  # slots of its own
 
 
@@ -69,13 +69,13 @@ class LambdaContext(Protocol):
     """What `lambda_deadline` asks of AWS Lambda's context object."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds that are left of the invocation."""
+        """Return the milliseconds that are left of the invocation."""
         ...
 
 
 @contextmanager
 def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[Deadline]:
-    """Give everything below `seconds` to be done in.
+    """Bound everything below: it has `seconds`.
 
     Within the block no attempt begins after the deadline, and no back-off begins that would end after it: the call
     raises `DeadlineExceededError` at once instead. An async attempt under way is cancelled at the deadline; a
@@ -101,7 +101,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[Deadlin
 
 @contextmanager
 def lambda_deadline(context: LambdaContext, margin: float = 0.5) -> Iterator[Deadline]:
-    """Give everything below the time that is left of a Lambda invocation, less a margin to answer in.
+    """Bound everything below by the time that is left of a Lambda invocation, less a margin to answer in.
 
     Args:
         context: Lambda's context object, the handler's second argument.

@@ -32,7 +32,6 @@ class Timeouts:
     """Seconds without a byte of the response, after which the attempt has failed. botocore's own default is 60."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         check_number("connect", self.connect, above=0)
         check_number("read", self.read, above=0)
 
@@ -66,7 +65,6 @@ class Policy:
     """Where chance comes from; None: the interpreter's own generator."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         _check_type("retry", self.retry, Retry)
         _check_type("budget", self.budget, RetryBudget, none="no budget")
         _check_type("breaker", self.breaker, Breaker, none="no circuit breaker")
@@ -86,7 +84,7 @@ class Policy:
 
 
 def policy_of(table: Any) -> Policy:
-    """Give the policy of a Table. A module-level async one that has not opened its client yet knows its own already."""
+    """Return the policy of a Table. A module-level async one that has not opened its client yet knows its own."""
     core = getattr(table.meta.client, "_resilience", None)
     recipe = getattr(table, "_recipe", None) or {}
     policy: Policy = core.policy if core is not None else recipe.get("policy") or Policy()

@@ -51,7 +51,6 @@ class Retry:
     """Any tenacity `stop` strategy, in place of `max_attempts`."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         check_whole("max_attempts", self.max_attempts, least=1)
         check_number("base_delay", self.base_delay, least=0)
         check_number("max_delay", self.max_delay, least=0)
@@ -90,7 +89,6 @@ class RetryBudget:
     """Retries that each second earns."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         check_number("capacity", self.capacity, least=0)
         check_number("refill_per_success", self.refill_per_success, least=0)
         check_number("refill_per_second", self.refill_per_second, least=0)
@@ -114,7 +112,7 @@ class TokenBucket:
 
     @property
     def tokens(self) -> float:
-        """Give the retries left now."""
+        """Return the retries left now."""
         with self._lock:
             return self._refill()
 
@@ -160,7 +158,7 @@ class Backoff:
     def delay(
         self, attempt: int, error: BaseException, now: float, *, least: float = 0.0, retry_after: str = ""
     ) -> float | None:
-        """Give the seconds to wait after attempt number `attempt` (from 1) failed; None: attempts are used up.
+        """Return the seconds to wait after attempt number `attempt` (from 1) failed; None: attempts are used up.
 
         Args:
             attempt: the number of the attempt that failed.

@@ -67,7 +67,7 @@ class ShardedBatch:
         return found
 
     def _seen_by(self, take: Callable[[list[Request]], Any]) -> Callable[[list[Request]], Any]:
-        """Give what takes leftovers for a caller's function: it sees their keys as callers do."""
+        """Return what takes leftovers for a caller's function: it sees their keys as callers do."""
 
         def seen(requests: list[Request]) -> Any:
             return take([self._as_seen(request) for request in requests])

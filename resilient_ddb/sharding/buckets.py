@@ -20,7 +20,7 @@ By = Literal["year", "month", "day", "hour"]
 def time_buckets(
     prefix: str, start: date | datetime, end: date | datetime, by: By = "day", *, separator: str = "#"
 ) -> list[str]:
-    """Give the partition keys of a stretch of time, such as `acme#2026-11-20` and `acme#2026-11-21`.
+    """Return the partition keys of a stretch of time, such as `acme#2026-11-20` and `acme#2026-11-21`.
 
     For `table.fan_in(keys=...)`, where each day, or hour, of something has a partition key of its own.
 

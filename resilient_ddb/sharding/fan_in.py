@@ -49,7 +49,7 @@ class Order:
     """The attributes that, beside the partition key, say from where to read on."""
 
     def rank(self, item: Mapping[str, Any]) -> Any:
-        """Give what sorts an item among others: DynamoDB sorts text by its UTF-8 bytes, and all else by value."""
+        """Return what sorts an item among others: DynamoDB sorts text by its UTF-8 bytes, and all else by value."""
         if self.sort is None:
             return 0
         value = item[self.sort]
@@ -62,7 +62,7 @@ class Order:
         return rank if self.forward else _Descending(rank)
 
     def position_of(self, item: Mapping[str, Any]) -> Key:
-        """Give what says from where to read on after an item."""
+        """Return what says from where to read on after an item."""
         return {name: item[name] for name in self.position}
 
 
@@ -125,7 +125,7 @@ class FanIn:
         return not self._heads and all(source.is_over or source.is_missing for source in self._sources)
 
     def wanted(self) -> list[tuple[int, Key | None]]:
-        """Give which sources to read a page of, and after which position (None: from the beginning)."""
+        """Return which sources to read a page of, and after which position (None: from the beginning)."""
         return [
             (index, source.next)
             for index, source in enumerate(self._sources)
@@ -159,7 +159,7 @@ class FanIn:
         return [index for index, source in enumerate(self._sources) if source.is_missing]
 
     def give(self, limit: int | None = None) -> Iterator[Item]:
-        """Give the items that are next for sure, `limit` at most."""
+        """Return the items that are next for sure, `limit` at most."""
         if not all(map(_is_ready, self._sources)):
             return
         bound = self._bound()
@@ -181,7 +181,7 @@ class FanIn:
             yield item
 
     def _bound(self) -> tuple[Any, int] | None:
-        """Give the place up to which nothing is missing; None: to the end."""
+        """Return the place up to which nothing is missing; None: to the end."""
         return min(
             (
                 (0 if self._order.sort is None else self._order.rank(source.next), index)
@@ -192,7 +192,7 @@ class FanIn:
         )
 
     def place(self) -> Place | None:
-        """Give where the caller stopped; None: at the end."""
+        """Return where the caller stopped; None: at the end."""
         if self.is_over:
             return self.place_of_count()
         positions = {index: _position(source) for index, source in enumerate(self._sources) if not _is_new(source)}
@@ -204,7 +204,7 @@ class FanIn:
         )
 
     def place_of_count(self) -> Place | None:
-        """Give where a caller stopped who was given all that was read, or only how many there are; None: at the end.
+        """Return where a caller stopped who was given all that was read, or only how many there are; None: at the end.
 
         What is missing is still to be had.
         """
@@ -223,11 +223,11 @@ def _is_known(source: _Source) -> bool:
 
 
 def _is_new(source: _Source) -> bool:
-    """Tell whether a source is still to be read from its beginning."""
+    """Return whether a source is still to be read from its beginning."""
     had_ended = source.is_over and not source.was_read
     return _position(source) is None and not had_ended
 
 
 def _position(source: _Source) -> Key | None:
-    """Give after which key to read on: all of a page was given, or left out by a filter, or the page is read again."""
+    """Return the key to read on after: all of a page was given, or left out by a filter, or the page is read again."""
     return source.next if not source.items and source.next is not None else source.position

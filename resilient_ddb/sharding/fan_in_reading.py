@@ -151,7 +151,7 @@ class Reading:
         self._fan.leave_out(index)
 
     def items(self) -> Iterator[Item]:
-        """Give the items that are next for sure, as the caller sees them."""
+        """Return the items that are next for sure, as the caller sees them."""
         for item in self._fan.give(self._left):
             if self._left is not None:
                 self._left -= 1
@@ -163,7 +163,7 @@ class Reading:
     # One response.
 
     def page(self) -> Flow[Response]:
-        """Give one response, as of a query of one partition key.
+        """Return one response, as of a query of one partition key.
 
         Without `Limit`, it holds what one page of each source makes sure. With it, so many items: fewer where a filter
         has left out others, as DynamoDB counts those as well, or at the end.
@@ -183,7 +183,7 @@ class Reading:
         return self._response(read, {"Items": items, "Count": len(items)}, self._fan.place())
 
     def count(self) -> Flow[Response]:
-        """Give the response of a query that asks how many items there are: of so many, if there are.
+        """Return the response of a query that asks how many items there are: of so many, if there are.
 
         Raises:
             ClientError: as `more`.
@@ -223,18 +223,18 @@ def check_on_partial(value: Any) -> None:
 
 
 def _can_pass(error: Exception) -> bool:
-    """Tell whether a failure is one of the moment, not of the request."""
+    """Return whether a failure is one of the moment, not of the request."""
     return isinstance(error, DeadlineExceededError) or classify(error, operation="Query").kind in _CAN_PASS
 
 
 def _counted(response: Mapping[str, Any]) -> Response:
-    """Give a response with its counts, which a fallback's may lack."""
+    """Return a response with its counts, which a fallback's may lack."""
     count = response.get("Count", len(response.get("Items") or ()))
     return {"Count": count, "ScannedCount": count, **response}
 
 
 def answer(make: Callable[..., Reading], request: Request) -> Flow[Response]:
-    """Give one response: `make` makes the reading, with its `limit`. Raises as `Reading.page`."""
+    """Return one response: `make` makes the reading, with its `limit`. Raises as `Reading.page`."""
     reading = make(limit=request.limit)
     return (yield from reading.count() if request.is_count else reading.page())
 
@@ -243,7 +243,7 @@ def answer(make: Callable[..., Reading], request: Request) -> Flow[Response]:
 
 
 def joined_facts(responses: Sequence[Mapping[str, Any]]) -> Response:
-    """Give the `ResponseMetadata`, and the sum of the `ConsumedCapacity`, of several responses."""
+    """Return the `ResponseMetadata`, and the sum of the `ConsumedCapacity`, of several responses."""
     metadata = dict(responses[0]["ResponseMetadata"])
     marks: dict[str, Any] = {}
     for response in responses:  # what is stale, or from elsewhere, makes the whole so

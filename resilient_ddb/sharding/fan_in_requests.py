@@ -39,7 +39,7 @@ class Condition:
     """The value that the caller asked for; None where the caller asked for none."""
 
     def of(self, stored: Any) -> dict[str, Any]:
-        """Give the parameters that ask for one partition key."""
+        """Return the parameters that ask for one partition key."""
         if self.legacy is not None:
             equality = {"ComparisonOperator": "EQ", "AttributeValueList": [stored]}
             return {**self.params, _LEGACY_CONDITION: {**self.params[_LEGACY_CONDITION], self.legacy: equality}}
@@ -82,7 +82,7 @@ def without_key(params: Params, attribute: str, stored_in: str) -> Condition:
 
 
 def with_key(params: Params, stored_in: str) -> Condition:
-    """Give a query's condition, if there is any, the partition key that it must not name.
+    """Return a query's condition, if there is any, the partition key that it must not name.
 
     Raises:
         ValueError: it names one.
@@ -110,7 +110,7 @@ def _filled_in(made: dict[str, Any], names: Params, values: Params, stored_in: s
 
 
 def _find_equality(condition: Any, names: Params, attribute: str) -> tuple[str, str, str] | None:
-    """Give a condition with our own placeholders in the equality on an attribute, and the caller's two."""
+    """Return a condition with our own placeholders in the equality on an attribute, and the caller's two."""
     for pattern in expressions.EQUALITIES if isinstance(condition, str) else ():
         for match in re.finditer(pattern, condition):
             name, value = match["name"], match["value"]
@@ -151,7 +151,7 @@ class Request:
         return self.condition.params.get("Select") == "COUNT"
 
     def params(self, index: int, position: Key | None, page: int | None) -> dict[str, Any]:
-        """Give the parameters of one source's next page, which has `page` items at most."""
+        """Return the parameters of one source's next page, which has `page` items at most."""
         stored = self.stored[index]
         made = self.condition.of(stored)
         if page is not None:
@@ -166,7 +166,7 @@ class Request:
         return self.condition.legacy or str(self.condition.params[NAMES][_NAME])
 
     def last_evaluated_key(self, place: Place | None) -> Key | None:
-        """Give a place as the `LastEvaluatedKey` of a response: a plain dict, for JSON as well."""
+        """Return a place as the `LastEvaluatedKey` of a response: a plain dict, for JSON as well."""
         if place is None:
             return None
         return {
@@ -186,7 +186,7 @@ class Request:
 def request_for(
     params: Params, condition: Condition, stored: Sequence[Any], schemas: KeySchemas, *, table: str, sharded: str
 ) -> Request:
-    """Give the request of a query over several partition keys.
+    """Return the request of a query over several partition keys.
 
     Args:
         params: the parameters of the query, as the caller gave them.
@@ -232,7 +232,7 @@ def request_for(
 
 
 def _identity(table: str, index: Any, condition: Condition, stored: Sequence[Any], order: Order) -> str:
-    """Give what tells one query from another: its table, index, keys, condition and direction."""
+    """Return what tells one query from another: its table, index, keys, condition and direction."""
     names, values = condition.params.get(NAMES) or {}, condition.params.get(VALUES) or {}
 
     def meant(match: re.Match[str]) -> str:

@@ -39,7 +39,7 @@ class ShardKeys:
         return self.stored_in == self.schemas.table.partition
 
     def stored_item(self, item: Any, uniform: Uniform) -> Item:
-        """Give a whole item as it is stored.
+        """Return a whole item as it is stored.
 
         Raises:
             TypeError, ValueError: its shard can't be told.
@@ -55,13 +55,13 @@ class ShardKeys:
         return {**item, self.stored_in: self.layout.home(self.text(item[self.key]), item, uniform)}
 
     def text(self, key: Any) -> Any:
-        """Give a key as the text that a suffix is added to, where it is stored apart."""
+        """Return a key as the text that a suffix is added to, where it is stored apart."""
         if self.stored_in == self.key or isinstance(key, bool) or not isinstance(key, (int, Decimal)):
             return key
         return to_json({"": key})[""]["N"]
 
     def split(self, key: Any) -> tuple[Item, Any]:
-        """Give the key of an item as DynamoDB takes it, and the caller's partition key.
+        """Return the key of an item as DynamoDB takes it, and the caller's partition key.
 
         Attributes that the shard is calculated from may stand in `Key` beside it.
 
@@ -78,7 +78,7 @@ class ShardKeys:
         ]
 
     def one_place(self, key: Any) -> Item:
-        """Give the key under which an item is stored, where that can be told.
+        """Return the key under which an item is stored, where that can be told.
 
         Raises:
             TypeError, ValueError: it can't; or `Key` is no key of this table.
@@ -95,7 +95,7 @@ class ShardKeys:
         return {**table_key, self.key: homes[0]}
 
     def beginning(self, key: Mapping[str, Any], update: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Give an update that, where it begins the item, leaves in it what its shard was calculated from.
+        """Return an update that, where it begins the item, leaves in it what its shard was calculated from.
 
         The caller can't: `refuse_moving` refuses it. An item without could not be placed when the layout changes.
 
@@ -135,13 +135,13 @@ class ShardKeys:
             item[self.key] = self.layout.key_of(item[self.key])
 
     def is_in_position(self, index: str | None) -> bool:
-        """Tell whether a position in an index, or the table, names the stored key beside the partition key."""
+        """Return whether a position in an index, or the table, names the stored key beside the partition key."""
         read = self.schemas.table if index is None else self.schemas.indexes[index]
         beside = [*read.names, *self.schemas.table.names]
         return self.stored_in == self.key and self.key != read.partition and self.key in beside
 
     def token_as_seen(self, last: dict[str, Any]) -> dict[str, Any]:
-        """Give a `LastEvaluatedKey` of several sources with the key as callers see it, and the shard beside it."""
+        """Return a `LastEvaluatedKey` of several sources with the key as callers see it, and the shard beside it."""
         cursor, shards = dict(last[CURSOR]), {}
         cursor["positions"] = dict(cursor["positions"])
         for within, name in _places(cursor):
@@ -153,7 +153,7 @@ class ShardKeys:
         return {CURSOR: {**cursor, "shards": shards}}
 
     def token_as_stored(self, start: Any) -> Any:
-        """Give an `ExclusiveStartKey` as `token_as_seen` took it; what is none stays as it is, and is refused later.
+        """Return an `ExclusiveStartKey` as `token_as_seen` took it; what is none stays as it is, and is refused later.
 
         Raises:
             ValueError: it was changed.
@@ -232,7 +232,7 @@ class ShardKeys:
 
 
 def _places(cursor: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """Give where a cursor has keys: each position, and the last item given."""
+    """Return where a cursor has keys: each position, and the last item given."""
     return [*((cursor["positions"], name) for name in cursor["positions"]), (cursor, "last")]
 
 

@@ -42,7 +42,6 @@ class Layout:
     """Digits that the number is filled up to with zeros."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         _check_shards("shards", self.shards)
         for earlier in self.previous:
             _check_shards("each of previous", earlier)
@@ -55,7 +54,7 @@ class Layout:
             raise ValueError(f"pad must be {_MOST_DIGITS} at most; got {self.pad!r}")
 
     def count(self, key: Any) -> int:
-        """Give the number of shards that a key has now.
+        """Return the number of shards that a key has now.
 
         Raises:
             TypeError, ValueError: what `shards` gives for it is no such number.
@@ -63,13 +62,13 @@ class Layout:
         return _count(self.shards, key)
 
     def stored_keys(self, key: Any) -> list[str]:
-        """Give every stored key that items of a key may be under: of now first, in the order of their numbers."""
+        """Return every stored key that items of a key may be under: of now first, in the order of their numbers."""
         text = self.checked(key)
         counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
         return list(dict.fromkeys(name for count in counts for name in self._all(text, count)))
 
     def homes(self, key: Any, attributes: Mapping[str, Any]) -> list[str]:
-        """Give the stored keys that an item may be under: the one it belongs to first, then those of before.
+        """Return the stored keys that an item may be under: the one it belongs to first, then those of before.
 
         One for each layout, if the shard can be calculated from `attributes`; else all.
         """
@@ -80,11 +79,11 @@ class Layout:
         return list(dict.fromkeys(self._named(text, count, self._number(attributes, count)) for count in counts))
 
     def knows(self, attributes: Mapping[str, Any]) -> bool:
-        """Tell whether the shard can be calculated from these attributes."""
+        """Return whether the shard can be calculated from these attributes."""
         return bool(self.by) and all(name in attributes for name in self.by)
 
     def home(self, key: Any, attributes: Mapping[str, Any], uniform: Uniform) -> str:
-        """Give the stored key that a new item belongs under.
+        """Return the stored key that a new item belongs under.
 
         Raises:
             ValueError: an attribute that the shard is calculated from is missing.
@@ -98,25 +97,25 @@ class Layout:
         return self._named(text, count, self._number(attributes, count))
 
     def home_of_key(self, key: Any, table_key: Mapping[str, Any]) -> str:
-        """Give the stored key for an item of which only its key is known: the same for all who ask."""
+        """Return the stored key for an item of which only its key is known: the same for all who ask."""
         text, count = self.checked(key), self.count(key)
         return self._named(text, count, _digest(table_key) % count)
 
     def is_current(self, key: Any, stored: str) -> bool:
-        """Tell whether items may be put under a stored key of `key` now."""
+        """Return whether items may be put under a stored key of `key` now."""
         return stored in self._all(self.checked(key), self.count(key))
 
     def key_of(self, stored: Any) -> Any:
-        """Give the key that a stored key stands for: itself, where it is not one of a shard's."""
+        """Return the key that a stored key stands for: itself, where it is not one of a shard's."""
         key, number = self._split(stored)
         return stored if number is None else key
 
     def number_of(self, stored: Any) -> int | None:
-        """Give the number of the shard that a stored key names; None, where it has no suffix."""
+        """Return the number of the shard that a stored key names; None, where it has no suffix."""
         return self._split(stored)[1]
 
     def stored_key(self, key: Any, number: Any) -> str:
-        """Give the stored key of a shard: the other way round than `key_of` and `number_of`.
+        """Return the stored key of a shard: the other way round than `key_of` and `number_of`.
 
         Raises:
             TypeError, ValueError: there is no such shard.
@@ -138,7 +137,7 @@ class Layout:
         return key, number if is_one else None
 
     def checked(self, key: Any) -> str:
-        """Give a key that can have a suffix.
+        """Return a key that can have a suffix.
 
         Raises:
             TypeError, ValueError: it can't.
@@ -180,7 +179,7 @@ class Layout:
 
 
 def _digest(attributes: Mapping[str, Any]) -> int:
-    """Give a number that depends on the values only, on every machine: `hash()` does not.
+    """Return a number that depends on the values only, on every machine: `hash()` does not.
 
     BLAKE2b of 8 bytes, big-endian, over the attributes as DynamoDB's JSON, names sorted, without spaces:
     `{"order_id":{"S":"o-1"}}`.
@@ -223,7 +222,7 @@ def _count(shards: Shards, key: Any) -> int:
 def layout_of(
     shards: Shards, *, by: str | Sequence[str] | None, previous: Sequence[Shards], separator: str, pad: int
 ) -> Layout:
-    """Give the layout that a caller describes.
+    """Return the layout that a caller describes.
 
     Raises:
         TypeError, ValueError: it can't be meant.

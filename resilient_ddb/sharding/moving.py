@@ -31,7 +31,7 @@ class Moved(Enum):
 
 
 def is_comparable(item: Mapping[str, Any]) -> bool:
-    """Tell whether a condition can say that an item is still what was read."""
+    """Return whether a condition can say that an item is still what was read."""
     return len(item) <= _MOST_ATTRIBUTES
 
 
@@ -82,7 +82,7 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
 
 
 def _unless_taken(table: Any, partition: str) -> dict[str, Any]:
-    """Give the condition that there is no item with the key; one that has expired is none: no read gives it."""
+    """Return the condition that there is no item with the key; one that has expired is none: no read gives it."""
     core = getattr(table.meta.client, "_resilience", None)
     until = None if core is None or core.ttl is None else core.ttl.until(core)
     absent = f"attribute_not_exists({MOVED})"

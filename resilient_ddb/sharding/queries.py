@@ -84,7 +84,7 @@ class ShardedQueries(ShardedVerbs):
         )
 
     def _asked(self, keys: ShardKeys, params: Mapping[str, Any]) -> tuple[Condition, Sequence[Any], str] | None:
-        """Give a query's condition, the partition keys that it means, and the attribute that these are in.
+        """Return a query's condition, the partition keys that it means, and the attribute that these are in.
 
         None for an index that there is not: DynamoDB says so.
 
@@ -179,18 +179,18 @@ def _of_table(
 
 
 def client_query(table: Any) -> Callable[..., Any]:
-    """Give a Table's `query` as its client has it: a resource's action takes time, and many are made for one."""
+    """Return a Table's `query` as its client has it: a resource's action takes time, and many are made for one."""
     return partial(table.meta.client.query, TableName=table.name)
 
 
 def stored_query(table: Any) -> Callable[..., Any]:
-    """Give a Table's `query` that no fallback answers: an iterator's items could not say that they are stale."""
+    """Return a Table's `query` that no fallback answers: an iterator's items could not say that they are stale."""
     query = client_query(table)
     return lambda **params: unanswered(partial(query, **params))()
 
 
 def checked_keys(chosen: Any) -> list[Any]:
-    """Give partition keys, each once.
+    """Return partition keys, each once.
 
     Raises:
         TypeError, ValueError: they are none, or too many.

@@ -36,7 +36,7 @@ class ShardReads(BatchReads):
         self.responses: list[Response] = []
 
     def all(self) -> Flow[list[Item]]:
-        """Give the items that there are, in the order of their keys.
+        """Return the items that there are, in the order of their keys.
 
         Raises:
             ClientError: a request failed, or left keys undone for too long.
@@ -65,7 +65,7 @@ class ShardReads(BatchReads):
         return super()._answered(wanted, response)
 
     def facts(self) -> Response:
-        """Give what `get_item` would have said beside the item."""
+        """Return what `get_item` would have said beside the item."""
         facts = joined_facts(self.responses)
         if "ConsumedCapacity" in facts:
             facts["ConsumedCapacity"] = summed([one for many in self.responses for one in many["ConsumedCapacity"]])

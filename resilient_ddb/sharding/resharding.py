@@ -83,13 +83,13 @@ def reshard_flow(
 
 
 def _sources(keys: ShardKeys, key: Any) -> list[str]:
-    """Give the stored keys under which there may be items that belong elsewhere."""
+    """Return the stored keys under which there may be items that belong elsewhere."""
     stored = keys.layout.stored_keys(key)
     return stored if keys.layout.by else [name for name in stored if not keys.layout.is_current(key, name)]
 
 
 def _layout(keys: ShardKeys) -> list[Any]:
-    """Give what tells one layout from another; a callable is taken to be the same one."""
+    """Return what tells one layout from another; a callable is taken to be the same one."""
     layout = keys.layout
     counts = [
         sorted((identity({"": key}), count) for key, count in shards.items())
@@ -126,7 +126,7 @@ def _page(table: Any, keys: ShardKeys, source: str | None, start: Item | None) -
 
 
 def _home(keys: ShardKeys, item: Item, uniform: Callable[[float, float], float]) -> str | None:
-    """Give the stored key that an item belongs under; None where that can't be told."""
+    """Return the stored key that an item belongs under; None where that can't be told."""
     stored = item[keys.key]
     key = keys.layout.key_of(stored)
     if (

@@ -223,7 +223,7 @@ class ShardedVerbs:
         return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **params)))
 
     def _found(self, keys: ShardKeys, key: Item, homes: Sequence[str]) -> Flow[list[Item]]:
-        """Give the items with a key, as they are stored."""
+        """Return the items with a key, as they are stored."""
         return (yield from self._reads(keys, key, homes).all())
 
     def _reads(
@@ -233,7 +233,7 @@ class ShardedVerbs:
         return ShardReads(self._table, places, params, self._sleep, keys.as_seen)
 
     def _brought_home(self, keys: ShardKeys, value: Any, attributes: Mapping[str, Any]) -> Flow[None]:
-        """Have an item that is still where an earlier layout has put it moved before it is written."""
+        """Move an item, if it is still where an earlier layout has put it, before it is written."""
         if not self._layout.previous or not keys.is_of_table or not self._layout.knows(attributes):
             return
         home, *others = self._layout.homes(value, attributes)

@@ -130,7 +130,7 @@ def read_table(
     leases: ResilientTable | str = LEASES,
     **params: Any,
 ) -> DataFrame | RDD[dict[str, Any]]:
-    """Give a table's items, scanned in as many segments as there are partitions. It is read when Spark wants it.
+    """Return a table's items, scanned in as many segments as there are partitions. It is read when Spark wants it.
 
     On a Table with `ttl=`, items that have expired are left out.
 
@@ -209,7 +209,7 @@ def _check_rate(name: str, rate: Any) -> None:
 
 
 def _limiter(table: ResilientTable, rate: Rate, leases: Any, kind: str) -> SharedRateLimiter | None:
-    """Give what holds a job's rate. Each job has one of its own: a rate that was stated twice is no common one."""
+    """Return what holds a job's rate. Each job has one of its own: a rate that was stated twice is no common one."""
     if rate is None or isinstance(rate, SharedRateLimiter):
         return rate
     if isinstance(leases, str):
@@ -296,7 +296,7 @@ class _Read:
 
 
 def _items(table: ResilientTable, rate: ReadRate | None, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give a segment's items: with a rate, each page when its units are there."""
+    """Return a segment's items: with a rate, each page when its units are there."""
     asked = {} if rate is None else {"ReturnConsumedCapacity": "TOTAL"}
     pages = Pages("scan", {**params, **asked}, None, table=table.name)
     while not pages.is_over:

@@ -83,7 +83,7 @@ def _check_type(kind: Any, name: str, refuse: Callable[[str, str, str], TypeErro
 
 
 def item_of(row: Any, keys: Sequence[str]) -> Item:
-    """Give the item that a Row, or a mapping, is to be written as.
+    """Return the item that a Row, or a mapping, is to be written as.
 
     Raises:
         TypeError, ValueError: a value has no place in DynamoDB, or an attribute of the key is missing. The message
@@ -106,7 +106,7 @@ def _fields(row: Any, what: str) -> Mapping[str, Any]:
 
 
 def _struct(fields: Mapping[str, Any], path: str) -> Item:
-    """Give a struct as a map: a field that is null has no value, so it has no attribute."""
+    """Return a struct as a map: a field that is null has no value, so it has no attribute."""
     return {name: _value(value, f"{path}{name}") for name, value in fields.items() if value is not None}
 
 
@@ -169,7 +169,7 @@ def _no_column(name: str, kind: str, _: str) -> TypeError:
 
 
 def row_of(item: Mapping[str, Any], schema: Any) -> tuple[Any, ...]:
-    """Give an item as a row of a schema: an attribute that is missing is null, one that is not in the schema left out.
+    """Return an item as a row of a schema: an attribute that is missing is null, one that is not in the schema goes.
 
     Raises:
         TypeError: an attribute is of another type than the schema says. The message names it, not its value.

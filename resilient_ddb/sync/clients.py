@@ -100,7 +100,7 @@ class _Given:
         self._credentials = credentials
 
     def load_credentials(self) -> Any:
-        """Give the credentials that were given."""
+        """Return the credentials that were given."""
         return self._credentials
 
 

@@ -50,7 +50,7 @@ class _Pool:
 
 
 def take(http_session: Any) -> None:
-    """Have the pools of one client's HTTP session make such connections; a second time, nothing changes."""
+    """Make the pools of one client's HTTP session use such connections; a second time, nothing changes."""
     classes = getattr(http_session, _POOL_CLASSES, None)
     if not isinstance(classes, dict) or all(issubclass(cls, _Pool) for cls in classes.values()):
         return

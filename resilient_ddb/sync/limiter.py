@@ -58,7 +58,7 @@ class Acquiring(ABC):
         return self.reserve(units)
 
     def _in_time(self, units: float, wait: float) -> float:
-        """Give the wait for what was reserved, unless the deadline comes before it is over."""
+        """Return the wait for what was reserved, unless the deadline comes before it is over."""
         deadline = current_deadline()
         if deadline is not None and wait >= deadline.remaining():
             self.charge(-units)

@@ -38,7 +38,7 @@ def harden_table_class(
 
 
 def _attribute(member: str, original: property) -> property:
-    """Give an attribute that is read from what was loaded, in one step.
+    """Return an attribute that is read from what was loaded, in one step.
 
     boto3's reads `meta.data` twice; an action on another thread may have cleared it in between.
     """

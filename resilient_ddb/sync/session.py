@@ -249,7 +249,7 @@ class _WaiterModel:
 
 
 def _factory(events: Any) -> _DynamoDBFactory:
-    """Give the factory for a session's events: one for each, so that a resource costs little the second time.
+    """Return the factory for a session's events: one for each, so that a resource costs little the second time.
 
     It is kept with the events. In a table of all factories it would keep the session alive, which their handlers know.
     """

@@ -95,7 +95,7 @@ class ShardedTable(ShardedQueries):
         return run(self._query(params))
 
     def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over the items of a query of all shards. One page of each is held at most.
+        """Return an iterator over the items of a query of all shards. One page of each is held at most.
 
         Fallbacks are not asked.
 
@@ -117,13 +117,13 @@ class ShardedTable(ShardedQueries):
         return run(self._fan_in(keys, params, on_partial))
 
     def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over all shards of several partition keys. See `ResilientTable.fan_in_items`."""
+        """Return an iterator over all shards of several partition keys. See `ResilientTable.fan_in_items`."""
         return items_of(run(self._fan_in_reading(keys, params, limit)))
 
     def batch_writer(
         self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
     ) -> ShardedBatchWriter:
-        """Give the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
+        """Return the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
 
         Raises:
             ValueError: items may still be where an earlier layout has put them; `overwrite_by_pkeys` is given, and
@@ -135,7 +135,7 @@ class ShardedTable(ShardedQueries):
         return ShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
-        """Give this table with optimistic locking. See `ResilientTable.versioned`.
+        """Return this table with optimistic locking. See `ResilientTable.versioned`.
 
         Raises:
             ValueError: suffixes are random: a version is held against one shard.
@@ -150,7 +150,7 @@ class ShardedTable(ShardedQueries):
 
 
 def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
-    """Give the items of a reading, page after page."""
+    """Return the items of a reading, page after page."""
     while not reading.is_over:
         run(reading.more())
         yield from reading.items()

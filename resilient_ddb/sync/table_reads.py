@@ -26,7 +26,7 @@ class TableReads(_Table):
     """The part of `ResilientTable` that reads."""
 
     def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over the items of a query, page after page.
+        """Return an iterator over the items of a query, page after page.
 
         On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
         given, and no more than one is held. Fallbacks are not asked.
@@ -43,13 +43,13 @@ class TableReads(_Table):
         return _items(self.query, Pages("query", params, limit, table=self.name))
 
     def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
+        """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self.scan, Pages("scan", params, limit, table=self.name))
 
     def batch_get(
         self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
     ) -> BatchGet:
-        """Give an iterator over the items of any number of keys, in the order of the keys.
+        """Return an iterator over the items of any number of keys, in the order of the keys.
 
         Keys are asked for 100 a request, as the iterator gets to them. One that comes again within 100,000 keys is
         asked for, and given, once. Keys that DynamoDB leaves undone are asked for again, after a full-jitter pause
@@ -84,7 +84,7 @@ class TableReads(_Table):
         resume: Mapping[str, Any] | None = None,
         **params: Any,
     ) -> ParallelScan:
-        """Give an iterator over the table's items that reads several segments at once, each on a thread.
+        """Return an iterator over the table's items that reads several segments at once, each on a thread.
 
         On a Table with `ttl=`, over those that have not expired. Items come in no order. At most a page of each
         segment is held, besides the one that is given. Fallbacks are not asked.
@@ -139,7 +139,7 @@ class TableReads(_Table):
         return run(fan_in(self, self._together, keys, params, on_partial))
 
     def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Give an iterator over the items of several partition keys. One page of each is held at most.
+        """Return an iterator over the items of several partition keys. One page of each is held at most.
 
         Fallbacks are not asked.
 

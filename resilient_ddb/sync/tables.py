@@ -60,7 +60,7 @@ class ResilientServiceResource(_Native, _ServiceResource):
             ttl_filter: TtlFilter | None = None,
             ttl_skew: float | None = None,
         ) -> ResilientTable:
-            """Give a Table, with the options that `resilient_ddb.table` describes."""
+            """Return a Table, with the options that `resilient_ddb.table` describes."""
 
 
 class ResilientTable(_Native, TableReads):
@@ -80,7 +80,7 @@ class ResilientTable(_Native, TableReads):
         on_leftover: OnLeftover = "raise",
         flush_on_error: bool = False,
     ) -> BatchWriter:
-        """Give a writer that sends puts and deletes in batches of 25: boto3's, but nothing is lost.
+        """Return a writer that sends puts and deletes in batches of 25: boto3's, but nothing is lost.
 
         Used as a context manager; what is buffered is written when the block ends. Items that DynamoDB did not take
         are sent again after a full-jitter pause, with others, so that batches are whole. Of requests for one key the
@@ -146,7 +146,7 @@ class ResilientTable(_Native, TableReads):
         on_duplicate: OnDuplicate | None = None,
         on_partial: OnPartial = "raise",
     ) -> ShardedTable:
-        """Give this table with the items of each partition key spread over shards: more than one partition can take.
+        """Return this table with the items of each partition key spread over shards: more than one partition can take.
 
         The key `a` is stored as `a#0`, `a#1` and so on. The table's keys and indexes are looked up with DescribeTable,
         once for each client.
@@ -185,7 +185,7 @@ class ResilientTable(_Native, TableReads):
         )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
-        """Give this table with optimistic locking: of two that read the same version of an item, one may write it.
+        """Return this table with optimistic locking: of two that read the same version of an item, one may write it.
 
         Args:
             attribute: the attribute that holds the version, a whole number; the first is 1.

@@ -59,7 +59,7 @@ class Call:
 
 
 def table_name(name: str) -> str:
-    """Give a table's name, also where the request gave its ARN."""
+    """Return a table's name, also where the request gave its ARN."""
     return name.rpartition(":table/")[2]
 
 

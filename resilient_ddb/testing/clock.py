@@ -19,11 +19,11 @@ class FakeClock:
         self.waits: list[float] = []
 
     def monotonic(self) -> float:
-        """Give the present time of this clock, in seconds."""
+        """Return the present time of this clock, in seconds."""
         return self._now
 
     def time(self) -> float:
-        """Give the present time of this clock, in seconds since the epoch."""
+        """Return the present time of this clock, in seconds since the epoch."""
         return self._now
 
     def wait(self, seconds: float) -> float:

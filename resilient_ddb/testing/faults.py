@@ -110,7 +110,7 @@ class Outage(Fault):
             raise ValueError(f"mode must be 'error', 'reset' or 'hang'; got {self.mode!r}")
 
     def matches(self, call: Call, /) -> bool:
-        """Say whether the request falls in the outage."""
+        """Return whether the request falls in the outage."""
         return self.start <= call.at < self.start + self.duration and super().matches(call)
 
     def act(self, call: Call, /) -> Act:

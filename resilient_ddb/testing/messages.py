@@ -18,12 +18,12 @@ SERVICE = "com.amazonaws.dynamodb.v20120810#"
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """Give the first header of that (lower-case) name."""
+    """Return the first header of that (lower-case) name."""
     return next((value for key, value in headers if key.lower() == name), None)
 
 
 def crc32(body: bytes) -> str:
-    """Give what `x-amz-crc32` says about `body`."""
+    """Return what `x-amz-crc32` says about `body`."""
     return str(zlib.crc32(body))
 
 

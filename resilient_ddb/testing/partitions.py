@@ -103,7 +103,7 @@ class PartitionCapacity(Fault):
                 raise ValueError(f"{name} must be above 0; got {value!r}")
 
     def act(self, call: Call, /) -> Act | None:
-        """Say what happens to a call that meets rested partitions; a plan remembers more, see `fresh`."""
+        """Return what happens to a call that meets rested partitions; a plan remembers more, see `fresh`."""
         return Partitions(self).act(call)
 
     def fresh(self) -> Decision:
@@ -141,7 +141,7 @@ class Partitions:
         return self._buckets[name].take(units, call.at)
 
     def _charges(self, call: Call) -> list[tuple[str, Mapping[str, Any], float]]:
-        """Give table, key values and units for each entry of the call."""
+        """Return table, key values and units for each entry of the call."""
         params = call.params
         charges = []
         for part in call.parts:
@@ -170,7 +170,7 @@ class Partitions:
 
 
 def _consistent(params: Mapping[str, Any], table: str) -> bool:
-    """Say whether the reads of that table are strongly consistent."""
+    """Return whether the reads of that table are strongly consistent."""
     if "RequestItems" not in params:
         return bool(params.get("ConsistentRead"))
     return any(

@@ -138,7 +138,7 @@ class Fault(ABC):
             )
 
     def matches(self, call: Call, /) -> bool:
-        """Say whether the request is one that this fault may hit."""
+        """Return whether the request is one that this fault may hit."""
         if self.fits is not None and call.operation not in self.fits:
             return False
         if self.operations is not None and call.operation not in self.operations:
@@ -154,10 +154,10 @@ class Fault(ABC):
 
     @abstractmethod
     def act(self, call: Call, /) -> Act | None:
-        """Say what happens to a request that is hit; None if it turns out to go unharmed."""
+        """Return what happens to a request that is hit; None if it turns out to go unharmed."""
 
     def fresh(self) -> Decision:
-        """Give what decides for one plan. A fault that remembers starts with an empty memory here."""
+        """Return what decides for one plan. A fault that remembers starts with an empty memory here."""
         return self.act
 
 
@@ -197,7 +197,7 @@ class Plan:
         self._dice = random.Random(seed)  # noqa: S311 - seeded so that a run can be repeated
 
     def decide(self, call: Call) -> tuple[Act, str | None]:
-        """Say what to do with the request, and the name of the fault that says so."""
+        """Return what to do with the request, and the name of the fault that says so."""
         for armed in self._armed:
             act = armed.act(call, self._dice)
             if act is not None:
@@ -206,5 +206,5 @@ class Plan:
 
 
 def _is_typed(key: Any) -> bool:
-    """Tell whether a key's values are those of the wire: `{"S": "a"}`."""
+    """Return whether a key's values are those of the wire: `{"S": "a"}`."""
     return isinstance(key, Mapping) and all(isinstance(value, Mapping) and len(value) == 1 for value in key.values())

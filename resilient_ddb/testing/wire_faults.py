@@ -83,7 +83,7 @@ class _Cut(Fault):
             raise ValueError(f"keep must be below 1; got {self.keep!r}")
 
     def _whole(self, response: Response) -> tuple[Response, int]:
-        """Give the answer with a right checksum, and how many bytes of it to keep."""
+        """Return the answer with a right checksum, and how many bytes of it to keep."""
         return response.with_body(response.body), int(len(response.body) * self.keep)
 
 

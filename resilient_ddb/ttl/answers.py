@@ -60,7 +60,7 @@ class TtlCall:
         self._sift(answer, self._typed_rule())
 
     def keeper(self, name: str | None) -> Callable[[int, Any], bool] | None:
-        """Give what tells whether a row of the answer is kept, given its position; None where all are.
+        """Return what decides whether a row of the answer is kept, given its position; None where all are.
 
         Args:
             name: the table's, where rows come by table.
@@ -103,7 +103,7 @@ class TtlCall:
             self._is_sifted = True
 
     def of_fallback(self, answer: Mapping[str, Any]) -> Response:
-        """Give a fallback's answer as DynamoDB would have given it. It may be somebody's: nothing of it is changed."""
+        """Return a fallback's answer as DynamoDB would have given it. It may be somebody's: it is not changed."""
         made = _shallow(answer)
         self._sift(made, self._native_rule())
         self.hide(made)
@@ -131,7 +131,7 @@ class TtlCall:
             _restore(entry, request.originals.get(name))
 
     def _items(self, response: Response) -> list[dict[str, Any]]:
-        """Give the items of an answer that are of the table, apart from a transaction's."""
+        """Return the items of an answer that are of the table, apart from a transaction's."""
         items = [*(response.get("Items") or ()), response.get("Item")]
         responses = response.get("Responses")
         for name, rows in responses.items() if isinstance(responses, dict) else ():
@@ -164,13 +164,13 @@ class TtlCall:
 
 
 def recount(answer: Response) -> None:
-    """Have `Count` say how many items are in an answer, where it has any."""
+    """Set `Count` to the number of items in an answer, if it has any."""
     if "Count" in answer and "Items" in answer:
         answer["Count"] = len(answer["Items"])
 
 
 def _restore(entry: dict[str, Any], original: Mapping[str, Any] | None) -> None:
-    """Have keys that are to be asked for again go with what the caller asked of them."""
+    """Put what the caller asked of unprocessed keys back beside them."""
     if original is None:
         return
     for name in ("ProjectionExpression", "AttributesToGet", "ExpressionAttributeNames"):

@@ -63,7 +63,7 @@ class Index:
     """The attributes that it has; None: all."""
 
     def has(self, attribute: str) -> bool:
-        """Tell whether the index has an attribute."""
+        """Return whether the index has an attribute."""
         return self.projected is None or attribute in self.projected
 
 
@@ -76,7 +76,7 @@ class TableFacts:
 
 
 def facts_of(description: Params) -> TableFacts:
-    """Give what the `Table` in DescribeTable's answer says."""
+    """Return what the `Table` in DescribeTable's answer says."""
     keys = _key_names(description)
     indexes = {
         index["IndexName"]: _index(index, keys, is_global=kind == "GlobalSecondaryIndexes")
@@ -98,7 +98,7 @@ def _key_names(description: Params) -> frozenset[str]:
 
 
 def concerns(operation: str, params: Params, table: str) -> bool:
-    """Tell whether a request names the table."""
+    """Return whether a request names the table."""
     if operation in ("BatchGetItem", "BatchWriteItem"):
         named = params.get("RequestItems")
         return isinstance(named, Mapping) and any(same_table(name, table) for name in named)
@@ -110,7 +110,7 @@ def concerns(operation: str, params: Params, table: str) -> bool:
 
 
 def rewrite(operation: str, params: Params, want: Want) -> Request:
-    """Give the request to send. What is no request as DynamoDB takes it is left as it is: botocore refuses it.
+    """Return the request to send. What is no request as DynamoDB takes it is left as it is: botocore refuses it.
 
     Raises:
         ValueError: expired items can't be told, or left out, in the answer.
@@ -255,12 +255,12 @@ def _names_in_key_condition(params: Params, attribute: str) -> bool:
 
 
 def _asking(params: Params, want: Want) -> tuple[dict[str, Any], bool]:
-    """Give parameters that ask for the TTL attribute, and whether the caller's did not."""
+    """Return parameters that ask for the TTL attribute, and whether the caller's did not."""
     return asking_for(params, want.attribute, _NAME, "the TTL attribute")
 
 
 def _filtering(params: Params, want: Want) -> Params:
-    """Give parameters with which DynamoDB leaves out expired items."""
+    """Return parameters with which DynamoDB leaves out expired items."""
     made = dict(params)
     expressions.inject(made)
     own, names, values = made.get(_FILTER), made.get(_NAMES) or {}, made.get(_VALUES) or {}

@@ -30,7 +30,7 @@ _PATH_CHARACTERS = ".[]"
 
 
 def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: float = 0.0) -> ConditionBase:
-    """Give the condition of a put that may replace nothing but an expired item.
+    """Return the condition of a put that may replace nothing but an expired item.
 
     `attribute_not_exists(pk)` fails on an item that has expired and is still there. This condition takes such an item
     for absent. It is one of boto3's, for `ConditionExpression`, and joins others with `&`, `|` and `~`. "Now" is the
@@ -55,7 +55,7 @@ def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: 
 
 
 def is_expired(item: Mapping[str, Any], *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: float = 0.0) -> bool:
-    """Tell whether an item has expired: for items that come from elsewhere than a read of a Table with `ttl=`.
+    """Return whether an item has expired: for items that come from elsewhere than a read of a Table with `ttl=`.
 
     Args:
         item: the item, its values native, as a Table gives it, or typed, as they are in the errors of a Table, too.
@@ -103,23 +103,22 @@ class TimeToLive:
     """Seconds by which this machine's clock may be ahead of others."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         _check_name("ttl", self.ttl, "such as 'expires_at', or 'auto'")
         if self.ttl_filter not in ("client", "server"):
             raise ValueError(f"ttl_filter must be 'client' or 'server'; got {self.ttl_filter!r}")
         check_number("ttl_skew", self.ttl_skew, least=0)
 
     def now(self, clock: Clock) -> int:
-        """Give the whole seconds since the epoch up to which items have expired."""
+        """Return the whole seconds since the epoch up to which items have expired."""
         return math.floor(clock.time() - self.ttl_skew)
 
     def options(self) -> dict[str, Any]:
-        """Give the options of the Table."""
+        """Return the options of the Table."""
         return {"ttl": self.ttl, "ttl_filter": self.ttl_filter, "ttl_skew": self.ttl_skew}
 
 
 def time_to_live(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: float | None) -> TimeToLive | None:
-    """Give a Table's options for its TTL, or None where it has none.
+    """Return a Table's options for its TTL, or None where it has none.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range, or has no `ttl` to go with.
@@ -144,7 +143,7 @@ def _check_name(argument: str, name: Any, examples: str) -> None:
 
 
 def typed_rule(attribute: str, now: int, on_milliseconds: Callable[[], None]) -> IsExpired:
-    """Give the rule for items in DynamoDB's typed form, as they come over the wire."""
+    """Return the rule for items in DynamoDB's typed form, as they come over the wire."""
 
     def has_expired(item: Mapping[str, Any] | None) -> bool:
         value = item.get(attribute) if item else None
@@ -177,7 +176,7 @@ _NO_NUMBER = Decimal(MILLISECONDS - 1)
 
 
 def native_rule(attribute: str, now: int, on_milliseconds: Callable[[], None]) -> IsExpired:
-    """Give the rule for items with native values."""
+    """Return the rule for items with native values."""
 
     def has_expired(item: Mapping[str, Any] | None) -> bool:
         value = item.get(attribute) if item else None
@@ -193,7 +192,7 @@ def native_rule(attribute: str, now: int, on_milliseconds: Callable[[], None]) -
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a native value is a number, and can be compared with one."""
+    """Return whether a native value is a number, and can be compared with one."""
     if isinstance(value, Decimal):
         return not value.is_nan()
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -49,7 +49,7 @@ class TableTtl:
         self.settings = settings
 
     def prepare(self, execution: Execution, ask: Ask) -> Steps:
-        """Give the parameters to send for a call, and have its answer looked through.
+        """Return the parameters to send for a call, and have its answer looked through.
 
         Raises:
             ClientError: the table's TTL is to be looked up, and can't be.
@@ -131,7 +131,7 @@ class TableTtl:
     # What is known of the table.
 
     def _attribute(self, execution: Execution, ask: Ask) -> Steps:
-        """Give the TTL attribute's name; None where the table has none that is enabled."""
+        """Return the TTL attribute's name; None where the table has none that is enabled."""
         if self.settings.ttl != AUTO:
             return self.settings.ttl
         core, key = execution.core, ("TTL", self.table)
@@ -162,7 +162,7 @@ class TableTtl:
         return learnt
 
     def _facts(self, execution: Execution, ask: Ask, index: str | None = None) -> Steps:
-        """Give what DescribeTable says; None where that can't be had: then DynamoDB has the last word."""
+        """Return what DescribeTable says; None where that can't be had: then DynamoDB has the last word."""
         core, key = execution.core, ("Table", self.table)
 
         def look() -> tuple[TableFacts | None] | None:
@@ -197,7 +197,7 @@ class TableTtl:
         return (yield unanswered(partial(ask, operation, {"TableName": self.table})))
 
     def expired(self, item: Mapping[str, Any] | None, core: Core) -> Expired | None:
-        """Give an item with native values as one that has expired; None where there is none, or it has not."""
+        """Return an item with native values as one that has expired; None where there is none, or it has not."""
         attribute = self._known(core)
         if item is None or attribute is None:
             return None
@@ -205,12 +205,12 @@ class TableTtl:
         return Expired(item=item, attribute=attribute) if has_expired else None
 
     def until(self, core: Core) -> tuple[str, int] | None:
-        """Give the TTL attribute and the time up to which items have expired; None where there is none to go by."""
+        """Return the TTL attribute and the time up to which items have expired; None where there is none to go by."""
         attribute = self._known(core)
         return None if attribute is None else (attribute, self.settings.now(core.clock))
 
     def _known(self, core: Core) -> str | None:
-        """Give the TTL attribute's name, where it need not be looked up, or was already."""
+        """Return the TTL attribute's name, where it need not be looked up, or was already."""
         if self.settings.ttl != AUTO:
             return self.settings.ttl
         name, _ = core.known.get(("TTL", self.table), (None, None))

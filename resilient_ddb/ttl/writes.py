@@ -36,7 +36,7 @@ class Puts:
         """The type of a value that was turned into whole seconds."""
 
     def rewrite(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Give a request's parameters with the attribute as it is to be written; nothing of the caller's is changed.
+        """Return a request's parameters with the attribute as it is to be written; nothing of the caller's is changed.
 
         Raises:
             TypeError, ValueError: a value can't be meant.
@@ -85,7 +85,7 @@ class Puts:
         return item if value is item[self._attribute] else {**item, self._attribute: value}
 
     def _settled(self, value: Any) -> Any:
-        """Give a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
+        """Return a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
         settled = value
         if isinstance(value, datetime):
             if value.utcoffset() is None:
@@ -107,7 +107,7 @@ class Puts:
 
 
 def keys_of(operation: str, params: Mapping[str, Any], table: str) -> Iterator[Any]:
-    """Give the keys of a table's items that a request updates, deletes or asks about."""
+    """Return the keys of a table's items that a request updates, deletes or asks about."""
     if operation == "BatchWriteItem":
         named = params.get("RequestItems")
         for name, entries in named.items() if isinstance(named, Mapping) else ():

@@ -49,14 +49,14 @@ def idempotent_update(target: Any, **params: Any) -> Response:
 
 
 def update_flow(target: Any, params: Mapping[str, Any]) -> Flow[Response]:
-    """Give the flow of an `idempotent_update`, for either Table."""
+    """Return the flow of an `idempotent_update`, for either Table."""
     send, update, settings = _request(target, params)
     response: Response = yield partial(send, TransactItems=[{"Update": update}], **settings)
     return response
 
 
 def _request(target: Any, params: Mapping[str, Any]) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Give what sends the transaction, the update in it, and what is said of the transaction."""
+    """Return what sends the transaction, the update in it, and what is said of the transaction."""
     if params.get("ReturnValues", "NONE") != "NONE":
         raise ValueError("ReturnValues can't be had: a transaction gives no item back; read the item afterwards")
     unknown = sorted(params.keys() - _OF_UPDATE - _OF_TRANSACTION - {"ReturnValues"})

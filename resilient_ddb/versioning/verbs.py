@@ -86,7 +86,7 @@ class VersionedVerbs:
         expected_version: Any = FROM_ITEM,
         **params: Any,
     ) -> dict[str, Any]:
-        """Give the entry of a put for `transact_write_items`, with native values: for a resource's `meta.client`.
+        """Return the entry of a put for `transact_write_items`, with native values: for a resource's `meta.client`.
 
         Args:
             Item: the item, with the version that it was read with, or without one to create it. See `put_item`.
@@ -105,7 +105,7 @@ class VersionedVerbs:
         expected_version: int | None,
         **params: Any,
     ) -> dict[str, Any]:
-        """Give the entry of an update for `transact_write_items`. See `update_item` and `transact_put`."""
+        """Return the entry of an update for `transact_write_items`. See `update_item` and `transact_put`."""
         return self._given_entry("Update", self._versioning.update(Key, params, expected_version))
 
     def transact_delete(
@@ -115,11 +115,11 @@ class VersionedVerbs:
         expected_version: int | None,
         **params: Any,
     ) -> dict[str, Any]:
-        """Give the entry of a delete for `transact_write_items`. See `delete_item` and `transact_put`."""
+        """Return the entry of a delete for `transact_write_items`. See `delete_item` and `transact_put`."""
         return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
 
     def _given_entry(self, action: str, write: Write) -> dict[str, Any]:
-        """Give an entry for the Table's client, which knows of no suffixes."""
+        """Return an entry for the Table's client, which knows of no suffixes."""
         if getattr(self._table, "_stores_other_keys", False):
             raise TypeError(
                 "a sharded table has no entries for transactions: its keys are stored with suffixes, which the client "
@@ -169,7 +169,7 @@ class VersionedVerbs:
                 write = again
 
     def _anew(self, write: Write, conflict: VersionConflictError) -> Write | None:
-        """Give the write that takes the place of the expired item that was met; None where it was not one."""
+        """Return the write that takes the place of the expired item that was met; None where it was not one."""
         if write.remade is None or not _is_lost_race(conflict):
             return None
         if conflict.current is None:  # what had expired has been deleted meanwhile
@@ -231,7 +231,7 @@ class VersionedVerbs:
         return None if found is None else self._versioning.version_in(found, f"the item in table {self._table.name!r}")
 
     def _write_of(self, key: Item, found: Item | None, expected: int | None, wanted: Any) -> Write | None:
-        """Give the write that makes of `found` what is wanted; None where there is nothing to write.
+        """Return the write that makes of `found` what is wanted; None where there is nothing to write.
 
         Raises:
             TypeError, ValueError: what is wanted can't be written.
@@ -285,7 +285,7 @@ class VersionedVerbs:
         return response
 
     def _as_failed_condition(self, error: ClientError, reason: Mapping[str, Any]) -> ClientError:
-        """Give the error that the same write by itself would have ended in."""
+        """Return the error that the same write by itself would have ended in."""
         message = reason.get("Message", "The conditional request failed")
         response = {**error.response, "Error": {"Code": "ConditionalCheckFailedException", "Message": message}}
         if "Item" in reason:
@@ -315,7 +315,7 @@ class VersionedVerbs:
 
 
 def _reason(error: ClientError) -> Mapping[str, Any]:
-    """Give why the one write of a transaction was cancelled; nothing where it was not."""
+    """Return why the one write of a transaction was cancelled; nothing where it was not."""
     reasons = error.response.get("CancellationReasons")
     return reasons[0] if isinstance(reasons, list) and len(reasons) == 1 else {}
 

@@ -99,7 +99,6 @@ class Versioning:
     """Makes a token for a write: short, without spaces, and never the same."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
         for name, value in (("attribute", self.attribute), ("write_token", self.write_token)):
             if value is None and name == "write_token":
                 continue
@@ -120,7 +119,7 @@ class Versioning:
         is_there: bool = False,
         over: Expired | None = None,
     ) -> Write:
-        """Give the write of a whole item.
+        """Return the write of a whole item.
 
         Args:
             item: the item, with the version that it was read with, or without one. It stays as it is.
@@ -171,7 +170,7 @@ class Versioning:
         return Write(params=joined, expected=wanted, there=there, version=following, over=over, remade=remade)
 
     def update(self, key: Any, params: Mapping[str, Any], expected: Any) -> Write:
-        """Give an update by expression. See `put`."""
+        """Return an update by expression. See `put`."""
         _refuse_old(params)
         self.check_key(key)
         version = check_version("expected_version", expected)
@@ -191,7 +190,7 @@ class Versioning:
         return Write(params=joined, expected=version, version=following)
 
     def delete(self, key: Any, params: Mapping[str, Any], expected: Any) -> Write:
-        """Give a delete. See `put`."""
+        """Return a delete. See `put`."""
         _refuse_old(params)
         self.check_key(key)
         version = check_version("expected_version", expected)
@@ -227,7 +226,7 @@ class Versioning:
         return made
 
     def _stands(self, write: Write, current: _Item | None) -> bool:
-        """Tell whether an item is as a write expected it."""
+        """Return whether an item is as a write expected it."""
         if write.over is not None:
             met, names = write.over.item, (self.attribute, write.over.attribute)
             return current is not None and all(current.get(name) == met.get(name) for name in names)
@@ -241,7 +240,7 @@ class Versioning:
         return write.expected is not None and isinstance(found, Decimal) and found == write.expected
 
     def version_in(self, item: _Item, of: str) -> int | None:
-        """Give the version that an item holds; None where it holds none.
+        """Return the version that an item holds; None where it holds none.
 
         Raises:
             TypeError, ValueError: it is no whole number, or one of too many digits.
@@ -251,12 +250,12 @@ class Versioning:
         return check_whole_version(f"the attribute {self.attribute!r} of {of}", item[self.attribute])
 
     def content(self, item: _Item) -> dict[str, Any]:
-        """Give what an item says apart from its version and marks, in a form that can be compared."""
+        """Return what an item says apart from its version and marks, in a form that can be compared."""
         own = (self.attribute, self.write_token)
         return {name: comparable(value) for name, value in item.items() if name not in own}
 
     def with_version(self, write: Write, response: dict[str, Any]) -> dict[str, Any]:
-        """Give a write's response with the version that it stored; not one that a fallback made."""
+        """Return a write's response with the version that it stored; not one that a fallback made."""
         metadata = response.setdefault("ResponseMetadata", {})
         if write.version is not None and "fallback" not in metadata.get("Resilience", {}):
             metadata.setdefault("Resilience", {})["version"] = write.version
@@ -290,7 +289,7 @@ class Versioning:
 
 
 def comparable(value: Any) -> Any:
-    """Give a native value in a form that is equal for what DynamoDB stores alike: `1` is not `True`.
+    """Return a native value in a form that is equal for what DynamoDB stores alike: `1` is not `True`.
 
     What DynamoDB does not take is left as it is: a Table makes whole seconds of its TTL, and boto3 refuses all else.
     """
@@ -314,7 +313,7 @@ def _refuse_old(params: Mapping[str, Any]) -> None:
 
 
 def _possible_keys(item: _Item, versioning: Versioning) -> list[str]:
-    """Give the attributes that may be the key: all of them are absent exactly where there is no item.
+    """Return the attributes that may be the key: all of them are absent exactly where there is no item.
 
     Whoever has written the item has written its key. So the table need not be described first.
     """

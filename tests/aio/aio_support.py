@@ -10,7 +10,7 @@ SOON = 30.0
 
 
 async def until(condition, within=SOON):
-    """Give the loop turns until `condition()` holds."""
+    """Return the loop turns until `condition()` holds."""
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - of the server or a task: there is no event to wait for
             await asyncio.sleep(0.001)

@@ -24,7 +24,7 @@ def opened():
 
 @pytest.fixture
 def plain(opened):
-    """Give boto3's own resource for an endpoint."""
+    """Return boto3's own resource for an endpoint."""
 
     def make(url=None, **options):
         made = session_for(url).resource("dynamodb", endpoint_url=url, **options)
@@ -36,7 +36,7 @@ def plain(opened):
 
 @pytest.fixture
 def hardened_sync(opened):
-    """Give the hardened sync resource for an endpoint."""
+    """Return the hardened sync resource for an endpoint."""
 
     def make(url=None, policy=None, **options):
         session = session_for(url)
@@ -57,7 +57,7 @@ def aio_session():
 
 @pytest.fixture
 async def hardened(aio_session):
-    """Give the hardened async resource for an endpoint; awaited. Nothing is TLS: no certificates are read for it."""
+    """Return the hardened async resource for an endpoint; awaited. Nothing is TLS: no certificates are read for it."""
     from resilient_ddb import aio  # noqa: PLC0415 - as above
 
     async with AsyncExitStack() as stack:

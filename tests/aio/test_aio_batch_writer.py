@@ -19,7 +19,7 @@ def numbered(count, start=0):
 
 
 def sent(proxy):
-    """Give the requests of each batch that reached the proxy, as keys."""
+    """Return the requests of each batch that reached the proxy, as keys."""
     found = []
     for seen in proxy.seen:
         if seen.operation == "BatchWriteItem":

@@ -39,7 +39,7 @@ def tasks():
 
 
 async def each(items):
-    """Give what an iterator gives, be it async or not."""
+    """Return what an iterator gives, be it async or not."""
     if hasattr(items, "__anext__"):
         async for item in items:
             yield item

@@ -66,7 +66,7 @@ READS = {
 
 
 def patience(name):
-    """Give up soon what hangs; whatever else is slow is only the machine."""
+    """Stop soon what hangs; whatever else is slow is only the machine."""
     return AioConfig(read_timeout=2.0 if name == "hang" else 60.0)
 
 

@@ -13,7 +13,7 @@ from resilient_ddb import aio
 
 @pytest.fixture
 def filled(dynamodb_local, make_table):
-    """Give a table's name with a page of about 1 MB in it."""
+    """Return a table's name with a page of about 1 MB in it."""
     name = make_table(dynamodb_local.endpoint_url, sort_key="sk", sort_type="N")
     table = boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url).Table(name)
     with table.batch_writer() as batch:
@@ -26,7 +26,7 @@ def filled(dynamodb_local, make_table):
 
 
 async def _decode_while_ticking(table, kind):
-    """Give a query's answer, the turns that another task got while it was decoded, and the longest pause of it."""
+    """Return a query's answer, the turns that another task got while it was decoded, and the longest pause of it."""
     state = {"ticks": 0, "decoding": False, "done": False, "pause": 0.0}
 
     async def tick():

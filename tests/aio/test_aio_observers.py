@@ -61,7 +61,7 @@ async def test_tasks_do_not_mix_up_their_calls(world):
 
 
 def refreshable(refreshed, lifetime=3600):
-    """Give a session whose credentials can be refreshed: with each refresh the token is another."""
+    """Return a session whose credentials can be refreshed: with each refresh the token is another."""
 
     def metadata():
         expiry = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lifetime)

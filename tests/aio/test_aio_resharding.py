@@ -30,7 +30,7 @@ async def fill(world, count=20, **layout):
 
 
 def homes(world):
-    """Give the stored key of each item; fails where an item is there twice."""
+    """Return the stored key of each item; fails where an item is there twice."""
     items = world.stored()
     found = {int(item["sk"]): item["pk"] for item in items}
     assert len(found) == len(items)

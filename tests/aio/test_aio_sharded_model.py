@@ -77,7 +77,7 @@ def items_of(draw, kind, key, ttl):
 
 
 def parameters(asked, key, bound):
-    """Give the parameters of the query, with and without shards."""
+    """Return the parameters of the query, with and without shards."""
     attribute = "st" if asked.index else "pk"
     condition = Key(attribute).eq(key)
     if asked.from_sort_key and bound is not None and asked.index != "by-st-only":
@@ -95,7 +95,7 @@ def parameters(asked, key, bound):
 
 
 def unsharded(direct, params, ttl):
-    """Give what one query gives, page after page."""
+    """Return what one query gives, page after page."""
     if ttl:  # as the documentation of Table(ttl=...) says
         live = Attr("expires").not_exists() | Attr("expires").gt(int(time.time()))
         own = params.get("FilterExpression")

@@ -71,7 +71,7 @@ class AioWired(Wired):
         return AioAWSResponse(request.url, status, {}, AioRaw(body))
 
     async def call(self, operation, **params):
-        """Give what is sent for a call, or what the call raises."""
+        """Return what is sent for a call, or what the call raises."""
         try:
             await self.client._make_api_call(operation, copy.deepcopy(params))
         except Exception as error:  # noqa: BLE001 - whatever aiobotocore raises is to be raised
@@ -92,7 +92,7 @@ def _frozen():
 
 @pytest.fixture
 async def both():
-    """Give a function that makes a plain client and a hardened one, with equal arguments: see `wire_both`."""
+    """Return a function that makes a plain client and a hardened one, with equal arguments: see `wire_both`."""
     async with AsyncExitStack() as stack:
 
         async def make(credentials=None, prepare=None, policy=None, events=None, **arguments):
@@ -277,7 +277,7 @@ PARTS = {
 
 
 def part_of(client, part):
-    """Give a part of a client, and what it is made of now."""
+    """Return a part of a client, and what it is made of now."""
     found = vars(client).get(part)
     return found, None if found is None else dict(vars(found))
 

@@ -167,7 +167,7 @@ async def test_fifty_first_callers_open_one_client(orders, opens):
 
 
 def slow_credentials(gate, fail_times=0):
-    """Give a session whose credentials come once `gate` is set; the first times they don't."""
+    """Return a session whose credentials come once `gate` is set; the first times they don't."""
     session = AioSession()
     failures = [NoCredentialsError()] * fail_times
 
@@ -184,7 +184,7 @@ def slow_credentials(gate, fail_times=0):
 
 @pytest.fixture
 def slow(world):
-    """Give a table whose client opens once `gate` is set."""
+    """Return a table whose client opens once `gate` is set."""
 
     def make(gate, **options):
         return aio.table(

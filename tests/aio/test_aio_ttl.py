@@ -42,7 +42,7 @@ def filled(world):
 
 
 def script(name):
-    """Give calls of every kind, the same for both Tables."""
+    """Return calls of every kind, the same for both Tables."""
     gets = [{"Get": {"TableName": name, "Key": {"pk": key}, "ProjectionExpression": "n"}} for key in ("past", "live")]
     batch = {name: {"Keys": [{"pk": "live"}, {"pk": "past"}], "ProjectionExpression": "pk"}}
     yield "table", "get_item", {"Key": {"pk": "past"}}

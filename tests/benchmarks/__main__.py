@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def choose(only: Sequence[str]) -> tuple[list[Contender], list[Scenario]]:
-    """Give the contenders and scenarios that are asked for; all where none is.
+    """Return the contenders and scenarios that are asked for; all where none is.
 
     Raises:
         ValueError: a name fits neither.

@@ -59,7 +59,7 @@ def start(path: Path, url: str) -> subprocess.Popen[bytes]:
 
 
 def stored(client: Any) -> dict[str, int]:
-    """Give what is in the table."""
+    """Return what is in the table."""
     pages = client.get_paginator("scan").paginate(TableName=_TABLE, ConsistentRead=True)
     return {item["pk"]["S"]: int(item["n"]["N"]) for page in pages for item in page["Items"]}
 

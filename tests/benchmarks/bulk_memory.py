@@ -30,7 +30,7 @@ _LOAD = "from resilient_ddb.cli import main; raise SystemExit(main())"
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
-    """Give rows with keys of their own."""
+    """Return rows with keys of their own."""
     for number in range(count):
         yield {
             "pk": f"c-{number % 1000:04}",
@@ -73,12 +73,12 @@ def _write_parquet(path: Path, count: int) -> None:
 
 
 def resident(pid: int) -> float:
-    """Give a process's resident memory in MB."""
+    """Return a process's resident memory in MB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MB
 
 
 def done(folder: Path) -> int:
-    """Give the rows that the checkpoint says are done."""
+    """Return the rows that the checkpoint says are done."""
     for path in folder.glob("*.checkpoint"):
         try:
             return int(json.loads(path.read_text())["state"]["position"][1])

@@ -27,7 +27,7 @@ Write = Callable[[int, int], object]
 
 
 def contenders(url: str) -> dict[str, Write]:
-    """Give, for each writer, what puts the items of a range."""
+    """Return, for each writer, what puts the items of a range."""
     theirs = boto3.Session().resource("dynamodb", endpoint_url=url, **_ACCESS).Table(items.TABLE)
     ours = rddb.resource("dynamodb", endpoint_url=url, **_ACCESS).Table(items.TABLE)
     return {
@@ -49,7 +49,7 @@ def _writing(table: Any, **options: Any) -> Write:
 
 
 def measure(writers: dict[str, Write], count: int, turn: int = _TURN) -> dict[str, float]:
-    """Give the CPU seconds of each for `count` items: interleaved, so that the machine's moods fall on all."""
+    """Return the CPU seconds of each for `count` items: interleaved, so that the machine's moods fall on all."""
     for write in writers.values():
         write(0, len(items.batch()))
     taken = dict.fromkeys(writers, 0.0)

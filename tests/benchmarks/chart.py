@@ -37,7 +37,7 @@ _STYLE = """
 
 
 def svg(document: Document) -> str:
-    """Give the chart."""
+    """Return the chart."""
     parts: list[str] = []
     y = 24
     shown = groups(document)
@@ -83,7 +83,7 @@ def _group(document: Document, base: str, names: Sequence[str], y: int) -> tuple
 
 
 def _bars(document: Document, names: Sequence[str]) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-    """Give the scenarios of the chart, each with its bars."""
+    """Return the scenarios of the chart, each with its bars."""
     for key, scenario in document["scenarios"].items():
         metric = scenario["metrics"][0]
         measured = [(name, document["figures"][key].get(name, {}).get(metric)) for name in names]

@@ -44,7 +44,7 @@ def _project() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def environments() -> list[Environment]:
-    """Give the environments, each after those whose versions it shares."""
+    """Return the environments, each after those whose versions it shares."""
     needs, aio = _project()
     return [
         Environment(name="boto3 1.43", requirements=("boto3==1.43.*",)),
@@ -80,7 +80,7 @@ def _sync(version: str) -> list[Contender]:
 
 
 def contenders() -> list[Contender]:
-    """Give all contenders; a base line comes before those that are compared with it."""
+    """Return all contenders; a base line comes before those that are compared with it."""
     ours, base = "resilient_ddb.aio", "aioboto3 Table"
     return [
         *_sync("1.43"),

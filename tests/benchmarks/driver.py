@@ -117,7 +117,7 @@ def check(worker: Worker, url: str) -> None:
 
 
 def last_request(url: str, operation: str) -> dict[str, Any]:
-    """Give the last request of an operation that the stub got."""
+    """Return the last request of an operation that the stub got."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/last/{operation}") as response:
         request: dict[str, Any] = json.load(response)
@@ -125,7 +125,7 @@ def last_request(url: str, operation: str) -> dict[str, Any]:
 
 
 def written(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the native items that a PutItem or BatchWriteItem request has, sorted by key."""
+    """Return the native items that a PutItem or BatchWriteItem request has, sorted by key."""
     if "Item" in request:
         return [items.untyped(request["Item"])]
     found = [items.untyped(each["PutRequest"]["Item"]) for each in request["RequestItems"][items.TABLE]]

@@ -51,7 +51,7 @@ def serve() -> None:
 
 @contextmanager
 def served() -> Iterator[str]:
-    """Give the address of a stub that runs meanwhile."""
+    """Return the address of a stub that runs meanwhile."""
     command = [sys.executable, "-m", "tests.benchmarks.fan_in", "stub"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
     if process.stdin is None or process.stdout is None:
@@ -64,7 +64,7 @@ def served() -> Iterator[str]:
 
 
 def with_threads(url: str, rounds: int = _ROUNDS) -> dict[str, float]:
-    """Give the median seconds of a query of one shard, and of ten."""
+    """Return the median seconds of a query of one shard, and of ten."""
     table = rddb.table(items.TABLE, endpoint_url=url, **_ACCESS)
     docs = table.sharded(SHARDS)
     calls: dict[str, Callable[[], Any]] = {"one": lambda: table.query(**_WHOLE), "ten": lambda: docs.query(**_WHOLE)}
@@ -79,7 +79,7 @@ def with_threads(url: str, rounds: int = _ROUNDS) -> dict[str, float]:
 
 
 async def with_tasks(url: str, rounds: int = _ROUNDS) -> dict[str, float]:
-    """Give the same for the async Table."""
+    """Return the same for the async Table."""
     from resilient_ddb import aio  # noqa: PLC0415 - the rest is for where aiobotocore is missing, too
 
     async with aio.resource("dynamodb", endpoint_url=url, **_ACCESS) as dynamodb:
@@ -100,7 +100,7 @@ async def with_tasks(url: str, rounds: int = _ROUNDS) -> dict[str, float]:
 
 
 def _medians(taken: dict[str, list[float]]) -> dict[str, float]:
-    """Give the median of each, and that of its fastest fifth: of what a busy machine disturbed least."""
+    """Return the median of each, and that of its fastest fifth: of what a busy machine disturbed least."""
     found = {name: statistics.median(times) for name, times in taken.items()}
     return {**found, **{f"least {name}": statistics.median(sorted(t)[: len(t) // 5]) for name, t in taken.items()}}
 
@@ -147,7 +147,7 @@ def _answered(request: Any, body: dict[str, Any]) -> AWSResponse:
 
 
 def resident() -> float:
-    """Give the resident memory of this process, in MB."""
+    """Return the resident memory of this process, in MB."""
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096 / 1e6
 
 

@@ -25,12 +25,12 @@ class Figure:
     rounds: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it for JSON."""
+        """Return it for JSON."""
         return asdict(self)
 
 
 def figure(samples: Samples, contender: str, base: str, metric: str) -> Figure | None:
-    """Give a contender's figure; None if there is no sample."""
+    """Return a contender's figure; None if there is no sample."""
     values = [sample[metric] for sample in samples.get(contender, ()) if sample is not None and metric in sample]
     if not values:
         return None
@@ -43,13 +43,13 @@ def figure(samples: Samples, contender: str, base: str, metric: str) -> Figure |
 
 
 def round_ratios(samples: Samples, contender: str, base: str, metric: str) -> list[float]:
-    """Give the ratio of each round in which both were measured."""
+    """Return the ratio of each round in which both were measured."""
     pairs = zip(samples.get(contender, ()), samples.get(base, ()), strict=False)
     return [one[metric] / other[metric] for one, other in pairs if one and other and other.get(metric, 0.0) > 0]
 
 
 def quartiles(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Give the lower and the upper quartile."""
+    """Return the lower and the upper quartile."""
     if not values:
         return None, None
     if len(values) == 1:
@@ -59,5 +59,5 @@ def quartiles(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def middle(values: Sequence[float]) -> float:
-    """Give the median."""
+    """Return the median."""
     return statistics.median(values)

@@ -56,7 +56,7 @@ def _answered(request: Any, status: int, body: dict[str, Any]) -> AWSResponse:
 
 
 def throttled(shards: int | None, seconds: float = SECONDS) -> float:
-    """Give the share of the writes that was throttled; `None`: the key as it is."""
+    """Return the share of the writes that was throttled; `None`: the key as it is."""
     dynamodb = rddb.resource("dynamodb", policy=_POLICY, **_ACCESS)
     partitions = Partitions()
     dynamodb.meta.client.meta.events.register("before-send.dynamodb", partitions)

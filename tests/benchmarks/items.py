@@ -30,7 +30,7 @@ _NOTE = "Leave it with the neighbours, please. "
 
 
 def native(number: int = 0, size: int = ITEM_BYTES) -> dict[str, Any]:
-    """Give an order, as boto3's Table takes and gives it; its note is as long as makes `size` bytes of typed JSON."""
+    """Return an order, as boto3's Table takes and gives it; its note is as long as makes `size` bytes of typed JSON."""
     item = {**_without_note(number), "note": ""}
     missing = size - len(encode(typed(item)))
     item["note"] = (_NOTE * (missing // len(_NOTE) + 1))[:missing]
@@ -83,25 +83,25 @@ def _price(chance: random.Random, most: int) -> Decimal:
 
 @lru_cache(maxsize=1)
 def several() -> list[dict[str, Any]]:
-    """Give the native items that are served and written in turn."""
+    """Return the native items that are served and written in turn."""
     return [native(number) for number in range(SEVERAL)]
 
 
 @lru_cache(maxsize=1)
 def batch() -> list[dict[str, Any]]:
-    """Give the native items of a batch."""
+    """Return the native items of a batch."""
     return [native(number, BATCH_ITEM_BYTES) for number in range(BATCH_SIZE)]
 
 
 class InTurn:
-    """Gives one item after the other, for ever. They are made when the first is asked for."""
+    """Yields one item after the other, for ever. They are made when the first is asked for."""
 
     def __init__(self, make: Callable[[], Sequence[Any]]) -> None:
         self._make = make
         self._items: Iterator[Any] | None = None
 
     def __call__(self) -> Any:
-        """Give the next one."""
+        """Return the next one."""
         if self._items is None:
             self._items = itertools.cycle(self._make())
         return next(self._items)
@@ -145,20 +145,20 @@ def _untyped_value(value: dict[str, Any]) -> Any:
 
 
 def encode(value: Any) -> bytes:
-    """Give JSON as DynamoDB sends it: UTF-8, without spaces."""
+    """Return JSON as DynamoDB sends it: UTF-8, without spaces."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @lru_cache(maxsize=1)
 def page() -> list[dict[str, Any]]:
-    """Give the typed items of a page: as many as fit in `PAGE_BYTES` of body."""
+    """Return the typed items of a page: as many as fit in `PAGE_BYTES` of body."""
     each = ITEM_BYTES + 1  # and a comma
     frame = len(encode({"Items": [], "Count": 10000, "ScannedCount": 10000}))
     return [typed(native(number)) for number in range((PAGE_BYTES - frame) // each)]
 
 
 def digest(items: Iterable[dict[str, Any]]) -> str:
-    """Give a fingerprint of native items: the same for Decimal, int and float of the same value."""
+    """Return a fingerprint of native items: the same for Decimal, int and float of the same value."""
     text = json.dumps([_plain(item) for item in items], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

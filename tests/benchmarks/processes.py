@@ -29,7 +29,7 @@ class WorkerError(Exception):
 
 @lru_cache(maxsize=1)
 def _snapshot() -> Path:
-    """Give a folder with copies of this package and of ours, which is gone when the run is.
+    """Return a folder with copies of this package and of ours, which is gone when the run is.
 
     What is edited during a run does not change it, and bytecode caches are written here.
     """
@@ -42,7 +42,7 @@ def _snapshot() -> Path:
 
 
 def environment(*, ours: bool) -> dict[str, str]:
-    """Give the environment of a process: no proxies, no AWS settings, bytecode caches, and ours only where it is."""
+    """Return the environment of a process: no proxies, no AWS settings, bytecode caches, and ours only where it is."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -60,7 +60,7 @@ def environment(*, ours: bool) -> dict[str, str]:
 
 
 def last_line(errors: str) -> str:
-    """Give the last line that says something: of a traceback, the error."""
+    """Return the last line that says something: of a traceback, the error."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     return lines[-1] if lines else ""
 

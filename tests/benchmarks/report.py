@@ -42,7 +42,7 @@ def document(
     missing: dict[str, str],
     load: float,
 ) -> Document:
-    """Give all that a run found, as JSON has it; `load` is the machine's load average before it began."""
+    """Return all that a run found, as JSON has it; `load` is the machine's load average before it began."""
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "python": platform.python_version(),
@@ -97,7 +97,7 @@ def _figures(run: Run, scenario: Scenario, contenders: Sequence[Contender]) -> d
 
 
 def groups(document: Document) -> dict[str, list[str]]:
-    """Give the contenders that were measured by their base line, which is the first of its group."""
+    """Return the contenders that were measured by their base line, which is the first of its group."""
     found: dict[str, list[str]] = {}
     for name, contender in document["contenders"].items():
         found.setdefault(contender["base"], []).append(name)
@@ -105,7 +105,7 @@ def groups(document: Document) -> dict[str, list[str]]:
 
 
 def rows(document: Document, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give a row for each scenario and metric that a group was measured in: its title and its cells."""
+    """Return a row for each scenario and metric that a group was measured in: its title and its cells."""
     for name, scenario in document["scenarios"].items():
         measured = document["figures"][name]
         for metric in scenario["metrics"]:
@@ -118,12 +118,12 @@ def rows(document: Document, names: Sequence[str]) -> Iterator[tuple[str, list[s
 
 
 def row_title(scenario: dict[str, Any], metric: str) -> str:
-    """Give what a figure is of."""
+    """Return what a figure is of."""
     return f"{scenario['title']}: {METRICS[metric]}" if metric != "bytes" else scenario["title"]
 
 
 def cell_text(figure: dict[str, Any] | None, metric: str, *, is_base: bool) -> str:
-    """Give a figure as text: of the base line the median, of others the ratio and the quartiles of the rounds'."""
+    """Return a figure as text: of the base line the median, of others the ratio and the quartiles of the rounds'."""
     if figure is None:
         return "-"
     if is_base or figure["ratio"] is None:
@@ -134,7 +134,7 @@ def cell_text(figure: dict[str, Any] | None, metric: str, *, is_base: bool) -> s
 
 
 def amount(value: float, metric: str) -> str:
-    """Give a median with its unit."""
+    """Return a median with its unit."""
     if metric == "bytes":
         return f"{value / 1e6:.1f} MB"
     if metric == "rate":
@@ -143,7 +143,7 @@ def amount(value: float, metric: str) -> str:
 
 
 def text(document: Document) -> str:
-    """Give the plain table."""
+    """Return the plain table."""
     parts = [_where(document)]
     for base, names in groups(document).items():
         table = [("", [f"{base} = 1", *names[1:]]), *rows(document, names)]
@@ -160,7 +160,7 @@ def text(document: Document) -> str:
 
 
 def markdown(document: Document) -> str:
-    """Give the tables for the documentation."""
+    """Return the tables for the documentation."""
     parts = [_where(document)]
     for base, names in groups(document).items():
         lines = [f"| Ratio to {base} | {base} | {' | '.join(names[1:])} |", "|---" * (len(names) + 1) + "|"]

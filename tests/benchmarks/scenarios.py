@@ -41,7 +41,7 @@ class Scenario:
     in_chart: bool = True
 
     def quick(self) -> Scenario:
-        """Give the same in less time."""
+        """Return the same in less time."""
         most = 1 if self.do in FRESH else 2 if self.at_once > 1 else self.most_rounds
         return dataclasses.replace(self, seconds=self.seconds / 3, most_rounds=most)
 

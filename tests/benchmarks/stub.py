@@ -28,7 +28,7 @@ _BOTH = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 def response(body: bytes) -> bytes:
-    """Give an HTTP response with the headers that DynamoDB sends."""
+    """Return an HTTP response with the headers that DynamoDB sends."""
     head = (
         "HTTP/1.1 200 OK\r\n"
         "Server: Server\r\n"
@@ -43,7 +43,7 @@ def response(body: bytes) -> bytes:
 
 
 def answers() -> dict[bytes, list[bytes]]:
-    """Give the responses to each operation, which are sent in turn."""
+    """Return the responses to each operation, which are sent in turn."""
     several = [items.typed(item) for item in items.several()]
     page = items.page()
     bodies: dict[str, list[Any]] = {

@@ -30,7 +30,7 @@ _ACCESS = {"region_name": "eu-west-1", "aws_access_key_id": "stub", "aws_secret_
 
 
 def page(now: int, items: int = ITEMS) -> bytes:
-    """Give the text of a page, every other item of which has expired."""
+    """Return the text of a page, every other item of which has expired."""
     return json.dumps(
         {"Count": items, "ScannedCount": items, "Items": [_item(number, now) for number in range(items)]}
     ).encode()
@@ -69,7 +69,7 @@ def _cpu(call: Callable[[], object]) -> float:
 
 
 def compare(calls: dict[str, Callable[[], object]], rounds: int = _ROUNDS) -> dict[str, float]:
-    """Give the median CPU seconds of each call: interleaved, so that the machine's moods fall on all."""
+    """Return the median CPU seconds of each call: interleaved, so that the machine's moods fall on all."""
     for call in calls.values():
         call()
     taken: dict[str, list[float]] = {name: [] for name in calls}
@@ -80,7 +80,7 @@ def compare(calls: dict[str, Callable[[], object]], rounds: int = _ROUNDS) -> di
 
 
 def scans(text: bytes, clock: FakeClock) -> dict[str, Callable[[], Any]]:
-    """Give the same Scan, with the filter and without."""
+    """Return the same Scan, with the filter and without."""
     dynamodb = rddb.resource("dynamodb", policy=rddb.Policy(clock=clock), **_ACCESS)
     dynamodb.meta.client.meta.events.register("before-send.dynamodb", _answer(text))
     return {
@@ -90,7 +90,7 @@ def scans(text: bytes, clock: FakeClock) -> dict[str, Callable[[], Any]]:
 
 
 def readings(text: bytes, clock: FakeClock) -> dict[str, Callable[[], Any]]:
-    """Give the reading of the text alone, with the filter and without."""
+    """Return the reading of the text alone, with the filter and without."""
     client = rddb.client("dynamodb", policy=rddb.Policy(clock=clock), **_ACCESS)
     reader = Codec().reader(client.meta.service_model.operation_model("Scan"))
     if reader is None:

@@ -34,7 +34,7 @@ class Venv:
 
 
 def cache_folder() -> Path:
-    """Give the folder that keeps the environments from one run to the next."""
+    """Return the folder that keeps the environments from one run to the next."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "resilient_ddb-benchmarks"
 
@@ -62,7 +62,7 @@ def _pins(environment: Environment, made: dict[str, Venv], failed: dict[str, str
 
 
 def _venv(name: str, requirements: tuple[str, ...], *, fresh: bool) -> Venv:
-    """Give an environment, keyed by the Python version and what is required.
+    """Return an environment, keyed by the Python version and what is required.
 
     It is marked as complete when it is: one whose making was cut short is made anew.
     """

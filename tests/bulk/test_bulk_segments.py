@@ -174,7 +174,7 @@ def test_resumed_wherever_it_was_stopped_nothing_is_missing_and_at_most_a_page_c
 
 
 def still_to_come(state, service):
-    """Give the numbers of the items that a state says are still to be given: by the model, not by the code."""
+    """Return the numbers of the items that a state says are still to be given: by the model, not by the code."""
     if state is None:
         return {each["n"] for each in service.stored}
     found = set()

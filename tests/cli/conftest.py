@@ -20,7 +20,7 @@ collect_ignore = [] if find_spec("hypothesis") else ["test_cli_values.py"]
 
 @pytest.fixture
 def command(capsys, monkeypatch, tmp_path):
-    """Give a function that runs the program in this process, in an empty folder; gives its code and what it said."""
+    """Return a function that runs the program in this process, in an empty folder; gives its code and what it said."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -33,7 +33,7 @@ def command(capsys, monkeypatch, tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """Give a function that starts the program in a process of its own, in an empty folder; `closed`: as `2>&-`."""
+    """Return a function that starts the program in a process of its own, in an empty folder; `closed`: as `2>&-`."""
     running = []
 
     def begin(*arguments, closed="", **options):
@@ -57,13 +57,13 @@ def start(tmp_path):
 
 @pytest.fixture
 def table(dynamodb_local, make_table):
-    """Give a table on DynamoDB Local: its name, the options that lead to it, and plain boto3's Table of it."""
+    """Return a table on DynamoDB Local: its name, the options that lead to it, and plain boto3's Table of it."""
     return _table(dynamodb_local.endpoint_url, make_table(dynamodb_local.endpoint_url))
 
 
 @pytest.fixture
 def make(dynamodb_local, make_table):
-    """Give a function that makes such a table with other keys or indexes."""
+    """Return a function that makes such a table with other keys or indexes."""
     return lambda **arguments: _table(dynamodb_local.endpoint_url, make_table(dynamodb_local.endpoint_url, **arguments))
 
 

@@ -27,7 +27,7 @@ REGION = "eu-west-1"
 
 @pytest.fixture
 def shell(dynamodb_local, tmp_path):
-    """Give a function that runs a command of the page against tables of DynamoDB Local."""
+    """Return a function that runs a command of the page against tables of DynamoDB Local."""
     client = boto3.client("dynamodb", endpoint_url=dynamodb_local.endpoint_url, region_name=REGION)
     for name in ("orders", "orders-copy"):
         client.create_table(

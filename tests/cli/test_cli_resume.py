@@ -43,7 +43,7 @@ def state_of(tmp_path, table, name="items.jsonl"):
 
 
 def is_begun(tmp_path, table):
-    """Tell whether there is a checkpoint to go on from: that there can be one is tried out with an empty one before."""
+    """Return whether there is a checkpoint to go on from: that there can be one is tried with an empty one before."""
     try:
         return "position" in state_of(tmp_path, table)
     except FileNotFoundError:

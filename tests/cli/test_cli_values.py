@@ -56,7 +56,7 @@ items = st.dictionaries(names, values, max_size=5)
 
 @pytest.fixture
 def source(tmp_path):
-    """Give a function that makes a source of bytes."""
+    """Return a function that makes a source of bytes."""
     opened = []
 
     def make(data, name="input.jsonl"):

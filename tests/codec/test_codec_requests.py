@@ -88,7 +88,7 @@ CODECS = {engine: codec_with(engine) for engine in ENGINES}
 
 
 def refuses(params, operation):
-    """Tell whether botocore refuses parameters, or fails on them."""
+    """Return whether botocore refuses parameters, or fails on them."""
     try:
         return ParamValidator().validate(params, operation.input_shape).has_errors()
     except OverflowError:  # a time that is too far away

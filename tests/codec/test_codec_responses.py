@@ -34,7 +34,7 @@ def whole(reader, text, number):
 
 
 def in_steps(reader, text, number):
-    """Give what is read row by row, and how often the reading stopped."""
+    """Return what is read row by row, and how often the reading stopped."""
     steps, stops = reader.read_in_steps(text, number), 0
     while True:
         try:

@@ -74,7 +74,7 @@ def context(request, monkeypatch):
 
 
 def shared(one, other):
-    """Give the containers that are in both."""
+    """Return the containers that are in both."""
     kept = {id(holder): holder for holder, _ in slots(one)}
     return [holder for holder, _ in slots(other) if id(holder) in kept]
 

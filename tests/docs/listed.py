@@ -7,7 +7,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def tables(page):
-    """Give the tables of a page under their headings, in order: `[(heading, [row, ...]), ...]`; a row is its cells."""
+    """Return the tables of a page under their headings, in order: `[(heading, [row, ...]), ...]`; rows are cells."""
     found = []
     heading = previous = ""
     row = None
@@ -31,5 +31,5 @@ def tables(page):
 
 
 def literals(cell):
-    """Give what stands in double backticks."""
+    """Return what stands in double backticks."""
     return re.findall(r"``(.+?)``", cell)

@@ -18,7 +18,7 @@ MODULES = {"aio", "events", "fallback", "observers", "sharding", "spark", "testi
 
 
 def own_names(module):
-    """Give the public classes and functions that a module without `__all__` defines."""
+    """Return the public classes and functions that a module without `__all__` defines."""
     return {
         name
         for name, value in vars(module).items()
@@ -29,7 +29,7 @@ def own_names(module):
 
 
 def described(module):
-    """Give the names that the API page describes under a module's heading."""
+    """Return the names that the API page describes under a module's heading."""
     title = f"``{module.__name__}``"
     section = PAGE.split(f"\n{title}\n", 1)[1].split("\n``resilient_ddb.", 1)[0]
     lines = [line.strip() for line in section.splitlines() if line.startswith((".. auto", ".. py:data::"))]

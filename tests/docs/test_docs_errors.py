@@ -45,7 +45,7 @@ TRANSPORT_ERRORS = {
 
 
 def described(error):
-    """Give the cells after the first that `classify` makes of an error: read, write, sent again, circuit."""
+    """Return the cells after the first that `classify` makes of an error: read, write, sent again, circuit."""
     verdicts = [
         rddb.classify(error, operation=operation, params=params, now=NOW) for operation, params in (READ, UNSAFE, SAFE)
     ]

@@ -28,7 +28,7 @@ def inject(params):
 
 
 def injected(params):
-    """Give what is sent for these parameters, which stay as they are."""
+    """Return what is sent for these parameters, which stay as they are."""
     sent = dict(params)
     for name in (NAMES, VALUES):
         if isinstance(sent.get(name), dict):
@@ -289,7 +289,7 @@ def test_both_hold_where_both_do(own, ours):
 
 
 def _closes_last(text):
-    """Tell whether the first parenthesis is closed by the last character."""
+    """Return whether the first parenthesis is closed by the last character."""
     depth = 0
     for position, character in enumerate(text):
         depth += {"(": 1, ")": -1}.get(character, 0)

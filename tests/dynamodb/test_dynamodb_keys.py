@@ -20,7 +20,7 @@ KEYS = st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4)
 
 
 def on_the_wire(key):
-    """Give what DynamoDB compares: plain boto3's own form, with numbers as numbers."""
+    """Return what DynamoDB compares: plain boto3's own form, with numbers as numbers."""
     typed = {name: TypeSerializer().serialize(value) for name, value in key.items()}
     return {name: Decimal(value["N"]) if "N" in value else value for name, value in typed.items()}
 

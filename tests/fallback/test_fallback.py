@@ -262,7 +262,7 @@ params = st.recursive(
 
 
 def reordered(value):
-    """Give an equal value with everything unordered the other way round."""
+    """Return an equal value with everything unordered the other way round."""
     if isinstance(value, dict):
         return {key: reordered(member) for key, member in reversed(value.items())}
     if isinstance(value, list):

@@ -70,7 +70,7 @@ def quick(*arguments, memory=None):
 
 
 def outcome(auth, request, now=NOW):
-    """Give all that signing does to a request, or what it raises."""
+    """Return all that signing does to a request, or what it raises."""
     try:
         with at(now):
             auth.add_auth(request)

@@ -23,7 +23,7 @@ NAN, INFINITY = float("nan"), float("inf")
 
 
 def numbers(cls, name, *, least=None, above=None):
-    """Give the rows of one number's checks: its bound, and below it, and what is no number."""
+    """Return the rows of one number's checks: its bound, and below it, and what is no number."""
     bound = least if least is not None else above
     wrong = bound - 0.001 if least is not None else bound
     return [

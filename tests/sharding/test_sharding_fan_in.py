@@ -41,7 +41,7 @@ def shelves(draw, kinds=("S", "N", "B"), *, keeps=True, sort=True):
 
 
 def expected(shelf, forward):
-    """Give what one query would, over all sources: by sort key, then by source."""
+    """Return what one query would, over all sources: by sort key, then by source."""
     found = []
     for index, items in enumerate(shelf.sources.values()):
         kept = sorted(filter(shelf.keep, items), key=shelf.order, reverse=not forward)
@@ -60,7 +60,7 @@ def _sign(forward):
 
 
 def paged(shelf, forward, limits, sort="sk", **params):
-    """Give the responses, page after page."""
+    """Return the responses, page after page."""
     start, pages = None, []
     while True:
         limit = limits[len(pages) % len(limits)]

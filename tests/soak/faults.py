@@ -428,5 +428,5 @@ def chosen(names: str) -> list[Kind]:
 
 
 def fits(kind: Kind, request: Request) -> bool:
-    """Tell whether a request can meet this kind."""
+    """Return whether a request can meet this kind."""
     return not kind.operations or request.operation in kind.operations

@@ -105,7 +105,7 @@ class ModifyingTwice(Broken):
 
 
 class Remembering(SyncSide):
-    """Gives the first answer to a read again and again."""
+    """Returns the first answer to a read again and again."""
 
     def __init__(self, tables):
         super().__init__(tables)

@@ -33,7 +33,7 @@ def words_of(outcome: Any) -> str:
 
 
 def may_come_again(answer: Mapping[str, Any]) -> bool:
-    """Tell whether a write that succeeded was sent more than once, so that a lost request may still arrive."""
+    """Return whether a write that succeeded was sent more than once, so that a lost request may still arrive."""
     return bool(answer.get("ResponseMetadata", {}).get("RetryAttempts", 1))
 
 
@@ -53,7 +53,7 @@ def complaint(error: BaseException) -> str | None:
 
 
 def is_nameless(error: BaseException) -> bool:
-    """Tell whether the error of the service came without its name, in a body that was damaged."""
+    """Return whether the error of the service came without its name, in a body that was damaged."""
     return code_of(error).isdecimal()
 
 
@@ -64,7 +64,7 @@ def code_of(error: BaseException) -> str:
 
 
 def is_condition(error: BaseException) -> bool:
-    """Tell whether DynamoDB says that a condition did not hold, and the error that the write was not made."""
+    """Return whether DynamoDB says that a condition did not hold, and the error that the write was not made."""
     if told_by(error) is Told.UNSURE:
         return False
     if code_of(error) == "ConditionalCheckFailedException":

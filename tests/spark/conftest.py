@@ -24,7 +24,7 @@ collect_ignore = [] if HAS_SPARK else ["test_spark_docs.py", "test_spark_read.py
 
 @pytest.fixture(scope="session")
 def spark(aws_env, tmp_path_factory):  # the executors inherit the environment
-    """Give a session with two cores, whose tasks may fail twice."""
+    """Return a session with two cores, whose tasks may fail twice."""
     from pyspark.sql import SparkSession  # noqa: PLC0415 - see above
 
     folder = tmp_path_factory.mktemp("spark")

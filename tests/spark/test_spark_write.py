@@ -86,7 +86,7 @@ def test_of_rows_with_one_key_the_last_of_a_partition_is_written(spark, world):
 
 
 def once(marker):
-    """Tell whether this is the first time, in whatever process."""
+    """Return whether this is the first time, in whatever process."""
     try:
         Path(marker).open("x").close()
     except FileExistsError:

@@ -29,7 +29,7 @@ def opened():
 
 @pytest.fixture
 def plain(opened):
-    """Give boto3's own resource for an endpoint."""
+    """Return boto3's own resource for an endpoint."""
 
     def make(url=None, **options):
         made = session_for(url).resource("dynamodb", endpoint_url=url, **options)
@@ -41,7 +41,7 @@ def plain(opened):
 
 @pytest.fixture
 def hardened(opened):
-    """Give the hardened resource for an endpoint."""
+    """Return the hardened resource for an endpoint."""
 
     def make(url=None, policy=None, session=None, **options):
         session = session or session_for(url)
@@ -86,7 +86,7 @@ def clock():
 
 @pytest.fixture(params=["dynamodb-local", "moto"])
 def backend(request):
-    """Give DynamoDB Local and moto in turn."""
+    """Return DynamoDB Local and moto in turn."""
     return request.getfixturevalue({"dynamodb-local": "dynamodb_local", "moto": "moto_server"}[request.param])
 
 
@@ -124,7 +124,7 @@ def shared_sides(aws_env):
 
 @pytest.fixture
 def sides(shared_sides):
-    """Give boto3's and ours, as other tests have left them but for their handlers."""
+    """Return boto3's and ours, as other tests have left them but for their handlers."""
     yield shared_sides
     for side in shared_sides:
         side.clear()
@@ -132,6 +132,6 @@ def sides(shared_sides):
 
 @pytest.fixture
 def new_sides(aws_env):
-    """Give boto3's and ours, of which nothing has been asked."""
+    """Return boto3's and ours, of which nothing has been asked."""
     with both_sides() as found:
         yield found

@@ -21,7 +21,7 @@ def fill(world, count, **more):
 
 
 def asked(world):
-    """Give how many keys each request asked for."""
+    """Return how many keys each request asked for."""
     batches = [seen for seen in world.proxy.seen if seen.operation == "BatchGetItem"]
     return [len(seen.params["RequestItems"][world.name]["Keys"]) for seen in batches]
 

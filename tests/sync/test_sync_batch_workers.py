@@ -25,7 +25,7 @@ def puts(items):
 
 
 def sent(proxy):
-    """Give the keys of each batch that reached the proxy."""
+    """Return the keys of each batch that reached the proxy."""
     found = []
     for seen in proxy.seen:
         if seen.operation == "BatchWriteItem":

@@ -27,7 +27,7 @@ ERRORS = [shape.name for shape in MODEL.error_shapes]
 
 @pytest.fixture(scope="module")
 def sides(aws_env):
-    """Give boto3's and ours, whose compiled parts stay from test to test."""
+    """Return boto3's and ours, whose compiled parts stay from test to test."""
     with both_sides() as found:
         yield found
 

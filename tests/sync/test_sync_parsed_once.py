@@ -24,7 +24,7 @@ def table(aws_env):
 
 @pytest.fixture
 def parsed(monkeypatch):
-    """Give what botocore parses, one text after the other."""
+    """Return what botocore parses, one text after the other."""
     texts, parse = [], JSONParser.parse
 
     def parse_and_tell(parser, response, shape):

@@ -45,7 +45,7 @@ def without_chance(answer):
 
 
 def outcome(call, exceptions):
-    """Give what a call returned or raised, in a form to compare."""
+    """Return what a call returned or raised, in a form to compare."""
     try:
         return "returned", without_chance(call())
     except ClientError as error:

@@ -20,7 +20,7 @@ ALL = {"KeyConditionExpression": Key("pk").eq("a")}
 
 @pytest.fixture
 def shards(dynamodb_local, proxy, make_table, hardened):
-    """Give a sharded table with a sort key, through the proxy."""
+    """Return a sharded table with a sort key, through the proxy."""
     name = make_table(dynamodb_local.endpoint_url, sort_key="sk", sort_type="N")
 
     def make(shards=4, policy=None, fallback=None, **options):

@@ -22,7 +22,7 @@ ONCE = rddb.Retry(max_attempts=1)
 
 @pytest.fixture(scope="module")
 def leases(dynamodb_local):
-    """Give a lease table, as a plain boto3 Table."""
+    """Return a lease table, as a plain boto3 Table."""
     dynamodb = rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
     table = rddb.SharedRateLimiter.create_table(dynamodb, f"leases-{os.getpid()}")
     plain = boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url).Table(table.name)
@@ -43,7 +43,7 @@ def name(request):
 
 @pytest.fixture
 def limiter(leases, proxy, opened, clock, name):
-    """Give workers of one limiter, on virtual time unless told otherwise."""
+    """Return workers of one limiter, on virtual time unless told otherwise."""
 
     def make(rate=RATE, policy=None, **settings):
         clocks = {"clock": clock, **settings}
@@ -67,7 +67,7 @@ def items(leases, name):
 
 
 def comes_true(condition, seconds=60):
-    """Tell whether a condition comes true before long."""
+    """Return whether a condition comes true before long."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -32,7 +32,7 @@ def _frozen():
 
 @pytest.fixture
 def both(opened):
-    """Give a function that makes a plain client and a hardened one: see `wire_both`."""
+    """Return a function that makes a plain client and a hardened one: see `wire_both`."""
     return partial(wire_both, opened)
 
 
@@ -62,7 +62,7 @@ PARTS = {
 
 
 def part_of(client, part):
-    """Give a part of a client, and what it is made of now."""
+    """Return a part of a client, and what it is made of now."""
     found = vars(client).get(part)
     return found, None if found is None else dict(vars(found))
 
@@ -199,7 +199,7 @@ for _ in range(2):
 
 
 def printed(kind, before="", after=""):
-    """Give what is sent by a process in which something is done before, and after, the library is imported."""
+    """Return what is sent by a process in which something is done before, and after, the library is imported."""
     command = [sys.executable, "-c", PROGRAM.format(before=before, after=after), kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own
     assert done.returncode == 0, done.stderr

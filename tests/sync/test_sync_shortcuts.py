@@ -43,7 +43,7 @@ def _frozen():
 
 @pytest.fixture
 def both(opened):
-    """Give a function that makes a plain client and a hardened one: see `wire_both`."""
+    """Return a function that makes a plain client and a hardened one: see `wire_both`."""
     return partial(wire_both, opened)
 
 

@@ -31,7 +31,7 @@ ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1
 
 
 def handlers_of(client):
-    """Give every handler of DynamoDB's events on a client, with the event that it is for."""
+    """Return every handler of DynamoDB's events on a client, with the event that it is for."""
     emitter = client.meta.events._emitter
     events = [
         f"{event}.dynamodb.GetItem"

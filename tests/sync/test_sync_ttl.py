@@ -278,7 +278,7 @@ def test_keys_that_were_not_processed_can_be_asked_for_again(filled):
 
 
 def sent(table):
-    """Give what a call sends: the parameters as they are typed."""
+    """Return what a call sends: the parameters as they are typed."""
     bodies = []
     table.meta.client.meta.events.register("before-call.dynamodb", lambda params, **_: bodies.append(params["body"]))
     return bodies

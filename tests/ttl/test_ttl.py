@@ -135,7 +135,7 @@ def sieve_of(operation="Scan", positions=None):
 
 
 def last(steps):
-    """Give what a generator returns."""
+    """Return what a generator returns."""
     while True:
         try:
             next(steps)

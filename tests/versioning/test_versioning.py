@@ -173,7 +173,7 @@ FLAGS = st.none() | st.booleans()
 
 
 def model(stored, expected, condition, *, creates):
-    """Give `written`, `conflict` or `condition`."""
+    """Return `written`, `conflict` or `condition`."""
     if creates:
         stands = stored is None
     elif expected is None:
@@ -295,7 +295,7 @@ def test_with_write_tokens_every_increment_is_counted_once(random, verb):
 
 
 def ending_of(write):
-    """Give how a write ended, and whether that leaves a doubt."""
+    """Return how a write ended, and whether that leaves a doubt."""
     try:
         write()
     except VersionConflictError as error:

@@ -117,7 +117,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def load_options(parsed: argparse.Namespace) -> LoadOptions:
-    """Give the options of `load`."""
+    """Return the options of `load`."""
     return LoadOptions(
         files=parsed.files,
         access=_access(parsed),
@@ -140,7 +140,7 @@ def load_options(parsed: argparse.Namespace) -> LoadOptions:
 
 
 def export_options(parsed: argparse.Namespace) -> ExportOptions:
-    """Give the options of `export`."""
+    """Return the options of `export`."""
     return ExportOptions(
         access=_access(parsed),
         form=parsed.format,

@@ -104,7 +104,7 @@ def _export(options: ExportOptions, figures: Figures) -> int:
 
 
 def _is_no_file(path: Path) -> bool:
-    """Tell whether there is something at a path that a file must not take the place of, such as /dev/stdout."""
+    """Return whether there is something at a path that a file must not take the place of, such as /dev/stdout."""
     return os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode)
 
 

@@ -20,7 +20,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 
 def type_option(text: str) -> tuple[str, str]:
-    """Give an attribute's name and its type from `NAME:TYPE`.
+    """Return an attribute's name and its type from `NAME:TYPE`.
 
     Raises:
         ValueError: it is not of that form.
@@ -32,7 +32,7 @@ def type_option(text: str) -> tuple[str, str]:
 
 
 def inferred(texts: Iterable[str]) -> str:
-    """Give the type that a column's texts have in common: `N`, `BOOL` or `S`. Empty ones say nothing."""
+    """Return the type that a column's texts have in common: `N`, `BOOL` or `S`. Empty ones say nothing."""
     told = [text for text in texts if text]
     if told and all(map(_is_plain_number, told)):
         return "N"
@@ -52,7 +52,7 @@ def _is_plain_number(text: str) -> bool:
 
 
 def told(name: str, text: str, kind: str) -> Any:
-    """Give a cell in the type that its column's first rows told: `01234` is no number then, wherever it stands.
+    """Return a cell in the type that its column's first rows told: `01234` is no number then, wherever it stands.
 
     Raises:
         RefusedRowError: it is not of that type.
@@ -74,7 +74,7 @@ def convert(item: dict[str, Any], types: Mapping[str, str]) -> None:
 
 
 def converted(name: str, value: Any, kind: str) -> Any:
-    """Give a value in a type.
+    """Return a value in a type.
 
     Raises:
         RefusedRowError: it can't be of that type.
@@ -113,7 +113,7 @@ def _boolean(value: Any) -> bool:
 
 
 def binary(value: Any) -> bytes:
-    """Give the bytes of a text in base64.
+    """Return the bytes of a text in base64.
 
     Raises:
         RefusedRowError: it is none.
@@ -149,7 +149,7 @@ def _container(kind: str, cls: type) -> Callable[[Any], Any]:
 
 
 def _from_text(value: Any, cls: type, kind: str) -> Any:
-    """Give a list or a map: as it is, or from a text in JSON, as a cell of CSV has it."""
+    """Return a list or a map: as it is, or from a text in JSON, as a cell of CSV has it."""
     found = loads(value) if isinstance(value, str) else value
     if not isinstance(found, cls):
         raise _cannot(found, kind)

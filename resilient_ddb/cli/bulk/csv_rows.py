@@ -63,7 +63,7 @@ class CsvRows:
         return Position(self._lines.offset, self._row, self._lines.number)
 
     def _sample(self) -> tuple[list[str], list[list[str]]]:
-        """Give the header and the first rows, cut from the beginning of the text."""
+        """Return the header and the first rows, cut from the beginning of the text."""
         head = self._source.head
         if len(head) == HEAD_BYTES:
             head = head[: head.rfind(b"\n") + 1]
@@ -94,7 +94,7 @@ class CsvRows:
         return found | {name: kind for name, kind in types.items() if name in found}
 
     def __iter__(self) -> Iterator[Row]:
-        """Give each row.
+        """Return each row.
 
         Raises:
             BulkError: a record is such that the rows after it can't be told apart.
@@ -115,7 +115,7 @@ class CsvRows:
             yield Row(self._row, begins, item, reason, bytes(self._feed.text).rstrip(b"\r\n"))
 
     def _record(self) -> list[str] | None:
-        """Give the next record's cells, None at the end."""
+        """Return the next record's cells, None at the end."""
         begins = self._lines.number + 1
         self._feed.begin()
         try:

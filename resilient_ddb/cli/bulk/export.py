@@ -52,7 +52,7 @@ class Export:
             shown.say(f"{self._before:,} items were read before")
 
     def _opened_checkpoint(self) -> Checkpoint | None:
-        """Give the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""
+        """Return the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""
         output = self._options.output
         if output is None:
             return None
@@ -124,7 +124,7 @@ class Export:
         self._due = time.monotonic() + _COMMIT_SECONDS
 
     def _share(self) -> float | None:
-        """Give the share of the table that was read: by the number of items that DescribeTable gives, hours old."""
+        """Return the share of the table that was read: by the number of items that DescribeTable gives, hours old."""
         if not self._expected:
             return None
         return min(1.0, (self._before + self._figures.items) / self._expected)

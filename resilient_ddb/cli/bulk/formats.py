@@ -39,12 +39,12 @@ class Rows(Protocol):
         ...
 
     def __iter__(self) -> Iterator[Row]:
-        """Give each row from the position on."""
+        """Return each row from the position on."""
         ...
 
 
 def format_of(source: Source) -> str:
-    """Tell a source's format by its name, or by how it begins.
+    """Find out a source's format by its name, or by how it begins.
 
     Raises:
         BulkError: neither tells.
@@ -63,7 +63,7 @@ def format_of(source: Source) -> str:
 
 
 def delimiter_of(source: Source) -> str:
-    """Give what separates the cells of a source in CSV, by its name."""
+    """Return what separates the cells of a source in CSV, by its name."""
     return "," if source.path is None else _DELIMITERS.get(_suffix(source), ",")
 
 
@@ -77,7 +77,7 @@ def _suffix(source: Source) -> str:
 def open_rows(
     source: Source, form: str, position: Position, options: LoadOptions, keys: Sequence[KeyAttribute]
 ) -> Rows:
-    """Give what reads a source from a position on.
+    """Return what reads a source from a position on.
 
     Args:
         source: the input.

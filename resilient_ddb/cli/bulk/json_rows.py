@@ -30,7 +30,7 @@ class JsonRows:
         return Position(self._lines.offset, self._row, self._lines.number)
 
     def __iter__(self) -> Iterator[Row]:
-        """Give each row."""
+        """Return each row."""
         for line in self._lines:
             item, reason = None, ""
             if isinstance(line, TooLong):
@@ -74,7 +74,7 @@ def dynamodb_json(source: Source, position: Position) -> JsonRows | ScanRows:
 
 
 def is_dynamodb_json(head: bytes) -> bool:
-    """Tell whether the first line that is JSON is of DynamoDB JSON: what is wrong in a value is wrong in its row only.
+    """Return whether the first line that is JSON is of DynamoDB JSON: what is wrong in a value is so in its row only.
 
     An object with nothing but an 'Item', or with nothing but typed values, is no item: what has keys has a text, a
     number or binary among its values.

@@ -47,7 +47,7 @@ KINDS = {
 
 
 def number(text: str) -> int | Decimal:
-    """Give the number that a text stands for, with all its digits.
+    """Return the number that a text stands for, with all its digits.
 
     Raises:
         RefusedRowError: it is none, or none that DynamoDB can hold.
@@ -62,12 +62,12 @@ def number(text: str) -> int | Decimal:
 
 
 def shortest(value: Decimal) -> int | Decimal:
-    """Give a number without the zeros at its end. Raises as `holdable`."""
+    """Return a number without the zeros at its end. Raises as `holdable`."""
     return holdable(value.normalize(_EXACT) if value.is_finite() else value)
 
 
 def holdable(value: Decimal) -> int | Decimal:
-    """Give a number as DynamoDB can hold it: the same value, maybe with fewer zeros at its end.
+    """Return a number as DynamoDB can hold it: the same value, maybe with fewer zeros at its end.
 
     Raises:
         RefusedRowError: it has too many digits, or is too large or too small.
@@ -104,7 +104,7 @@ class KeyAttribute:
 
 
 def check_item(item: Mapping[str, Any], keys: Sequence[KeyAttribute]) -> int:
-    """Give an item's size in bytes.
+    """Return an item's size in bytes.
 
     Raises:
         RefusedRowError: DynamoDB would not take it.
@@ -182,7 +182,7 @@ def _check_key(item: Mapping[str, Any], key: KeyAttribute) -> None:
 
 
 def kind_of(value: Any) -> str:
-    """Give the DynamoDB type of a native value, as readers give them."""
+    """Return the DynamoDB type of a native value, as readers give them."""
     if isinstance(value, set):
         return kind_of(next(iter(value), "")) + "S"
     for types, kind in _KINDS:
@@ -202,12 +202,12 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 def counted(number: int, what: str) -> str:
-    """Give a number of things as people say it: `1 row`, `2,000 rows`."""
+    """Return a number of things as people say it: `1 row`, `2,000 rows`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def shown(name: str) -> str:
-    """Give an attribute's name as it is shown to people: a hostile one is cut, and can't move the cursor."""
+    """Return an attribute's name as it is shown to people: a hostile one is cut, and can't move the cursor."""
     return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
 
 

@@ -91,7 +91,7 @@ class Load:
                 self.options.beside(name, "checkpoint").unlink(missing_ok=True)
 
     def share(self, of_file: float, size: int) -> float | None:
-        """Give the share of all input that is done; None where standard input is a part of it."""
+        """Return the share of all input that is done; None where standard input is a part of it."""
         total = sum(self._sizes)
         return None if STDIN in self.options.files or not total else (self._done + of_file * size) / total
 
@@ -260,5 +260,5 @@ class _Stretch:
         self._bytes += size
 
     def is_due(self) -> bool:
-        """Tell whether the stretch is long enough."""
+        """Return whether the stretch is long enough."""
         return self._rows >= _STRETCH_ROWS or self._bytes >= _STRETCH_BYTES or time.monotonic() >= self._until

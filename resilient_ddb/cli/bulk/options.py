@@ -75,13 +75,13 @@ class LoadOptions:
     """Whether a bar may be shown."""
 
     def beside(self, name: str, ending: str) -> Path:
-        """Give the path of what is kept beside a file, for the load into this table."""
+        """Return the path of what is kept beside a file, for the load into this table."""
         path = Path("stdin" if name == STDIN else name)
         folder = self.folder or (Path() if name == STDIN else path.parent)
         return folder / f"{path.name}.{self.access.short_name}.{ending}"
 
     def as_work(self) -> dict[str, Any]:
-        """Give what makes another load of this one, as JSON."""
+        """Return what makes another load of this one, as JSON."""
         return {
             "types": dict(self.types),
             "ttl": self.ttl,

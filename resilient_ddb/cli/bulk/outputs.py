@@ -29,11 +29,11 @@ class Output(Protocol):
         ...
 
     def commit(self) -> int | None:
-        """Have all that was taken outlive the program, and give where it stands; None: not yet."""
+        """Write all that was taken to the disk, and return the position; None: not yet."""
         ...
 
     def finish(self) -> None:
-        """Have all be there, under its name."""
+        """Move all to where it is found, under its name."""
         ...
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class Output(Protocol):
 
 
 def part_of(path: Path) -> Path:
-    """Give the path of what is not whole yet."""
+    """Return the path of what is not whole yet."""
     return path.with_name(path.name + ".part")
 
 

@@ -127,7 +127,7 @@ def own_parts(folder: Path) -> set[Path]:
 
 
 def _fields(pa: Any, items: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
-    """Give a column for each attribute whose values have one type."""
+    """Return a column for each attribute whose values have one type."""
     values: dict[str, list[dict[str, Any]]] = {}
     for item in items:
         for name, value in item.items():
@@ -178,7 +178,7 @@ def _columns(pa: Any, schema: Any, items: list[Mapping[str, Any]]) -> Any:
 
 
 def _fit(pa: Any, field: Any) -> Callable[[Any], Any]:
-    """Give what makes a cell of a value, or says that it does not fit."""
+    """Return what makes a cell of a value, or says that it does not fit."""
     if field.metadata and TYPE in field.metadata:
         kind = field.metadata[TYPE].decode()
         return lambda value: json.dumps(made) if kind in (made := typed(value)) else _UNFIT

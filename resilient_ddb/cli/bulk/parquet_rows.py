@@ -94,11 +94,11 @@ class ParquetRows:
         return Position(self._row, self._row, 0)
 
     def share_read(self) -> float:
-        """Give the share of the rows that was read, 0 to 1."""
+        """Return the share of the rows that was read, 0 to 1."""
         return self._row / self.total if self.total else 1.0
 
     def __iter__(self) -> Iterator[Row]:
-        """Give each row.
+        """Return each row.
 
         Raises:
             BulkError: the file can't be read on.
@@ -225,7 +225,7 @@ def _column(field: Any) -> Convert:
 
 
 def _converter(kind: Any) -> Convert:
-    """Give what makes a native value of one that Arrow gives for a type."""
+    """Return what makes a native value of one that Arrow gives for a type."""
     from pyarrow import types  # noqa: PLC0415 - loaded by whoever gets here
 
     if types.is_float32(kind) or types.is_float16(kind):
@@ -271,7 +271,7 @@ def _decimal(text: str) -> int | Decimal:
 
 
 def _float32(value: float) -> int | Decimal:
-    """Give the shortest decimal number that stands for a float of 32 bits: 0.1, not 0.10000000149011612."""
+    """Return the shortest decimal number that stands for a float of 32 bits: 0.1, not 0.10000000149011612."""
     for digits in _FEW_FLOAT_DIGITS:
         text = f"{value:.{digits}g}"
         if text in ("inf", "-inf", "nan") or struct.unpack("f", struct.pack("f", float(text)))[0] == value:

@@ -19,13 +19,12 @@ class PlainLines:
     """Writes items as JSON: numbers with all their digits, sets as arrays, binary values in base64."""
 
     def __init__(self) -> None:
-        """Begin with nothing told."""
         self._changed: dict[str, str | None] = {}
         """Attributes with values that JSON has no type for, and which: None where they are inside of others."""
         self._is_exact = True
 
     def line(self, item: Mapping[str, Any]) -> str:
-        """Give the line of an item."""
+        """Return the line of an item."""
         members = []
         for name, value in item.items():
             members.append(f"{_quoted(name)}:{self._json(value)}")

@@ -33,7 +33,7 @@ class Preparation:
         self._layout = _layout(options, keys)
 
     def __call__(self, row: Row) -> tuple[dict[str, Any], int]:
-        """Give a row's item as it is to be written, and its size in bytes.
+        """Return a row's item as it is to be written, and its size in bytes.
 
         Raises:
             RefusedRowError: it can't be written.
@@ -52,7 +52,7 @@ class Preparation:
         return item, size
 
     def _in_its_shard(self, item: dict[str, Any], layout: Layout) -> dict[str, Any]:
-        """Give an item with the key that it is stored under, as the batch writer of a sharded table would."""
+        """Return an item with the key that it is stored under, as the batch writer of a sharded table would."""
         partition = self._keys[0].name
         try:
             return {**item, partition: layout.home(item[partition], item, _not_drawn)}
@@ -60,7 +60,7 @@ class Preparation:
             raise RefusedRowError(str(error)) from None
 
     def _with_ttl(self, item: dict[str, Any], ttl: str) -> dict[str, Any]:
-        """Have the TTL attribute be a number of seconds: DynamoDB takes any other value for 'never'."""
+        """Make the TTL attribute a number of seconds: DynamoDB takes any other value for 'never'."""
         value = item[ttl]
         if isinstance(value, str):
             item = item | {ttl: _moment(ttl, value)}
@@ -95,7 +95,7 @@ def _not_drawn(_least: float, _most: float) -> float:
 
 
 def _moment(ttl: str, text: str) -> Any:
-    """Give the time that a text stands for: seconds, or a datetime in ISO 8601."""
+    """Return the time that a text stands for: seconds, or a datetime in ISO 8601."""
     try:
         return number(text)
     except RefusedRowError:

@@ -66,14 +66,14 @@ class Figures:
         return ", ".join(parts)
 
     def seconds_left(self, now: float) -> float | None:
-        """Give the seconds that the rest takes at the rate so far; None where that can't be told."""
+        """Return the seconds that the rest takes at the rate so far; None where that can't be told."""
         if self.share is None or self.share <= self.share_before:
             return None
         return (now - self.began) / (self.share - self.share_before) * (1.0 - self.share)
 
 
 def span(seconds: float) -> str:
-    """Give a time as people say it: `0:42`, `2:05:00`."""
+    """Return a time as people say it: `0:42`, `2:05:00`."""
     whole = round(seconds)
     if whole >= _HOUR:
         return f"{whole // _HOUR}:{whole % _HOUR // _MINUTE:02}:{whole % _MINUTE:02}"

@@ -79,7 +79,7 @@ class Sink:
             self._refused.append((request["PutRequest"]["Item"], refusal.reason))
 
     def _rows_of(self, item: Mapping[str, Any], reason: str) -> Iterator[Refused]:
-        """Give the row of an item, and those of the stretch that it had replaced: they may not have been written."""
+        """Return the row of an item, and those of the stretch that it had replaced: they may not have been written."""
         last = next(row for row, own in reversed(self._rows) if own == item)  # the writer has a copy
         key = self._key(item)
         for row, own in self._rows:

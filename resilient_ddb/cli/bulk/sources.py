@@ -127,7 +127,7 @@ class Source:
         }
 
     def share_read(self) -> float:
-        """Give the share of the file that was read, 0 to 1."""
+        """Return the share of the file that was read, 0 to 1."""
         if not self.size:
             return 0.0
         return min(1.0, self._raw.tell() / self.size)
@@ -193,7 +193,7 @@ class Lines:
             source.seek(position.offset)
 
     def __iter__(self) -> Iterator[bytes | TooLong]:
-        """Give each line, its end included.
+        """Return each line, its end included.
 
         Raises:
             BulkError: the source can't be read on.

@@ -82,7 +82,7 @@ def connect(access: Access, *, key: Sequence[str] = (), ttl: str | None = None) 
 
 
 def keys_by_name(names: Iterable[str]) -> tuple[KeyAttribute, ...]:
-    """Give a key of which only the names are known."""
+    """Return a key of which only the names are known."""
     return tuple(_key(name, None, role) for name, role in zip(names, _ROLES, strict=False))
 
 
@@ -136,7 +136,7 @@ def _index_keys(description: Mapping[str, Any]) -> Iterable[KeyAttribute]:
 
 
 def indexes(description: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Give the descriptions of a table's indexes."""
+    """Return the descriptions of a table's indexes."""
     return [*description.get("GlobalSecondaryIndexes", ()), *description.get("LocalSecondaryIndexes", ())]
 
 
@@ -145,7 +145,7 @@ def _types(description: Mapping[str, Any]) -> dict[str, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """Give one line about what AWS, or the way there, has against it."""
+    """Return one line about what AWS, or the way there, has against it."""
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return "no AWS credentials were found: give --profile, or set AWS_PROFILE or AWS_ACCESS_KEY_ID"
     if isinstance(error, NoRegionError):

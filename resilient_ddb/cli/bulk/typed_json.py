@@ -41,7 +41,7 @@ def _has_type(value: Any) -> bool:
 
 
 def native_item(item: Any) -> dict[str, Any]:
-    """Give an item in typed form with native values.
+    """Return an item in typed form with native values.
 
     Raises:
         RefusedRowError: it is not in typed form.
@@ -58,7 +58,7 @@ def native_item(item: Any) -> dict[str, Any]:
 
 
 def native_value(value: Any, level: int) -> Any:
-    """Give the native value of a typed one; `level` is the level that a container would be."""
+    """Return the native value of a typed one; `level` is the level that a container would be."""
     if not isinstance(value, dict) or len(value) != 1:
         raise RefusedRowError('not a typed value such as {"S": "a"}')
     [(kind, inner)] = value.items()
@@ -108,7 +108,7 @@ _READERS: dict[str, Callable[[Any, int], Any]] = {
 
 
 def typed(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one row for each type of value
-    """Give the typed form of a native value, as the Table gives it, ready for JSON."""
+    """Return the typed form of a native value, as the Table gives it, ready for JSON."""
     if isinstance(value, str):
         return {"S": value}
     if value is None or isinstance(value, bool):
@@ -127,15 +127,15 @@ def typed(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - one row for each typ
 
 
 def typed_item(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an item in typed form, ready for JSON."""
+    """Return an item in typed form, ready for JSON."""
     return {name: typed(value) for name, value in item.items()}
 
 
 def bytes_of(value: Any) -> bytes:
-    """Give the bytes of a binary value: boto3's Binary, or bytes."""
+    """Return the bytes of a binary value: boto3's Binary, or bytes."""
     return bytes(getattr(value, "value", value))
 
 
 def exported_line(item: Mapping[str, Any]) -> str:
-    """Give the line of DynamoDB JSON for an item."""
+    """Return the line of DynamoDB JSON for an item."""
     return json.dumps({"Item": typed_item(item)}, ensure_ascii=False, separators=(",", ":"))

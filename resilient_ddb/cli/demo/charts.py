@@ -38,7 +38,7 @@ class Scales:
 
     @classmethod
     def of(cls, runs: Sequence[RunRecord]) -> Scales:
-        """Give scales that fit these runs."""
+        """Return scales that fit these runs."""
         cut = [slot for run in runs for slot in slots(run, width=SLOT_SECONDS)]
         return cls(
             seconds=max((run.ended_at for run in runs), default=1.0),
@@ -52,7 +52,7 @@ class Scales:
 
 
 def nice(value: float) -> int:
-    """Give the next even round number, for the end of an axis that is halved: 2, 4, 6, 8, 10, 20, 40, ..."""
+    """Return the next even round number, for the end of an axis that is halved: 2, 4, 6, 8, 10, 20, 40, ..."""
     power = 10 ** math.floor(math.log10(max(value, 2)))
     return int(next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value and step * power > 1))
 

@@ -22,7 +22,7 @@ class Figure:
 
 
 def figures(tallies: Sequence[Tally]) -> list[Figure]:
-    """Give the lines for these runs, in the order in which a person would ask."""
+    """Return the lines for these runs, in the order in which a person would ask."""
 
     def harm(label: str, number: Callable[[Tally], int], meaning: str) -> Figure:
         numbers = [number(tally) for tally in tallies]

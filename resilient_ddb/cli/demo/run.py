@@ -118,7 +118,7 @@ def _endpoint(url: str | None) -> Iterator[str]:
 
 
 def _candidates(circuits: list[tuple[float, CircuitEvent]]) -> Iterator[_Candidate]:
-    """Give the two clients, each as most people would make it."""
+    """Return the two clients, each as most people would make it."""
 
     def plain(endpoint_url: str, name: str) -> Any:
         return new_session().resource("dynamodb", endpoint_url=endpoint_url).Table(name)
@@ -204,5 +204,5 @@ def _run(
 
 
 def _short(circuit: str, names: Names) -> str:
-    """Give a circuit's name without the tables' long ones."""
+    """Return a circuit's name without the tables' long ones."""
     return circuit.replace(names.airports, "airports").replace(names.counters, "counters")

@@ -72,7 +72,7 @@ class Scenario:
         return len(self.loaded) + len(self.arriving)
 
     def load_faults(self) -> list[faults.Fault]:
-        """Give what goes wrong while the first rows are loaded."""
+        """Return what goes wrong while the first rows are loaded."""
         batches = {"BatchWriteItem"}
         return [
             faults.Throttle(operations=batches, rate=0.15),
@@ -81,7 +81,7 @@ class Scenario:
         ]
 
     def call_faults(self) -> list[faults.Fault]:
-        """Give what goes wrong while calls are made."""
+        """Return what goes wrong while calls are made."""
         return [
             faults.Outage(start=self.outage_start, duration=self.outage_seconds),
             faults.Throttle(rate=0.05),

@@ -40,7 +40,7 @@ def plain_environment() -> Iterator[None]:
 
 
 def new_session() -> boto3.session.Session:
-    """Give a boto3 session with made-up credentials: emulators take any, but some keep a database for each."""
+    """Return a boto3 session with made-up credentials: emulators take any, but some keep a database for each."""
     return boto3.session.Session(
         region_name="us-east-1",
         aws_access_key_id="demo",

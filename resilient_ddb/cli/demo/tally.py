@@ -91,7 +91,7 @@ def _ok(call: CallRecord) -> bool:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the smallest value that `percent` % of the values don't exceed (nearest rank); 0.0 where there is none."""
+    """Return the smallest value that `percent` % of the values don't exceed (nearest rank); 0.0 where there is none."""
     if not values:
         return 0.0
     rank = math.ceil(percent / 100 * len(values))

@@ -98,7 +98,7 @@ class Application:
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
-        """Have all threads end soon where one fails, or Ctrl-C is pressed."""
+        """End all threads soon if one fails, or Ctrl-C is pressed."""
         try:
             yield
         except BaseException:

@@ -58,7 +58,7 @@ def ours_client() -> Make:
 
 
 def counting_policy(rddb: Any) -> Any:
-    """Give the default policy (retries, budget, breaker), with an observer that counts the events."""
+    """Return the default policy (retries, budget, breaker), with an observer that counts the events."""
     counts: dict[type, int] = {}
 
     def observe(event: object) -> None:
@@ -68,7 +68,7 @@ def counting_policy(rddb: Any) -> Any:
 
 
 def open_with_ttl(open_table: Callable[..., Any], **arguments: Any) -> tuple[Any, bool]:
-    """Give a Table that leaves out expired items, where this version of ours has that; and whether it has."""
+    """Return a Table that leaves out expired items, where this version of ours has that; and whether it has."""
     try:
         return open_table(items.TABLE, ttl="expires_at", **arguments), True
     except TypeError:
@@ -110,7 +110,7 @@ def _client(client: Any) -> Made:
 
 
 def native_update() -> dict[str, Any]:
-    """Give a Table's arguments for update_item."""
+    """Return a Table's arguments for update_item."""
     return {
         "Key": items.KEY,
         "UpdateExpression": UPDATE_EXPRESSION,
@@ -121,12 +121,12 @@ def native_update() -> dict[str, Any]:
 
 
 def native_query() -> dict[str, Any]:
-    """Give a Table's arguments for query."""
+    """Return a Table's arguments for query."""
     return {"KeyConditionExpression": KEY_CONDITION, "ExpressionAttributeValues": {":pk": items.KEY["pk"]}}
 
 
 def typed_update() -> dict[str, Any]:
-    """Give a client's arguments for update_item."""
+    """Return a client's arguments for update_item."""
     return {
         **native_update(),
         "TableName": items.TABLE,
@@ -136,19 +136,19 @@ def typed_update() -> dict[str, Any]:
 
 
 def typed_query() -> dict[str, Any]:
-    """Give a client's arguments for query."""
+    """Return a client's arguments for query."""
     values = {":pk": {"S": items.KEY["pk"]}}
     return {**native_query(), "TableName": items.TABLE, "ExpressionAttributeValues": values}
 
 
 def typed_several() -> list[dict[str, Any]]:
-    """Give the items that are written in turn, in typed form."""
+    """Return the items that are written in turn, in typed form."""
     return [items.typed(each) for each in items.several()]
 
 
 @lru_cache(maxsize=1)
 def typed_batch() -> dict[str, Any]:
-    """Give a client's RequestItems for batch_write_item."""
+    """Return a client's RequestItems for batch_write_item."""
     return {items.TABLE: [{"PutRequest": {"Item": items.typed(each)}} for each in items.batch()]}
 
 

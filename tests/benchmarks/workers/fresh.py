@@ -60,7 +60,7 @@ def _resident(contender: str, url: str, kind: str) -> dict[str, float]:
 
 
 def _reset_and_get_resident() -> int:
-    """Give the size of the process now, from which on its peak counts. Only Linux can reset that."""
+    """Return the size of the process now, from which on its peak counts. Only Linux can reset that."""
     try:
         with open("/proc/self/clear_refs", "w") as file:  # noqa: PTH123 - pathlib would be one more import
             file.write("5")

@@ -210,7 +210,7 @@ def _order_model(model: type, attributes: Any, url: str) -> Any:
 
 
 def _float(value: Any) -> Any:
-    """Give what PynamoDB takes: it has no Decimal."""
+    """Return what PynamoDB takes: it has no Decimal."""
     match value:
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)

@@ -18,12 +18,12 @@ _TICK = 0.001
 
 
 def _repeats(seconds: float, one_call: float, at_once: int) -> int:
-    """Give how many calls each thread or task is to make: all share one interpreter, mostly."""
+    """Return how many calls each thread or task is to make: all share one interpreter, mostly."""
     return max(1, math.ceil(seconds / one_call / at_once))
 
 
 def _result(cpu: float, wall: float, calls: int) -> dict[str, float]:
-    """Give what one call took, from the times at the start."""
+    """Return what one call took, from the times at the start."""
     now, now_cpu = time.perf_counter(), time.process_time()
     return {"wall": (now - wall) / calls, "cpu": (now_cpu - cpu) / calls, "rate": calls / (now - wall)}
 
@@ -91,7 +91,7 @@ async def tasks(call: Callable[[], Awaitable[Any]], seconds: float, number: int)
 
 
 async def stall(call: Callable[[], Awaitable[Any]]) -> dict[str, float]:
-    """Give the longest time that another task, which sleeps for 1 ms again and again, had to wait beyond that."""
+    """Return the longest time that another task, which sleeps for 1 ms again and again, had to wait beyond that."""
     longest = 0.0
 
     async def tick() -> None:
