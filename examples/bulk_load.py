@@ -33,16 +33,16 @@ def readings(count):
     yield {"id": "s-large", "note": "n" * 500_000}
 
 
-def load(items, leftovers):
+def load(items, unprocessed):
     """Write items; those that are refused or given up on go to a file, one JSON a line."""
 
     def keep(requests):
         for request in requests:
-            leftovers.write(json.dumps(request, default=str) + "\n")
+            unprocessed.write(json.dumps(request, default=str) + "\n")
 
     limiter = rddb.RateLimiter(2000)  # may be shared with other writers and threads
     with sensors.batch_writer(
-        overwrite_by_pkeys=["id"], write_units_per_second=limiter, max_workers=4, on_leftover=keep
+        overwrite_by_pkeys=["id"], write_units_per_second=limiter, max_workers=4, on_unprocessed=keep
     ) as batch:
         for item in items:
             batch.put_item(Item=item)
@@ -51,9 +51,9 @@ def load(items, leftovers):
 
 def main():
     create_table()
-    path = Path(tempfile.mkdtemp()) / "leftovers.jsonl"
-    with path.open("w") as leftovers:
-        batch = load(readings(3000), leftovers)
+    path = Path(tempfile.mkdtemp()) / "unprocessed.jsonl"
+    with path.open("w") as unprocessed:
+        batch = load(readings(3000), unprocessed)
     report = batch.report
     print(f"written: {report.written}, refused: {report.refused}, {report.consumed_units:.0f} units")
     for refusal in batch.refusals:

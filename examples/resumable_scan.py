@@ -54,7 +54,7 @@ def main():
         found = {json.loads(line)["id"] for line in lines}
         print(f"{len(found)} items of 1000, {len(lines) - len(found)} of them written twice")
 
-    wanted = table.batch_get({"id": f"reading-{number}"} for number in range(995, 1005))
+    wanted = table.get_items({"id": f"reading-{number}"} for number in range(995, 1005))
     print("by their keys:", ", ".join(str(item["value"]) for item in wanted))
     print("not there:", ", ".join(key["id"] for key in wanted.missing))
     dynamodb.meta.client.delete_table(TableName=table.name)

@@ -37,7 +37,7 @@ def main():
     clock.advance(600)
     print(f"after ten minutes: {sessions.scan(Select='COUNT')['Count']}")
     print(f"still stored: {dynamodb.Table(sessions.name).scan(Select='COUNT')['Count']}")
-    print("five of them:", ", ".join(item["id"] for item in sessions.scan_items(limit=5)))
+    print("five of them:", ", ".join(item["id"] for item in sessions.scan_items(max_items=5)))
 
     print("ann takes the lock:", take_lock(sessions, "lock", "ann", clock))
     print("bob takes the lock:", take_lock(sessions, "lock", "bob", clock))

@@ -14,8 +14,8 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import aio, events, fallback, observers, sharding, spark, testing, ttl
-    from .bulk.settings import BatchReport, Refusal
-    from .calls.classification import Verdict, classify
+    from .bulk.settings import BatchReport, RejectedItem
+    from .calls.classification import Classification, classify
     from .errors import (
         CallFacts,
         CircuitOpenError,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         UnprocessedKeysError,
         VersionConflictError,
     )
-    from .events import Kind, ThrottlingReason
-    from .policy.breaker import Breaker
+    from .events import ErrorKind, ThrottlingReason
+    from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline
     from .policy.policy import Policy, Timeouts
     from .policy.retry import Retry, RetryBudget
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .sync.batch_writer import BatchWriter
     from .sync.limiter import RateLimiter
     from .sync.parallel_scan import ParallelScan
-    from .sync.session import client, install, resource, table
+    from .sync.session import client, harden, resource, table
     from .sync.sharded_tables import ShardedTable
     from .sync.shared_limiter import SharedRateLimiter
     from .sync.tables import ResilientServiceResource, ResilientTable
@@ -48,16 +48,17 @@ __all__ = [
     "BatchGet",
     "BatchReport",
     "BatchWriter",
-    "Breaker",
     "CallFacts",
+    "CircuitBreaker",
     "CircuitOpenError",
+    "Classification",
     "DeadlineExceededError",
     "DuplicateShardItemError",
-    "Kind",
+    "ErrorKind",
     "ParallelScan",
     "Policy",
     "RateLimiter",
-    "Refusal",
+    "RejectedItem",
     "ResilienceError",
     "ResilientServiceResource",
     "ResilientTable",
@@ -69,7 +70,6 @@ __all__ = [
     "Timeouts",
     "UnprocessedItemsError",
     "UnprocessedKeysError",
-    "Verdict",
     "VersionConflictError",
     "VersionedTable",
     "__version__",
@@ -79,8 +79,8 @@ __all__ = [
     "deadline",
     "events",
     "fallback",
+    "harden",
     "idempotent_update",
-    "install",
     "lambda_deadline",
     "observers",
     "resource",
@@ -98,17 +98,17 @@ _HOMES = {
     "BatchGet": "sync.batch_get",
     "BatchReport": "bulk.settings",
     "BatchWriter": "sync.batch_writer",
-    "Breaker": "policy.breaker",
+    "CircuitBreaker": "policy.circuit_breaker",
     "CallFacts": "errors",
     "CircuitOpenError": "errors",
     "DELETE": "versioning.writes",
     "DeadlineExceededError": "errors",
     "DuplicateShardItemError": "errors",
-    "Kind": "events",
+    "ErrorKind": "events",
     "ParallelScan": "sync.parallel_scan",
     "Policy": "policy.policy",
     "RateLimiter": "sync.limiter",
-    "Refusal": "bulk.settings",
+    "RejectedItem": "bulk.settings",
     "ResilienceError": "errors",
     "ResilientServiceResource": "sync.tables",
     "ResilientTable": "sync.tables",
@@ -120,14 +120,14 @@ _HOMES = {
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",
-    "Verdict": "calls.classification",
+    "Classification": "calls.classification",
     "VersionConflictError": "errors",
     "VersionedTable": "sync.versioned_tables",
     "classify": "calls.classification",
     "client": "sync.session",
     "deadline": "policy.deadlines",
     "idempotent_update": "versioning.idempotent",
-    "install": "sync.session",
+    "harden": "sync.session",
     "lambda_deadline": "policy.deadlines",
     "resource": "sync.session",
     "table": "sync.session",

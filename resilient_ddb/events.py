@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, dataclass_transform
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What a failure is. Compares equal to its word: `verdict.kind == "throttling"`."""
 
     THROTTLING = "throttling"
@@ -23,6 +23,38 @@ class Kind(StrEnum):
     """The application's own condition did not hold: an answer, not a failure."""
     PERMANENT = "permanent"
     """Will fail again in the same way."""
+
+
+class StopReason(StrEnum):
+    """Why no further attempt was made. Compares equal to its word: `facts.stopped_by == "max_attempts"`."""
+
+    NOT_RETRYABLE = "not_retryable"
+    """The failure is permanent, or an answer: the same request would fail in the same way."""
+    AMBIGUOUS = "ambiguous"
+    """A write that is not safe to repeat may have been applied."""
+    MAX_ATTEMPTS = "max_attempts"
+    """The policy's attempts were used up."""
+    BUDGET = "budget"
+    """The retry budget was used up."""
+    DEADLINE = "deadline"
+    """The deadline had passed, or comes before the next attempt."""
+    CIRCUIT = "circuit"
+    """The circuit is open."""
+
+
+class Outcome(StrEnum):
+    """How a call ended. Compares equal to its word: `event.outcome == "own_write_found"`."""
+
+    SUCCESS = "success"
+    """With DynamoDB's response."""
+    OWN_WRITE_FOUND = "own_write_found"
+    """With success: the condition of a write that was sent again failed because of its own first sending."""
+    FALLBACK = "fallback"
+    """With a fallback's answer."""
+    ERROR = "error"
+    """With an error."""
+    CANCELLED = "cancelled"
+    """From outside: a task was cancelled, or Ctrl-C was pressed."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -117,7 +149,7 @@ class AttemptEvent(Event):
     """The request's number within its call, from 1."""
     elapsed: float
     """Seconds that the request took."""
-    kind: Kind | None
+    kind: ErrorKind | None
     """What its failure was; None where it succeeded."""
     code: str | None
     """The service's error code, or the transport error's class; None where it succeeded."""
@@ -130,7 +162,7 @@ class RetryEvent(Event):
 
     attempt: int
     """The number of the request that failed."""
-    kind: Kind
+    kind: ErrorKind
     """What its failure was."""
     code: str
     """The service's error code, or the transport error's class."""
@@ -163,9 +195,9 @@ class FallbackEvent(Event):
 class CallEndEvent(Event):
     """A call came to its end."""
 
-    outcome: str
-    """`success`, `own write found` (a lost reply's write was recognised), `fallback`, `error` or `cancelled`."""
-    kind: Kind | None
+    outcome: Outcome
+    """How it ended."""
+    kind: ErrorKind | None
     """What the last failure was; None where there was none."""
     attempts: int
     """Requests that were begun."""

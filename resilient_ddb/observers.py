@@ -16,15 +16,15 @@ class LoggingObserver:
     it is.
     """
 
-    def __init__(self, logger: logging.Logger | None = None, *, slow_call_seconds: float = 1.0) -> None:
-        """Log to `logger` (by default `resilient_ddb`); calls slower than `slow_call_seconds` are logged as info.
+    def __init__(self, logger: logging.Logger | None = None, *, slow_call_duration: float = 1.0) -> None:
+        """Log to `logger` (by default `resilient_ddb`); calls slower than `slow_call_duration` are logged as info.
 
         Raises:
-            TypeError, ValueError: `slow_call_seconds` is no number above 0.
+            TypeError, ValueError: `slow_call_duration` is no number above 0.
         """
-        check_number("slow_call_seconds", slow_call_seconds, above=0)
+        check_number("slow_call_duration", slow_call_duration, above=0)
         self._logger = logger or logging.getLogger("resilient_ddb")
-        self._slow_call_seconds = slow_call_seconds
+        self._slow_call_seconds = slow_call_duration
 
     def __call__(self, event: AnyEvent) -> None:
         """Write one event."""

@@ -110,7 +110,7 @@ def boto3_side(**options):
 def our_side(policy=None, **options):
     """Return ours."""
     session = boto3.Session(**ACCESS)
-    policy = policy or rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=None, budget=None)
+    policy = policy or rddb.Policy(retry=rddb.Retry(max_attempts=1), circuit_breaker=None, retry_budget=None)
 
     def make_client(*args, **kwargs):
         return rddb.client(*args, session=session, policy=policy, **kwargs)

@@ -87,7 +87,7 @@ def together(calls):
     return outcomes
 
 
-def making(shelf, request, on_partial="raise"):
+def making(shelf, request, on_shard_error="raise"):
     def make(**options):
         return Reading(
             shelf.query,
@@ -96,16 +96,16 @@ def making(shelf, request, on_partial="raise"):
             name_of=lambda index: request.stored[index],
             told_as=lambda index: request.stored[index],
             as_seen=lambda item: None,
-            on_partial=on_partial,
+            on_shard_error=on_shard_error,
             **options,
         )
 
     return make
 
 
-def page(shelf, names, start=None, *, on_partial="raise", sort="sk", **params):
+def page(shelf, names, start=None, *, on_shard_error="raise", sort="sk", **params):
     """Return one response of a fan-in; the place goes through JSON."""
     if start is not None:
         params["ExclusiveStartKey"] = json.loads(json.dumps(start))
     request = requested(shelf, names, sort=sort, **params)
-    return run(answer(making(shelf, request, on_partial), request))
+    return run(answer(making(shelf, request, on_shard_error), request))

@@ -162,7 +162,7 @@ READERS = {
     "batch_get": (([ITEM],), {}),
     "parallel_scan": ((2,), {}),
     "fan_in": ((["a", "b"],), {}),
-    "fan_in_items": ((["a", "b"],), {}),
+    "query_many_items": ((["a", "b"],), {}),
 }
 VERBS = {
     "get_item": ((), {"Key": ITEM}),

@@ -28,7 +28,7 @@ ITEM = {**KEY, "version": 1}
 OPERATION_OF = {xform_name(name): name for name in OPERATIONS}
 SENDS_NOTHING = {
     *("sharded", "versioned", "get_available_subresources", "close", "aclose", "Table", "table", "meta", "name"),
-    *("transact_put", "transact_update", "transact_delete"),  # they make an entry of a transaction
+    *("put_action", "update_action", "delete_action"),  # they make an entry of a transaction
     *("can_paginate", "get_paginator", "get_waiter", "generate_presigned_url", "exceptions", "waiter_names"),
 }
 ARGUMENTS: dict[str, Any] = {
@@ -37,20 +37,20 @@ ARGUMENTS: dict[str, Any] = {
     "expected_version": 1,
     "change": lambda item: {**(item or ITEM), "n": 1},
     "segments": 1,
-    "on_partial": "raise",
+    "on_shard_error": "raise",
 }
 OF_VERBS: dict[str, dict[str, Any]] = {
     "query": {"KeyConditionExpression": Key("pk").eq("a")},
     "query_items": {"KeyConditionExpression": Key("pk").eq("a")},
     "fan_in": {"keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
-    "fan_in_items": {"keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
+    "query_many_items": {"keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "batch_get": {"keys": [KEY]},
 }
 
 
 def policy() -> rddb.Policy:
     """Return a policy that tries twice, at once, and whose circuits stay out of it."""
-    return rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock(), breaker=None, budget=None)
+    return rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock(), circuit_breaker=None, retry_budget=None)
 
 
 # Bytes that are no answer.

@@ -64,7 +64,7 @@ class SkewedClock:
 class Worker:
     """One that renews its lease as the limiter does, and uses all that it is given."""
 
-    def __init__(self, world, name, rate, lease_seconds):
+    def __init__(self, world, name, rate, lease_duration):
         self.world = world
         self.clock = SkewedClock(world, world.rng)
         self.lease = RateLease(
@@ -72,7 +72,7 @@ class Worker:
             NAME,
             name,
             rate,
-            lease_seconds=lease_seconds,
+            lease_duration=lease_duration,
             clock=self.clock,
             uniform=world.rng.uniform,
         )
@@ -111,7 +111,7 @@ class Worker:
 class World:
     """Events in the order of their time, and what every worker was granted."""
 
-    def __init__(self, seed, *, latency=(0.002, 0.05), lost=0.0, late=0.0, lease_seconds=5.0):
+    def __init__(self, seed, *, latency=(0.002, 0.05), lost=0.0, late=0.0, lease_duration=5.0):
         self.rng = random.Random(seed)
         self.now = 0.0
         self.table = LeaseTable()
@@ -119,7 +119,7 @@ class World:
         self.grants = []
         self.highest = 0.0
         self.is_down = False
-        self._latency, self._lost, self._late, self._lease_seconds = latency, lost, late, lease_seconds
+        self._latency, self._lost, self._late, self._lease_seconds = latency, lost, late, lease_duration
         self._events, self._order = [], itertools.count()
 
     def join(self, rate=400.0):

@@ -37,8 +37,8 @@ WRITES = {
 
 
 def policy(name):
-    breaker = rddb.Breaker(minimum_calls=1) if name == "circuit open" else None
-    return rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0.0), timeouts=QUICK, breaker=breaker)
+    breaker = rddb.CircuitBreaker(minimum_calls=1) if name == "circuit open" else None
+    return rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0.0), timeouts=QUICK, circuit_breaker=breaker)
 
 
 def params(name, verb):

@@ -127,7 +127,7 @@ def wire_both(opened, credentials=None, prepare=None, policy=None, events=None, 
         if prepare is not None:
             prepare(client)
         if hardened:
-            rddb.install(client, policy=policy)
+            rddb.harden(client, policy=policy)
         made.append(Wired(client))
     return made
 

@@ -12,10 +12,10 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if importlib.util.find_spec("aiobotocore") is None:
-    raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
+    raise ImportError("resilient_ddb.aio needs aiobotocore: pip harden 'resilient_ddb[aio]'", name="aiobotocore")
 
 from .idempotent import idempotent_update
-from .session import client, install, resource, table
+from .session import client, harden, resource, table
 from .tables import AsyncServiceResource, AsyncTable
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ __all__ = [
     "AsyncTable",
     "AsyncVersionedTable",
     "client",
+    "harden",
     "idempotent_update",
-    "install",
     "resource",
     "table",
 ]

@@ -1,4 +1,4 @@
-"""Items by their keys, any number of them: what an async Table's `batch_get` gives."""
+"""Items by their keys, any number of them: what an async Table's `get_items` gives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Keys = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
 
 
 class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
-    """An async iterator over items by their keys. Made by `table.batch_get(...)`; for one task at a time.
+    """An async iterator over items by their keys. Made by `table.get_items(...)`; for one task at a time.
 
     See `resilient_ddb.BatchGet`.
     """
@@ -28,7 +28,7 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
         params: Mapping[str, Any],
         rate: Any,
     ) -> None:
-        """See `AsyncTable.batch_get`."""
+        """See `AsyncTable.get_items`."""
         check_keys(keys)
         super().__init__(table, _drawing(keys), params, rate)
 
@@ -44,7 +44,7 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
         raise StopAsyncIteration
 
     def __iter__(self) -> NoReturn:
-        raise TypeError("batch_get is the async one: write 'async for'")
+        raise TypeError("get_items is the async one: write 'async for'")
 
 
 def _drawing(keys: Keys) -> Callable[[], Any]:

@@ -72,7 +72,7 @@ class AsyncBatchWriter(BatchBuffer):
             await self._in_turn(self._batching.leave_flow(self._shell, exc_value), deadline, self._shell.close)
         finally:
             self._batching.end_block()
-            self._tell(self.leftovers)  # by what is raised here, or has ended the block
+            self._tell(self.unprocessed)  # by what is raised here, or has ended the block
 
     # Of tasks that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
     # whatever the deadline, as in the sync writer.

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.errors import CallFacts, DeadlineExceededError
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
 
@@ -146,11 +146,11 @@ def _cut_off(operation: str, table: str) -> DeadlineExceededError:
     error.resilience = CallFacts(
         table=table,
         operation=operation,
-        kind=Kind.TRANSIENT,
+        kind=ErrorKind.TRANSIENT,
         attempts=0,
         elapsed=0.0,
         ambiguous=False,
-        stopped_by="deadline",
+        stopped_by=StopReason.DEADLINE,
     )
     error.add_note(error.resilience.note() + "; the client was still being opened")
     return error

@@ -187,7 +187,7 @@ def restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
 AsyncTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
-def install(target: Target, *, policy: Policy | None = None) -> Target:
+def harden(target: Target, *, policy: Policy | None = None) -> Target:
     """Harden what exists already, in place: an aiobotocore session, client, or a resource on one. Gives it back.
 
     A session hardens what it makes from now on. Installing twice replaces the policy, and starts with closed
@@ -212,7 +212,7 @@ def install(target: Target, *, policy: Policy | None = None) -> Target:
     elif is_aio_client(target):
         install_on_client(target, policy)
     elif isinstance(target, BaseClient | ServiceResource | botocore.session.Session):
-        raise TypeError(f"target must be of aiobotocore; got {target!r}: use resilient_ddb.install for sync ones")
+        raise TypeError(f"target must be of aiobotocore; got {target!r}: use resilient_ddb.harden for sync ones")
     else:
         raise TypeError(
             "target must be an aiobotocore session or DynamoDB client, or a resource on one; "

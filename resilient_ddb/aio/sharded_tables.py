@@ -16,7 +16,7 @@ from .pending import Pending, pending
 from .together import together
 
 if TYPE_CHECKING:
-    from resilient_ddb.sharding.fan_in_reading import OnPartial, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
 
     from .versioned_tables import AsyncVersionedTable
 
@@ -53,19 +53,21 @@ class AsyncShardedTable(ShardedQueries):
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it."""
         return pending(self._query(params), "sharded.query")
 
-    def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def query_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
-        return items_of(self._reading(params, limit))
+        return items_of(self._reading(params, max_items))
 
-    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial | None = None, **params: Any) -> Pending[Response]:
+    def query_many(
+        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+    ) -> Pending[Response]:
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.fan_in`."""
-        return pending(self._fan_in(keys, params, on_partial), "sharded.fan_in")
+        return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
 
-    def fan_in_items(
-        self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
+    def query_many_items(
+        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over all shards of several partition keys."""
-        return items_of(self._fan_in_reading(keys, params, limit))
+        return items_of(self._fan_in_reading(partition_keys, params, max_items))
 
     def batch_writer(
         self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any

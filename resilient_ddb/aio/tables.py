@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
     from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
-    from resilient_ddb.bulk.settings import OnLeftover, Rate
+    from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.sharding.fan_in_reading import OnPartial
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
     from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TtlFilter
@@ -92,13 +92,13 @@ class AsyncTable(AsyncResource, _TableTypes):
         write_units_per_second: Rate = None,
         max_workers: int = 1,
         max_attempts: int | None = None,
-        on_leftover: OnLeftover = "raise",
+        on_unprocessed: OnUnprocessed = "raise",
         flush_on_error: bool = False,
     ) -> AsyncBatchWriter:
         """Return a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost.
 
         Used as an async context manager, and else as `resilient_ddb.ResilientTable.batch_writer`, which describes the
-        other arguments. Tasks may share it; `on_leftover` may be async.
+        other arguments. Tasks may share it; `on_unprocessed` may be async.
 
         Args:
             overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one is sent.
@@ -107,7 +107,7 @@ class AsyncTable(AsyncResource, _TableTypes):
             write_units_per_second: capacity units to write at most: a number, a limiter, `"auto"`, or None.
             max_workers: batches under way at once, each in a task of its own.
             max_attempts: passes without any progress before it gives up.
-            on_leftover: `"raise"`, or a function that is given lists of requests.
+            on_unprocessed: `"raise"`, or a function that is given lists of requests.
             flush_on_error: whether what is buffered is written also where the block ends in an exception.
 
         Raises:
@@ -124,7 +124,7 @@ class AsyncTable(AsyncResource, _TableTypes):
             write_units_per_second=write_units_per_second,
             max_workers=max_workers,
             max_attempts=max_attempts,
-            on_leftover=on_leftover,
+            on_unprocessed=on_unprocessed,
             flush_on_error=flush_on_error,
             pause_on_exit=on_exit_loop_sleep,
         )
@@ -137,22 +137,22 @@ class AsyncTable(AsyncResource, _TableTypes):
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
-    def query_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def query_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return _items(self.query, Pages("query", params, limit, table=self.name))
+        return _items(self.query, Pages("query", params, max_items, table=self.name))
 
-    def scan_items(self, *, limit: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def scan_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return _items(self.scan, Pages("scan", params, limit, table=self.name))
+        return _items(self.scan, Pages("scan", params, max_items, table=self.name))
 
-    def batch_get(
+    def get_items(
         self,
         keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         read_units_per_second: float | Limiter | None = None,
         **params: Any,
     ) -> AsyncBatchGet:
-        """Return an async iterator over the items of any number of keys. See `ResilientTable.batch_get`."""
+        """Return an async iterator over the items of any number of keys. See `ResilientTable.get_items`."""
         from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
 
         return AsyncBatchGet(self, keys, params, read_units_per_second)
@@ -176,24 +176,26 @@ class AsyncTable(AsyncResource, _TableTypes):
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
         )
 
-    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial = "raise", **params: Any) -> Pending[dict[str, Any]]:
+    def query_many(
+        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError = "raise", **params: Any
+    ) -> Pending[dict[str, Any]]:
         """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.fan_in`."""
         from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
 
         from .together import together  # noqa: PLC0415 - as above
 
-        return pending(fan_in(self, together, keys, params, on_partial), "table.fan_in")
+        return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
-    def fan_in_items(
-        self, keys: Iterable[Any], *, limit: int | None = None, **params: Any
+    def query_many_items(
+        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.fan_in_items`."""
+        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import items_of  # noqa: PLC0415 - as above
         from .together import together  # noqa: PLC0415 - as above
 
-        return items_of(fan_in_reading(self, together, keys, params, limit))
+        return items_of(fan_in_reading(self, together, partition_keys, params, max_items))
 
     def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
@@ -205,9 +207,9 @@ class AsyncTable(AsyncResource, _TableTypes):
         separator: str = "#",
         pad: int = 0,
         previous: Sequence[Shards] = (),
-        unknown_shard: Literal["find", "refuse"] = "find",
-        on_duplicate: OnDuplicate | None = None,
-        on_partial: OnPartial = "raise",
+        on_unknown_shard: Literal["find", "raise"] = "find",
+        on_duplicate: OnDuplicate | Literal["raise"] = "raise",
+        on_shard_error: OnShardError = "raise",
     ) -> AsyncShardedTable:
         """Return this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
         from resilient_ddb.sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
@@ -219,9 +221,9 @@ class AsyncTable(AsyncResource, _TableTypes):
             layout_of(shards, by=by, previous=previous, separator=separator, pad=pad),
             key=key,
             shard_attribute=shard_attribute,
-            unknown_shard=unknown_shard,
+            on_unknown_shard=on_unknown_shard,
             on_duplicate=on_duplicate,
-            on_partial=on_partial,
+            on_shard_error=on_shard_error,
         )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

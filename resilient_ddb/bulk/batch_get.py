@@ -45,7 +45,7 @@ END: Any = object()
 
 
 class BatchReads:
-    """What the sync and the async `batch_get` share: every decision."""
+    """What the sync and the async `get_items` share: every decision."""
 
     _sleep: Callable[[float], Any]
 
@@ -58,7 +58,7 @@ class BatchReads:
         """Read the items of `table`; `draw` gives the next key, or `END`."""
         for name in params:
             if name not in _PARAMETERS:
-                raise TypeError(f"batch_get() got the unknown parameter {name!r}; it takes {', '.join(_PARAMETERS)}")
+                raise TypeError(f"get_items() got the unknown parameter {name!r}; it takes {', '.join(_PARAMETERS)}")
         self.missing = []
         self._table = table
         self._draw = draw
@@ -170,7 +170,7 @@ class BatchReads:
                 break
             else:
                 raise RuntimeError(
-                    f"batch_get of table {self._table.name!r} was given no more keys after its keys were broken off by "
+                    f"get_items of table {self._table.name!r} was given no more keys after its keys were broken off by "
                     "an error: which ones follow is not known"
                 )
 

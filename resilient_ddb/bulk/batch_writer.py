@@ -16,7 +16,7 @@ from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.policy.forks import tell_child
 
 from .batching import Batching
-from .settings import BatchReport, BatchSettings, Refusal, Request
+from .settings import BatchReport, BatchSettings, RejectedItem, Request
 
 _log = logging.getLogger("resilient_ddb")
 
@@ -61,20 +61,20 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
             return len(queue.buffer) >= self._settings.flush_amount
 
     @property
-    def leftovers(self) -> list[Request]:
+    def unprocessed(self) -> list[Request]:
         """Every request that is not surely written, in order: refused, under way, and waiting."""
         with self._lock:
-            return self._batching.leftovers
+            return self._batching.unprocessed
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[RejectedItem]:
         """Why requests were refused, in order, of the last 1,000: each with `key`, `size` in bytes, and `reason`."""
         with self._lock:
             return list(self._batching.refused.latest)
 
     @property
     def report(self) -> BatchReport:
-        """What was done so far: written, retried, throttled, batches, refused, consumed_units, rate, elapsed."""
+        """What was done so far: written, retried, throttled_batches, batches, refused, consumed_units, average_rate, current_rate, elapsed."""
         with self._lock:
             return self._batching.report
 
@@ -83,12 +83,12 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     def _tell(self, requests: Iterable[Mapping[str, Any]]) -> None:
         """Remember that somebody was told of requests."""
         known = {id(request) for request in (*self._told, *requests)}
-        self._told = [request for request in self._batching.leftovers if id(request) in known]
+        self._told = [request for request in self._batching.unprocessed if id(request) in known]
 
     def _warn(self) -> None:
         """Warn of requests that are dropped, if there are any."""
         told = set(map(id, self._told))
-        left = [request for request in self._batching.leftovers if id(request) not in told]
+        left = [request for request in self._batching.unprocessed if id(request) not in told]
         if not left:
             return
         self._tell(left)
@@ -104,7 +104,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         if hasattr(self, "_told"):  # its making was not refused
             self._warn()
 
-    # What the writer calls as it sends, such as `on_leftover`, must not wait for the writer.
+    # What the writer calls as it sends, such as `on_unprocessed`, must not wait for the writer.
 
     @property
     def _is_within(self) -> bool:
@@ -119,7 +119,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         """
         if self._is_within:
             raise RuntimeError(
-                f"{what} of a batch writer must not be called by what the writer calls, such as on_leftover: it would "
+                f"{what} of a batch writer must not be called by what the writer calls, such as on_unprocessed: it would "
                 "wait for itself; what is put there is sent later"
             )
 
@@ -129,7 +129,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         try:
             yield
         except UnprocessedItemsError as error:
-            self._tell(error.items)
+            self._tell(error.requests)
             raise
 
     @contextmanager

@@ -13,7 +13,7 @@ from resilient_ddb.calls.described import key_schemas
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import Policy
 
@@ -49,15 +49,16 @@ class Batching:
     # What is asked of it.
 
     @property
-    def leftovers(self) -> list[Request]:
+    def unprocessed(self) -> list[Request]:
         """Return every request that is not surely written, in order."""
-        return self.queue.in_order(self.refused.leftovers)
+        return self.queue.in_order(self.refused.unprocessed)
 
     @property
     def report(self) -> BatchReport:
         """Return what was done so far."""
-        consumed = 0.0 if self._client is None else self._pace.consumed
-        return self._tally.report(self._policy.clock.monotonic(), refused=self.refused.count, consumed=consumed)
+        consumed, rate = (0.0, None) if self._client is None else (self._pace.consumed, self._pace.current_rate)
+        now = self._policy.clock.monotonic()
+        return self._tally.report(now, refused=self.refused.count, consumed=consumed, current_rate=rate)
 
     def flush_flow(self, shell: Shell, least: int) -> Flow:
         """Send batches for as long as `least` requests wait. With 1: until all are written, and answered."""
@@ -73,7 +74,7 @@ class Batching:
         while True:
             if self.refused.fresh:
                 yield from self._try_to_learn_keys()
-                yield from self.refused.deal_with_fresh(self._settings.on_leftover)
+                yield from self.refused.deal_with_fresh(self._settings.on_unprocessed)
             elif self._has_room() and self.queue.is_due(least):
                 yield from self._send(shell)
                 if least == 1 and self._settings.pause_on_exit and len(self.queue):
@@ -122,7 +123,7 @@ class Batching:
 
     def _finish(self, shell: Shell) -> Flow:
         self.has_block = True
-        take = self._settings.on_leftover
+        take = self._settings.on_unprocessed
         try:
             if self.refused.handing_over and callable(take):  # it raised the last time, and that was caught
                 yield from self.refused.hand_over(take)
@@ -134,7 +135,7 @@ class Batching:
                 raise
             raise self._because_of(failure) from failure
         if self.refused.untold:
-            raise self.refused.error(self.leftovers)
+            raise self.refused.error(self.unprocessed)
 
     def _try_to_finish(self, shell: Shell, error: BaseException) -> Flow:
         try:
@@ -297,7 +298,7 @@ class Batching:
         facts = getattr(error, "resilience", None)
         if not is_about_items(error):
             self.queue.put_back(batch.requests)
-        if isinstance(error, Exception) and facts is not None and facts.kind is Kind.THROTTLING:
+        if isinstance(error, Exception) and facts is not None and facts.kind is ErrorKind.THROTTLING:
             self._pace.settle(batch.reserved, 0, None)
             self._pace.met_limit()
             self._tally.count_batch(throttled=1, retried=len(batch.requests))
@@ -336,13 +337,13 @@ class Batching:
             raise self._because_of(failure) from failure
         why = self._why_given_up()
         self._passes.begin_anew()
-        take = self._settings.on_leftover
+        take = self._settings.on_unprocessed
         if callable(take):
             self.refused.handing_over += self.queue.in_order()
             self.queue.empty()
             yield from self.refused.hand_over(take)
             return
-        error = self._error(self.leftovers, why)
+        error = self._error(self.unprocessed, why)
         if not self.has_block:  # else that may be caught within it, and what was refused is told again as it ends
             self.refused.are_told()
         raise error if throttling is None else error.because_of(throttling)
@@ -350,13 +351,13 @@ class Batching:
     def deadline_error(self, until: str) -> UnprocessedItemsError:
         """Return the error for a deadline that comes first."""
         why = DeadlineExceededError(operation_name=OPERATION, attempts=0)
-        return self._error(self.leftovers, f"the deadline comes before {until}").because_of(why)
+        return self._error(self.unprocessed, f"the deadline comes before {until}").because_of(why)
 
     def _because_of(self, failure: Exception) -> UnprocessedItemsError:
-        return self._error(self.leftovers, type(failure).__name__).because_of(failure)
+        return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why=why)
+        return UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why=why)
 
 
 def _is_no_failure(error: BaseException) -> bool:

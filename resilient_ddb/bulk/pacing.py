@@ -61,6 +61,13 @@ class Pace:
         """Return whether it is known what a unit by size costs; where no rate is held, it does not matter."""
         return self._has_learnt or not self.asks
 
+    @property
+    def current_rate(self) -> float | None:
+        """Return the units a second that batches keep to now; None if no rate is held."""
+        if self._limiter is None:
+            return None
+        return self._stated() if self._slower is None else self._slower.units_per_second
+
     def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
         """Where the rate is the table's, see what it is: at first, and every five minutes."""
         now = self._clock.monotonic()

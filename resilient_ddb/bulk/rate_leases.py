@@ -6,7 +6,7 @@ two machines' clocks are compared; they only have to run equally fast. The rules
 1. A worker uses no more than its item claims. It lowers what it uses before it lowers its claim. It raises its claim,
    then reads all the others' (consistently), and uses the higher share only if all claims together are within the
    rate. Of any that raise theirs at once, the last to write sees all claims: the rate is never exceeded.
-2. Its share ends `lease_seconds` after it began its last renewal. Others count its claim for as long after they first
+2. Its share ends `lease_duration` after it began its last renewal. Others count its claim for as long after they first
    saw that renewal, so for longer; then they delete the item, if it is still the same. A worker that can't renew has
    stopped by then, and begins again with no share.
 3. What each one claims is the rate divided by the workers. One that joins gets its part when the others have seen it,
@@ -46,7 +46,7 @@ LONGEST_LEASE = 86_400.0
 _MOST_KNOWN_ODD = 1_000
 _MOST_RENEWALS = 10**15
 """More than any worker makes. Python can not tell of larger numbers whether they are whole, nor can boto3 send each."""
-_NUMBERS = ("renewal", "claim", "rate", "lease_seconds")
+_NUMBERS = ("renewal", "claim", "rate", "lease_duration")
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _log = logging.getLogger("resilient_ddb")
 
@@ -74,7 +74,7 @@ class _Other:
     renewal: int
     claim: Decimal
     rate: Decimal
-    lease_seconds: float
+    lease_duration: float
     seen_at: float
     """When this renewal was first seen, on the own monotonic clock."""
 
@@ -89,7 +89,7 @@ class RateLease:
         worker: str,
         units_per_second: float,
         *,
-        lease_seconds: float,
+        lease_duration: float,
         clock: Clock,
         uniform: Callable[[float, float], float],
         after: RateLease | None = None,
@@ -99,7 +99,7 @@ class RateLease:
         `after` is an earlier lease of the same process: this one owes what that one has not worked off.
         """
         self._table, self._name, self._worker = table, name, worker
-        self._rate, self._lease_seconds = _as_decimal(units_per_second), lease_seconds
+        self._rate, self._lease_seconds = _as_decimal(units_per_second), lease_duration
         self._clock, self._uniform = clock, uniform
         now = clock.monotonic()
         self._held = _Held(share=_NOTHING, since=now, until=now, until_time=clock.time(), before=0.0)
@@ -139,7 +139,7 @@ class RateLease:
         settled = _as_decimal(self.share) >= self._due() - _STEP
         pause = self._lease_seconds / (_RENEWALS if settled else _LOOKS) * self._uniform(0.8, 1.0)
         now = self._clock.monotonic()
-        ends = [other.seen_at + other.lease_seconds - now for other in self._others.values()]
+        ends = [other.seen_at + other.lease_duration - now for other in self._others.values()]
         return max(self._lease_seconds / _SOONEST, min([pause, *ends]))
 
     def renew(self) -> Flow[None]:
@@ -185,7 +185,7 @@ class RateLease:
                 "claim": claim,
                 "rate": self._rate,
                 "renewal": self._renewal,
-                "lease_seconds": _as_decimal(self._lease_seconds),
+                "lease_duration": _as_decimal(self._lease_seconds),
                 EXPIRES_AT: int(started_time + self._lease_seconds) + _KEPT_SECONDS,
             },
             ConditionExpression=_NO_LATER,  # held up on its way it must not undo a later one; it may come twice
@@ -214,7 +214,7 @@ class RateLease:
         seen = {worker: self._as_seen(worker, item) for worker, item in found.items()}
         others = {worker: other for worker, other in seen.items() if other is not None}
         for worker, other in list(others.items()):
-            if started - other.seen_at >= other.lease_seconds and (yield from self._remove(worker, other)):
+            if started - other.seen_at >= other.lease_duration and (yield from self._remove(worker, other)):
                 del others[worker]
         self._others = others
 
@@ -226,12 +226,12 @@ class RateLease:
         if why is not None:
             self._pass_over(worker, why)
             # A worker's whose item was spoilt: it has its share until the lease that was seen ends.
-            return known if known is not None and now - known.seen_at < known.lease_seconds else None
+            return known if known is not None and now - known.seen_at < known.lease_duration else None
         return _Other(
             renewal=int(item["renewal"]),
             claim=item["claim"],
             rate=item["rate"],
-            lease_seconds=float(item["lease_seconds"]),
+            lease_duration=float(item["lease_duration"]),
             seen_at=now,
         )
 
@@ -320,8 +320,8 @@ def _oddity(item: Mapping[str, Any]) -> str | None:
         return "its attribute 'claim' is less than 0"
     if item["rate"] <= 0:
         return "its attribute 'rate' is not more than 0"
-    if not 0 < item["lease_seconds"] <= LONGEST_LEASE:
-        return f"its attribute 'lease_seconds' is not more than 0 and {LONGEST_LEASE:,.0f} at most"
+    if not 0 < item["lease_duration"] <= LONGEST_LEASE:
+        return f"its attribute 'lease_duration' is not more than 0 and {LONGEST_LEASE:,.0f} at most"
     return None
 
 

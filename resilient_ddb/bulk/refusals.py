@@ -14,7 +14,7 @@ from resilient_ddb.errors import UnprocessedItemsError
 
 from .queue import Queue
 from .requests import size_of
-from .settings import OnLeftover, Refusal, Request
+from .settings import OnUnprocessed, RejectedItem, Request
 
 Flow = Generator[Callable[[], Any], Any, None]
 OPERATION = "BatchWriteItem"
@@ -33,7 +33,7 @@ class Refused:
     def __init__(self, queue: Queue, table: str) -> None:
         """Begin with none."""
         self.count = 0
-        self.latest: deque[Refusal] = deque(maxlen=_REMEMBERED)
+        self.latest: deque[RejectedItem] = deque(maxlen=_REMEMBERED)
         self.fresh: list[tuple[Request, Exception]] = []
         """Those that are still to be dealt with."""
         self.kept: list[Request] = []
@@ -73,11 +73,11 @@ class Refused:
         self.add(request, ClientError(_TOO_LARGE, OPERATION))
 
     @property
-    def leftovers(self) -> list[Request]:
+    def unprocessed(self) -> list[Request]:
         """Return all of them that are nobody else's yet."""
         return [*self.kept, *self.handing_over, *(request for request, _ in self.fresh)]
 
-    def deal_with_fresh(self, take: OnLeftover) -> Flow:
+    def deal_with_fresh(self, take: OnUnprocessed) -> Flow:
         """Keep the fresh ones, or hand them over."""
         requests = self._describe()
         if take == "raise":
@@ -90,7 +90,7 @@ class Refused:
             yield from self.hand_over(take)
 
     def hand_over(self, take: Callable[[list[Request]], Any]) -> Flow:
-        """Pass requests to the caller's function. They are leftovers until it has returned."""
+        """Pass requests to the caller's function. They are unprocessed until it has returned."""
         requests = list(self.handing_over)
         yield partial(take, requests)
         self.handing_over.clear()
@@ -99,7 +99,7 @@ class Refused:
     def _describe(self) -> list[Request]:
         """Return the fresh ones, and keep why they were refused."""
         for request, error in self.fresh:
-            refusal = Refusal(key=self._queue.key_of(request), size=size_of(request), reason=_reason(error))
+            refusal = RejectedItem(key=self._queue.key_of(request), size=size_of(request), reason=_reason(error))
             self.latest.append(refusal)
         if self._first is None:
             self._first = self.fresh[0][1]
@@ -112,7 +112,7 @@ class Refused:
         if number > _NAMED:
             told.append(f"and {number - _NAMED} more")
         self.are_told()
-        error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, items=items, why="; ".join(told))
+        error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why="; ".join(told))
         return error if first is None else error.because_of(first, _reason(first))
 
     def are_told(self) -> None:

@@ -14,7 +14,7 @@ from .token_bucket import Limiter, as_limiter
 Request = dict[str, Any]
 """A write as `BatchWriteItem` takes it: `{"PutRequest": {"Item": ...}}` or `{"DeleteRequest": {"Key": ...}}`."""
 Rate = float | Literal["auto"] | Limiter | None
-OnLeftover = Literal["raise"] | Callable[[list[Request]], Any]
+OnUnprocessed = Literal["raise"] | Callable[[list[Request]], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class BatchSettings:
     write_units_per_second: Rate = None
     max_workers: int = 1
     max_attempts: int | None = None
-    on_leftover: OnLeftover = "raise"
+    on_unprocessed: OnUnprocessed = "raise"
     flush_on_error: bool = False
     pause_on_exit: float = 0.0
     """Seconds between batches as the block ends: aioboto3's `on_exit_loop_sleep`."""
@@ -52,8 +52,8 @@ class BatchSettings:
         check_whole("max_workers", self.max_workers, least=1)
         if self.max_attempts is not None:
             check_whole("max_attempts", self.max_attempts, least=1)
-        if self.on_leftover != "raise":
-            check_callable("on_leftover", self.on_leftover, takes="a list of write requests, or be 'raise'")
+        if self.on_unprocessed != "raise":
+            check_callable("on_unprocessed", self.on_unprocessed, takes="a list of write requests, or be 'raise'")
         check_number("on_exit_loop_sleep", self.pause_on_exit, least=0)
 
 
@@ -65,7 +65,7 @@ class BatchReport:
     """Requests that DynamoDB has acknowledged: puts and deletes."""
     retried: int
     """Requests that had to be sent again: left unprocessed, or in a batch that failed or was taken apart."""
-    throttled: int
+    throttled_batches: int
     """Batches of which items came back, or that took more than one attempt: for a limit, or else for a lost reply."""
     batches: int
     """Batches that were answered."""
@@ -73,8 +73,10 @@ class BatchReport:
     """Requests that can't be written as they are: too large, not serializable, or refused by DynamoDB."""
     consumed_units: float
     """Write capacity units. With a rate, as DynamoDB reported them, indexes included; else counted by size."""
-    rate: float
-    """Write capacity units a second, on average."""
+    average_rate: float
+    """Write capacity units a second, over all of `elapsed`."""
+    current_rate: float | None
+    """The capacity units a second that the writer keeps to now; None if no rate is held."""
     elapsed: float
     """Seconds since the first batch was due; up to now, or to the end of the block."""
 
@@ -106,23 +108,24 @@ class Tally:
         """Stop the clock: the block has ended."""
         self._ended = now
 
-    def report(self, now: float, *, refused: int, consumed: float) -> BatchReport:
+    def report(self, now: float, *, refused: int, consumed: float, current_rate: float | None) -> BatchReport:
         """Return what was done so far."""
         elapsed = 0.0 if self._started is None else (now if self._ended is None else self._ended) - self._started
         return BatchReport(
             written=self.written,
             retried=self.retried,
-            throttled=self.throttled,
+            throttled_batches=self.throttled,
             batches=self.batches,
             refused=refused,
             consumed_units=consumed,
-            rate=consumed / elapsed if elapsed > 0 else 0.0,
+            average_rate=consumed / elapsed if elapsed > 0 else 0.0,
+            current_rate=current_rate,
             elapsed=elapsed,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RejectedItem:
     """Why a request can't be written. Holds the item's key, and no other value of it."""
 
     key: dict[str, Any] | None

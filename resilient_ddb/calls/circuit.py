@@ -20,9 +20,9 @@ from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
-    from pybreaker import CircuitBreaker
+    import pybreaker
 
-    from resilient_ddb.policy.breaker import Breaker
+    from resilient_ddb.policy.circuit_breaker import CircuitBreaker
     from resilient_ddb.policy.clock import Clock
     from resilient_ddb.policy.retry import Uniform
 
@@ -30,10 +30,10 @@ _PROBE_PATIENCE_SECONDS = 60.0
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
 StateChange = Callable[["Circuit", str, str, str], None]
-MakeBreaker = Callable[["Circuit"], "CircuitBreaker"]
+MakeBreaker = Callable[["Circuit"], "pybreaker.CircuitBreaker"]
 
 
-class Outcome(Enum):
+class HealthSign(Enum):
     """What an attempt says about the health of the table."""
 
     SUCCESS = "success"
@@ -82,7 +82,7 @@ class Circuit:
     def __init__(
         self,
         name: str,
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         clock: Clock,
         uniform: Uniform,
         on_change: StateChange,
@@ -112,7 +112,7 @@ class Circuit:
         self._probe_failures = 0
         self._reopens_at = self._entered_at = 0.0
         self._changes: list[tuple[str, str, str]] = []
-        self._pybreaker: CircuitBreaker | None = None
+        self._pybreaker: pybreaker.CircuitBreaker | None = None
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
 
@@ -156,7 +156,7 @@ class Circuit:
             )
         return permit
 
-    def record(self, permit: int, outcome: Outcome, elapsed: float, code: str = "") -> None:
+    def record(self, permit: int, sign: HealthSign, elapsed: float, code: str = "") -> None:
         """Take in how an attempt ended: after `elapsed` seconds; `code` names its failure.
 
         The outcome of an attempt that was let through in an earlier state is dropped.
@@ -164,18 +164,18 @@ class Circuit:
         with self._lock:
             if permit != self._period:
                 return
-            if outcome is not Outcome.NEITHER:
-                self._count(outcome, elapsed, code)
+            if sign is not HealthSign.NEITHER:
+                self._count(sign, elapsed, code)
             elif self.state == HALF_OPEN:
                 self._probes -= 1
         self._tell()
 
     def release(self, permit: int) -> None:
         """Return a permit unused: the attempt was cancelled, or never came about."""
-        self.record(permit, Outcome.NEITHER, 0.0)
+        self.record(permit, HealthSign.NEITHER, 0.0)
 
     @property
-    def breaker(self) -> CircuitBreaker:
+    def breaker(self) -> pybreaker.CircuitBreaker:
         """Return the pybreaker breaker behind this circuit."""
         with self._lock:
             if self._pybreaker is None:
@@ -191,10 +191,10 @@ class Circuit:
                 self._because(reason, self.breaker.close)
         self._tell()
 
-    def _count(self, outcome: Outcome, elapsed: float, code: str) -> None:
-        limit = self.settings.slow_call_seconds
+    def _count(self, sign: HealthSign, elapsed: float, code: str) -> None:
+        limit = self.settings.slow_call_duration
         slow = limit is not None and elapsed > limit
-        failed = outcome is Outcome.FAILURE
+        failed = sign is HealthSign.FAILURE
         now = self.clock.monotonic()
         if self.state == CLOSED:
             self._count_closed(now, failed=failed, slow=slow, code=code)
@@ -207,7 +207,7 @@ class Circuit:
         if failed and self.is_failing():
             reason = self._failing_text(now, code)
         elif slow and self._is_slow(now):
-            limits = (self.settings.slow_call_rate, self.settings.slow_call_seconds)
+            limits = (self.settings.slow_call_rate_threshold, self.settings.slow_call_duration)
             reason = "{:.0%} or more of the attempts took over {:g} s".format(*limits)
         if self.settings.listeners:
             self._because(reason, partial(self._fail, code) if failed else self._succeed)
@@ -219,7 +219,7 @@ class Circuit:
         self._probe_outcomes += 1
         self._probe_failures += bool(trouble)
         permits = self.settings.half_open_permits
-        if trouble and self._probe_failures >= permits * self.settings.failure_rate:
+        if trouble and self._probe_failures >= permits * self.settings.failure_rate_threshold:
             reason = f"{self._probe_failures} of {self._probe_outcomes} probes failed, the last: {trouble}"
             self._because(reason, partial(self._fail, trouble))
             return
@@ -233,7 +233,7 @@ class Circuit:
 
     def _is_slow(self, now: float) -> bool:
         calls, _, slow = self._window.totals(now)
-        return calls >= self.settings.minimum_calls and slow >= calls * self.settings.slow_call_rate
+        return calls >= self.settings.minimum_calls and slow >= calls * self.settings.slow_call_rate_threshold
 
     def _succeed(self) -> None:
         self.breaker.call(_return)
@@ -275,7 +275,7 @@ class Circuit:
             self._begin_period(now)
             if state == OPEN:
                 stretch = self._uniform(0.0, self.settings.open_jitter)
-                self._reopens_at = now + self.settings.open_seconds * (1.0 + stretch)
+                self._reopens_at = now + self.settings.open_duration * (1.0 + stretch)
 
     def _begin_period(self, now: float) -> None:
         self._entered_at = now
@@ -286,7 +286,7 @@ class Circuit:
     def is_failing(self) -> bool:
         """Return whether the window says that the circuit should open."""
         calls, failures, _ = self._window.totals(self.clock.monotonic())
-        return calls >= self.settings.minimum_calls and failures >= calls * self.settings.failure_rate
+        return calls >= self.settings.minimum_calls and failures >= calls * self.settings.failure_rate_threshold
 
 
 class AttemptFailedError(Exception):

@@ -19,17 +19,17 @@ from botocore.parsers import ResponseParserError
 
 from resilient_ddb.dynamodb.operations import Params, is_read, is_safe_to_repeat
 from resilient_ddb.errors import ResilienceError
-from resilient_ddb.events import Kind, ThrottlingReason
+from resilient_ddb.events import ErrorKind, ThrottlingReason
 
 CLOCK_SKEW_SECONDS = 240.0
 """A signature is refused when the clocks are five minutes apart; from four on, the clock is taken to be it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Classification:
     """What `classify` says of an error."""
 
-    kind: Kind
+    kind: ErrorKind
     """What the failure is."""
     retryable: bool
     """True where the same request may be sent again: it may succeed, and can't be applied twice by it."""
@@ -105,13 +105,13 @@ _TRANSACTION_IN_PROGRESS_SECONDS = 5.0
 _DIGITS_OF_A_STATUS = 3
 _FAILURE_FROM = 300
 
-PERMANENT = Verdict(kind=Kind.PERMANENT, retryable=False)
-_CONDITION_FAILED = Verdict(kind=Kind.CONDITIONAL, retryable=False)
-_CONFLICT = Verdict(kind=Kind.TRANSIENT, retryable=True)
-_NOT_SENT = Verdict(kind=Kind.TRANSIENT, retryable=True, counts_against_breaker=True)
-_TOKEN_EXPIRED = Verdict(kind=Kind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
-_CLOCK_SKEWED = Verdict(kind=Kind.TRANSIENT, retryable=True, max_retries=1)
-_IN_PROGRESS = Verdict(kind=Kind.TRANSIENT, retryable=True, minimum_age=_TRANSACTION_IN_PROGRESS_SECONDS)
+PERMANENT = Classification(kind=ErrorKind.PERMANENT, retryable=False)
+_CONDITION_FAILED = Classification(kind=ErrorKind.CONDITIONAL, retryable=False)
+_CONFLICT = Classification(kind=ErrorKind.TRANSIENT, retryable=True)
+_NOT_SENT = Classification(kind=ErrorKind.TRANSIENT, retryable=True, counts_against_breaker=True)
+_TOKEN_EXPIRED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
+_CLOCK_SKEWED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1)
+_IN_PROGRESS = Classification(kind=ErrorKind.TRANSIENT, retryable=True, minimum_age=_TRANSACTION_IN_PROGRESS_SECONDS)
 
 
 def classify(
@@ -120,7 +120,7 @@ def classify(
     operation: str | None = None,
     params: Params | None = None,
     now: float | None = None,
-) -> Verdict:
+) -> Classification:
     """Return what an error means.
 
     Args:
@@ -141,8 +141,8 @@ def classify(
         return classify_response(response, operation=operation, params=params, now=now)
     facts = getattr(error, "resilience", None)
     # An error of this library's own: it knows. A condition that failed will fail again, as DynamoDB's own says.
-    if isinstance(error, ResilienceError) and facts is not None and facts.kind != Kind.CONDITIONAL:
-        return Verdict(kind=facts.kind, retryable=not facts.ambiguous, ambiguous=facts.ambiguous)
+    if isinstance(error, ResilienceError) and facts is not None and facts.kind != ErrorKind.CONDITIONAL:
+        return Classification(kind=facts.kind, retryable=not facts.ambiguous, ambiguous=facts.ambiguous)
     if isinstance(error, bx.ClientError):
         return classify_response(error.response, operation=operation or error.operation_name, params=params, now=now)
     if isinstance(error, BaseException):
@@ -158,7 +158,7 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
     operation: str | None = None,
     params: Params | None = None,
     now: float | None = None,
-) -> Verdict:
+) -> Classification:
     """Return what an error response of the service means. See `classify`."""
     code = code_of(response)
     if code == "TransactionCanceledException":
@@ -175,13 +175,17 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
         return _CLOCK_SKEWED if _is_clock_skewed(response, now) else PERMANENT
     status = _status(response, code)
     if code in _THROTTLING or status == 429:  # noqa: PLR2004 - "too many requests", whatever its code
-        return Verdict(kind=Kind.THROTTLING, retryable=True, throttling_reasons=_throttling_reasons(response))
+        return Classification(
+            kind=ErrorKind.THROTTLING, retryable=True, throttling_reasons=_throttling_reasons(response)
+        )
     if code in _SERVER or code in _TIMEOUT or status in _SERVER_STATUS:
         return _maybe_applied(operation, params)
     return PERMANENT
 
 
-def classify_transport(error: BaseException, *, operation: str | None = None, params: Params | None = None) -> Verdict:
+def classify_transport(
+    error: BaseException, *, operation: str | None = None, params: Params | None = None
+) -> Classification:
     """Return what it means that no whole response came. See `classify`."""
     if isinstance(error, _NEVER_SENT):
         return _NOT_SENT
@@ -196,11 +200,11 @@ def classify_transport(error: BaseException, *, operation: str | None = None, pa
     return PERMANENT
 
 
-def _maybe_applied(operation: str | None, params: Params | None) -> Verdict:
+def _maybe_applied(operation: str | None, params: Params | None) -> Classification:
     if operation is not None and is_read(operation, params):
-        return Verdict(kind=Kind.TRANSIENT, retryable=True, counts_against_breaker=True)
-    return Verdict(
-        kind=Kind.AMBIGUOUS,
+        return Classification(kind=ErrorKind.TRANSIENT, retryable=True, counts_against_breaker=True)
+    return Classification(
+        kind=ErrorKind.AMBIGUOUS,
         retryable=operation is not None and is_safe_to_repeat(operation, params),
         ambiguous=True,
         counts_against_breaker=True,
@@ -257,15 +261,15 @@ def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, 
     )
 
 
-def _classify_cancellation(response: Mapping[str, Any]) -> Verdict:
+def _classify_cancellation(response: Mapping[str, Any]) -> Classification:
     """Judge a cancelled transaction by its reasons: it is worth repeating only if each of them is."""
     codes = [code for code in _cancellation_codes(response) if code not in ("None", "")]
     verdicts = [classify_response({"Error": {"Code": code}}, operation="TransactWriteItems") for code in codes]
     kinds = {verdict.kind for verdict in verdicts}
     if verdicts and all(verdict.retryable for verdict in verdicts):
-        kind = Kind.THROTTLING if Kind.THROTTLING in kinds else Kind.TRANSIENT
-        return Verdict(kind=kind, retryable=True)
-    return _CONDITION_FAILED if Kind.CONDITIONAL in kinds else PERMANENT
+        kind = ErrorKind.THROTTLING if ErrorKind.THROTTLING in kinds else ErrorKind.TRANSIENT
+        return Classification(kind=kind, retryable=True)
+    return _CONDITION_FAILED if ErrorKind.CONDITIONAL in kinds else PERMANENT
 
 
 def _cancellation_codes(response: Mapping[str, Any]) -> list[str]:

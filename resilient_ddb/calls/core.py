@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import TokenBucket
 
-from .circuit import CLOSED, OPEN, Circuit, Outcome
-from .classification import Verdict
+from .circuit import CLOSED, OPEN, Circuit, HealthSign
+from .classification import Classification
 
 if TYPE_CHECKING:
-    from pybreaker import CircuitBreaker
+    import pybreaker
 
     from resilient_ddb.events import AnyEvent
 
@@ -78,22 +78,22 @@ class Lane:
         policy = core.policy
         self.table = table
         self.circuit: Circuit | None = None
-        if policy.breaker is not None:
+        if policy.circuit_breaker is not None:
             name = f"{table or '*'}/{kind}"
             self.circuit = Circuit(
-                name, policy.breaker, core.clock, policy.uniform, core.circuit_changed, _make_breaker
+                name, policy.circuit_breaker, core.clock, policy.uniform, core.circuit_changed, _make_breaker
             )
         # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
-        self.budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
-        self.hot_budget = None if policy.budget is None else TokenBucket(policy.budget, core.clock)
+        self.budget = None if policy.retry_budget is None else TokenBucket(policy.retry_budget, core.clock)
+        self.hot_budget = None if policy.retry_budget is None else TokenBucket(policy.retry_budget, core.clock)
         self._hot_budgets: dict[str, TokenBucket] = {}
         """Those of keys that were hot, as far as requests tell their key: one shard does not pay for another."""
         self._core = core
 
-    def record(self, permit: int, verdict: Verdict | None, elapsed: float, code: str) -> None:
+    def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
         if self.circuit is not None:
-            self.circuit.record(permit, _outcome(verdict, self.circuit.settings), elapsed, code)
+            self.circuit.record(permit, _sign_of(verdict, self.circuit.settings), elapsed, code)
 
     def release(self, permit: int) -> None:
         """Return a permit: its attempt says nothing about the table."""
@@ -110,13 +110,13 @@ class Lane:
                 if own is not None:
                     own.earn()
 
-    def spend(self, verdict: Verdict, params: Params) -> bool:
+    def spend(self, verdict: Classification, params: Params) -> bool:
         """Pay for a retry; False where the budget is used up."""
         bucket = self._hot_budget_of(params) if verdict.is_hot_partition else self.budget
         return bucket is None or bucket.spend()
 
     def _hot_budget_of(self, params: Params) -> TokenBucket | None:
-        settings, partition = self._core.policy.budget, self._partition(params)
+        settings, partition = self._core.policy.retry_budget, self._partition(params)
         if settings is None or partition is None:
             return self.hot_budget
         found = self._hot_budgets.get(partition)
@@ -177,7 +177,7 @@ class Core:
 
         The threads that keep it in step are the parent's.
         """
-        if self.policy.breaker is not None and self.policy.breaker.storage is not None:
+        if self.policy.circuit_breaker is not None and self.policy.circuit_breaker.storage is not None:
             self._lanes.clear()  # the views have this very dict
 
     def renew(self, policy: Policy) -> None:
@@ -291,7 +291,7 @@ class Core:
             _telling.set(False)
 
 
-def _make_breaker(circuit: Circuit) -> CircuitBreaker:
+def _make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
     from .pybreaker_storage import make_breaker  # noqa: PLC0415 - it may import redis
 
     return make_breaker(circuit)
@@ -304,12 +304,12 @@ def _make_room(kept: dict[Any, Any], most: int) -> None:
             kept.pop(next(iter(kept), None), None)
 
 
-def _outcome(verdict: Verdict | None, settings: Breaker) -> Outcome:
+def _sign_of(verdict: Classification | None, settings: CircuitBreaker) -> HealthSign:
     """Return what an attempt says about the health of its table."""
-    if verdict is None or verdict.kind is Kind.CONDITIONAL:
-        return Outcome.SUCCESS
+    if verdict is None or verdict.kind is ErrorKind.CONDITIONAL:
+        return HealthSign.SUCCESS
     if verdict.counts_against_breaker:
-        return Outcome.FAILURE
-    if settings.count_throttling and verdict.kind is Kind.THROTTLING and not verdict.is_hot_partition:
-        return Outcome.FAILURE
-    return Outcome.NEITHER
+        return HealthSign.FAILURE
+    if settings.count_throttling and verdict.kind is ErrorKind.THROTTLING and not verdict.is_hot_partition:
+        return HealthSign.FAILURE
+    return HealthSign.NEITHER

@@ -12,15 +12,15 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from resilient_ddb.dynamodb.operations import is_safe_to_repeat, operation_kind
 from resilient_ddb.errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind, Outcome, StopReason
 from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
 
 from . import telling
-from .classification import PERMANENT, Verdict, classify
-from .execution import BUDGET, CIRCUIT, DEADLINE, MAX_ATTEMPTS, Execution
+from .classification import PERMANENT, Classification, classify
+from .execution import Execution
 
 _CHANGES_ALL = ("DeleteTable",)
-_EXHAUSTED = frozenset({MAX_ATTEMPTS, BUDGET, DEADLINE, CIRCUIT})
+_EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.DEADLINE, StopReason.CIRCUIT})
 
 _log = logging.getLogger("resilient_ddb")
 
@@ -47,7 +47,7 @@ def succeed(execution: Execution, response: Response) -> Response:
                 _log.warning("fallback %s can't remember an answer", name_of(member), exc_info=True)
     if ttl is not None:  # what is remembered has its TTL, and may expire yet
         ttl.hide(response)
-    telling.call_ended(execution, "success", response)
+    telling.call_ended(execution, Outcome.SUCCESS, response)
     return response
 
 
@@ -57,7 +57,7 @@ def cancel(execution: Execution) -> None:
     if execution.ambiguous:
         _forget(execution)
     execution.forget_errors()
-    telling.call_ended(execution, "cancelled")
+    telling.call_ended(execution, Outcome.CANCELLED)
 
 
 def recover(execution: Execution, error: Exception) -> Recovery:
@@ -82,7 +82,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             # A function may raise on purpose; a replica's failure must not hide that of the table itself.
             last_failure = failure if may_raise(member) and failure is not error else None
         except GeneratorExit:  # the call was cancelled while the fallback was under way
-            telling.call_ended(execution, "cancelled")
+            telling.call_ended(execution, Outcome.CANCELLED)
             raise
         finally:
             UNANSWERED.set(False)
@@ -91,9 +91,9 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             answer = _marked(execution, member, answer)
             if execution.ttl is not None:
                 answer = execution.ttl.of_fallback(answer)
-            telling.call_ended(execution, "fallback", answer)
+            telling.call_ended(execution, Outcome.FALLBACK, answer)
             return answer
-    telling.call_ended(execution, "error")
+    telling.call_ended(execution, Outcome.ERROR)
     try:
         if last_failure is not None:
             raise last_failure from error
@@ -110,7 +110,7 @@ def _as_success(execution: Execution, error: ClientError) -> Response:
     response: Response = {"ResponseMetadata": metadata}
     if execution.params.get("ReturnValues") == "ALL_NEW":  # the item that the condition met is the new one
         response = {"Attributes": execution.core.host.as_given(error.response["Item"]), **response}
-    telling.call_ended(execution, "own write found", response)
+    telling.call_ended(execution, Outcome.OWN_WRITE_FOUND, response)
     return response
 
 
@@ -158,7 +158,7 @@ def _fallbacks(execution: Execution) -> list[Any]:
 
 def _explain(execution: Execution, error: Exception) -> Exception:
     """Return the error to raise: the original one, with the facts of the call attached."""
-    if execution.stopped_by == DEADLINE and not isinstance(error, DeadlineExceededError):
+    if execution.stopped_by == StopReason.DEADLINE and not isinstance(error, DeadlineExceededError):
         error = execution.deadline_error()
     elif execution.was_answered:  # the error is of what was made of a response
         execution.verdict = PERMANENT
@@ -184,13 +184,13 @@ def _explain(execution: Execution, error: Exception) -> Exception:
 
 
 def _is_conditional(error: Exception) -> bool:
-    return isinstance(error, ClientError) and classify(error).kind is Kind.CONDITIONAL
+    return isinstance(error, ClientError) and classify(error).kind is ErrorKind.CONDITIONAL
 
 
-def _verdict_unsent(execution: Execution, error: Exception) -> Verdict:
+def _verdict_unsent(execution: Execution, error: Exception) -> Classification:
     """Judge an error that came without a response having been judged: from a stub, or before anything was sent."""
     if isinstance(error, CircuitOpenError | DeadlineExceededError):
-        return replace(PERMANENT, kind=Kind.TRANSIENT)
+        return replace(PERMANENT, kind=ErrorKind.TRANSIENT)
     if isinstance(error, ClientError):
         return classify(error, operation=execution.operation, params=execution.params)
     return PERMANENT

@@ -14,27 +14,21 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.dynamodb.operations import is_read, params_on_the_wire, seconds_known
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.retry import Backoff
 
 from . import own_write, telling
-from .classification import Verdict, classify_response, classify_transport, code_of, is_refusal
+from .classification import Classification, classify_response, classify_transport, code_of, is_refusal
 from .integrity import find_damage, find_foreign
 
 if TYPE_CHECKING:
     from .core import Core
     from .options import AnswerView
 
-NOT_RETRYABLE = "not retryable"
-AMBIGUOUS = "ambiguous"
-MAX_ATTEMPTS = "max attempts"
-BUDGET = "budget"
-DEADLINE = "deadline"
-CIRCUIT = "circuit"
 _SUCCESS_BELOW = 300
 _TELLING_SECONDS = 1.0
-_NONE: Mapping[Verdict, int] = {}
+_NONE: Mapping[Classification, int] = {}
 
 
 class Execution:
@@ -90,7 +84,7 @@ class Execution:
         """Whether the write may have been applied by an attempt that failed."""
         self.found_own = False
         """Whether a failed condition turned out to be this call's own doing."""
-        self.stopped_by = ""
+        self.stopped_by: StopReason | None = None
         self.was_answered = self.is_from_wire = False
         """Whether a response is at hand, of which an error then is, and whether from a connection: a stub's is not."""
         self.body = b""
@@ -100,7 +94,7 @@ class Execution:
         self.response_bytes = 0
         self.values_are_native = False
         """Whether the response at hand was read with its values native."""
-        self.verdict: Verdict | None = None
+        self.verdict: Classification | None = None
         self._deadline = current_deadline()
         self._permit: int | None = None
         self._in_flight = False
@@ -109,8 +103,8 @@ class Execution:
         self._known_until = float("inf")
         self._may_arrive = False
         """Whether an attempt got no refusal: it may be on its way still, and be applied after a later one failed."""
-        self._lost_reply: tuple[Verdict, Exception | None, Mapping[str, Any] | None] | None = None
-        self._retries_by_cause: Mapping[Verdict, int] = _NONE
+        self._lost_reply: tuple[Classification, Exception | None, Mapping[str, Any] | None] | None = None
+        self._retries_by_cause: Mapping[Classification, int] = _NONE
         self._backoff: Backoff | None = None
         self._sent: Mapping[str, Any] | None = None
         self._asked_for_item = False
@@ -128,14 +122,14 @@ class Execution:
             DeadlineExceededError: the deadline has passed.
         """
         if self._deadline is not None and self._deadline.remaining() <= 0:
-            self.stopped_by = DEADLINE
+            self.stopped_by = StopReason.DEADLINE
             raise self.deadline_error()
         circuit = self.lane.circuit
         if circuit is not None:
             try:
                 self._permit = circuit.admit(self.operation)
             except CircuitOpenError:
-                self.stopped_by = CIRCUIT
+                self.stopped_by = StopReason.CIRCUIT
                 raise
         self.attempts += 1
         self._in_flight = True
@@ -190,7 +184,7 @@ class Execution:
         code = code_of(parsed) if failure is None else type(failure).__name__
         self._record(verdict, elapsed, code)
         telling.attempt_ended(self, elapsed, verdict.kind, code, parsed)
-        if verdict.kind is Kind.CONDITIONAL:
+        if verdict.kind is ErrorKind.CONDITIONAL:
             self.lane.earn(self.params)  # an answer like any other: many writers of one item are no outage
             if self.ambiguous:
                 self._resolve_condition(verdict, parsed or {})
@@ -209,13 +203,13 @@ class Execution:
         if damage is not None:
             del damage, failure  # the error knows this frame: they would keep each other
             raise self.original_error()
-        if parsed is not None and self.stopped_by == MAX_ATTEMPTS:
+        if parsed is not None and self.stopped_by == StopReason.MAX_ATTEMPTS:
             parsed["ResponseMetadata"]["MaxAttemptsReached"] = True  # as botocore says it
         return None
 
     def _judge(
         self, failure: Exception | None, parsed: Mapping[str, Any] | None, request: Mapping[str, Any]
-    ) -> Verdict:
+    ) -> Classification:
         if self._sent is None:  # the parameters as they go over the wire: what the caller's were turned into
             self._sent = params_on_the_wire(request.get("body"))
         if failure is not None:
@@ -231,7 +225,7 @@ class Execution:
         self.ambiguous = self._may_arrive if is_cancelled else self.ambiguous or verdict.ambiguous
         return verdict
 
-    def _record(self, verdict: Verdict | None, elapsed: float, code: str = "") -> None:
+    def _record(self, verdict: Classification | None, elapsed: float, code: str = "") -> None:
         permit, self._permit = self._permit, None
         if permit is None:
             return
@@ -241,19 +235,19 @@ class Execution:
         else:
             self.lane.record(permit, verdict, elapsed, code)
 
-    def _next_delay(self, verdict: Verdict, now: float) -> float | None:  # noqa: C901 - a branch for each reason
+    def _next_delay(self, verdict: Classification, now: float) -> float | None:  # noqa: C901 - a branch for each reason
         """Decide on a further attempt; where there is none, keep why."""
         if self._last_response is None and self._deadline is not None and self._deadline.remaining() <= 0:
-            self.stopped_by = DEADLINE  # an attempt whose read timeout was cut to what the deadline left
+            self.stopped_by = StopReason.DEADLINE  # an attempt whose read timeout was cut to what the deadline left
             return None
-        may_risk = self.core.policy.ambiguous == "retry"
+        may_risk = self.core.policy.on_ambiguous_write == "retry"
         if not verdict.retryable and not (verdict.ambiguous and may_risk):
-            self.stopped_by = AMBIGUOUS if verdict.ambiguous else NOT_RETRYABLE
+            self.stopped_by = StopReason.AMBIGUOUS if verdict.ambiguous else StopReason.NOT_RETRYABLE
             return None
         if verdict.max_retries is not None:
             retried = self._retries_by_cause.get(verdict, 0)
             if retried >= verdict.max_retries:
-                self.stopped_by = NOT_RETRYABLE
+                self.stopped_by = StopReason.NOT_RETRYABLE
                 return None
             self._retries_by_cause = {**self._retries_by_cause, verdict: retried + 1}
         if self._backoff is None:
@@ -267,15 +261,15 @@ class Execution:
             retry_after=headers.get("x-amz-retry-after", ""),
         )
         if delay is None:
-            self.stopped_by = MAX_ATTEMPTS
+            self.stopped_by = StopReason.MAX_ATTEMPTS
         elif self._deadline is not None and delay >= self._deadline.remaining():
-            self.stopped_by = DEADLINE
+            self.stopped_by = StopReason.DEADLINE
         elif self.ambiguous and not may_risk and now + delay > self._known_until:
-            self.stopped_by = AMBIGUOUS
+            self.stopped_by = StopReason.AMBIGUOUS
         elif self.lane.refuses_retries():
-            self.stopped_by = CIRCUIT
+            self.stopped_by = StopReason.CIRCUIT
         elif not self.lane.spend(verdict, self.params):
-            self.stopped_by = BUDGET
+            self.stopped_by = StopReason.BUDGET
         else:
             return delay
         return None
@@ -288,7 +282,7 @@ class Execution:
             self._sent = params_on_the_wire(body)
             self._asked_for_item = True
 
-    def _resolve_condition(self, verdict: Verdict, parsed: Mapping[str, Any]) -> None:
+    def _resolve_condition(self, verdict: Classification, parsed: Mapping[str, Any]) -> None:
         """Say what a failed condition means that follows on an attempt which may have been applied."""
         finding = own_write.judge(self.operation, self._sent or {}, parsed)
         if self._asked_for_item and isinstance(parsed, dict):
@@ -301,10 +295,10 @@ class Execution:
             self.ambiguous = self._may_arrive
         elif finding is own_write.Finding.MAYBE_OWN and self._lost_reply is not None:  # nobody can know: that stands
             self.verdict, self._last_error, self._last_response = self._lost_reply
-            self.stopped_by = AMBIGUOUS
+            self.stopped_by = StopReason.AMBIGUOUS
             return
         self.verdict, self._last_error, self._last_response = verdict, None, parsed
-        self.stopped_by = NOT_RETRYABLE
+        self.stopped_by = StopReason.NOT_RETRYABLE
 
     # For the end of the call.
     def release(self) -> None:
@@ -325,7 +319,7 @@ class Execution:
 
     def cut_off(self) -> DeadlineExceededError:
         """Take note that the deadline cut off whatever was under way, and give the error that says so."""
-        self.stopped_by = DEADLINE
+        self.stopped_by = StopReason.DEADLINE
         if self._in_flight:
             elapsed = self.core.clock.monotonic() - self._attempt_started
             verdict = self._judge_unanswered()
@@ -345,7 +339,7 @@ class Execution:
         """Take note that the answer at hand does not reach the caller: a write was applied, or may have been."""
         self.ambiguous = not is_read(self.operation, self.params)
 
-    def _judge_unanswered(self) -> Verdict:
+    def _judge_unanswered(self) -> Classification:
         verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
         self.verdict, self.ambiguous = verdict, self.ambiguous or verdict.ambiguous
         return verdict

@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError, create_parser
 
 from resilient_ddb.dynamodb.operations import PARTIQL, READS, WRITES
 from resilient_ddb.errors import CallFacts, attach
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind, StopReason
 
 _ALWAYS_ANSWERED = READS | WRITES | PARTIQL
 _ALWAYS_THERE: Mapping[str, str] = {
@@ -94,11 +94,11 @@ def foreign_answer(
     facts = CallFacts(
         table=table,
         operation=operation,
-        kind=Kind.AMBIGUOUS if is_write else Kind.TRANSIENT,
+        kind=ErrorKind.AMBIGUOUS if is_write else ErrorKind.TRANSIENT,
         attempts=1 + (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0),
         elapsed=elapsed,
         ambiguous=is_write,
-        stopped_by="not retryable",
+        stopped_by=StopReason.NOT_RETRYABLE,
     )
     attach(error, facts)
     return error

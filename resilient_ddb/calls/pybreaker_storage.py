@@ -155,7 +155,7 @@ def shared_storage(circuit: Circuit) -> pybreaker.CircuitBreakerStorage:
 def _start_synchronising(circuit: Circuit, wake: threading.Event) -> None:
     thread = threading.Thread(
         target=_keep_synchronised,
-        args=(weakref.ref(circuit), wake, circuit.settings.sync_seconds),
+        args=(weakref.ref(circuit), wake, circuit.settings.sync_interval),
         name=f"resilient_ddb {circuit.name}",
         daemon=True,
     )

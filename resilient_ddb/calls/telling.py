@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from resilient_ddb.events import Kind
+    from resilient_ddb.events import ErrorKind, Outcome
 
-    from .classification import Verdict
+    from .classification import Classification
     from .core import Core, Lane
 
 
@@ -26,12 +26,12 @@ class Told(Protocol):
     operation: str
     attempts: int
     started: float
-    verdict: Verdict | None
+    verdict: Classification | None
     ambiguous: bool
 
 
 def attempt_ended(
-    execution: Told, elapsed: float, kind: Kind | None, code: str | None, parsed: Mapping[str, Any] | None
+    execution: Told, elapsed: float, kind: ErrorKind | None, code: str | None, parsed: Mapping[str, Any] | None
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
     if execution.core.observers:
@@ -49,7 +49,7 @@ def attempt_ended(
         execution.core.tell(event)
 
 
-def retry_scheduled(execution: Told, kind: Kind, code: str, delay: float) -> None:
+def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -> None:
     """Tell that another attempt follows after `delay` seconds."""
     if execution.core.observers:
         from resilient_ddb.events import RetryEvent  # noqa: PLC0415 - see above
@@ -76,7 +76,7 @@ def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
         execution.core.tell(event)
 
 
-def call_ended(execution: Told, outcome: str, response: Mapping[str, Any] | None = None) -> None:
+def call_ended(execution: Told, outcome: Outcome, response: Mapping[str, Any] | None = None) -> None:
     """Tell that a call ended, and how."""
     if execution.core.observers:
         from resilient_ddb.events import CallEndEvent  # noqa: PLC0415 - see above

@@ -26,7 +26,7 @@ from .portable import REDUCE, keep_whole, reduced
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from resilient_ddb.events import Kind, ThrottlingReason
+    from resilient_ddb.events import ErrorKind, StopReason, ThrottlingReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class CallFacts:
     """The table's name, or None where the call names none, or several."""
     operation: str
     """The operation, as the service spells it: `GetItem`."""
-    kind: Kind
+    kind: ErrorKind
     """What the last failure was."""
     attempts: int
     """Requests that were begun, the first included."""
@@ -47,9 +47,8 @@ class CallFacts:
     """True where the write may have been applied although the call failed: a reply was lost on the way."""
     throttling_reasons: tuple[ThrottlingReason, ...] = ()
     """What DynamoDB named as the limit that was met, if it did."""
-    stopped_by: str = ""
-    """Why no further attempt was made: `not retryable`, `ambiguous`, `max attempts`, `budget`, `deadline`,
-    `circuit`, or nothing where the call never got as far."""
+    stopped_by: StopReason | None = None
+    """Why no further attempt was made; None if the call never got as far."""
 
     def note(self) -> str:
         """Return one line for a person who reads the traceback."""
@@ -58,7 +57,7 @@ class CallFacts:
             f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} in {self.elapsed:.3f} s",
         ]
         if self.stopped_by:
-            parts.append(f"stopped by: {self.stopped_by}")
+            parts.append("stopped by: " + self.stopped_by.replace("_", " "))
         if self.throttling_reasons:
             parts.append("throttled by " + ", ".join(reason.reason for reason in self.throttling_reasons))
         if self.ambiguous:
@@ -132,17 +131,17 @@ class DuplicateShardItemError(ResilienceError):
 
 
 class UnprocessedItemsError(ResilienceError):
-    """A batch writer could not write everything. `items` holds every request that is not surely written, in order.
+    """A batch writer could not write everything. `requests` holds every request that is not surely written, in order.
 
     Where an error was the reason, this is of that error's class as well, with its `response`, so that what catches it
     keeps working; the error is its `__cause__`. Unpickled, it no longer is.
     """
 
-    def __init__(self, *, operation_name: str, table: str, items: Sequence[Mapping[str, Any]], why: str) -> None:
+    def __init__(self, *, operation_name: str, table: str, requests: Sequence[Mapping[str, Any]], why: str) -> None:
         """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why."""
-        self.items = list(items)
+        self.requests = list(requests)
         """The write requests left, as the batch writer was given them."""
-        message = f"{len(self.items)} items for table {table!r} are not surely written: {why}"
+        message = f"{len(self.requests)} {'request' if len(self.requests) == 1 else 'requests'} for table {table!r} not surely written: {why}"
         super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
 
     def __str__(self) -> str:
@@ -166,7 +165,7 @@ class UnprocessedItemsError(ResilienceError):
 
 
 class UnprocessedKeysError(ResilienceError):
-    """A `batch_get` gave up. `keys` holds every key that it took and whose item it has not given, in order.
+    """A `get_items` gave up. `keys` holds every key that it took and whose item it has not given, in order.
 
     Also of a sharded table, where an item is looked for in several shards: `keys` holds its key, as the caller sees it.
     """
@@ -174,7 +173,7 @@ class UnprocessedKeysError(ResilienceError):
     def __init__(self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str) -> None:
         """Take the keys left over, and why."""
         self.keys = list(keys)
-        """The keys left, as `batch_get` was given them. Those for which there is no item are not among them."""
+        """The keys left, as `get_items` was given them. Those for which there is no item are not among them."""
         message = f"{len(self.keys)} keys of table {table!r} are not read: {why}"
         super().__init__({"Error": {"Code": "UnprocessedKeys", "Message": message}}, operation_name)
 

@@ -210,16 +210,16 @@ class Replica(Fallback):
         return call.elsewhere(self._region, self._endpoint_url) if call.is_read else None
 
 
-class Value(Fallback):
-    """See `value`."""
+class FixedResponse(Fallback):
+    """See `response`."""
 
-    name = "value"
+    name = "response"
 
-    def __init__(self, response: Mapping[str, Any]) -> None:
-        """Answer reads with `response`."""
-        if not isinstance(response, Mapping):
-            raise TypeError(f"response must be a mapping such as {{'Item': {{...}}}}; got {response!r}")
-        self._response = copy.deepcopy(dict(response))
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        """Answer reads with `answer`."""
+        if not isinstance(answer, Mapping):
+            raise TypeError(f"answer must be a mapping such as {{'Item': {{...}}}}; got {type(answer)}")
+        self._response = copy.deepcopy(dict(answer))
 
     def __call__(self, call: Call, error: Exception) -> Response | None:
         """Return a copy of the response to a read."""
@@ -280,19 +280,19 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
     return Replica(region, endpoint_url)
 
 
-def value(response: Mapping[str, Any]) -> Fallback:
+def response(answer: Mapping[str, Any]) -> Fallback:
     """Answer every read of items with one response, such as `{"Item": {...}}`.
 
-    The answer says so: `response["ResponseMetadata"]["Resilience"] == {"fallback": "value"}`. A write is never
+    The answer says so: `response["ResponseMetadata"]["Resilience"] == {"fallback": "response"}`. A write is never
     answered: nobody would know that it was not done.
 
     Args:
-        response: what to answer, in the shape of the operation's response. Each call gets a copy of its own.
+        answer: what to answer, in the shape of the operation's response. Each call gets a copy of its own.
 
     Raises:
-        TypeError: `response` is no mapping.
+        TypeError: `answer` is no mapping.
     """
-    return Value(response)
+    return FixedResponse(answer)
 
 
 def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
@@ -310,7 +310,7 @@ def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
     return Function(called, writes=writes)
 
 
-for _factory in (stale, replica, value, function):
+for _factory in (stale, replica, response, function):
     _factory.makes_fallback = True  # type: ignore[union-attr]  # the parentheses are easily forgotten
 
 

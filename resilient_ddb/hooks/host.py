@@ -239,7 +239,7 @@ def check_config(given: Any) -> None:
     if given is not None and (given.retries or {}).get("mode") == "adaptive":
         raise ValueError(
             "config must not ask for retry mode 'adaptive': the policy is the only retry layer; leave the mode out, "
-            "and set policy=Policy(retry=..., budget=...) instead"
+            "and set policy=Policy(retry=..., retry_budget=...) instead"
         )
 
 

@@ -6,15 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .breaker import Breaker
+    from .circuit_breaker import CircuitBreaker
     from .clock import Clock
     from .policy import Policy, Timeouts
     from .retry import Retry, RetryBudget
 
-__all__ = ["Breaker", "Clock", "Policy", "Retry", "RetryBudget", "Timeouts"]
+__all__ = ["CircuitBreaker", "Clock", "Policy", "Retry", "RetryBudget", "Timeouts"]
 
 _HOMES = {
-    "Breaker": "breaker",
+    "CircuitBreaker": "circuit_breaker",
     "Clock": "clock",
     "Policy": "policy",
     "Retry": "retry",

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .breaker import Breaker
 from .checks import check_callables, check_fallback, check_methods, check_number
+from .circuit_breaker import CircuitBreaker
 from .clock import SYSTEM_CLOCK, Clock
 from .retry import Retry, RetryBudget
 
@@ -46,11 +46,11 @@ class Policy:
 
     retry: Retry = field(default_factory=Retry)
     """How often, and how far apart, a call is attempted."""
-    budget: RetryBudget | None = field(default_factory=RetryBudget)
+    retry_budget: RetryBudget | None = field(default_factory=RetryBudget)
     """What retries may cost in an outage; None: no bound but `retry`'s."""
-    breaker: Breaker | None = field(default_factory=Breaker)
+    circuit_breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
     """When to stop asking; None: never."""
-    ambiguous: Literal["raise", "retry"] = "raise"
+    on_ambiguous_write: Literal["raise", "retry"] = "raise"
     """What becomes of a write whose reply was lost and that may not be sent twice: `raise` the error, with
     `error.resilience.ambiguous` true, or `retry` it, and risk that it is applied twice."""
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -66,11 +66,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         _check_type("retry", self.retry, Retry)
-        _check_type("budget", self.budget, RetryBudget, none="no budget")
-        _check_type("breaker", self.breaker, Breaker, none="no circuit breaker")
+        _check_type("retry_budget", self.retry_budget, RetryBudget, none="no budget")
+        _check_type("circuit_breaker", self.circuit_breaker, CircuitBreaker, none="no circuit breaker")
         _check_type("timeouts", self.timeouts, Timeouts)
-        if self.ambiguous not in ("raise", "retry"):
-            raise ValueError(f"ambiguous must be 'raise' or 'retry'; got {self.ambiguous!r}")
+        if self.on_ambiguous_write not in ("raise", "retry"):
+            raise ValueError(f"on_ambiguous_write must be 'raise' or 'retry'; got {self.on_ambiguous_write!r}")
         object.__setattr__(self, "observers", check_callables("observers", self.observers, takes="one event"))
         if self.fallback is not None:
             check_fallback(self.fallback)

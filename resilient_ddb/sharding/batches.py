@@ -13,7 +13,7 @@ from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
-    from resilient_ddb.bulk.settings import Refusal
+    from resilient_ddb.bulk.settings import RejectedItem
 
     from .keys import ShardKeys
     from .layout import Uniform
@@ -32,8 +32,8 @@ class ShardedBatch:
         uniform: Uniform,
     ) -> None:
         """Write through what `make` makes of the options: a writer of the table behind."""
-        take = options.get("on_leftover")
-        self._writer = make(**{**options, "on_leftover": self._seen_by(take)} if callable(take) else options)
+        take = options.get("on_unprocessed")
+        self._writer = make(**{**options, "on_unprocessed": self._seen_by(take)} if callable(take) else options)
         self._find_keys = find_keys
         self._uniform = uniform
         self._keys: ShardKeys | None = None
@@ -51,14 +51,14 @@ class ShardedBatch:
         return getattr(self._writer, name)
 
     @property
-    def leftovers(self) -> list[Request]:
+    def unprocessed(self) -> list[Request]:
         """Every request that is not surely written, in order, with the keys as callers see them."""
-        return [*self._unplaced, *(self._as_seen(request) for request in self._writer.leftovers)]
+        return [*self._unplaced, *(self._as_seen(request) for request in self._writer.unprocessed)]
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[RejectedItem]:
         """Why requests were refused: see `BatchWriter.refusals`; with the keys as callers see them."""
-        found: list[Refusal] = []
+        found: list[RejectedItem] = []
         for refusal in self._writer.refusals:
             key = None if refusal.key is None else dict(refusal.key)
             if key is not None and self._keys is not None:
@@ -67,7 +67,7 @@ class ShardedBatch:
         return found
 
     def _seen_by(self, take: Callable[[list[Request]], Any]) -> Callable[[list[Request]], Any]:
-        """Return what takes leftovers for a caller's function: it sees their keys as callers do."""
+        """Return what takes unprocessed for a caller's function: it sees their keys as callers do."""
 
         def seen(requests: list[Request]) -> Any:
             return take([self._as_seen(request) for request in requests])

@@ -22,7 +22,7 @@ def time_buckets(
 ) -> list[str]:
     """Return the partition keys of a stretch of time, such as `acme#2026-11-20` and `acme#2026-11-21`.
 
-    For `table.fan_in(keys=...)`, where each day, or hour, of something has a partition key of its own.
+    For `table.query_many(keys=...)`, where each day, or hour, of something has a partition key of its own.
 
     Args:
         prefix: what the keys begin with; nothing, and no separator, where it is empty.

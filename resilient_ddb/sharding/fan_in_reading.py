@@ -17,7 +17,7 @@ from resilient_ddb.bulk.paging import Trail
 from resilient_ddb.calls.classification import classify
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import DeadlineExceededError
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.checks import check_whole
 
 from .fan_in import FanIn, Item, Key
@@ -26,8 +26,8 @@ from .fan_in_requests import Request
 Response = dict[str, Any]
 Together = Callable[[Sequence[Callable[[], Any]]], Any]
 """Makes calls at the same time, and gives what each gave or raised, in their order; awaitable on the async Table."""
-OnPartial = Literal["raise", "return"]
-_CAN_PASS = (Kind.THROTTLING, Kind.TRANSIENT)
+OnShardError = Literal["raise", "return"]
+_CAN_PASS = (ErrorKind.THROTTLING, ErrorKind.TRANSIENT)
 _LARGEST_PAGE = 1_000
 
 
@@ -43,7 +43,7 @@ class Reading:
         name_of: Callable[[int], Any],
         told_as: Callable[[int], str],
         as_seen: Callable[[Item], None],
-        on_partial: OnPartial = "raise",
+        on_shard_error: OnShardError = "raise",
         limit: int | None = None,
         page: int | None = None,
     ) -> None:
@@ -56,7 +56,7 @@ class Reading:
             name_of: gives the name of a source, for `missing_shards`.
             told_as: gives what it is called in errors, which hold no values of keys.
             as_seen: makes of a stored item what the caller sees, in place.
-            on_partial: what becomes of an answer when a source can't be read.
+            on_shard_error: what becomes of an answer when a source can't be read.
             limit: how many items to give at most.
             page: how many items to read of a source at once; by default its share of `limit`, and more each time.
 
@@ -71,7 +71,7 @@ class Reading:
         self._name_of = name_of
         self._told_as = told_as
         self._as_seen = as_seen
-        self._on_partial = on_partial
+        self._on_partial = on_shard_error
         self._fan = FanIn(len(request.stored), request.order, request.place)
         self._left = limit
         self._page = page
@@ -212,14 +212,14 @@ class Reading:
         return {**answer, **joined}
 
 
-def check_on_partial(value: Any) -> None:
+def check_on_shard_error(value: Any) -> None:
     """Refuse what is no way to go on.
 
     Raises:
         ValueError: it is neither `raise` nor `return`.
     """
     if value not in ("raise", "return"):
-        raise ValueError(f"on_partial must be 'raise' or 'return'; got {value!r}")
+        raise ValueError(f"on_shard_error must be 'raise' or 'skip'; got {value!r}")
 
 
 def _can_pass(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import identity
 
 from . import fan_in_reading as fan_in_flows
-from .fan_in_reading import OnPartial, Reading, Response, Together, check_on_partial
+from .fan_in_reading import OnShardError, Reading, Response, Together, check_on_shard_error
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .keys import ShardKeys
 from .layout import MOST_SHARDS
@@ -55,10 +55,12 @@ class ShardedQueries(ShardedVerbs):
         make = self._making(keys, request, "raise")
         return make(limit=limit, page=request.limit, query=stored_query(self._table))
 
-    def _fan_in(self, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial | None) -> Flow[Response]:
-        if on_partial is not None:
-            check_on_partial(on_partial)
-        request, make = yield from self._of_keys(chosen, params, on_partial or self._on_partial)
+    def _fan_in(
+        self, chosen: Iterable[Any], params: Mapping[str, Any], on_shard_error: OnShardError | None
+    ) -> Flow[Response]:
+        if on_shard_error is not None:
+            check_on_shard_error(on_shard_error)
+        request, make = yield from self._of_keys(chosen, params, on_shard_error or self._on_partial)
         return (yield from fan_in_flows.answer(make, request))
 
     def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
@@ -67,7 +69,7 @@ class ShardedQueries(ShardedVerbs):
         return make(limit=limit, page=request.limit, query=stored_query(self._table))
 
     def _of_keys(
-        self, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
+        self, chosen: Iterable[Any], params: Mapping[str, Any], on_shard_error: OnShardError
     ) -> Flow[tuple[Request, Make]]:
         given = checked_keys(chosen)
         keys = yield from self._keys(params.get("IndexName"))
@@ -78,7 +80,7 @@ class ShardedQueries(ShardedVerbs):
         request = self._request(keys, params, with_key(params, keys.stored_in), stored, keys.stored_in)
         owners = [f"keys[{at}]" for at, names in enumerate(of_each) for _ in names]
         return request, partial(
-            self._making(keys, request, on_partial),
+            self._making(keys, request, on_shard_error),
             name_of=lambda index: stored[index],
             told_as=lambda index: f"{self._shard(stored[index])} of {owners[index]}",
         )
@@ -117,7 +119,7 @@ class ShardedQueries(ShardedVerbs):
             params = {**params, "ExclusiveStartKey": keys.token_as_stored(params["ExclusiveStartKey"])}
         return request_for(params, condition, stored, keys.schemas, table=self._table.name, sharded=stored_in)
 
-    def _making(self, keys: ShardKeys, request: Request, on_partial: OnPartial) -> Make:
+    def _making(self, keys: ShardKeys, request: Request, on_shard_error: OnShardError) -> Make:
         return partial(
             Reading,
             query=client_query(self._table),
@@ -126,7 +128,7 @@ class ShardedQueries(ShardedVerbs):
             name_of=lambda index: self._layout.number_of(request.stored[index]),
             told_as=lambda index: self._shard(request.stored[index]),
             as_seen=keys.as_seen,
-            on_partial=on_partial,
+            on_shard_error=on_shard_error,
         )
 
     def _shard(self, stored: Any) -> str:
@@ -138,25 +140,25 @@ class ShardedQueries(ShardedVerbs):
 
 
 def fan_in(
-    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
+    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_shard_error: OnShardError
 ) -> Flow[Response]:
     """Read several partition keys as one. See `ResilientTable.fan_in`."""
-    check_on_partial(on_partial)
-    request, make = yield from _of_table(table, together, chosen, params, on_partial)
+    check_on_shard_error(on_shard_error)
+    request, make = yield from _of_table(table, together, chosen, params, on_shard_error)
     return (yield from fan_in_flows.answer(make, request))
 
 
 def fan_in_reading(
     table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None
 ) -> Flow[Reading]:
-    """Begin to read several partition keys as one. See `ResilientTable.fan_in_items`."""
+    """Begin to read several partition keys as one. See `ResilientTable.query_many_items`."""
     refuse_count("fan_in", params)
     request, make = yield from _of_table(table, together, chosen, params, "raise")
     return make(limit=limit, page=request.limit, query=stored_query(table))
 
 
 def _of_table(
-    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_partial: OnPartial
+    table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_shard_error: OnShardError
 ) -> Flow[tuple[Request, Make]]:
     given = checked_keys(chosen)
     index = params.get("IndexName")
@@ -173,7 +175,7 @@ def _of_table(
         name_of=lambda index: given[index],
         told_as=lambda index: f"keys[{index}]",
         as_seen=lambda _: None,
-        on_partial=on_partial,
+        on_shard_error=on_shard_error,
     )
     return request, make
 

@@ -19,7 +19,7 @@ from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
 from .fan_in import Item
-from .fan_in_reading import OnPartial, Response, Together, check_on_partial
+from .fan_in_reading import OnShardError, Response, Together, check_on_shard_error
 from .keys import ShardKeys
 from .layout import Layout
 from .moving import Moved, move
@@ -29,7 +29,7 @@ OnDuplicate = Callable[[Sequence[Item]], Item | None]
 _KEY_NAME = f"#{PREFIX}shard"
 _CONSISTENT = MappingProxyType({"ConsistentRead": True})
 _OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
-_NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "batch_get", "sharded")
+_NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "get_items", "sharded")
 
 
 class ShardedVerbs:
@@ -48,9 +48,9 @@ class ShardedVerbs:
         *,
         key: str | None = None,
         shard_attribute: str | None = None,
-        unknown_shard: Literal["find", "refuse"] = "find",
-        on_duplicate: OnDuplicate | None = None,
-        on_partial: OnPartial = "raise",
+        on_unknown_shard: Literal["find", "raise"] = "find",
+        on_duplicate: OnDuplicate | Literal["raise"] = "raise",
+        on_shard_error: OnShardError = "raise",
     ) -> None:
         """Spread the items of `table` as `layout` says. See `Table.sharded`."""
         for name, value in (("key", key), ("shard_attribute", shard_attribute)):
@@ -60,18 +60,22 @@ class ShardedVerbs:
             raise ValueError(
                 f"key must name the attribute whose values are spread, another one than shard_attribute; got {key!r}"
             )
-        if unknown_shard not in ("find", "refuse"):
-            raise ValueError(f"unknown_shard must be 'find' or 'refuse'; got {unknown_shard!r}")
-        if on_duplicate is not None:
-            check_callable("on_duplicate", on_duplicate, takes="the items that were found, and giving one of them")
-        check_on_partial(on_partial)
+        if on_unknown_shard not in ("find", "raise"):
+            raise ValueError(f"on_unknown_shard must be 'find' or 'raise'; got {on_unknown_shard!r}")
+        if on_duplicate != "raise":
+            check_callable(
+                "on_duplicate",
+                on_duplicate,
+                takes="the items that were found, and returning one of them; or be 'raise'",
+            )
+        check_on_shard_error(on_shard_error)
         self._table = table
         self._layout = layout
         self._key = key
         self._shard_attribute = shard_attribute
-        self._unknown_shard = unknown_shard
-        self._on_duplicate = on_duplicate
-        self._on_partial: OnPartial = on_partial
+        self._unknown_shard = on_unknown_shard
+        self._on_duplicate = None if on_duplicate == "raise" else on_duplicate
+        self._on_partial: OnShardError = on_shard_error
 
     @property
     def table(self) -> Any:
@@ -174,10 +178,10 @@ class ShardedVerbs:
     def _change_where_it_is(
         self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
     ) -> Flow[Response]:
-        if self._unknown_shard == "refuse":
+        if self._unknown_shard == "raise":
             raise ValueError(
                 "Key must have the attributes that the shard is calculated from "
-                f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say unknown_shard='find', to have "
+                f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', to have "
                 "the item looked for first"
             )
         for name in _OLD_PARAMETERS:

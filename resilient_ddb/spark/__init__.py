@@ -52,7 +52,7 @@ class WriteReport:
     """Items that DynamoDB has acknowledged."""
     retried: int
     """Items that had to be sent again."""
-    throttled: int
+    throttled_batches: int
     """Batches that met a limit."""
     batches: int
     """Batches that were answered."""
@@ -60,7 +60,7 @@ class WriteReport:
     """Partitions that had items."""
     consumed_units: float
     """Write capacity units. With a rate, as DynamoDB reported them, indexes included; else counted by size."""
-    rate: float
+    average_rate: float
     """Write capacity units a second, on average over the whole job."""
     elapsed: float
     """Seconds that the job took."""
@@ -233,11 +233,11 @@ def _summed(reports: Sequence[BatchReport], elapsed: float) -> WriteReport:
     return WriteReport(
         written=sum(report.written for report in reports),
         retried=sum(report.retried for report in reports),
-        throttled=sum(report.throttled for report in reports),
+        throttled_batches=sum(report.throttled_batches for report in reports),
         batches=sum(report.batches for report in reports),
         partitions=len(reports),
         consumed_units=consumed,
-        rate=consumed / elapsed if elapsed else 0.0,
+        average_rate=consumed / elapsed if elapsed else 0.0,
         elapsed=elapsed,
     )
 
@@ -266,11 +266,11 @@ class _Write:
                 for row in rows:
                     batch.put_item(Item=item_of(row, self._keys))
         except UnprocessedItemsError as error:
-            error.args = (f"{error}; their keys: {self._named(error.items)}",)
+            error.args = (f"{error}; their keys: {self._named(error.requests)}",)
             raise
         except Exception as error:  # a row that is no item, a table that is not allowed: what came before it may wait
-            if batch.leftovers:
-                error.add_note(f"not surely written are the items with the keys {self._named(batch.leftovers)}")
+            if batch.unprocessed:
+                error.add_note(f"not surely written are the items with the keys {self._named(batch.unprocessed)}")
             raise
         if batch.report.batches:
             yield batch.report

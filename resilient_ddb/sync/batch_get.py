@@ -1,4 +1,4 @@
-"""Items by their keys, any number of them: what a sync Table's `batch_get` gives."""
+"""Items by their keys, any number of them: what a sync Table's `get_items` gives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from resilient_ddb.calls.flows import run
 
 
 class BatchGet(BatchReads, Iterator[Item]):
-    """An iterator over items by their keys. Made by `table.batch_get(...)`; for one thread at a time.
+    """An iterator over items by their keys. Made by `table.get_items(...)`; for one thread at a time.
 
     After an error it may be iterated on: it asks for the keys again whose items it has not given.
     """
@@ -20,7 +20,7 @@ class BatchGet(BatchReads, Iterator[Item]):
     _sleep = staticmethod(time.sleep)
 
     def __init__(self, table: Any, keys: Iterable[Mapping[str, Any]], params: Mapping[str, Any], rate: Any) -> None:
-        """See `ResilientTable.batch_get`."""
+        """See `ResilientTable.get_items`."""
         check_keys(keys)
         if isinstance(keys, AsyncIterable):
             raise TypeError("keys must not be async on the sync Table: async ones are for resilient_ddb.aio")

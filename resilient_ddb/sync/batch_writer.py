@@ -38,10 +38,10 @@ class BatchWriter(BatchBuffer):
         """Write to a table by means of a client.
 
         Raises:
-            TypeError: `on_leftover` is async.
+            TypeError: `on_unprocessed` is async.
         """
-        if is_async(settings.on_leftover):
-            raise TypeError("on_leftover must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        if is_async(settings.on_unprocessed):
+            raise TypeError("on_unprocessed must not be async on the sync Table: async ones are for resilient_ddb.aio")
         super().__init__(table_name, client, settings)
 
     def _begin(self, table_name: str, client: Any) -> None:
@@ -81,7 +81,7 @@ class BatchWriter(BatchBuffer):
             self._in_turn(self._leave, exc_value, current_deadline() if exc_value is None else None)
         finally:
             self._batching.end_block()
-            self._tell(self.leftovers)  # by what is raised here, or has ended the block
+            self._tell(self.unprocessed)  # by what is raised here, or has ended the block
 
     def _leave(self, error: BaseException | None) -> None:
         try:

@@ -131,7 +131,7 @@ def restore_table(name: str, recipe: dict[str, Any]) -> ResilientTable:
 ResilientTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
-def install(target: Target, *, policy: Policy | None = None) -> Target:
+def harden(target: Target, *, policy: Policy | None = None) -> Target:
     """Harden what exists already, in place: a boto3 Session, client, resource or Table. Gives it back.
 
     A Session hardens what it makes from now on. A Table or resource shares its client with whatever was made from
@@ -148,7 +148,7 @@ def install(target: Target, *, policy: Policy | None = None) -> Target:
     """
     _check_policy(policy)
     if any(cls.__module__.startswith("aiobotocore") for cls in type(target).__mro__):
-        raise TypeError(f"target must be of boto3; got {target!r}: use resilient_ddb.aio.install for async ones")
+        raise TypeError(f"target must be of boto3; got {target!r}: use resilient_ddb.aio.harden for async ones")
     if isinstance(target, boto3.session.Session | botocore.session.Session):
         _install_on_session(target, policy)
     elif isinstance(target, BaseClient):

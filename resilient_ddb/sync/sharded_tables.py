@@ -15,7 +15,7 @@ from resilient_ddb.sharding.queries import ShardedQueries
 from .together import together
 
 if TYPE_CHECKING:
-    from resilient_ddb.sharding.fan_in_reading import OnPartial, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
 
     from .versioned_tables import VersionedTable
 
@@ -56,7 +56,7 @@ class ShardedTable(ShardedQueries):
             params: get_item's further parameters.
 
         Raises:
-            DuplicateShardItemError: it is in two shards, and `on_duplicate` was not given.
+            DuplicateShardItemError: it is in two shards, and `on_duplicate` is `"raise"`.
         """
         return run(self._get(Key, params))
 
@@ -69,7 +69,7 @@ class ShardedTable(ShardedQueries):
 
         Raises:
             DuplicateShardItemError: it is in two shards.
-            ValueError: its shard is not known, and `unknown_shard` is `refuse`; or the update would move it.
+            ValueError: its shard is not known, and `on_unknown_shard` is `"raise"`; or the update would move it.
         """
         return run(self._change("update_item", Key, params))
 
@@ -88,37 +88,41 @@ class ShardedTable(ShardedQueries):
 
         Raises:
             ValueError: it does not; or `ExclusiveStartKey` is of another query, or another number of shards.
-            ClientError: a shard could not be read; a note says which. With `on_partial="return"`, only where all
+            ClientError: a shard could not be read; a note says which. With `on_shard_error="skip"`, only where all
                 failed, or one for a reason that will not pass. The numbers of the shards left out are in
                 `response["ResponseMetadata"]["Resilience"]["missing_shards"]`.
         """
         return run(self._query(params))
 
-    def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def query_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query of all shards. One page of each is held at most.
 
         Fallbacks are not asked.
 
         Args:
-            limit: items to give at most; all where left out. `Limit` is the size of a shard's pages.
+            max_items: items to give at most; all where left out. `Limit` is the size of a shard's pages.
             params: the parameters of `query`.
 
         Raises:
-            TypeError, ValueError: as `query`, or `limit` is no whole number of 1 or more.
+            TypeError, ValueError: as `query`, or `max_items` is no whole number of 1 or more.
             ClientError: a shard could not be read.
         """
-        return items_of(run(self._reading(params, limit)))
+        return items_of(run(self._reading(params, max_items)))
 
-    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial | None = None, **params: Any) -> Response:
+    def query_many(
+        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+    ) -> Response:
         """Query all shards of several partition keys. See `ResilientTable.fan_in`.
 
-        `on_partial` is what `Table.sharded` was given, where it is left out.
+        `on_shard_error` is what `Table.sharded` was given, where it is left out.
         """
-        return run(self._fan_in(keys, params, on_partial))
+        return run(self._fan_in(partition_keys, params, on_shard_error))
 
-    def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-        """Return an iterator over all shards of several partition keys. See `ResilientTable.fan_in_items`."""
-        return items_of(run(self._fan_in_reading(keys, params, limit)))
+    def query_many_items(
+        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
+        return items_of(run(self._fan_in_reading(partition_keys, params, max_items)))
 
     def batch_writer(
         self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any

@@ -58,7 +58,7 @@ class SharedRateLimiter(Acquiring):
         name: str,
         units_per_second: float,
         *,
-        lease_seconds: float = 5.0,
+        lease_duration: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Take part in a rate. Nothing is sent yet.
@@ -68,7 +68,7 @@ class SharedRateLimiter(Acquiring):
             name: what the rate is for; several limiters may keep their leases in one table.
             units_per_second: capacity units that come in, a second, for all together. While workers were told different
                 rates, the lowest holds.
-            lease_seconds: for how long a worker has its share without a renewal, a day at most; it renews three times
+            lease_duration: for how long a worker has its share without a renewal, a day at most; it renews three times
                 as often. A dead worker's share is taken up within 1.5 times as long.
             clock: where time comes from; the machine's by default.
 
@@ -84,12 +84,12 @@ class SharedRateLimiter(Acquiring):
         if not isinstance(name, str) or not name:
             raise TypeError(f"name must be a text that is not empty; got {name!r}")
         check_number("units_per_second", units_per_second, above=0)
-        check_number("lease_seconds", lease_seconds, above=0)
-        if lease_seconds > LONGEST_LEASE:
-            raise ValueError(f"lease_seconds must be {LONGEST_LEASE:g} (a day) or less; got {lease_seconds!r}")
+        check_number("lease_duration", lease_duration, above=0)
+        if lease_duration > LONGEST_LEASE:
+            raise ValueError(f"lease_duration must be {LONGEST_LEASE:g} (a day) or less; got {lease_duration!r}")
         check_methods("clock", clock, "monotonic", "time", "wait")
         self._table, self._name, self._rate = table, name, units_per_second
-        self._lease_seconds, self._clock = lease_seconds, clock
+        self._lease_seconds, self._clock = lease_duration, clock
         self._begin()
         tell_child(self)
 
@@ -218,7 +218,7 @@ class SharedRateLimiter(Acquiring):
             self._name,
             uuid.uuid4().hex[:16],
             self._rate,
-            lease_seconds=self._lease_seconds,
+            lease_duration=self._lease_seconds,
             clock=self._clock,
             uniform=random.uniform,
             after=after,
@@ -324,5 +324,5 @@ def _keep(reference: weakref.ref[SharedRateLimiter], stop: threading.Event, paus
         del limiter
 
 
-def _restore(table: Any, name: str, units_per_second: float, lease_seconds: float, clock: Clock) -> SharedRateLimiter:
-    return SharedRateLimiter(table, name, units_per_second, lease_seconds=lease_seconds, clock=clock)
+def _restore(table: Any, name: str, units_per_second: float, lease_duration: float, clock: Clock) -> SharedRateLimiter:
+    return SharedRateLimiter(table, name, units_per_second, lease_duration=lease_duration, clock=clock)

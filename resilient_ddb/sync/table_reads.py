@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
 
     from resilient_ddb.bulk.token_bucket import Limiter
-    from resilient_ddb.sharding.fan_in_reading import OnPartial
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
 
     from .batch_get import BatchGet
     from .parallel_scan import ParallelScan
@@ -25,28 +25,28 @@ else:
 class TableReads(_Table):
     """The part of `ResilientTable` that reads."""
 
-    def query_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def query_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query, page after page.
 
         On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
         given, and no more than one is held. Fallbacks are not asked.
 
         Args:
-            limit: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
-                it is left out and `limit` is given, pages are as large as that, and grow while little is found.
+            max_items: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
+                it is left out and `max_items` is given, pages are as large as that, and grow while little is found.
             params: the parameters of `query`.
 
         Raises:
-            TypeError, ValueError: `limit` is no whole number of 1 or more, or `Select` is `COUNT`.
+            TypeError, ValueError: `max_items` is no whole number of 1 or more, or `Select` is `COUNT`.
             PaginationError: from the iterator, a page leads back to one of before, which would have no end.
         """
-        return _items(self.query, Pages("query", params, limit, table=self.name))
+        return _items(self.query, Pages("query", params, max_items, table=self.name))
 
-    def scan_items(self, *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def scan_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
-        return _items(self.scan, Pages("scan", params, limit, table=self.name))
+        return _items(self.scan, Pages("scan", params, max_items, table=self.name))
 
-    def batch_get(
+    def get_items(
         self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
     ) -> BatchGet:
         """Return an iterator over the items of any number of keys, in the order of the keys.
@@ -116,7 +116,9 @@ class TableReads(_Table):
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
         )
 
-    def fan_in(self, keys: Iterable[Any], *, on_partial: OnPartial = "raise", **params: Any) -> dict[str, Any]:
+    def query_many(
+        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError = "raise", **params: Any
+    ) -> dict[str, Any]:
         """Query several partition keys at the same time, and give one response, as boto3 shapes it.
 
         Items come in the order of their sort keys, whichever key they are of. `Limit` is for all keys together; counts
@@ -124,8 +126,8 @@ class TableReads(_Table):
         dict, which may go through JSON.
 
         Args:
-            keys: the values of the partition key, of the table or of `IndexName`: 1,000 at most.
-            on_partial: where a key can't be read for the moment, `raise` the error; or `return` the items of the
+            partition_keys: the values of the partition key, of the table or of `IndexName`: 1,000 at most.
+            on_shard_error: where a key can't be read for the moment, `raise` the error; or `return` the items of the
                 others, with the missing keys in `response["ResponseMetadata"]["Resilience"]["missing_shards"]`.
             params: query's parameters. `KeyConditionExpression` is for the sort key alone, and may be left out.
 
@@ -136,26 +138,28 @@ class TableReads(_Table):
         """
         from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
 
-        return run(fan_in(self, self._together, keys, params, on_partial))
+        return run(fan_in(self, self._together, partition_keys, params, on_shard_error))
 
-    def fan_in_items(self, keys: Iterable[Any], *, limit: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def query_many_items(
+        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+    ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of several partition keys. One page of each is held at most.
 
         Fallbacks are not asked.
 
         Args:
-            keys: as for `fan_in`.
-            limit: items to give at most; all where left out. `Limit` is the size of a key's pages.
-            params: as for `fan_in`.
+            partition_keys: as for `query_many`.
+            max_items: items to give at most; all where left out. `Limit` is the size of a key's pages.
+            params: as for `query_many`.
 
         Raises:
-            TypeError, ValueError, ClientError: as `fan_in`.
+            TypeError, ValueError, ClientError: as `query_many`.
         """
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import items_of  # noqa: PLC0415 - as above
 
-        return items_of(run(fan_in_reading(self, self._together, keys, params, limit)))
+        return items_of(run(fan_in_reading(self, self._together, partition_keys, params, max_items)))
 
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         from .together import together  # noqa: PLC0415 - only where it is used

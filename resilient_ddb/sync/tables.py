@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
     from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
 
-    from resilient_ddb.bulk.settings import OnLeftover, Rate
+    from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.sharding.fan_in_reading import OnPartial
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
     from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TtlFilter
@@ -77,7 +77,7 @@ class ResilientTable(_Native, TableReads):
         write_units_per_second: Rate = None,
         max_workers: int = 1,
         max_attempts: int | None = None,
-        on_leftover: OnLeftover = "raise",
+        on_unprocessed: OnUnprocessed = "raise",
         flush_on_error: bool = False,
     ) -> BatchWriter:
         """Return a writer that sends puts and deletes in batches of 25: boto3's, but nothing is lost.
@@ -85,7 +85,7 @@ class ResilientTable(_Native, TableReads):
         Used as a context manager; what is buffered is written when the block ends. Items that DynamoDB did not take
         are sent again after a full-jitter pause, with others, so that batches are whole. Of requests for one key the
         last one wins. An item that can't be written does not keep its neighbours from being written. Where the block
-        ends in an exception, nothing more is sent: `leftovers` has what is not surely written. A generator that is left
+        ends in an exception, nothing more is sent: `unprocessed` has what is not surely written. A generator that is left
         early and `sys.exit()` are none: they write. A writer that is dropped with requests in it warns.
 
         Threads may share it: one of them sends for all. See `BatchReport` for what `report` tells.
@@ -101,7 +101,7 @@ class ResilientTable(_Native, TableReads):
                 attributes have to be known: by `overwrite_by_pkeys`, or DescribeTable is asked.
             max_attempts: passes without any progress, the first included, before it gives up; the policy's
                 `retry.max_attempts` where it is None.
-            on_leftover: `"raise"`, or a function that is given lists of requests: those that were refused, as they
+            on_unprocessed: `"raise"`, or a function that is given lists of requests: those that were refused, as they
                 are, and those given up after `max_attempts`. It is then theirs, and nothing is raised.
             flush_on_error: whether what is buffered is written also where the block ends in an exception.
 
@@ -120,7 +120,7 @@ class ResilientTable(_Native, TableReads):
             write_units_per_second=write_units_per_second,
             max_workers=max_workers,
             max_attempts=max_attempts,
-            on_leftover=on_leftover,
+            on_unprocessed=on_unprocessed,
             flush_on_error=flush_on_error,
         )
         return BatchWriter(self.name, self.meta.client, settings)
@@ -142,9 +142,9 @@ class ResilientTable(_Native, TableReads):
         separator: str = "#",
         pad: int = 0,
         previous: Sequence[Shards] = (),
-        unknown_shard: Literal["find", "refuse"] = "find",
-        on_duplicate: OnDuplicate | None = None,
-        on_partial: OnPartial = "raise",
+        on_unknown_shard: Literal["find", "raise"] = "find",
+        on_duplicate: OnDuplicate | Literal["raise"] = "raise",
+        on_shard_error: OnShardError = "raise",
     ) -> ShardedTable:
         """Return this table with the items of each partition key spread over shards: more than one partition can take.
 
@@ -161,11 +161,11 @@ class ResilientTable(_Native, TableReads):
             separator: what stands between a key and its shard's number, and in no key.
             pad: digits that the number is filled up to with zeros.
             previous: what `shards` was before. Items are read there as well; written where they belong now.
-            unknown_shard: what becomes of an update or delete of an item whose shard can't be calculated: `find` it
+            on_unknown_shard: what becomes of an update or delete of an item whose shard can't be calculated: `find` it
                 first, or `refuse`.
             on_duplicate: given the items that one key was found with, gives the one that is meant. It may be async on
                 the async Table.
-            on_partial: where a shard can't be read for the moment, `raise` the error; or `return` what the others have.
+            on_shard_error: where a shard can't be read for the moment, `raise` the error; or `return` what the others have.
 
         Raises:
             TypeError, ValueError: an argument can't be meant.
@@ -179,9 +179,9 @@ class ResilientTable(_Native, TableReads):
             layout_of(shards, by=by, previous=previous, separator=separator, pad=pad),
             key=key,
             shard_attribute=shard_attribute,
-            unknown_shard=unknown_shard,
+            on_unknown_shard=on_unknown_shard,
             on_duplicate=on_duplicate,
-            on_partial=on_partial,
+            on_shard_error=on_shard_error,
         )
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:

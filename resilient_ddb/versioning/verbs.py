@@ -16,6 +16,7 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.codec.values import copied
 from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach
+from resilient_ddb.events import StopReason
 from resilient_ddb.fallback import Response
 from resilient_ddb.policy.checks import check_callable, check_whole
 from resilient_ddb.policy.deadlines import current_deadline
@@ -68,7 +69,7 @@ class VersionedVerbs:
         """
         raise TypeError(
             "a versioned table has no batch_writer: BatchWriteItem takes no conditions, so it would write over other "
-            "versions unseen; use put_item, transact_put and the like, or the batch_writer of the table itself"
+            "versions unseen; use put_item, put_action and the like, or the batch_writer of the table itself"
         )
 
     def sharded(self, *_: Any, **__: Any) -> NoReturn:
@@ -79,7 +80,7 @@ class VersionedVerbs:
         """
         raise TypeError("a versioned table can't be sharded: take table.sharded(...).versioned(...)")
 
-    def transact_put(
+    def put_action(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
@@ -98,24 +99,24 @@ class VersionedVerbs:
         """
         return self._given_entry("Put", self._versioning.put(Item, params, expected_version))
 
-    def transact_update(
+    def update_action(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: int | None,
         **params: Any,
     ) -> dict[str, Any]:
-        """Return the entry of an update for `transact_write_items`. See `update_item` and `transact_put`."""
+        """Return the entry of an update for `transact_write_items`. See `update_item` and `put_action`."""
         return self._given_entry("Update", self._versioning.update(Key, params, expected_version))
 
-    def transact_delete(
+    def delete_action(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: int | None,
         **params: Any,
     ) -> dict[str, Any]:
-        """Return the entry of a delete for `transact_write_items`. See `delete_item` and `transact_put`."""
+        """Return the entry of a delete for `transact_write_items`. See `delete_item` and `put_action`."""
         return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
 
     def _given_entry(self, action: str, write: Write) -> dict[str, Any]:
@@ -333,5 +334,5 @@ def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=failure.operation_name, attempts=attempts, response=failure.response)
     facts = getattr(failure, "resilience", None)
     if facts is not None:
-        attach(error, replace(facts, stopped_by="deadline"))
+        attach(error, replace(facts, stopped_by=StopReason.DEADLINE))
     return error

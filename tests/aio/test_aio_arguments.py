@@ -70,22 +70,22 @@ PLACES = {
     "observers": lambda given: rddb.Policy(observers=[given]),
     "wait": lambda given: rddb.Retry(wait=given),
     "stop": lambda given: rddb.Retry(stop=given),
-    "storage": lambda given: rddb.Breaker(storage=given),
-    "a listener's method": lambda given: rddb.Breaker(listeners=[made(Chance, state_change=given)]),
+    "storage": lambda given: rddb.CircuitBreaker(storage=given),
+    "a listener's method": lambda given: rddb.CircuitBreaker(listeners=[made(Chance, state_change=given)]),
     "a clock's method": lambda given: rddb.Policy(clock=made(Clock, wait=given)),
     "a limiter's clock": lambda given: rddb.RateLimiter(1, clock=made(Clock, wait=given)),
     "random": lambda given: rddb.Policy(random=made(Chance, uniform=given)),
     "a rate": lambda given: table().batch_writer(write_units_per_second=made(Limiter, reserve=given)),
-    "a rate of reads": lambda given: table().batch_get([], read_units_per_second=made(Limiter, charge=given)),
+    "a rate of reads": lambda given: table().get_items([], read_units_per_second=made(Limiter, charge=given)),
     "shards": lambda given: table().sharded(given),
-    "on_leftover": lambda given: table().batch_writer(on_leftover=given),
-    "on_leftover of a sharded table": lambda given: table().sharded(2).batch_writer(on_leftover=given),
+    "on_unprocessed": lambda given: table().batch_writer(on_unprocessed=given),
+    "on_unprocessed of a sharded table": lambda given: table().sharded(2).batch_writer(on_unprocessed=given),
     "on_page": lambda given: table().parallel_scan(on_page=given),
     "change": lambda given: table().versioned().modify({"pk": "a"}, given),
 }
 
 
-FUNCTIONS = ["observers", "wait", "stop", "storage", "shards", "on_leftover", "on_page", "change"]
+FUNCTIONS = ["observers", "wait", "stop", "storage", "shards", "on_unprocessed", "on_page", "change"]
 
 
 def table():

@@ -34,7 +34,7 @@ async def test_what_another_task_waits_for_does_not_hold_up_the_end_of_the_block
                     raise RuntimeError("mine")
             async with asyncio.timeout(20):
                 await asyncio.gather(*waiting)
-            assert sorted(request["PutRequest"]["Item"]["pk"] for request in batch.leftovers) == ["0", "1"]
+            assert sorted(request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed) == ["0", "1"]
             assert len(stub.named("BatchWriteItem")) == 1
 
 
@@ -51,11 +51,11 @@ async def test_a_deadline_holds_while_another_task_sends():
             await until(lambda: stub.named("BatchWriteItem"))
             with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError) as raised:
                 await batch.put_item(Item={"pk": "1"})
-            assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.items] == ["0", "1"]
+            assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.requests] == ["0", "1"]
             answer.set()
             await sender
         assert sent_keys(stub) == ["0", "1"]
-        assert batch.leftovers == []
+        assert batch.unprocessed == []
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -84,7 +84,7 @@ async def test_an_exception_passes_through_a_block_whose_deadline_comes_while_an
             async with batch:  # and it can go on
                 await batch.put_item(Item={"pk": "1"})
         assert sent_keys(stub) == ["0", "1"]
-        assert batch.leftovers == []
+        assert batch.unprocessed == []
 
 
 class SlowToJoin:
@@ -122,7 +122,7 @@ async def test_a_wait_that_would_begin_while_the_block_is_being_left_does_not(wo
                     asyncio.get_running_loop().call_soon(limiter.has_part.set)
                     raise RuntimeError("mine")
             await waiting
-            assert [request["PutRequest"]["Item"]["pk"] for request in batch.leftovers] == ["0"]
+            assert [request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed] == ["0"]
             assert len(stub.named("BatchWriteItem")) == 1
 
 
@@ -138,7 +138,7 @@ async def test_what_the_writer_calls_may_put_but_not_flush():
 
     with WireStub(lambda _, params: takes_all(params)) as stub:
         made = table_on(stub)
-        async with made, asyncio.timeout(20), made.batch_writer(flush_amount=1, on_leftover=take) as batch:
+        async with made, asyncio.timeout(20), made.batch_writer(flush_amount=1, on_unprocessed=take) as batch:
             await batch.put_item(Item={"pk": "too large", "b": "x" * 500_000})
         assert sent_keys(stub) == ["again-0"]
         assert len(told) == 1
@@ -151,4 +151,4 @@ async def test_an_error_of_a_sharded_writers_flush_has_the_keys_as_callers_see_t
             await batch.put_item(Item={"pk": "a", "n": 1})
             with pytest.raises(rddb.UnprocessedItemsError) as raised:
                 await batch.flush()
-            assert raised.value.items == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}] == batch.leftovers
+            assert raised.value.requests == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}] == batch.unprocessed

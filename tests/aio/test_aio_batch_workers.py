@@ -31,7 +31,7 @@ def stored_keys(world):
 @pytest.mark.parametrize("workers", [2, 8])
 async def test_workers_write_everything_once_and_the_last_request_for_a_key_wins(world, workers):
     world.proxy.plan = [faults.Delay(seconds=0.005), faults.Unprocessed(every=3), faults.Throttle(every=7)]
-    table = await world.table(budget=None)
+    table = await world.table(retry_budget=None)
     async with table.batch_writer(max_workers=workers) as batch:
         assert isinstance(batch, BatchWriter)
         for number in range(600):
@@ -40,7 +40,7 @@ async def test_workers_write_everything_once_and_the_last_request_for_a_key_wins
     assert stored_keys(world) == [f"{number:04}" for number in range(1, 200)]
     assert all(world.stored(f"{number:04}")["n"] == number + 400 for number in (1, 57, 199))
     assert world.proxy.count("DescribeTable") == 1
-    assert batch.leftovers == []
+    assert batch.unprocessed == []
 
 
 async def test_workers_are_under_way_at_once(world):
@@ -58,7 +58,7 @@ async def test_workers_are_under_way_at_once(world):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert batch.leftovers == puts(numbered(100))
+    assert batch.unprocessed == puts(numbered(100))
     await asyncio.sleep(0.1)
     assert world.proxy.count() == 4
 
@@ -81,7 +81,7 @@ async def test_cancelled_as_the_block_ends_no_task_is_left_and_nothing_more_is_s
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asyncio.all_tasks() == before
-    assert batch.leftovers == puts(numbered(60))
+    assert batch.unprocessed == puts(numbered(60))
     world.proxy.plan = []
     async with batch:  # and it can go on
         pass
@@ -111,7 +111,7 @@ async def test_cancelled_nothing_more_is_sent_and_leftovers_has_the_rest(world, 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 30)
     assert stored_keys(world) == [item["pk"] for item in numbered(50)]
-    left = keys_of(batch.leftovers)
+    left = keys_of(batch.unprocessed)
     assert left == [item["pk"] for item in numbered(len(left), start=50)]
     assert len(left) >= 25 * workers
 
@@ -127,7 +127,7 @@ async def test_leaving_by_an_exception_sends_nothing_more(world, workers):
             raise error
     assert raised.value is error
     assert world.proxy.count("BatchWriteItem") <= 2
-    assert sorted({*keys_of(batch.leftovers), *stored_keys(world)}) == [item["pk"] for item in numbered(60)]
+    assert sorted({*keys_of(batch.unprocessed), *stored_keys(world)}) == [item["pk"] for item in numbered(60)]
     async with batch:
         pass
     assert len(stored_keys(world)) == 60
@@ -153,7 +153,7 @@ async def test_a_server_that_takes_nothing_is_asked_max_attempts_times(world, wo
             for item in numbered(500):
                 taken.append(item)
                 await batch.put_item(Item=item)
-    assert raised.value.items == puts(taken) == batch.leftovers
+    assert raised.value.requests == puts(taken) == batch.unprocessed
     assert world.proxy.count() <= 5 + workers - 1
     assert len(world.clock.waits) == 4
 
@@ -176,7 +176,7 @@ async def test_items_that_can_not_be_written_are_refused_one_by_one(world):
         async with table.batch_writer() as batch:
             for number, item in enumerate(numbered(60)):
                 await batch.put_item(Item={**item, **bad.get(number, {})})
-    assert keys_of(raised.value.items) == ["0007", "0030"]
+    assert keys_of(raised.value.requests) == ["0007", "0030"]
     assert len(stored_keys(world)) == 58
     assert batch.report.refused == 2
 
@@ -191,7 +191,7 @@ async def test_leftovers_go_to_an_async_function_and_what_is_put_meanwhile_is_ke
         await asyncio.sleep(0)
         given.extend(requests)
 
-    async with table.batch_writer(on_leftover=take) as batch:
+    async with table.batch_writer(on_unprocessed=take) as batch:
         for number, item in enumerate(numbered(25)):
             await batch.put_item(Item={**item, "f": 1.5} if number == 3 else item)
         assert keys_of(given) == ["0003"]
@@ -218,7 +218,7 @@ async def test_a_deadline_leaves_what_is_not_surely_written_in_leftovers(world):
                 await batch.put_item(Item=item)
     assert isinstance(raised.value, rddb.DeadlineExceededError)
     written = len(stored_keys(world))
-    assert keys_of(batch.leftovers) == [item["pk"] for item in numbered(25, start=written)]
+    assert keys_of(batch.unprocessed) == [item["pk"] for item in numbered(25, start=written)]
 
 
 async def test_tasks_that_share_a_writer_with_workers_lose_nothing(world):
@@ -247,18 +247,18 @@ async def test_both_writers_send_the_same(world):
     def seen():
         return [call.params for call in world.proxy.seen if call.operation == "BatchWriteItem"]
 
-    options = {"write_units_per_second": 100, "on_leftover": lambda _: None}
+    options = {"write_units_per_second": 100, "on_unprocessed": lambda _: None}
     found = []
     for kind in ("sync", "async"):
         clock, chance = FakeClock(), __import__("random").Random(5)
         world.proxy.plan = plan()
         already = len(seen())
         if kind == "sync":
-            with world.sync_table(clock=clock, random=chance, budget=None).batch_writer(**options) as batch:
+            with world.sync_table(clock=clock, random=chance, retry_budget=None).batch_writer(**options) as batch:
                 for item in items():
                     batch.put_item(Item=item)
         else:
-            table = await world.table(clock=clock, random=chance, budget=None)
+            table = await world.table(clock=clock, random=chance, retry_budget=None)
             async with table.batch_writer(**options) as batch:
                 for item in items():
                     await batch.put_item(Item=item)

@@ -219,7 +219,7 @@ async def test_it_gives_up_and_hands_back_every_item(world):
     with pytest.raises(rddb.UnprocessedItemsError, match="30 items") as raised:
         async with table.batch_writer(flush_amount=10) as batch:
             batch._items_buffer.extend({"PutRequest": {"Item": item}} for item in numbered(30))
-    left = sorted(entry["PutRequest"]["Item"]["pk"] for entry in raised.value.items)
+    left = sorted(entry["PutRequest"]["Item"]["pk"] for entry in raised.value.requests)
     assert left == [item["pk"] for item in numbered(30)]
     assert world.proxy.count("BatchWriteItem") == 3
     assert all_stored(world) == []
@@ -231,7 +231,7 @@ async def test_it_gives_up_at_the_deadline(world):
     with rddb.deadline(3.0, clock=world.clock), pytest.raises(rddb.UnprocessedItemsError, match="deadline") as raised:
         async with table.batch_writer() as batch:
             await batch.put_item(Item={"pk": "a"})
-    assert raised.value.items == [{"PutRequest": {"Item": {"pk": "a"}}}]
+    assert raised.value.requests == [{"PutRequest": {"Item": {"pk": "a"}}}]
     assert sum(world.clock.waits) < 3.0
 
 

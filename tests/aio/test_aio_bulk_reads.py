@@ -1,4 +1,4 @@
-"""`batch_get` and `parallel_scan` of both Tables: one script, the same items, states, requests and waits."""
+"""`get_items` and `parallel_scan` of both Tables: one script, the same items, states, requests and waits."""
 
 import asyncio
 import gc
@@ -74,7 +74,7 @@ async def play_batch(world, scenario, table_of):
     table = await table if inspect.iscoroutine(table) else table
     world.proxy.plan = plan
     world.proxy.clear()
-    batch = table.batch_get(iter(ALL), **arguments)
+    batch = table.get_items(iter(ALL), **arguments)
     given, errors = [], []
     for _ in range(3):  # it may be iterated on after an error
         try:
@@ -105,7 +105,7 @@ async def test_both_batch_gets_do_the_same(filled, name):
 
 async def test_keys_may_come_from_an_async_iterator(filled):
     table = await filled.table()
-    batch = table.batch_get(stream(keys(5, 1, 5, 999, *range(120))))
+    batch = table.get_items(stream(keys(5, 1, 5, 999, *range(120))))
     assert isinstance(batch, aio.AsyncBatchGet)
     assert numbers([item async for item in batch]) == [5, 1, 0, 2, 3, 4, *range(6, 120)]
     assert batch.missing == keys(999)
@@ -123,7 +123,7 @@ async def test_a_source_of_keys_that_is_cancelled_loses_none(filled):
             yield key
 
     table = await filled.table()
-    batch = table.batch_get(source())
+    batch = table.get_items(source())
     given = [await anext(batch) for _ in range(100)]
     task = asyncio.create_task(anext(batch))
     await asyncio.sleep(0.01)
@@ -140,7 +140,7 @@ async def test_a_source_of_keys_that_is_cancelled_loses_none(filled):
 async def test_a_request_that_is_cancelled_is_sent_again(filled):
     table = await filled.table()
     filled.proxy.plan = [faults.Hang(times=1)]
-    batch = table.batch_get(keys(*range(10)))
+    batch = table.get_items(keys(*range(10)))
     task = asyncio.create_task(anext(batch))
     await until(lambda: filled.proxy.count("BatchGetItem") == 1)
     task.cancel()
@@ -154,7 +154,7 @@ async def test_a_table_at_module_scope_reads_by_its_own_policy(filled):
     table = aio.table(filled.name, endpoint_url=filled.proxy.endpoint_url, policy=policy, **ACCESS)
     async with table:
         filled.proxy.plan = [faults.Unprocessed(share=1.0)]
-        batch = table.batch_get(keys(1), read_units_per_second=0.1)
+        batch = table.get_items(keys(1), read_units_per_second=0.1)
         with pytest.raises(rddb.UnprocessedKeysError, match="2 passes"):
             await anext(batch)
         filled.proxy.plan = []

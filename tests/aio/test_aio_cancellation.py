@@ -16,7 +16,7 @@ from resilient_ddb.testing import faults
 
 KEY = {"pk": "a"}
 ADD = {"Key": KEY, "UpdateExpression": "ADD c :one", "ExpressionAttributeValues": {":one": 1}}
-TRIPS = rddb.Breaker(minimum_calls=3, open_jitter=0.0, half_open_permits=1)
+TRIPS = rddb.CircuitBreaker(minimum_calls=3, open_jitter=0.0, half_open_permits=1)
 ONE = rddb.Retry(max_attempts=1)
 
 
@@ -87,7 +87,7 @@ async def test_a_call_cancelled_before_it_began_is_none(world, events):
 
 
 async def test_a_cancelled_probe_gives_its_permit_back(world, events):
-    table = await world.table(retry=ONE, breaker=TRIPS, observers=[events.append])
+    table = await world.table(retry=ONE, circuit_breaker=TRIPS, observers=[events.append])
     await trip(world, table)
     world.clock.advance(10)
     world.proxy.plan = [faults.Hang(times=1)]
@@ -102,7 +102,7 @@ async def test_a_cancelled_probe_gives_its_permit_back(world, events):
 
 
 async def test_a_probe_cut_off_by_a_deadline_gives_its_permit_back(world):
-    table = await world.table(retry=ONE, breaker=TRIPS)
+    table = await world.table(retry=ONE, circuit_breaker=TRIPS)
     await trip(world, table)
     world.clock.advance(10)
     world.proxy.plan = [faults.Hang()]
@@ -336,8 +336,8 @@ async def test_a_hundred_tasks_on_dynamodb_local(world):
 
 @pytest.mark.parametrize("permits", [1, 3])
 async def test_a_thousand_callers_at_half_open_send_the_permitted_probes(world, permits):
-    breaker = rddb.Breaker(minimum_calls=3, open_jitter=0.0, half_open_permits=permits)
-    table = await world.table(retry=ONE, breaker=breaker)
+    breaker = rddb.CircuitBreaker(minimum_calls=3, open_jitter=0.0, half_open_permits=permits)
+    table = await world.table(retry=ONE, circuit_breaker=breaker)
     await trip(world, table)
     world.clock.advance(10)
     world.proxy.plan = [faults.Hang()]
@@ -357,7 +357,7 @@ async def test_a_thousand_callers_at_half_open_send_the_permitted_probes(world, 
 
 
 async def test_an_open_circuit_sends_nothing_for_a_thousand_callers(world):
-    table = await world.table(retry=ONE, breaker=TRIPS)
+    table = await world.table(retry=ONE, circuit_breaker=TRIPS)
     await trip(world, table)
     results = await asyncio.gather(*(table.get_item(Key=KEY) for _ in range(1000)), return_exceptions=True)
     assert {type(result) for result in results} == {rddb.CircuitOpenError}

@@ -48,7 +48,7 @@ CALLS = {
     "scan_items": lambda table: listed(table.scan_items()),
     "batch_get": lambda table: listed(table.batch_get([{"pk": "a"}])),
     "parallel_scan": lambda table: listed(table.parallel_scan(2)),
-    "fan_in": lambda table: table.fan_in(["a", "b"]),
+    "fan_in": lambda table: table.query_many(["a", "b"]),
     "sharded": lambda table: table.sharded(2).query(**BY_KEY),
     "versioned": lambda table: table.versioned().get_item(**KEY),
     "modify": lambda table: table.versioned().modify({"pk": "a"}, lambda item: {"pk": "a"}),
@@ -88,7 +88,7 @@ async def test_a_call_of_what_was_closed_says_so(what, way, stub):
     assert "NoneType" not in str(raised.value)
     assert len(stub.requests) == requests
     facts = raised.value.resilience
-    assert (facts.kind, facts.ambiguous) == (rddb.Kind.PERMANENT, False)
+    assert (facts.kind, facts.ambiguous) == (rddb.ErrorKind.PERMANENT, False)
     batch = getattr(raised.value, "items", None)
     assert batch in (None, [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}])
 
@@ -103,11 +103,11 @@ async def test_what_is_closed_can_be_closed_again(stub):
 def test_every_verb_of_a_table_is_in():
     """Those of boto3's model are one code; what this library adds has a line of its own."""
     added = {name for name in vars(aio.AsyncTable) if not name.startswith("_")} - set(vars(resource_class("Table")))
-    elsewhere = {"aclose", "fan_in_items", "batch_writer"}
+    elsewhere = {"aclose", "query_many_items", "batch_writer"}
     assert added - set(CALLS) <= elsewhere
 
 
-@pytest.mark.parametrize("what", ["writer", "get_item", "batch_get", "fan_in", "parallel_scan"])
+@pytest.mark.parametrize("what", ["writer", "get_item", "get_items", "fan_in", "parallel_scan"])
 async def test_a_module_level_table_opens_its_client_again(what, stub):
     table = aio.table(TABLE, endpoint_url=stub.endpoint_url, **ACCESS)
     for _ in range(2):

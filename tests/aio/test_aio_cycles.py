@@ -29,7 +29,7 @@ async def write(table, item):
 VERBS = {
     "put_item": lambda table, item: table.put_item(Item=item, ConditionExpression=NONE),
     "get_item": lambda table, _: table.get_item(Key={"pk": "a"}),
-    "fan_in": lambda table, _: table.fan_in(["a", "b"]),
+    "fan_in": lambda table, _: table.query_many(["a", "b"]),
     "batch_writer": write,
     "sharded put": lambda table, item: table.sharded(2, by="v").put_item(Item=item, ConditionExpression=NONE),
     "versioned put": lambda table, item: table.versioned().put_item(Item=item),
@@ -51,7 +51,7 @@ async def silent(call, error):
 async def test_a_failed_call_leaves_no_cycle(fault, verb, world):
     world.direct.put_item(Item={"pk": "a"})
     retry = rddb.Retry(max_attempts=2 if fault == "then well" else 1)
-    table = await world.table(retry=retry, breaker=None, fallback=silent)
+    table = await world.table(retry=retry, circuit_breaker=None, fallback=silent)
     for warm in (True, False):
         world.proxy.plan = FAULTS[fault]()
         item = {"pk": "a", "v": "v" * 100}

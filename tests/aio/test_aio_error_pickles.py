@@ -45,5 +45,5 @@ async def test_what_a_batch_writer_has_left_survives(fault, failing):
     table = await failing(fault)
     with pytest.raises(rddb.UnprocessedItemsError) as caught:
         await write(table)
-    assert caught.value.items == BATCH
+    assert caught.value.requests == BATCH
     check(caught.value)

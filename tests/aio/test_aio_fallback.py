@@ -16,7 +16,7 @@ KEY = {"pk": "a"}
 ADD = {"Key": KEY, "UpdateExpression": "ADD c :one", "ExpressionAttributeValues": {":one": 1}}
 ELSEWHERE = "eu-central-1"
 ONE = rddb.Retry(max_attempts=1)
-VALUE = rddb.fallback.value({"Item": {"pk": "fallback"}})
+VALUE = rddb.fallback.response({"Item": {"pk": "fallback"}})
 
 
 def where(answer):
@@ -81,7 +81,7 @@ async def test_no_answer_is_given_that_an_own_write_has_changed(world, verb):
 
 async def test_no_answer_is_given_that_a_cancelled_write_may_have_changed(world):
     world.direct.put_item(Item=KEY)
-    table = await world.table(retry=ONE, breaker=None, fallback=rddb.fallback.stale())
+    table = await world.table(retry=ONE, circuit_breaker=None, fallback=rddb.fallback.stale())
     await table.get_item(Key=KEY)
     world.proxy.plan = [faults.Hang()]
     task = asyncio.create_task(table.put_item(Item=KEY))
@@ -267,8 +267,8 @@ async def test_fallbacks_are_not_asked_where_the_answer_is_final(world):
 
 
 async def test_fallbacks_are_asked_where_a_circuit_is_open_or_a_deadline_passed(world):
-    breaker = rddb.Breaker(minimum_calls=1, open_jitter=0.0)
-    table = await world.table(retry=ONE, breaker=breaker, fallback=VALUE)
+    breaker = rddb.CircuitBreaker(minimum_calls=1, open_jitter=0.0)
+    table = await world.table(retry=ONE, circuit_breaker=breaker, fallback=VALUE)
     world.proxy.plan = [faults.ServerError()]
     for _ in range(2):
         assert where(await table.get_item(Key=KEY)) == {"fallback": "value"}

@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 
 import resilient_ddb as rddb
-from resilient_ddb import Kind
+from resilient_ddb import ErrorKind
 from resilient_ddb.testing import faults
 
 KEY = {"pk": "a"}
@@ -74,7 +74,7 @@ def patience(name):
 async def test_reads_recover_from_every_fault(world, name):
     fault, _ = ALL[name]
     world.direct.put_item(Item={"pk": "a", "n": 1})
-    table = await world.table(config=patience(name), breaker=None)
+    table = await world.table(config=patience(name), circuit_breaker=None)
     operations = {verb: "".join(map(str.title, verb.split("_"))) for verb in READS}
     world.proxy.plan = [fault(times=2, operations={operation}) for operation in operations.values()]
     answers = await asyncio.gather(*(read(table) for read in READS.values()))
@@ -94,8 +94,8 @@ async def test_a_read_that_never_works_raises_what_aiobotocore_raises(world, nam
         await table.get_item(Key=KEY)
     assert matches(raised.value, expected), raised.value
     facts = raised.value.resilience
-    assert facts.kind is (Kind.TRANSIENT if name in AMBIGUOUS else Kind.THROTTLING)
-    assert (facts.attempts, facts.stopped_by, facts.ambiguous) == (2, "max attempts", False)
+    assert facts.kind is (ErrorKind.TRANSIENT if name in AMBIGUOUS else ErrorKind.THROTTLING)
+    assert (facts.attempts, facts.stopped_by, facts.ambiguous) == (2, "max_attempts", False)
     assert facts.table == world.name
     assert world.proxy.count() == 2
     assert len(world.clock.waits) == 1
@@ -116,7 +116,7 @@ async def test_an_add_is_applied_once_at_most_and_says_what_is_known(world, name
         await table.update_item(**add)
     assert matches(raised.value, expected), raised.value
     facts = raised.value.resilience
-    assert (facts.kind, facts.ambiguous, facts.attempts) == (Kind.AMBIGUOUS, True, 1)
+    assert (facts.kind, facts.ambiguous, facts.attempts) == (ErrorKind.AMBIGUOUS, True, 1)
     assert facts.stopped_by == "ambiguous"
     assert world.proxy.count() == 1
     applied = (world.stored() or {}).get("c", 0)
@@ -126,7 +126,7 @@ async def test_an_add_is_applied_once_at_most_and_says_what_is_known(world, name
 
 async def test_an_add_is_sent_again_where_the_policy_says_so(world):
     world.proxy.plan = [faults.LoseReply(times=1)]
-    table = await world.table(ambiguous="retry")
+    table = await world.table(on_ambiguous_write="retry")
     await table.update_item(Key=KEY, UpdateExpression="ADD c :one", ExpressionAttributeValues={":one": 1})
     assert world.stored()["c"] == 2
 
@@ -136,7 +136,7 @@ async def test_writes_with_the_same_end_state_are_sent_again(world, name):
     fault, _ = ALL[name]
     for key in ("updated", "deleted"):
         world.direct.put_item(Item={"pk": key, "n": 1})
-    table = await world.table(config=patience(name), breaker=None)
+    table = await world.table(config=patience(name), circuit_breaker=None)
     operations = ("PutItem", "UpdateItem", "DeleteItem")
     world.proxy.plan = [fault(times=1, operations={operation}) for operation in operations]
     await asyncio.gather(
@@ -168,7 +168,7 @@ async def test_a_conditional_put_that_meets_anothers_write_fails(world):
     table = await world.table()
     with pytest.raises(table.meta.client.exceptions.ConditionalCheckFailedException) as raised:
         await table.put_item(Item={"pk": "a", "n": 1}, ConditionExpression=Attr("pk").not_exists())
-    assert raised.value.resilience.kind is Kind.CONDITIONAL
+    assert raised.value.resilience.kind is ErrorKind.CONDITIONAL
     assert "Item" not in raised.value.response
     assert world.stored()["n"] == 9
 
@@ -213,7 +213,7 @@ async def test_permanent_errors_are_raised_at_once(world, code, requests):
     with pytest.raises(ClientError, match=code) as raised:
         await table.get_item(Key=KEY)
     assert world.proxy.count() == requests
-    assert raised.value.resilience.kind is Kind.PERMANENT
+    assert raised.value.resilience.kind is ErrorKind.PERMANENT
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ async def test_a_refused_connection_was_never_sent(world):
     with pytest.raises(EndpointConnectionError) as raised:
         await table.update_item(Key=KEY, UpdateExpression="ADD c :one", ExpressionAttributeValues={":one": 1})
     facts = raised.value.resilience
-    assert (facts.kind, facts.ambiguous, facts.attempts) == (Kind.TRANSIENT, False, 2)
+    assert (facts.kind, facts.ambiguous, facts.attempts) == (ErrorKind.TRANSIENT, False, 2)
 
 
 @pytest.mark.parametrize("mode", ["legacy", "standard"])

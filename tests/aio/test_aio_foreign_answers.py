@@ -47,7 +47,7 @@ async def test_unprocessed_items_that_were_never_sent_are_an_error(what, keys, w
                 await write_three(batch)
             assert isinstance(raised.value, UnreadableResponseError)
             assert raised.value.resilience.ambiguous
-            assert len(batch.leftovers) == len(raised.value.items) == 3
+            assert len(batch.unprocessed) == len(raised.value.requests) == 3
             assert batch.report.written == 0
             async with batch:
                 pass
@@ -59,7 +59,7 @@ async def test_unprocessed_items_that_were_never_sent_are_an_error(what, keys, w
 async def test_an_answer_with_keys_that_were_not_asked_for_is_asked_for_again(what):
     with WireStub(first_then(whole(NEVER_ASKED[what]), found)) as stub:
         async with table_on(stub) as table:
-            reading = table.batch_get([{"pk": key} for key in "012"])
+            reading = table.get_items([{"pk": key} for key in "012"])
             assert [item["pk"] async for item in reading] == ["0", "1", "2"]
             assert reading.missing == []
 
@@ -68,7 +68,7 @@ async def test_an_answer_with_keys_that_were_not_asked_for_is_asked_for_again(wh
 async def test_a_server_that_never_answers_what_was_asked_is_an_error(what):
     with WireStub(lambda *_: whole(NEVER_ASKED[what])) as stub:
         async with table_on(stub) as table:
-            reading = table.batch_get([{"pk": key} for key in "012"])
+            reading = table.get_items([{"pk": key} for key in "012"])
             with pytest.raises(rddb.UnprocessedKeysError) as raised:
                 [item async for item in reading]
             assert reading.missing == []

@@ -25,7 +25,16 @@ KINDS = {
 OWN = {
     "table": {"get_item", "put_item", "fan_in"},  # by the same ways as a module table
     "ttl table": {"get_item", "put_item", "query_items"},
-    "sharded": {"put_item", "get_item", "update_item", "delete_item", "query", "query_items", "fan_in", "fan_in_items"}
+    "sharded": {
+        "put_item",
+        "get_item",
+        "update_item",
+        "delete_item",
+        "query",
+        "query_items",
+        "fan_in",
+        "query_many_items",
+    }
     | {"batch_writer"},
     "versioned": {"put_item", "update_item", "delete_item", "modify"},
 }

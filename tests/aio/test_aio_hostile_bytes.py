@@ -67,7 +67,7 @@ async def end(made, verb, is_typed):
         async with given as batch:
             await batch.put_item(Item=KEY)
         return given
-    if hasattr(given, "__anext__") or verb in ("batch_get", "parallel_scan"):
+    if hasattr(given, "__anext__") or verb in ("get_items", "parallel_scan"):
         return [each async for each in given]
     return await given
 

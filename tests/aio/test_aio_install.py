@@ -53,16 +53,16 @@ async def attempts(world, client, name=None):
 async def test_a_client_makes_exactly_the_policys_attempts(world, plain_client, mode, total):
     retries = {"mode": mode} if total is None else {"mode": mode, "total_max_attempts": total}
     client = await plain_client(retries=retries)
-    assert aio.install(client, policy=world.policy(retry=THREE)) is client
+    assert aio.harden(client, policy=world.policy(retry=THREE)) is client
     assert await attempts(world, client) == 3
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_installing_twice_replaces_the_policy_and_never_stacks(world, plain_client, mode):
     client = await plain_client(retries={"mode": mode})
-    cls = type(aio.install(client, policy=world.policy(retry=THREE)))
+    cls = type(aio.harden(client, policy=world.policy(retry=THREE)))
     for most in (5, 1, 4):
-        aio.install(client, policy=world.policy(retry=rddb.Retry(max_attempts=most)))
+        aio.harden(client, policy=world.policy(retry=rddb.Retry(max_attempts=most)))
         assert type(client) is cls
         assert await attempts(world, client) == most
 
@@ -71,21 +71,21 @@ async def test_installing_twice_replaces_the_policy_and_never_stacks(world, plai
 async def test_a_session_hardens_what_it_makes_from_then_on(world, plain_client, mode):
     session = AioSession()
     before = await plain_client(session, retries={"mode": mode})
-    assert aio.install(session, policy=world.policy(retry=THREE)) is session
+    assert aio.harden(session, policy=world.policy(retry=THREE)) is session
     after = await plain_client(session, retries={"mode": mode})
     assert not isinstance(before, ResilientAioClient)
     assert isinstance(after, ResilientAioClient)
     assert await attempts(world, after) == 3
-    aio.install(session, policy=world.policy(retry=rddb.Retry(max_attempts=2)))
+    aio.harden(session, policy=world.policy(retry=rddb.Retry(max_attempts=2)))
     assert await attempts(world, await plain_client(session, retries={"mode": mode})) == 2
     assert await attempts(world, after) == 3
-    aio.install(after, policy=world.policy(retry=rddb.Retry(max_attempts=4)))
+    aio.harden(after, policy=world.policy(retry=rddb.Retry(max_attempts=4)))
     assert await attempts(world, after) == 4
 
 
 async def test_other_sessions_and_other_services_stay_as_they_are(world, plain_client):
     session = AioSession()
-    aio.install(session, policy=world.policy(retry=THREE))
+    aio.harden(session, policy=world.policy(retry=THREE))
     async with session.create_client("sts", **ACCESS) as sts:
         assert not isinstance(sts, ResilientAioClient)
     assert not isinstance(await plain_client(), ResilientAioClient)
@@ -93,7 +93,7 @@ async def test_other_sessions_and_other_services_stay_as_they_are(world, plain_c
 
 async def test_a_session_that_holds_one_is_taken_as_aioboto3s(world, plain_client):
     session = SimpleNamespace(_session=AioSession())
-    assert aio.install(session, policy=world.policy(retry=THREE)) is session
+    assert aio.harden(session, policy=world.policy(retry=THREE)) is session
     assert await attempts(world, await plain_client(session._session)) == 3
     own = SimpleNamespace(_session=AioSession())
     options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=THREE), **ACCESS}
@@ -107,7 +107,7 @@ async def test_a_resource_is_hardened_with_its_client(world, hardened):
     table = await dynamodb.Table(world.name)
     await table.put_item(Item={"pk": "a", "n": 1})
     for target in (dynamodb, table):
-        assert aio.install(target, policy=world.policy(retry=rddb.Retry(max_attempts=2))) is target
+        assert aio.harden(target, policy=world.policy(retry=rddb.Retry(max_attempts=2))) is target
     assert (await table.get_item(Key={"pk": "a"}))["Item"]["n"] == 1
     world.proxy.plan = [faults.Throttle()]
     world.proxy.clear()
@@ -118,7 +118,7 @@ async def test_a_resource_is_hardened_with_its_client(world, hardened):
 
 async def test_an_installed_client_of_native_values_stays_one(world, hardened):
     table = await (await hardened(world.proxy.endpoint_url)).Table(world.name)
-    client = aio.install(table.meta.client)
+    client = aio.harden(table.meta.client)
     await client.put_item(TableName=world.name, Item={"pk": "a", "s": {"x"}})
     assert (await table.get_item(Key={"pk": "a"}))["Item"]["s"] == {"x"}
 
@@ -126,20 +126,20 @@ async def test_an_installed_client_of_native_values_stays_one(world, hardened):
 async def test_what_a_hardened_client_had_opened_is_closed_after_a_second_install(world, plain_client):
     replica = rddb.fallback.replica("eu-west-1", endpoint_url=world.upstream)
     client = await plain_client()
-    aio.install(client, policy=world.policy(retry=THREE, fallback=replica))
+    aio.harden(client, policy=world.policy(retry=THREE, fallback=replica))
     world.proxy.plan = [faults.Throttle()]
     answer = await client.get_item(TableName=world.name, Key=KEY)
     assert answer["ResponseMetadata"]["Resilience"] == {"replica": "eu-west-1"}
-    aio.install(client, policy=world.policy(retry=THREE))  # the sibling is still to be closed, or it warns
+    aio.harden(client, policy=world.policy(retry=THREE))  # the sibling is still to be closed, or it warns
 
 
 async def test_adaptive_mode_is_refused(world, plain_client, monkeypatch):
     with pytest.raises(ValueError, match="adaptive"):
-        aio.install(await plain_client(retries={"mode": "adaptive"}))
+        aio.harden(await plain_client(retries={"mode": "adaptive"}))
     with pytest.raises(ValueError, match="adaptive"):
         aio.client("dynamodb", config=AioConfig(retries={"mode": "adaptive"}))
     session = AioSession()
-    aio.install(session)
+    aio.harden(session)
     with pytest.raises(ValueError, match="adaptive"):
         await plain_client(session, retries={"mode": "adaptive"})
     monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
@@ -191,33 +191,33 @@ def sync_targets():
 def test_sync_targets_are_refused(kind):
     target = sync_targets()[kind]
     with pytest.raises(TypeError, match=r"aiobotocore.*resilient_ddb\.install|must be an aiobotocore"):
-        aio.install(target)
+        aio.harden(target)
     if kind != "Session":
         with pytest.raises(TypeError, match=r"use resilient_ddb\.install for sync ones"):
-            aio.install(target)
+            aio.harden(target)
 
 
 @pytest.mark.parametrize("target", [None, "orders", 3, object()])
 def test_other_targets_are_refused(target):
     with pytest.raises(TypeError, match="target must be an aiobotocore session or DynamoDB client"):
-        aio.install(target)
+        aio.harden(target)
 
 
 async def test_the_sync_install_refuses_async_targets(plain_client):
     for target in (AioSession(), await plain_client()):
         with pytest.raises(TypeError, match=r"resilient_ddb\.aio\.install"):
-            rddb.install(target)
+            rddb.harden(target)
 
 
 async def test_a_client_of_another_service_is_refused():
     async with AioSession().create_client("sts", **ACCESS) as sts:
         with pytest.raises(ValueError, match="target must be a DynamoDB client; got one of 'sts'"):
-            aio.install(sts)
+            aio.harden(sts)
 
 
 def test_a_module_level_table_is_not_to_be_installed_on():
     with pytest.raises(ValueError, match=r"hardened already, give it policy="):
-        aio.install(aio.table("orders"))
+        aio.harden(aio.table("orders"))
 
 
 @pytest.mark.parametrize("make", [aio.client, aio.resource, lambda *_, **options: aio.table("orders", **options)])
@@ -239,7 +239,7 @@ def test_other_bad_arguments_are_refused():
     with pytest.raises(TypeError, match="fallback"):
         aio.table("orders", fallback=3)
     with pytest.raises(TypeError, match="policy must be"):
-        aio.install(AioSession(), policy=3)
+        aio.harden(AioSession(), policy=3)
 
 
 async def test_a_fallback_that_can_not_be_called_is_refused(world, hardened):

@@ -30,7 +30,7 @@ async def test_every_way_to_read_gives_it_exactly(way, world):
     assert [item["n"] for item in page] == [LARGE] * 21
     assert [item["n"] async for item in table.scan_items()] == [LARGE] * 21
     assert [item["n"] async for item in table.parallel_scan(1)] == [LARGE] * 21
-    assert [item async for item in table.batch_get([KEY])] == [ITEM]
+    assert [item async for item in table.get_items([KEY])] == [ITEM]
     with pytest.raises(rddb.VersionConflictError) as raised:
         await table.versioned().put_item(Item=KEY)
     assert raised.value.current == ITEM

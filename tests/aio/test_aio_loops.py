@@ -22,7 +22,7 @@ def module_level(world, **policy):
 
 
 def test_circuits_and_budgets_outlive_the_loop(world):
-    table = module_level(world, retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=3))
+    table = module_level(world, retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=3))
     world.proxy.plan = [faults.ServerError()]
 
     async def handler():

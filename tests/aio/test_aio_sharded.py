@@ -82,7 +82,7 @@ async def test_an_item_that_is_not_there_is_changed_as_without_shards(world):
 
 async def test_where_the_shard_is_not_known_that_can_be_refused(world):
     for options in ({}, {"by": "id"}):
-        docs = world.table.sharded(5, unknown_shard="refuse", **options)
+        docs = world.table.sharded(5, on_unknown_shard="raise", **options)
         world.proxy.clear()
         for verb, params in (("update_item", SET), ("delete_item", {})):
             with pytest.raises(ValueError, match="Key must have the attributes that the shard is calculated from"):
@@ -220,7 +220,7 @@ async def test_only_some_keys_are_sharded(world):
     found = await done(docs.query(KeyConditionExpression="pk = :p", ExpressionAttributeValues={":p": "b"}, Limit=1))
     assert operations(world) == ["Query"]
     json.dumps(found["LastEvaluatedKey"])
-    both = await done(docs.fan_in(["a", "b"]))
+    both = await done(docs.query_many(["a", "b"]))
     assert [item["pk"] for item in both["Items"]] == ["a", "b"]
 
 
@@ -279,7 +279,7 @@ async def test_indexes_of_a_sharded_table(world):
         with pytest.raises(ValueError, match="must not compare 'pk', which is stored with a suffix"):
             await done(docs.query(**params))
     with pytest.raises(ValueError, match="FilterExpression must not compare 'pk', which is stored with a suffix"):
-        await done(docs.fan_in(["a", "b"], FilterExpression=Attr("pk").eq("a")))
+        await done(docs.query_many(["a", "b"], FilterExpression=Attr("pk").eq("a")))
     with pytest.raises(ClientError, match="nowhere"):
         await done(docs.query(IndexName="nowhere", **ALL))
 
@@ -359,7 +359,7 @@ async def test_what_a_batch_writer_leaves_has_the_callers_keys(world, by):
     with pytest.raises(ClientError) as caught:
         await write()
     expected = [{"PutRequest": {"Item": {"pk": "a", "sk": 1}}}]
-    assert writer.leftovers == expected
+    assert writer.unprocessed == expected
     assert getattr(caught.value, "items", expected) == expected
 
 
@@ -387,17 +387,17 @@ async def test_a_batch_writer_keeps_what_it_is_given_before_it_knows_the_keys(wo
     for item in items:
         with pytest.raises(ClientError, match="AccessDenied"):
             await done(batch.put_item(Item=item))
-    assert writer.leftovers == [{"PutRequest": {"Item": item}} for item in items]
+    assert writer.unprocessed == [{"PutRequest": {"Item": item}} for item in items]
     world.proxy.plan = []
     if end == "flush":
         await done(batch.flush())
-        assert writer.leftovers == []
+        assert writer.unprocessed == []
     elif end == "put":
         await done(batch.put_item(Item={"pk": "b", "sk": 9}))
     elif end == "delete" and by is not None:
         await done(batch.delete_item(Key={"pk": "b", "sk": 9}))
     await left_by(world, writer)
-    assert writer.leftovers == []
+    assert writer.unprocessed == []
     assert sorted(item["sk"] for item in world.stored() if item["pk"].startswith("a")) == [0, 1]
 
 
@@ -414,9 +414,9 @@ async def test_what_a_batch_writer_can_place_nowhere_is_left_as_its_block_ends(w
     expected = [{"PutRequest": {"Item": {"pk": "a", "sk": 1}}}, {"DeleteRequest": {"Key": {"pk": "a", "sk": 2}}}]
     with pytest.raises(ClientError, match="AccessDenied"):
         await left_by(world, writer)
-    assert writer.leftovers == expected
+    assert writer.unprocessed == expected
     await left_by(world, await entered(world, writer), LookupError())
-    assert writer.leftovers == expected
+    assert writer.unprocessed == expected
     assert "BatchWriteItem" not in operations(world)
 
 
@@ -440,7 +440,7 @@ async def test_whoever_takes_leftovers_sees_the_callers_keys(world):
         left.extend(requests)
 
     take = left.extend if world.is_sync else take_later
-    writer = world.table.sharded(4, by="sk").batch_writer(["pk", "sk"], on_leftover=take)
+    writer = world.table.sharded(4, by="sk").batch_writer(["pk", "sk"], on_unprocessed=take)
     bad = {"pk": "a", "sk": 1, "large": "x" * 500_000}
     if world.is_sync:
         with writer:
@@ -524,4 +524,4 @@ async def test_expired_items_of_a_sharded_table(world):
     assert (found["Count"], found["ScannedCount"]) == (2, 3)
     assert "Item" not in await done(docs.get_item(Key={"pk": "a", "sk": 2}))
     assert (await done(docs.query(Select="COUNT", **ALL)))["Count"] == 2
-    assert len(await done(docs.query_items(limit=2, ProjectionExpression="pk", **ALL))) == 2
+    assert len(await done(docs.query_items(max_items=2, ProjectionExpression="pk", **ALL))) == 2

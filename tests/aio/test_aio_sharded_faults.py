@@ -37,8 +37,8 @@ async def test_the_error_names_the_shard(world, reasons):
     for call, called in (
         (lambda: docs.query(**ALL), "shard 2"),
         (lambda: docs.query_items(**ALL), "shard 2"),
-        (lambda: docs.fan_in(["b", "a"]), "shard 2 of keys[1]"),
-        (lambda: world.table.fan_in(["a#0", "a#1", "a#2"]), "keys[2]"),
+        (lambda: docs.query_many(["b", "a"]), "shard 2 of keys[1]"),
+        (lambda: world.table.query_many(["a#0", "a#1", "a#2"]), "keys[2]"),
     ):
         with pytest.raises(ClientError) as caught:
             await done(call())
@@ -55,7 +55,7 @@ async def test_keys_that_are_left_undone_are_the_callers(world, verb):
 
 
 async def test_a_part_of_the_answer(world):
-    docs = world.table.sharded(4, on_partial="return")
+    docs = world.table.sharded(4, on_shard_error="skip")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     expected = [number for number in range(40) if number % 4 != 2]
     first = await done(docs.query(Limit=10, **ALL))
@@ -72,7 +72,7 @@ async def test_a_part_of_the_answer(world):
 
 
 async def test_the_last_page_tells_where_the_rest_is_to_be_had(world):
-    docs = world.table.sharded(4, on_partial="return")
+    docs = world.table.sharded(4, on_shard_error="skip")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     for select, params in (("Items", {}), ("Count", {"Select": "COUNT"})):
         found = await done(docs.query(**ALL, **params))
@@ -85,14 +85,14 @@ async def test_the_last_page_tells_where_the_rest_is_to_be_had(world):
         assert select in late
         assert "LastEvaluatedKey" not in late
         world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
-    both = await done(world.table.fan_in(["a#1", "a#2"], on_partial="return"))
+    both = await done(world.table.query_many(["a#1", "a#2"], on_shard_error="skip"))
     assert both["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#2"]
-    both = await done(docs.fan_in(["b", "a"]))
+    both = await done(docs.query_many(["b", "a"]))
     assert both["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#2"]
 
 
 async def test_all_shards_failing_is_an_error_and_so_is_a_mistake(world):
-    docs = world.table.sharded(4, on_partial="return")
+    docs = world.table.sharded(4, on_shard_error="skip")
     world.proxy.plan = [faults.Throttle(operations={"Query"})]
     with pytest.raises(ClientError, match=r"Throttl|Exceeded"):
         await done(docs.query(**ALL))
@@ -102,7 +102,7 @@ async def test_all_shards_failing_is_an_error_and_so_is_a_mistake(world):
 
 
 async def test_a_shard_that_is_hot_leaves_the_others_their_retries(world):
-    docs = world.table.sharded(4, on_partial="return")
+    docs = world.table.sharded(4, on_shard_error="skip")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), reasons=HOT)]
     for _ in range(30):  # more than any budget
         assert len(numbers(await done(docs.query(**ALL)))) == 30
@@ -160,8 +160,8 @@ async def test_an_iterator_whose_items_could_not_say_so_gives_none_from_elsewher
     for _ in range(2):
         for call in (
             lambda: docs.query_items(**ALL),
-            lambda: docs.fan_in_items(["a"]),
-            lambda: table.fan_in_items(["a#1", "a#2"]),
+            lambda: docs.query_many_items(["a"]),
+            lambda: table.query_many_items(["a#1", "a#2"]),
             lambda: table.query_items(KeyConditionExpression=stored),
             table.scan_items,
         ):
@@ -180,7 +180,7 @@ async def test_a_deadline_reaches_every_shard(world):
     docs = world.table.sharded(4)
     with pytest.raises(rddb.DeadlineExceededError), rddb.deadline(0.001):
         await done(docs.query(**ALL))
-    part = world.table.sharded(4, on_partial="return")
+    part = world.table.sharded(4, on_shard_error="skip")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), retry_after_ms=60_000)]
     with rddb.deadline(30.0):
         found = await done(part.query(**ALL))
@@ -277,8 +277,8 @@ async def test_keys_that_cannot_be_meant(world):
     ("options", "says"),
     [
         ({"shards": 0}, "shards must be"),
-        ({"shards": 4, "unknown_shard": "guess"}, "unknown_shard must be 'find' or 'refuse'"),
-        ({"shards": 4, "on_partial": "hide"}, "on_partial must be 'raise' or 'return'"),
+        ({"shards": 4, "on_unknown_shard": "guess"}, "on_unknown_shard must be 'find' or 'refuse'"),
+        ({"shards": 4, "on_shard_error": "hide"}, "on_shard_error must be 'raise' or 'return'"),
         ({"shards": 4, "on_duplicate": "last"}, "on_duplicate"),
         ({"shards": 4, "shard_attribute": "s"}, "key must name the attribute"),
         ({"shards": 4, "key": "s", "shard_attribute": "s"}, "key must name the attribute"),
@@ -298,19 +298,19 @@ async def test_a_fan_in_that_cannot_be_meant(world):
         ([None], {}, "a key's values must be"),
         (["a"], {"KeyConditionExpression": Key("pk").eq("a")}, "must leave the partition key 'pk' out"),
         (["a"], {"IndexName": "nowhere"}, "IndexName must be that of an index"),
-        (["a"], {"on_partial": "hide"}, "on_partial must be"),
+        (["a"], {"on_shard_error": "hide"}, "on_shard_error must be"),
     ):
         with pytest.raises((TypeError, ValueError), match=says):
-            await done(world.table.fan_in(keys, **params))
+            await done(world.table.query_many(keys, **params))
     with pytest.raises(ValueError, match="Select must not be 'COUNT'"):
-        await done(world.table.fan_in_items(["a"], Select="COUNT"))
+        await done(world.table.query_many_items(["a"], Select="COUNT"))
     with pytest.raises(ValueError, match="Select must not be 'COUNT'"):
         await done(world.table.sharded(4).query_items(Select="COUNT", **ALL))
     assert operations(world) == []
 
 
 async def test_verbs_whose_items_have_stored_keys(world):
-    for name in ("scan", "scan_items", "parallel_scan", "batch_get", "sharded"):
+    for name in ("scan", "scan_items", "parallel_scan", "get_items", "sharded"):
         with pytest.raises(AttributeError, match=rf"take sharded\.table\.{name}"):
             getattr(world.table.sharded(4), name)
     assert world.table.sharded(4).name == world.name
@@ -351,7 +351,7 @@ async def test_hot_shards_do_not_pay_for_each_others_writes(world):
 
 
 async def test_hot_shards_do_not_pay_for_each_other(world):
-    docs = world.table.sharded(4, on_partial="return")
+    docs = world.table.sharded(4, on_shard_error="skip")
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), reasons=HOT)]
     for _ in range(30):
         await done(docs.query(**ALL))

@@ -107,7 +107,7 @@ async def both():
                 if prepare is not None:
                     prepare(client)
                 if hardened:
-                    aio.install(client, policy=policy)
+                    aio.harden(client, policy=policy)
                 made.append(AioWired(client))
             return made
 
@@ -321,7 +321,7 @@ async def test_installing_again_changes_nothing(both):
     _, hardened = await both()
     before = [part_of(hardened.client, part) for part in PARTS]
     for policy in (None, rddb.Policy()):
-        aio.install(hardened.client, policy=policy)
+        aio.harden(hardened.client, policy=policy)
         assert [part_of(hardened.client, part) for part in PARTS] == before
 
 

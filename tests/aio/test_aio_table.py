@@ -336,7 +336,7 @@ async def test_a_copy_shares_the_client(world, orders, opens, copied):
 
 
 async def test_a_table_of_a_resource_is_pickled_as_its_recipe(world):
-    table = await world.table(retry=rddb.Retry(max_attempts=2), fallback=rddb.fallback.value({"Item": {"pk": "v"}}))
+    table = await world.table(retry=rddb.Retry(max_attempts=2), fallback=rddb.fallback.response({"Item": {"pk": "v"}}))
     async with pickled(table) as again:
         assert again.name == table.name
         assert await put_and_get(again, "a") == "a"

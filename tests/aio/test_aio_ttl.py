@@ -94,7 +94,7 @@ async def test_both_tables_do_the_same(filled, how, where):
     options = {"ttl": "exp", "ttl_filter": where}
     seen, results, clock = [], [], filled.clock
     for make in (filled.sync_table, filled.table):
-        table = make(retry=ONE, breaker=None, fallback=rddb.fallback.stale(), options=options)
+        table = make(retry=ONE, circuit_breaker=None, fallback=rddb.fallback.stale(), options=options)
         table = await table if inspect.iscoroutine(table) else table
         listen(table, how)
         filled.proxy.plan = []
@@ -151,16 +151,16 @@ async def test_items_are_iterated(filled):
     table = await filled.table(options=TTL)
     assert {item["pk"] async for item in table.scan_items(Limit=1)} == {"live", "text"}
     query = {"KeyConditionExpression": Key("pk").eq("live")}
-    assert [item["pk"] async for item in table.query_items(limit=5, **query)] == ["live"]
+    assert [item["pk"] async for item in table.query_items(max_items=5, **query)] == ["live"]
     filled.proxy.clear()
-    items = table.scan_items(limit=1)
+    items = table.scan_items(max_items=1)
     assert filled.proxy.count() == 0
     assert (await anext(items))["pk"] in ("live", "text")
     await items.aclose()
     with pytest.raises(TypeError):
         iter(table.scan_items())
     with pytest.raises(ValueError, match="limit must be 1 or more"):
-        table.scan_items(limit=0)
+        table.scan_items(max_items=0)
 
 
 async def test_paginators_leave_them_out(filled):
@@ -202,7 +202,7 @@ async def test_options_are_in_the_recipe_of_an_opened_table(filled):
 
 async def test_an_attribute_that_may_not_be_looked_up_is_an_error(filled):
     filled.proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"DescribeTimeToLive"})]
-    table = await filled.table(options={"ttl": "auto"}, fallback=rddb.fallback.value({"Item": {"pk": "?"}}))
+    table = await filled.table(options={"ttl": "auto"}, fallback=rddb.fallback.response({"Item": {"pk": "?"}}))
     with pytest.raises(ClientError, match="AccessDeniedException") as raised:
         await table.get_item(Key={"pk": "live"})
     assert "name the attribute, as in ttl='expires_at'" in "\n".join(raised.value.__notes__)
@@ -210,7 +210,7 @@ async def test_an_attribute_that_may_not_be_looked_up_is_an_error(filled):
 
 async def test_a_replicas_answer_is_looked_through(filled, caplog):
     replica = rddb.fallback.replica(ACCESS["region_name"], endpoint_url=filled.upstream)
-    table = await filled.table(options=TTL, retry=ONE, breaker=None, fallback=replica)
+    table = await filled.table(options=TTL, retry=ONE, circuit_breaker=None, fallback=replica)
     filled.proxy.plan = [faults.ServerError()]
     filled.direct.put_item(Item={"pk": "milliseconds", "exp": NOW * 1000})
     with caplog.at_level(logging.WARNING, "resilient_ddb"):

@@ -30,8 +30,8 @@ SET_IF = (
 DELETE_IF = ("delete_item", {"Key": KEY, "ConditionExpression": "attribute_exists(pk)"})
 BAD = ("update_item", {"Key": KEY, "UpdateExpression": "nonsense"})
 FLOAT = ("put_item", {"Item": {"pk": "a", "f": 0.5}})
-TRIPS = rddb.Breaker(minimum_calls=3, open_jitter=0.0)
-VALUE = rddb.fallback.value({"Item": {"pk": "fallback"}})
+TRIPS = rddb.CircuitBreaker(minimum_calls=3, open_jitter=0.0)
+VALUE = rddb.fallback.response({"Item": {"pk": "fallback"}})
 
 SCENARIOS = {
     "all well": ([], {}, [PUT, GET, ADD, SET_IF, DELETE_IF, GET]),

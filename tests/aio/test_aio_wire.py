@@ -103,8 +103,8 @@ async def test_a_gateways_answer_counts_nothing_as_written_or_missing(serve):
         async with table.batch_writer() as batch:
             await batch.put_item(Item={"pk": "a"})
     assert batch.report.written == 0
-    assert len(raised.value.items) == 1
-    reading = table.batch_get([{"pk": "a"}])
+    assert len(raised.value.requests) == 1
+    reading = table.get_items([{"pk": "a"}])
     with pytest.raises(UnreadableResponseError):
         [item async for item in reading]
     assert not reading.missing
@@ -183,8 +183,8 @@ async def test_a_client_that_was_used_before_follows_no_redirect_either(serve):
     server, _ = serve(lambda _, params, number: [answer({}) if number == 1 else redirect])
     async with get_session().create_client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
-        aio.install(client, policy=policy())
-        aio.install(client)
+        aio.harden(client, policy=policy())
+        aio.harden(client)
         with pytest.raises(ClientError):
             await client.put_item(TableName="t", Item={"pk": {"S": "a"}})
     assert not other.connections

@@ -21,7 +21,7 @@ from resilient_ddb.testing.calls import Call
 
 WRITES_A_SECOND, SECONDS, SHARDS = 5_000, 6, 10
 _ACCESS = {"region_name": "eu-west-1", "aws_access_key_id": "stub", "aws_secret_access_key": "stub"}
-_POLICY = rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=None, random=random.Random(1))
+_POLICY = rddb.Policy(retry=rddb.Retry(max_attempts=1), circuit_breaker=None, random=random.Random(1))
 _KEYS = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
 
 

@@ -24,7 +24,7 @@ KEY = {"pk": "counter"}
 INCREMENTS, THREADS, TASKS = 2000, 16, 100
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 # The circuit and the budget would, rightly, not go along with 5% of lost replies for that long.
-POLICY = rddb.Policy(budget=None, breaker=None, retry=rddb.Retry(max_delay=0.5))
+POLICY = rddb.Policy(retry_budget=None, circuit_breaker=None, retry=rddb.Retry(max_delay=0.5))
 CONFIG = Config(max_pool_connections=TASKS)
 
 

@@ -38,19 +38,19 @@ class Figures:
     """Seconds from the kill until they used 95% of the rate again, for good."""
 
 
-def work(endpoint_url: str, lease_seconds: float) -> None:
+def work(endpoint_url: str, lease_duration: float) -> None:
     """Take units for as long as this process lives, and print when."""
     import resilient_ddb as rddb  # noqa: PLC0415 - the parent may have to find it first
 
     table = rddb.table(TABLE, endpoint_url=endpoint_url)
-    limiter = rddb.SharedRateLimiter(table, NAME, RATE, lease_seconds=lease_seconds)
+    limiter = rddb.SharedRateLimiter(table, NAME, RATE, lease_duration=lease_duration)
     while True:
         limiter.acquire(5)
         print(time.monotonic(), 5, flush=True)  # on Linux, this clock is the same in all processes
 
 
 @contextmanager
-def at_work(endpoint_url: str, lease_seconds: float, grants: Grants) -> Iterator[list[subprocess.Popen[str]]]:
+def at_work(endpoint_url: str, lease_duration: float, grants: Grants) -> Iterator[list[subprocess.Popen[str]]]:
     """Have processes share the rate, and note what each of them was granted."""
     import resilient_ddb as rddb  # noqa: PLC0415 - see above
 
@@ -61,7 +61,7 @@ def at_work(endpoint_url: str, lease_seconds: float, grants: Grants) -> Iterator
             moment, _, units = line.rstrip().partition(" ")
             grants.append((float(moment), int(units)))
 
-    command = [sys.executable, __file__, "--work", endpoint_url, "--lease-seconds", str(lease_seconds)]
+    command = [sys.executable, __file__, "--work", endpoint_url, "--lease-seconds", str(lease_duration)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with ExitStack() as running:
         workers = []
@@ -77,11 +77,11 @@ def at_work(endpoint_url: str, lease_seconds: float, grants: Grants) -> Iterator
 
 
 def measure(
-    endpoint_url: str, *, lease_seconds: float = 5.0, settle: float = 6, steady: float = 20, after: float = 15
+    endpoint_url: str, *, lease_duration: float = 5.0, settle: float = 6, steady: float = 20, after: float = 15
 ) -> Figures:
     """Run the workers, kill one, and give what they used."""
     grants: Grants = []
-    with at_work(endpoint_url, lease_seconds, grants) as workers:
+    with at_work(endpoint_url, lease_duration, grants) as workers:
         while not grants:
             time.sleep(0.1)
         began = time.monotonic()
@@ -134,4 +134,4 @@ if __name__ == "__main__":
     parser.add_argument("--work", metavar="URL", help=argparse.SUPPRESS)
     parser.add_argument("--lease-seconds", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    work(arguments.work, arguments.lease_seconds) if arguments.work else main()
+    work(arguments.work, arguments.lease_duration) if arguments.work else main()

@@ -1,4 +1,4 @@
-"""`batch_get` against a service in memory that leaves keys undone as it likes, and a plain model of what it gives."""
+"""`get_items` against a service in memory that leaves keys undone as it likes, and a plain model of what it gives."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Service:
             response["ConsumedCapacity"] = [{"TableName": name, "CapacityUnits": self.units * (len(keys) - len(left))}]
         return response
 
-    def batch_get(self, keys, rate=None, **params):
+    def get_items(self, keys, rate=None, **params):
         return BatchGet(self.table, keys, params, rate)
 
 
@@ -71,7 +71,7 @@ def test_items_come_in_the_order_of_their_keys_once_and_the_rest_is_missing(want
         return left if len(left) < len(found) else left[1:]
 
     service = Service([{"pk": number, "x": "y"} for number in there], undone)
-    batch = service.batch_get(iter(keys(*wanted)))
+    batch = service.get_items(iter(keys(*wanted)))
     distinct = list(dict.fromkeys(wanted))
     assert [item["pk"] for item in batch] == [number for number in distinct if number in there]
     assert [key["pk"] for key in batch.missing] == [number for number in distinct if number not in there]
@@ -82,7 +82,7 @@ def test_items_come_in_the_order_of_their_keys_once_and_the_rest_is_missing(want
 
 def test_requests_are_filled_up_with_the_keys_that_follow():
     service = Service((), lambda found: found[(len(found) + 1) // 2 :])
-    list(service.batch_get(keys(*range(1000))))
+    list(service.get_items(keys(*range(1000))))
     assert [len(request) for request in service.requests] == [100] * 19 + [50, 25, 12, 6, 3, 1]
     for before, request in zip(service.requests, service.requests[1:], strict=False):
         left = before[(len(before) + 1) // 2 :]
@@ -98,7 +98,7 @@ def test_no_more_is_held_than_was_said():
             yield {"pk": number}
 
     service = Service([{"pk": number} for number in range(1000)], lambda found: [key for key in found if key == 0])
-    batch = service.batch_get(source())
+    batch = service.get_items(source())
     with pytest.raises(rddb.UnprocessedKeysError) as raised:
         next(batch)
     assert len(drawn) == 200
@@ -116,7 +116,7 @@ def test_keys_are_drawn_as_they_are_needed():
             yield {"pk": number}
 
     service = Service([{"pk": number} for number in range(1000)])
-    batch = service.batch_get(source())
+    batch = service.get_items(source())
     assert drawn == []
     for number in range(300):
         assert next(batch)["pk"] == number
@@ -134,7 +134,7 @@ def test_an_attempt_is_spent_only_on_a_pass_without_progress():
 
     retry = rddb.Retry(max_attempts=3, base_delay=1.0, max_delay=60.0)
     service = Service([{"pk": number} for number in range(40)], undone, retry=retry)
-    assert len(list(service.batch_get(keys(*range(40))))) == 40
+    assert len(list(service.get_items(keys(*range(40))))) == 40
     assert service.clock.waits == [1.0, 2.0] * 40
     assert len(service.requests) == 120
 
@@ -145,7 +145,7 @@ def test_it_gives_up_with_the_keys_that_are_not_read_and_goes_on_when_asked_agai
         lambda found: [key for key in found if key in (1, 4)],
         retry=rddb.Retry(max_attempts=3),
     )
-    batch = service.batch_get(keys(0, 1, 5, 4, 2, 3))
+    batch = service.get_items(keys(0, 1, 5, 4, 2, 3))
     assert next(batch) == {"pk": 0}
     for _ in range(2):  # a second time it begins anew
         service.requests.clear()
@@ -162,7 +162,7 @@ def test_it_gives_up_with_the_keys_that_are_not_read_and_goes_on_when_asked_agai
 
 def test_an_error_of_a_request_leaves_its_keys_to_be_asked_for_again():
     service = Service([{"pk": number} for number in range(150)])
-    batch = service.batch_get(keys(*range(150)))
+    batch = service.get_items(keys(*range(150)))
     given_ = [next(batch) for _ in range(100)]
     service.table.meta.client.batch_get_item = None  # can't be called
     with pytest.raises(TypeError):
@@ -175,7 +175,7 @@ def test_an_error_of_a_request_leaves_its_keys_to_be_asked_for_again():
 def test_the_deadline_comes_before_the_next_pass():
     retry = rddb.Retry(base_delay=1.0, max_delay=60.0)
     service = Service((), lambda found: found, retry=retry)
-    batch = service.batch_get(keys(1))
+    batch = service.get_items(keys(1))
     with rddb.deadline(2.5, clock=service.clock), pytest.raises(rddb.UnprocessedKeysError, match="the deadline comes"):
         next(batch)
     assert service.clock.waits == [1.0]
@@ -188,7 +188,7 @@ def test_the_deadline_comes_before_the_next_pass():
 def test_reads_keep_to_the_rate():
     service = Service([{"pk": number} for number in range(1000)], units=2.5)  # items of 20 KB
     started = service.clock.monotonic()
-    list(service.batch_get(keys(*range(1000)), rate=100))
+    list(service.get_items(keys(*range(1000)), rate=100))
     took = service.clock.monotonic() - started
     assert 2500 - 100 - 250 <= took * 100 <= 2500
     assert {each["ReturnConsumedCapacity"] for each in service.asked} == {"TOTAL"}
@@ -199,7 +199,7 @@ def test_what_was_left_undone_costs_nothing():
     service = Service([{"pk": number} for number in range(100)], lambda found: next(fates)(found), units=1.0)  # noqa: PLW0108 - another one each time
     taken = []
     limiter = SimpleNamespace(reserve=lambda units: taken.append(units) or 0.0, charge=taken.append)
-    list(service.batch_get(keys(*range(100)), rate=limiter))
+    list(service.get_items(keys(*range(100)), rate=limiter))
     assert taken == [50.0, -50.0, 50.0, -40.0, 90.0, 0.0]
 
 
@@ -207,7 +207,7 @@ def test_readers_share_a_limiter():
     service = Service([{"pk": number} for number in range(100)], units=1.0)
     limiter = rddb.RateLimiter(10, burst=100, clock=service.clock)
     for _ in range(3):
-        list(service.batch_get(keys(*range(100)), rate=limiter, ConsistentRead=True))
+        list(service.get_items(keys(*range(100)), rate=limiter, ConsistentRead=True))
     assert service.clock.waits == pytest.approx([10.0, 10.0])
 
 
@@ -215,7 +215,7 @@ def test_what_was_taken_goes_back_where_the_deadline_comes_first():
     service = Service([{"pk": 1}], units=0.5)
     limiter = rddb.RateLimiter(1, burst=1, clock=service.clock)
     limiter.charge(10)
-    batch = service.batch_get(keys(1), rate=limiter)
+    batch = service.get_items(keys(1), rate=limiter)
     with rddb.deadline(1, clock=service.clock), pytest.raises(rddb.DeadlineExceededError):
         next(batch)
     assert service.requests == []
@@ -225,7 +225,7 @@ def test_what_was_taken_goes_back_where_the_deadline_comes_first():
 
 def test_no_rate_asks_for_no_capacity():
     service = Service([{"pk": 1}])
-    list(service.batch_get(keys(1)))
+    list(service.get_items(keys(1)))
     assert service.asked == [{"RequestItems": {}}]
 
 
@@ -234,11 +234,11 @@ def test_no_rate_asks_for_no_capacity():
 
 def test_keys_that_dynamodb_takes_for_one_are_one():
     service = Service([{"pk": Decimal(1), "n": 1}])
-    batch = service.batch_get([{"pk": 1}, {"pk": Decimal("1.0")}, {"pk": Decimal("1E0")}])
+    batch = service.get_items([{"pk": 1}, {"pk": Decimal("1.0")}, {"pk": Decimal("1E0")}])
     assert list(batch) == [{"pk": 1, "n": 1}]
     service = Service([{"pk": Binary(b"\x00")}])
     service.key_of = lambda item: Binary(item["pk"]) if isinstance(item["pk"], bytes) else item["pk"]
-    assert len(list(service.batch_get([{"pk": b"\x00"}, {"pk": Binary(b"\x00")}]))) == 1
+    assert len(list(service.get_items([{"pk": b"\x00"}, {"pk": Binary(b"\x00")}]))) == 1
 
 
 def test_a_callers_dict_may_change_meanwhile():
@@ -250,7 +250,7 @@ def test_a_callers_dict_may_change_meanwhile():
             yield key
 
     service = Service([{"pk": number} for number in range(3)])
-    assert [item["pk"] for item in service.batch_get(source())] == [0, 1, 2]
+    assert [item["pk"] for item in service.get_items(source())] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_a_callers_dict_may_change_meanwhile():
 )
 def test_the_key_is_asked_for_and_taken_away_again(params, sent, given_):
     service = Service([{"pk": 1, "a": 2}])
-    batch = service.batch_get(keys(1, 2), **params)
+    batch = service.get_items(keys(1, 2), **params)
     assert list(batch) == [given_]
     assert batch.missing == keys(2)
     if "#rddb_key0" in str(sent):
@@ -294,7 +294,7 @@ def test_arguments_are_refused_at_the_door(name):
     error, message, arguments = BAD[name]
     service = Service()
     with pytest.raises(error, match=message):
-        service.batch_get(**{"keys": keys(1), **arguments})
+        service.get_items(**{"keys": keys(1), **arguments})
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_arguments_are_refused_at_the_door(name):
 def test_what_is_no_key_is_refused_and_its_neighbours_are_read(key, error, message):
     service = Service([{"pk": 0}, {"pk": 1}])
     first = [] if key == {} else keys(0)
-    batch = service.batch_get([*first, key, {"pk": 1}])
+    batch = service.get_items([*first, key, {"pk": 1}])
     with pytest.raises(error, match=message) as raised:
         next(batch)
     assert "a-secret" not in str(raised.value)
@@ -319,7 +319,7 @@ def test_what_is_no_key_is_refused_and_its_neighbours_are_read(key, error, messa
 
 
 def test_a_part_of_the_key_can_not_be_asked_for():
-    batch = Service([{"pk": 1}]).batch_get(keys(1, 2), ProjectionExpression="pk.part")
+    batch = Service([{"pk": 1}]).get_items(keys(1, 2), ProjectionExpression="pk.part")
     for _ in range(2):
         with pytest.raises(ValueError, match="must not name a part of the key attribute 'pk'; ask for all of it"):
             next(batch)
@@ -330,7 +330,7 @@ def test_a_source_of_keys_that_fails_fails_the_read():
         yield from keys(*range(150))
         raise OSError("no more")
 
-    batch = Service([{"pk": number} for number in range(150)]).batch_get(source())
+    batch = Service([{"pk": number} for number in range(150)]).get_items(source())
     given = []
     with pytest.raises(OSError, match="no more"):
         given.extend(batch)
@@ -358,7 +358,7 @@ def test_a_source_of_keys_that_fails_once_goes_on():
                 raise key
             return {"pk": key}
 
-    batch = Service([{"pk": 1}, {"pk": 2}, {"pk": 3}]).batch_get(Source())
+    batch = Service([{"pk": 1}, {"pk": 2}, {"pk": 3}]).get_items(Source())
     with pytest.raises(OSError, match="for now"):
         next(batch)
     assert list(batch) == keys(1, 2, 3)
@@ -369,12 +369,12 @@ def test_async_keys_are_for_the_async_table():
         yield {"pk": 1}
 
     with pytest.raises(TypeError, match="keys must not be async on the sync Table"):
-        Service().batch_get(source())
+        Service().get_items(source())
 
 
 def test_only_so_many_keys_are_remembered(monkeypatch):
     monkeypatch.setattr("resilient_ddb.bulk.batch_get._REMEMBERED", 100)
     service = Service([{"pk": number} for number in range(200)])
-    batch = service.batch_get(keys(*range(200), 100, 0))
+    batch = service.get_items(keys(*range(200), 100, 0))
     assert [item["pk"] for item in batch] == [*range(200), 0]
     assert len(batch._seen) == len(batch._seen_in_order) == 100

@@ -56,7 +56,7 @@ def test_whatever_comes_back_in_whatever_order_the_last_request_for_a_key_wins(s
                 writer.delete(pk=key)
                 expected.pop((key,), None)
     assert table.items == expected
-    assert writer.core.leftovers == []
+    assert writer.core.unprocessed == []
     assert writer.core.queue._order == {}  # nothing is remembered of what is written
     assert shell.most <= workers
 
@@ -85,7 +85,7 @@ def test_whatever_fails_each_request_is_written_or_left_over_in_order(count, wor
                 writer.put(pk=number)
     except ClientError as error:
         assert error.response["Error"]["Code"] == "AccessDeniedException"  # noqa: PT017 - it need not be raised
-    left = [request["PutRequest"]["Item"]["pk"] for request in writer.core.leftovers]
+    left = [request["PutRequest"]["Item"]["pk"] for request in writer.core.unprocessed]
     assert left == sorted(left)
     assert sorted([*left, *(key for (key,) in table.items)]) == list(range(done))
 
@@ -96,7 +96,7 @@ def test_an_item_that_is_refused_stands_alone_and_its_neighbours_are_written():
         for number in range(100):
             writer.put(pk=number, bad=number in (3, 4, 60), b=f"secret-{number}")
     assert len(table.items) == 97
-    assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.items] == [3, 4, 60]
+    assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.requests] == [3, 4, 60]
     assert raised.value.response["Error"]["Code"] == "ValidationException"
     assert isinstance(raised.value.__cause__, ClientError)
     assert [refusal.key for refusal in writer.core.refused.latest] == [{"pk": 3}, {"pk": 4}, {"pk": 60}]
@@ -161,7 +161,7 @@ def test_a_server_that_takes_nothing_is_asked_max_attempts_times_and_all_is_hand
         for number in range(1000):
             taken += 1
             writer.put(pk=number)
-    assert raised.value.items == [put(pk=number) for number in range(taken)] == writer.core.leftovers
+    assert raised.value.requests == [put(pk=number) for number in range(taken)] == writer.core.unprocessed
     sent = [batch[0]["PutRequest"]["Item"]["pk"] for batch in table.batches]
     assert max(map(sent.count, sent)) <= max_attempts
     assert len(table.batches) <= max_attempts + workers - 1
@@ -194,7 +194,7 @@ def test_throttled_calls_count_by_their_attempts():
     table = FakeTable()
     throttled = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "BatchWriteItem")
     throttled.resilience = rddb.CallFacts(
-        table="t", operation="BatchWriteItem", kind=rddb.Kind.THROTTLING, attempts=4, elapsed=1.0, ambiguous=False
+        table="t", operation="BatchWriteItem", kind=rddb.ErrorKind.THROTTLING, attempts=4, elapsed=1.0, ambiguous=False
     )
     calls = []
 
@@ -206,7 +206,7 @@ def test_throttled_calls_count_by_their_attempts():
     with pytest.raises(UnprocessedItemsError, match="slow down") as raised, Writer(table, max_attempts=10) as writer:
         writer.put(pk=1)
     assert len(calls) == 3  # of 4 requests each
-    assert raised.value.items == [put(pk=1)]
+    assert raised.value.requests == [put(pk=1)]
     assert raised.value.response["Error"]["Code"] == "ThrottlingException"
     assert raised.value.resilience is throttled.resilience
 
@@ -224,7 +224,7 @@ def test_leaving_by_an_exception_sends_nothing_more_and_passes_it_on():
     assert raised.value is error
     assert not hasattr(error, "__notes__")
     assert len(table.batches) == 1
-    assert writer.core.leftovers == [put(pk=number) for number in range(25, 30)]
+    assert writer.core.unprocessed == [put(pk=number) for number in range(25, 30)]
     with writer:  # and what is left can still be written
         pass
     assert len(table.items) == 30
@@ -241,7 +241,7 @@ def test_what_is_left_is_written_after_an_exception_if_so_wished():
         writer.put(pk=2)
         raise KeyError("mine")
     assert "1 items for table 't' are not surely written" in raised.value.__notes__[0]
-    assert writer.core.leftovers == [put(pk=2)]
+    assert writer.core.unprocessed == [put(pk=2)]
 
 
 def test_a_failure_as_the_block_ends_is_of_both_classes():
@@ -260,17 +260,17 @@ def test_a_failure_as_the_block_ends_is_of_both_classes():
     with pytest.raises(ResourceNotFoundException, match="no such table") as raised, Writer(table) as writer:
         writer.put(pk=1)
     assert isinstance(raised.value, UnprocessedItemsError)
-    assert raised.value.items == [put(pk=1)]
+    assert raised.value.requests == [put(pk=1)]
     assert raised.value.response is response
     assert raised.value.__cause__ is failure
     restored = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 - made here
     assert type(restored) is UnprocessedItemsError
-    assert (str(restored), restored.items) == (str(raised.value), raised.value.items)
+    assert (str(restored), restored.requests) == (str(raised.value), raised.value.requests)
 
 
 @pytest.mark.parametrize("cause", [UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), TypeError("bad"), OSError(1, "bad")])
 def test_a_cause_of_whatever_class_is_told(cause):
-    error = UnprocessedItemsError(operation_name="BatchWriteItem", table="t", items=[1], why="so").because_of(cause)
+    error = UnprocessedItemsError(operation_name="BatchWriteItem", table="t", requests=[1], why="so").because_of(cause)
     assert isinstance(error, UnprocessedItemsError)
     assert isinstance(error, type(cause)) or not isinstance(cause, TypeError)
     assert error.__cause__ is cause
@@ -280,13 +280,13 @@ def test_a_cause_of_whatever_class_is_told(cause):
 
 def test_leftovers_go_to_the_callers_function():
     table, given = FakeTable(), []
-    with Writer(table, on_leftover=given.extend) as writer:
+    with Writer(table, on_unprocessed=given.extend) as writer:
         for number in range(60):
             writer.put(pk=number, bad=number == 5)
         assert given == [put(pk=5, bad=True)]  # at once
         table.refuse = lambda batch: batch
     assert given[1:] == [put(pk=number, bad=False) for number in range(50, 60)]
-    assert writer.core.leftovers == []
+    assert writer.core.unprocessed == []
     assert writer.core.queue._order == {}
     assert len(table.items) == 49
 
@@ -296,9 +296,9 @@ def test_leftovers_are_kept_where_the_callers_function_fails():
         raise KeyError("mine")
 
     table = FakeTable(refuse=lambda batch: batch)
-    with pytest.raises(KeyError, match="mine"), Writer(table, on_leftover=fail) as writer:
+    with pytest.raises(KeyError, match="mine"), Writer(table, on_unprocessed=fail) as writer:
         writer.put(pk=1)
-    assert writer.core.leftovers == [put(pk=1)]
+    assert writer.core.unprocessed == [put(pk=1)]
 
 
 def test_a_deadline_hands_everything_back():
@@ -312,7 +312,9 @@ def test_a_deadline_hands_everything_back():
     assert isinstance(raised.value, rddb.DeadlineExceededError)
     written = len(table.items)
     assert 25 <= written <= 55
-    assert raised.value.items == [put(pk=number) for number in range(written, written + 25)] == writer.core.leftovers
+    assert (
+        raised.value.requests == [put(pk=number) for number in range(written, written + 25)] == writer.core.unprocessed
+    )
     assert sum(clock.waits) <= 10
 
 
@@ -533,7 +535,7 @@ def test_auto_fails_where_the_table_can_not_be_described():
     table.described = None
     with pytest.raises(UnprocessedItemsError) as raised, Writer(table, write_units_per_second="auto") as writer:
         writer.put(pk=1)
-    assert raised.value.items == [put(pk=1)]
+    assert raised.value.requests == [put(pk=1)]
     assert table.batches == []
 
 
@@ -545,9 +547,15 @@ def test_plain_use_asks_nothing_that_boto3_does_not():
     assert table.asked == [{}] * 4
     assert table.descriptions == 0
     report = writer.core.report
-    assert (report.written, report.batches, report.retried, report.throttled, report.refused) == (100, 4, 0, 0, 0)
+    assert (report.written, report.batches, report.retried, report.throttled_batches, report.refused) == (
+        100,
+        4,
+        0,
+        0,
+        0,
+    )
     assert report.consumed_units == 100  # by size
-    assert report.rate == 0.0  # no time has passed
+    assert report.average_rate == 0.0  # no time has passed
 
 
 def test_the_key_is_looked_up_once_for_several_workers():
@@ -567,7 +575,7 @@ def test_where_the_key_can_not_be_looked_up_the_error_says_what_to_give():
         for number in range(25):
             writer.put(pk=number)
     assert "give overwrite_by_pkeys" in raised.value.__notes__[0]
-    assert len(writer.core.leftovers) == 25
+    assert len(writer.core.unprocessed) == 25
 
 
 # Arguments.
@@ -583,7 +591,7 @@ def test_where_the_key_can_not_be_looked_up_the_error_says_what_to_give():
         ({"write_units_per_second": object()}, TypeError, "write_units_per_second must be .* a limiter such as"),
         ({"max_workers": 0}, ValueError, "max_workers must be 1 or more; got 0"),
         ({"max_attempts": 1.5}, TypeError, "max_attempts must be a whole number, 1 or more; got 1.5"),
-        ({"on_leftover": "ignore"}, TypeError, "on_leftover must be callable, .* or be 'raise'; got 'ignore'"),
+        ({"on_unprocessed": "ignore"}, TypeError, "on_unprocessed must be callable, .* or be 'raise'; got 'ignore'"),
         ({"pause_on_exit": -1}, ValueError, "on_exit_loop_sleep must be a number of 0 or more; got -1"),
     ],
 )
@@ -653,7 +661,7 @@ def test_a_flow_without_answers_puts_everything_back():
     shell.collect = list
     writer.core.is_stopped = True
     run(writer.core.leave_flow(shell, invalid("mine")))
-    assert len(writer.core.leftovers) == 25 == len(writer.core.queue.buffer)
+    assert len(writer.core.unprocessed) == 25 == len(writer.core.queue.buffer)
 
 
 class Interrupt:
@@ -711,7 +719,7 @@ def test_ctrl_c_between_any_two_lines_loses_nothing(workers, stride):
             interrupted += 1
         except UnprocessedItemsError:
             pass
-        left = [request["PutRequest"]["Item"]["pk"] for request in writer.core.leftovers]
+        left = [request["PutRequest"]["Item"]["pk"] for request in writer.core.unprocessed]
         assert set(taken) <= {*left, *(key for (key,) in table.items)}, f"line {at}"
         assert len(left) == len(set(left))
         with contextlib.suppress(UnprocessedItemsError), writer:  # and it can go on

@@ -159,7 +159,7 @@ EVENTS = st.lists(
     lease=st.sampled_from([1.0, 5.0]),
 )
 def test_whatever_happens_the_shares_are_never_more_than_the_rate(seed, start, events, lost, lease):
-    world = World(seed, latency=(0.002, 0.4), lost=lost, late=0.2, lease_seconds=lease)
+    world = World(seed, latency=(0.002, 0.4), lost=lost, late=0.2, lease_duration=lease)
     for _ in range(start):
         world.join()
     for seconds, event, which in events:
@@ -194,9 +194,9 @@ def clock():
 
 @pytest.fixture
 def lease_of(table, clock):
-    def make(worker="a", rate=RATE, lease_seconds=5.0):
+    def make(worker="a", rate=RATE, lease_duration=5.0):
         return RateLease(
-            table, NAME, worker, rate, lease_seconds=lease_seconds, clock=clock, uniform=lambda low, high: high
+            table, NAME, worker, rate, lease_duration=lease_duration, clock=clock, uniform=lambda low, high: high
         )
 
     return make
@@ -330,7 +330,7 @@ def test_another_ones_claim_counts_until_its_lease_must_have_ended(lease_of, tab
     assert lease.share == RATE
 
 
-WHOLE = {"claim": Decimal(1), "rate": Decimal(100), "renewal": Decimal(1), "lease_seconds": Decimal(2)}
+WHOLE = {"claim": Decimal(1), "rate": Decimal(100), "renewal": Decimal(1), "lease_duration": Decimal(2)}
 ODD = {
     "no attributes": {},
     **{f"no {name}": {key: value for key, value in WHOLE.items() if key != name} for name in WHOLE},
@@ -343,8 +343,8 @@ ODD = {
     "a renewal of thirty digits": {**WHOLE, "renewal": Decimal(10**30)},
     "a renewal of a hundred zeros": {**WHOLE, "renewal": Decimal("1E+100")},
     "no renewal yet": {**WHOLE, "renewal": Decimal(0)},
-    "a lease without a time": {**WHOLE, "lease_seconds": Decimal(0)},
-    "a lease of 31 years": {**WHOLE, "lease_seconds": Decimal(10**9)},
+    "a lease without a time": {**WHOLE, "lease_duration": Decimal(0)},
+    "a lease of 31 years": {**WHOLE, "lease_duration": Decimal(10**9)},
 }
 
 
@@ -356,7 +356,7 @@ def test_an_item_that_is_no_worker_s_is_passed_over_and_told_of_once(lease_of, t
         run(lease.renew())
         assert lease.share == RATE
         clock.advance(2)
-    other = RateLease(table, NAME, "b", RATE, lease_seconds=5, clock=clock, uniform=max, after=lease)
+    other = RateLease(table, NAME, "b", RATE, lease_duration=5, clock=clock, uniform=max, after=lease)
     for _ in range(3):
         run(lease.renew())
         run(other.renew())
@@ -397,7 +397,7 @@ def test_so_many_odd_items_are_told_of_and_no_more(lease_of, table, caplog):
 
 
 def test_the_others_own_lease_seconds_count(lease_of, table, clock):
-    slow, lease = lease_of("slow", lease_seconds=60), lease_of("a")
+    slow, lease = lease_of("slow", lease_duration=60), lease_of("a")
     run(slow.renew())
     for _ in range(10):
         run(lease.renew())
@@ -431,7 +431,7 @@ def test_a_renewal_that_comes_twice_is_one(lease_of, table):
 
 def test_a_lease_of_a_day_does_not_expire_before_it_ends(lease_of, clock):
     day = 86_400.0
-    first, second = lease_of("a", lease_seconds=day), lease_of("b")
+    first, second = lease_of("a", lease_duration=day), lease_of("b")
     run(first.renew())
     clock.advance(day / 2)
     run(second.renew())

@@ -56,17 +56,17 @@ def test_what_the_callers_function_failed_for_is_handed_over_again_as_the_block_
             raise LookupError("the disk is full")
         given.extend(requests)
 
-    with Writer(table, on_leftover=take, flush_amount=2) as writer:
+    with Writer(table, on_unprocessed=take, flush_amount=2) as writer:
         writer.put(pk=1, bad=True)
         with pytest.raises(LookupError):
             writer.put(pk=2)
     assert given == [put(pk=1, bad=True)]
-    assert writer.core.leftovers == []
+    assert writer.core.unprocessed == []
     fails[:] = [True, True]
-    writer = Writer(table, on_leftover=take, flush_amount=1)
+    writer = Writer(table, on_unprocessed=take, flush_amount=1)
     with pytest.raises(UnprocessedItemsError) as raised, writer, pytest.raises(LookupError):
         writer.put(pk=3, bad=True)
-    assert raised.value.items == [put(pk=3, bad=True)]
+    assert raised.value.requests == [put(pk=3, bad=True)]
     assert isinstance(raised.value, LookupError)
 
 
@@ -78,7 +78,7 @@ def test_what_was_refused_is_told_as_the_block_ends_even_if_an_error_within_it_w
         with pytest.raises(UnprocessedItemsError):
             writer.put(pk=2)
         table.refuse = lambda batch: []
-    assert raised.value.items == [put(pk=1, bad=True)] == writer.core.leftovers
+    assert raised.value.requests == [put(pk=1, bad=True)] == writer.core.unprocessed
     with writer:  # it was told
         writer.put(pk=3)
 
@@ -111,5 +111,5 @@ def test_what_is_no_item_stands_alone_as_well(poison):
             writer.put(pk=number, b="x" * 390_000)
         writer.request({"PutRequest": {"Item": poison}})
     assert sorted(table.items) == [(number,) for number in range(8)]
-    assert [request["PutRequest"]["Item"] is poison for request in raised.value.items] == [True]
+    assert [request["PutRequest"]["Item"] is poison for request in raised.value.requests] == [True]
     assert isinstance(raised.value, TypeError | ValueError | RecursionError)  # why it was refused

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from properties import examples
 
-from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome, Window
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, HealthSign, Window
 from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.errors import CircuitOpenError
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.testing import FakeClock
 
-SUCCESS, FAILURE, NEITHER = Outcome.SUCCESS, Outcome.FAILURE, Outcome.NEITHER
+SUCCESS, FAILURE, NEITHER = HealthSign.SUCCESS, HealthSign.FAILURE, HealthSign.NEITHER
 
 
 def lowest(low, high):
@@ -33,7 +33,7 @@ def make_circuit(clock=None, uniform=lowest, on_change=None, **breaker):
     changes = []
     circuit = Circuit(
         "t/read",
-        Breaker(**breaker),
+        CircuitBreaker(**breaker),
         clock or FakeClock(),
         uniform,
         on_change or (lambda _, old, new, reason: changes.append((old, new, reason))),
@@ -134,7 +134,7 @@ def test_a_cleared_window_is_empty():
 
 
 def test_four_failures_of_five_open_a_circuit_that_counts_in_a_row_never_would():
-    circuit = make_circuit(minimum_calls=10, failure_rate=0.8)
+    circuit = make_circuit(minimum_calls=10, failure_rate_threshold=0.8)
     for outcome in [FAILURE, FAILURE, FAILURE, FAILURE, SUCCESS] * 2:
         assert circuit.state == CLOSED
         attempt(circuit, outcome)
@@ -146,7 +146,7 @@ def test_four_failures_of_five_open_a_circuit_that_counts_in_a_row_never_would()
 
 @pytest.mark.parametrize(("failures", "state"), [(4, CLOSED), (5, OPEN)])
 def test_a_circuit_opens_at_exactly_its_failure_rate(failures, state):
-    circuit = make_circuit(minimum_calls=10, failure_rate=0.5)
+    circuit = make_circuit(minimum_calls=10, failure_rate_threshold=0.5)
     for number in range(10):
         attempt(circuit, SUCCESS if number < 10 - failures else FAILURE)
     assert circuit.state == state
@@ -188,7 +188,7 @@ def test_failures_that_are_too_old_do_not_count():
 
 
 def test_slow_successes_open_a_circuit():
-    circuit = make_circuit(minimum_calls=5, slow_call_seconds=1.0, slow_call_rate=0.8)
+    circuit = make_circuit(minimum_calls=5, slow_call_duration=1.0, slow_call_rate_threshold=0.8)
     attempt(circuit, SUCCESS, elapsed=1.0)  # not slower than that
     for _ in range(3):
         attempt(circuit, SUCCESS, elapsed=1.01)
@@ -199,14 +199,16 @@ def test_slow_successes_open_a_circuit():
 
 
 def test_an_attempt_is_slow_only_beyond_the_limit():
-    circuit = make_circuit(minimum_calls=5, slow_call_seconds=1.0)
+    circuit = make_circuit(minimum_calls=5, slow_call_duration=1.0)
     for _ in range(10):
         attempt(circuit, SUCCESS, elapsed=1.0)
     assert circuit.state == CLOSED
 
 
 def test_slow_failures_count_as_failures():
-    circuit = make_circuit(minimum_calls=10, failure_rate=0.5, slow_call_seconds=1.0, slow_call_rate=0.9)
+    circuit = make_circuit(
+        minimum_calls=10, failure_rate_threshold=0.5, slow_call_duration=1.0, slow_call_rate_threshold=0.9
+    )
     for _ in range(5):
         attempt(circuit, SUCCESS)
     for _ in range(5):
@@ -217,7 +219,7 @@ def test_slow_failures_count_as_failures():
 
 
 def test_a_slow_failure_is_one_attempt():
-    circuit = make_circuit(minimum_calls=3, slow_call_seconds=1.0, slow_call_rate=1.0)
+    circuit = make_circuit(minimum_calls=3, slow_call_duration=1.0, slow_call_rate_threshold=1.0)
     attempt(circuit, FAILURE, elapsed=5.0)
     attempt(circuit, FAILURE, elapsed=5.0)
     assert circuit.state == CLOSED
@@ -227,7 +229,7 @@ def test_a_slow_failure_is_one_attempt():
 
 def test_slow_calls_reach_the_listeners_too():
     told = Listener()
-    circuit = make_circuit(minimum_calls=50, slow_call_seconds=1.0, listeners=[told])
+    circuit = make_circuit(minimum_calls=50, slow_call_duration=1.0, listeners=[told])
     attempt(circuit, SUCCESS, elapsed=2.0)
     attempt(circuit, FAILURE, elapsed=2.0)
     assert told.calls == ["success", "failure"]
@@ -235,7 +237,7 @@ def test_slow_calls_reach_the_listeners_too():
 
 def test_a_slow_probe_opens_the_circuit_again():
     clock = FakeClock()
-    circuit = opened(clock=clock, slow_call_seconds=1.0, half_open_permits=1)
+    circuit = opened(clock=clock, slow_call_duration=1.0, half_open_permits=1)
     clock.advance(2.0)
     attempt(circuit, SUCCESS, elapsed=1.5)
     assert (circuit.state, circuit.reason) == (OPEN, "1 of 1 probes failed, the last: it took 1.50 s")
@@ -246,7 +248,7 @@ def test_a_slow_probe_opens_the_circuit_again():
 
 def test_an_open_circuit_refuses_and_says_for_how_long():
     clock = FakeClock()
-    circuit = opened(clock=clock, open_seconds=2.0, open_jitter=0.5)
+    circuit = opened(clock=clock, open_duration=2.0, open_jitter=0.5)
     clock.advance(0.5)
     with pytest.raises(CircuitOpenError) as refused:
         circuit.admit("GetItem")
@@ -258,7 +260,7 @@ def test_an_open_circuit_refuses_and_says_for_how_long():
 @pytest.mark.parametrize(("uniform", "seconds"), [(lowest, 2.0), (highest, 3.0)])
 def test_the_open_time_is_lengthened_by_chance(uniform, seconds):
     clock = FakeClock()
-    circuit = opened(clock=clock, uniform=uniform, open_seconds=2.0, open_jitter=0.5)
+    circuit = opened(clock=clock, uniform=uniform, open_duration=2.0, open_jitter=0.5)
     clock.advance(seconds - 0.01)
     with pytest.raises(CircuitOpenError):
         circuit.admit("GetItem")
@@ -282,7 +284,7 @@ def test_as_many_good_probes_as_there_are_permits_close_a_circuit():
 
 def test_as_many_failed_probes_as_the_rate_says_open_it_again():
     clock = FakeClock()
-    circuit = opened(clock=clock, half_open_permits=4, failure_rate=0.5)
+    circuit = opened(clock=clock, half_open_permits=4, failure_rate_threshold=0.5)
     clock.advance(2.0)
     for outcome in (FAILURE, SUCCESS):
         attempt(circuit, outcome)
@@ -301,7 +303,7 @@ def test_a_failure_that_has_no_code_is_a_failure_of_a_probe_too():
 
 def test_fewer_failed_probes_than_that_do_not_keep_it_from_closing():
     clock = FakeClock()
-    circuit = opened(clock=clock, half_open_permits=3, failure_rate=0.5)
+    circuit = opened(clock=clock, half_open_permits=3, failure_rate_threshold=0.5)
     clock.advance(2.0)
     for outcome in (SUCCESS, FAILURE, SUCCESS):
         assert circuit.state != CLOSED
@@ -389,7 +391,7 @@ class OpensAsItIsRead(Circuit):
 
 
 def test_a_call_let_through_as_the_circuit_opens_belongs_to_the_closed_time():
-    circuit = OpensAsItIsRead("c", Breaker(minimum_calls=1), FakeClock(), lowest, lambda *_: None, make_breaker)
+    circuit = OpensAsItIsRead("c", CircuitBreaker(minimum_calls=1), FakeClock(), lowest, lambda *_: None, make_breaker)
     circuit.tripwire = True
     permit = circuit.admit("GetItem")
     assert circuit.state == OPEN
@@ -527,9 +529,9 @@ class CircuitMachine(RuleBasedStateMachine):
             highest,
             minimum_calls=MINIMUM,
             window_calls=CALLS,
-            failure_rate=RATE,
+            failure_rate_threshold=RATE,
             half_open_permits=PERMITS,
-            open_seconds=2.0,
+            open_duration=2.0,
             window_seconds=10.0,
             listeners=[self.told],
         )

@@ -10,24 +10,26 @@ import pytest
 from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
-from resilient_ddb.calls.classification import Verdict, classify
-from resilient_ddb.events import Kind, ThrottlingReason
+from resilient_ddb.calls.classification import Classification, classify
+from resilient_ddb.events import ErrorKind, ThrottlingReason
 
 NOW = 1_700_000_000.0
 CONSTANT = {"UpdateExpression": "SET a = :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}
 COUNTING = {"UpdateExpression": "ADD a :v", "ExpressionAttributeValues": {":v": {"N": "1"}}}
 
-THROTTLED = Verdict(kind=Kind.THROTTLING, retryable=True)
-CONFLICT = Verdict(kind=Kind.TRANSIENT, retryable=True)
-IN_PROGRESS = Verdict(kind=Kind.TRANSIENT, retryable=True, minimum_age=5.0)
-CONDITION = Verdict(kind=Kind.CONDITIONAL, retryable=False)
-PERMANENT = Verdict(kind=Kind.PERMANENT, retryable=False)
-EXPIRED = Verdict(kind=Kind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
-SKEWED = Verdict(kind=Kind.TRANSIENT, retryable=True, max_retries=1)
-READ_OUTAGE = Verdict(kind=Kind.TRANSIENT, retryable=True, counts_against_breaker=True)
+THROTTLED = Classification(kind=ErrorKind.THROTTLING, retryable=True)
+CONFLICT = Classification(kind=ErrorKind.TRANSIENT, retryable=True)
+IN_PROGRESS = Classification(kind=ErrorKind.TRANSIENT, retryable=True, minimum_age=5.0)
+CONDITION = Classification(kind=ErrorKind.CONDITIONAL, retryable=False)
+PERMANENT = Classification(kind=ErrorKind.PERMANENT, retryable=False)
+EXPIRED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
+SKEWED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1)
+READ_OUTAGE = Classification(kind=ErrorKind.TRANSIENT, retryable=True, counts_against_breaker=True)
 NEVER_SENT = READ_OUTAGE
-AMBIGUOUS_SAFE = Verdict(kind=Kind.AMBIGUOUS, retryable=True, ambiguous=True, counts_against_breaker=True)
-AMBIGUOUS_UNSAFE = Verdict(kind=Kind.AMBIGUOUS, retryable=False, ambiguous=True, counts_against_breaker=True)
+AMBIGUOUS_SAFE = Classification(kind=ErrorKind.AMBIGUOUS, retryable=True, ambiguous=True, counts_against_breaker=True)
+AMBIGUOUS_UNSAFE = Classification(
+    kind=ErrorKind.AMBIGUOUS, retryable=False, ambiguous=True, counts_against_breaker=True
+)
 
 
 def client_error(code, status=400, operation="PutItem", headers=None, **top):
@@ -137,20 +139,20 @@ CONTROL_ERRORS = """
     ReplicaNotFoundException ResourceInUseException ResourceNotFoundException TableAlreadyExistsException
     TableInUseException TableNotFoundException
 """.split()  # noqa: SIM905 - reads better
-MODELLED = dict.fromkeys(CONTROL_ERRORS, Kind.PERMANENT) | {
-    "ConditionalCheckFailedException": Kind.CONDITIONAL,
-    "DuplicateItemException": Kind.CONDITIONAL,
-    "IdempotentParameterMismatchException": Kind.PERMANENT,
-    "InternalServerError": Kind.AMBIGUOUS,
-    "ItemCollectionSizeLimitExceededException": Kind.PERMANENT,
-    "LimitExceededException": Kind.THROTTLING,
-    "ProvisionedThroughputExceededException": Kind.THROTTLING,
-    "ReplicatedWriteConflictException": Kind.TRANSIENT,
-    "RequestLimitExceeded": Kind.THROTTLING,
-    "ThrottlingException": Kind.THROTTLING,
-    "TransactionCanceledException": Kind.PERMANENT,  # without reasons
-    "TransactionConflictException": Kind.TRANSIENT,
-    "TransactionInProgressException": Kind.TRANSIENT,
+MODELLED = dict.fromkeys(CONTROL_ERRORS, ErrorKind.PERMANENT) | {
+    "ConditionalCheckFailedException": ErrorKind.CONDITIONAL,
+    "DuplicateItemException": ErrorKind.CONDITIONAL,
+    "IdempotentParameterMismatchException": ErrorKind.PERMANENT,
+    "InternalServerError": ErrorKind.AMBIGUOUS,
+    "ItemCollectionSizeLimitExceededException": ErrorKind.PERMANENT,
+    "LimitExceededException": ErrorKind.THROTTLING,
+    "ProvisionedThroughputExceededException": ErrorKind.THROTTLING,
+    "ReplicatedWriteConflictException": ErrorKind.TRANSIENT,
+    "RequestLimitExceeded": ErrorKind.THROTTLING,
+    "ThrottlingException": ErrorKind.THROTTLING,
+    "TransactionCanceledException": ErrorKind.PERMANENT,  # without reasons
+    "TransactionConflictException": ErrorKind.TRANSIENT,
+    "TransactionInProgressException": ErrorKind.TRANSIENT,
 }
 
 
@@ -167,7 +169,7 @@ def test_every_error_in_botocore_s_model_is_in_the_table_above():
 def test_a_modelled_error_is_of_the_kind_in_the_table(code, kind):
     verdict = classify(client_error(code, 400, "TransactWriteItems"))
     assert verdict.kind == kind
-    assert verdict.retryable == (kind in (Kind.THROTTLING, Kind.TRANSIENT, Kind.AMBIGUOUS))
+    assert verdict.retryable == (kind in (ErrorKind.THROTTLING, ErrorKind.TRANSIENT, ErrorKind.AMBIGUOUS))
 
 
 # Cancelled transactions.
@@ -243,7 +245,7 @@ def test_throttling_reasons_are_found_in_both_spellings(reason, code, spelling):
     verdict = classify(client_error(code, 400, **{spelling: entries}))
     assert verdict.throttling_reasons == (ThrottlingReason(reason=reason, resource="arn:t"),)
     assert verdict.is_hot_partition is ("KeyRange" in reason)
-    assert (verdict.kind, verdict.retryable) == (Kind.THROTTLING, True)
+    assert (verdict.kind, verdict.retryable) == (ErrorKind.THROTTLING, True)
     assert not verdict.counts_against_breaker
 
 
@@ -396,8 +398,8 @@ def test_what_is_no_error_is_refused_by_name(error):
 
 
 def test_a_kind_is_equal_to_its_word():
-    assert [str(kind) for kind in Kind] == ["throttling", "transient", "ambiguous", "conditional", "permanent"]
-    assert Kind.THROTTLING == "throttling"
+    assert [str(kind) for kind in ErrorKind] == ["throttling", "transient", "ambiguous", "conditional", "permanent"]
+    assert ErrorKind.THROTTLING == "throttling"
 
 
 def test_a_code_of_thousands_of_digits_is_no_status():

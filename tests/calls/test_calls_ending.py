@@ -14,7 +14,7 @@ from resilient_ddb.calls.execution import Execution
 from resilient_ddb.calls.flows import run, run_async
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.events import FallbackEvent
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.deadlines import deadline
 from resilient_ddb.policy.retry import Retry, RetryBudget
 from resilient_ddb.testing import FakeClock
@@ -65,9 +65,16 @@ SCENARIOS = {
         ["m0", "m1"],
         "ThrottlingException",
     ),
-    "max attempts": (GET, [LOST, LOST], {"retry": Retry(max_attempts=2)}, [{"Item": 1}], ["m0"], {"Item": 1}),
+    "max_attempts": (GET, [LOST, LOST], {"retry": Retry(max_attempts=2)}, [{"Item": 1}], ["m0"], {"Item": 1}),
     "budget": (GET, [LOST], {"budget": RetryBudget(capacity=0)}, [{"Item": 1}], ["m0"], {"Item": 1}),
-    "circuit in mid call": (GET, [LOST], {"breaker": Breaker(minimum_calls=1)}, [{"Item": 1}], ["m0"], {"Item": 1}),
+    "circuit in mid call": (
+        GET,
+        [LOST],
+        {"breaker": CircuitBreaker(minimum_calls=1)},
+        [{"Item": 1}],
+        ["m0"],
+        {"Item": 1},
+    ),
     "permanent": (GET, [failed("ValidationException")], {}, [{"Item": 1}], [], "ValidationException"),
     "no such table": (GET, [failed("ResourceNotFoundException")], {}, [{"Item": 1}], [], "ResourceNotFoundException"),
     "conditional": (
@@ -191,11 +198,11 @@ def test_both_drivers_do_the_same(name):
 def test_a_fallback_s_failure_has_the_call_s_error_as_its_cause():
     made, *_ = play(SCENARIOS["the last one fails"], drive_sync)
     assert made.error.__cause__.response["Error"]["Code"] == "ThrottlingException"
-    assert made.error.__cause__.resilience.stopped_by == "max attempts"
+    assert made.error.__cause__.resilience.stopped_by == "max_attempts"
 
 
 def test_a_fallback_is_given_the_call_and_its_error_with_the_facts():
-    _, _, _, [member] = play(SCENARIOS["max attempts"], drive_sync)
+    _, _, _, [member] = play(SCENARIOS["max_attempts"], drive_sync)
     [(asked, error)] = member.asked
     assert (asked.operation, asked.params, asked.table) == (*GET, "t")
     assert (asked.identity, asked.is_read) == (("key", "eu-west-1", "https://dynamodb", True), True)
@@ -260,7 +267,7 @@ def refused(core, operation=GET):
 @pytest.mark.parametrize("operation", [GET, PUT, ADD])
 def test_a_fallback_is_asked_where_the_circuit_lets_nothing_through(operation):
     member = Member({"ok": 1})
-    core = make_core(breaker=Breaker(minimum_calls=1), fallback=fallbacks.function(member, writes=True))
+    core = make_core(circuit_breaker=CircuitBreaker(minimum_calls=1), fallback=fallbacks.function(member, writes=True))
     core.lane(*operation).circuit.adopt("open", "test")
     assert refused(core, operation).response["ok"] == 1
     assert isinstance(member.asked[0][1], CircuitOpenError)
@@ -303,7 +310,7 @@ def test_a_call_cut_off_in_the_air_asks_a_fallback_unless_it_may_have_been_appli
 
 def test_the_end_of_a_call_gives_its_permit_back():
     clock = FakeClock()
-    core = make_core(clock, breaker=Breaker(minimum_calls=1, half_open_permits=1), retry=ONCE)
+    core = make_core(clock, circuit_breaker=CircuitBreaker(minimum_calls=1, half_open_permits=1), retry=ONCE)
     core.lane(*GET).circuit.adopt("open", "test")
     clock.advance(10)
     execution = Execution(core, *GET)

@@ -16,9 +16,9 @@ from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN
 from resilient_ddb.calls.ending import cancel
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
-from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, Kind, RetryEvent
+from resilient_ddb.events import AttemptEvent, CallEndEvent, CircuitEvent, ErrorKind, RetryEvent
 from resilient_ddb.hooks.handlers import request_created
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.deadlines import deadline
 from resilient_ddb.policy.retry import Retry, RetryBudget
 from resilient_ddb.testing import FakeClock
@@ -41,7 +41,7 @@ def hot(reason="TableReadKeyRangeThroughputExceeded"):
 @pytest.mark.parametrize("outcome", [THROTTLED, SERVER, LOST], ids=["throttled", "server", "lost"])
 def test_as_many_requests_are_sent_as_max_attempts_says(most, outcome):
     made = call(make_core(retry=Retry(max_attempts=most)), *GET, [outcome] * most)
-    assert (len(made.sent), made.facts.attempts, made.facts.stopped_by) == (most, most, "max attempts")
+    assert (len(made.sent), made.facts.attempts, made.facts.stopped_by) == (most, most, "max_attempts")
 
 
 def test_the_last_response_says_that_attempts_were_used_up():
@@ -52,7 +52,7 @@ def test_the_last_response_says_that_attempts_were_used_up():
 def test_a_failure_that_is_not_retried_does_not_say_so():
     made = call(make_core(), *GET, [failed("ValidationException")])
     assert "MaxAttemptsReached" not in made.error.response["ResponseMetadata"]
-    assert made.facts.stopped_by == "not retryable"
+    assert made.facts.stopped_by == "not_retryable"
 
 
 def test_a_success_ends_a_call_and_counts():
@@ -65,7 +65,7 @@ def test_a_success_ends_a_call_and_counts():
 
 def test_delays_grow_by_full_jitter():
     clock = FakeClock()
-    call(make_core(clock, random=random.Random(3), breaker=None), *GET, [THROTTLED] * 10)
+    call(make_core(clock, random=random.Random(3), circuit_breaker=None), *GET, [THROTTLED] * 10)
     chance = random.Random(3)
     assert clock.waits == [chance.uniform(0.0, min(5.0, 0.025 * 2**number)) for number in range(9)]
 
@@ -108,7 +108,7 @@ def test_an_expired_token_is_refreshed_once():
     assert (made.error, core.host.refreshed) == (None, 1)
     core = make_core()
     made = call(core, *GET, [failed("ExpiredTokenException")] * 2)
-    assert (len(made.sent), core.host.refreshed, made.facts.stopped_by) == (2, 1, "not retryable")
+    assert (len(made.sent), core.host.refreshed, made.facts.stopped_by) == (2, 1, "not_retryable")
 
 
 def test_a_throttled_attempt_in_between_does_not_allow_another_refresh():
@@ -152,7 +152,7 @@ def test_nothing_is_sent_past_a_deadline():
     with deadline(0, clock=clock):
         made = call(core, *GET, [])
     assert (made.code, made.facts.attempts, made.sent) == ("DeadlineExceeded", 0, [])
-    assert (made.facts.kind, made.facts.ambiguous) == (Kind.TRANSIENT, False)
+    assert (made.facts.kind, made.facts.ambiguous) == (ErrorKind.TRANSIENT, False)
     assert made.error.__cause__ is None
 
 
@@ -187,7 +187,7 @@ def test_a_deadline_that_passes_while_waiting_ends_the_call():
 
 
 @pytest.mark.parametrize(
-    ("operation", "ambiguous", "kind"), [(PUT, True, Kind.AMBIGUOUS), (GET, False, Kind.TRANSIENT)]
+    ("operation", "ambiguous", "kind"), [(PUT, True, ErrorKind.AMBIGUOUS), (GET, False, ErrorKind.TRANSIENT)]
 )
 def test_a_write_that_the_deadline_cut_off_in_the_air_is_ambiguous(operation, ambiguous, kind):
     core = make_core()
@@ -198,13 +198,13 @@ def test_a_write_that_the_deadline_cut_off_in_the_air_is_ambiguous(operation, am
     assert (execution.ambiguous, execution.verdict.kind, execution.stopped_by) == (ambiguous, kind, "deadline")
 
 
-@pytest.mark.parametrize("breaker", [Breaker(), None])
+@pytest.mark.parametrize("breaker", [CircuitBreaker(), None])
 def test_a_write_that_was_only_waiting_at_the_deadline_is_not_ambiguous(breaker):
-    execution = Execution(make_core(breaker=breaker), *PUT)
+    execution = Execution(make_core(circuit_breaker=breaker), *PUT)
     execution.admit()
     execution.settle(400, failed("ThrottlingException"), None, {"body": b"{}"})
     error = execution.cut_off()
-    assert (execution.ambiguous, execution.verdict.kind) == (False, Kind.THROTTLING)
+    assert (execution.ambiguous, execution.verdict.kind) == (False, ErrorKind.THROTTLING)
     assert error.response["Error"]["Code"] == "ThrottlingException"
 
 
@@ -254,7 +254,7 @@ def test_an_attempt_s_read_timeout_is_cut_to_what_is_left():
 
 
 def test_a_used_up_budget_ends_a_call():
-    core = make_core(budget=RetryBudget(capacity=2, refill_per_second=0), retry=FIXED)
+    core = make_core(retry_budget=RetryBudget(capacity=2, refill_per_second=0), retry=FIXED)
     made = call(core, *GET, [THROTTLED] * 3)
     assert (len(made.sent), made.facts.stopped_by) == (3, "budget")
     assert "MaxAttemptsReached" not in made.error.response["ResponseMetadata"]
@@ -263,7 +263,7 @@ def test_a_used_up_budget_ends_a_call():
 
 def test_a_condition_that_fails_earns_as_a_success_does():
     """Many writers of one item are no outage: their conflicts must not use up what lost replies need."""
-    core = make_core(budget=RetryBudget(capacity=1, refill_per_success=1, refill_per_second=0.01))
+    core = make_core(retry_budget=RetryBudget(capacity=1, refill_per_success=1, refill_per_second=0.01))
     conditional = (PUT[0], {**PUT[1], "ConditionExpression": "attribute_not_exists(pk)"})
     for _ in range(5):
         made = call(core, *conditional, [failed("ThrottlingException"), failed("ConditionalCheckFailedException")])
@@ -271,7 +271,7 @@ def test_a_condition_that_fails_earns_as_a_success_does():
 
 
 def test_each_table_and_kind_has_a_budget_and_a_circuit_of_its_own():
-    core = make_core(budget=RetryBudget(capacity=0))
+    core = make_core(retry_budget=RetryBudget(capacity=0))
     lanes = [
         core.lane(*GET),
         core.lane("Query", {"TableName": "t"}),
@@ -287,7 +287,7 @@ def test_each_table_and_kind_has_a_budget_and_a_circuit_of_its_own():
 
 
 def test_a_hot_partition_spends_a_budget_of_its_own():
-    core = make_core(budget=RetryBudget(capacity=3, refill_per_second=0), retry=FIXED)
+    core = make_core(retry_budget=RetryBudget(capacity=3, refill_per_second=0), retry=FIXED)
     assert call(core, *GET, [hot() for _ in range(4)]).facts.stopped_by == "budget"
     assert core.lane(*GET).hot_budget.tokens == 0
     assert core.lane(*GET).budget.tokens == 3
@@ -296,7 +296,7 @@ def test_a_hot_partition_spends_a_budget_of_its_own():
 
 
 def test_throttling_does_not_open_a_circuit():
-    core = make_core(breaker=Breaker(minimum_calls=1), retry=Retry(max_attempts=1))
+    core = make_core(circuit_breaker=CircuitBreaker(minimum_calls=1), retry=Retry(max_attempts=1))
     for _ in range(100):
         call(core, *GET, [THROTTLED])
     assert core.circuits["t/read"].state == CLOSED
@@ -313,7 +313,9 @@ def test_throttling_does_not_open_a_circuit():
     ids=["bare", "account", "hot", "hot index"],
 )
 def test_a_policy_may_count_throttling_but_never_of_a_key_range(outcome, state):
-    core = make_core(breaker=Breaker(minimum_calls=5, count_throttling=True), retry=Retry(max_attempts=1))
+    core = make_core(
+        circuit_breaker=CircuitBreaker(minimum_calls=5, count_throttling=True), retry=Retry(max_attempts=1)
+    )
     for _ in range(5):
         call(core, *GET, [outcome])
     assert core.circuits["t/read"].state == state
@@ -342,22 +344,22 @@ def test_an_outcome_counts_in_the_circuit_as_the_table_says(outcome, counted):
 
 def test_a_circuit_that_opens_in_mid_call_ends_the_retries():
     clock = FakeClock()
-    core = make_core(clock, breaker=Breaker(minimum_calls=3), retry=FIXED)
+    core = make_core(clock, circuit_breaker=CircuitBreaker(minimum_calls=3), retry=FIXED)
     made = call(core, *GET, [SERVER] * 3)
     assert (len(made.sent), made.facts.stopped_by, made.code) == (3, "circuit", "InternalServerError")
     assert clock.waits == [1.0, 1.0]
 
 
 def test_an_open_circuit_sends_nothing():
-    core = make_core(breaker=Breaker(minimum_calls=1), retry=FIXED)
+    core = make_core(circuit_breaker=CircuitBreaker(minimum_calls=1), retry=FIXED)
     call(core, *GET, [SERVER])
     made = call(core, *GET, [])
     assert isinstance(made.error, CircuitOpenError)
-    assert (made.facts.attempts, made.facts.stopped_by, made.facts.kind) == (0, "circuit", Kind.TRANSIENT)
+    assert (made.facts.attempts, made.facts.stopped_by, made.facts.kind) == (0, "circuit", ErrorKind.TRANSIENT)
 
 
 def test_a_circuit_that_opened_during_the_wait_ends_the_call_with_its_own_error():
-    core = make_core(breaker=Breaker(minimum_calls=1))
+    core = make_core(circuit_breaker=CircuitBreaker(minimum_calls=1))
     execution = Execution(core, *GET)
     execution.admit()
     execution.settle(400, failed("ThrottlingException"), None, {"body": b"{}"})
@@ -369,14 +371,16 @@ def test_a_circuit_that_opened_during_the_wait_ends_the_call_with_its_own_error(
 
 
 def test_without_a_breaker_and_a_budget_only_max_attempts_holds():
-    core = make_core(breaker=None, budget=None, retry=Retry(max_attempts=60))
+    core = make_core(circuit_breaker=None, retry_budget=None, retry=Retry(max_attempts=60))
     assert len(call(core, *GET, [SERVER] * 60).sent) == 60
     assert core.circuits == {}
 
 
 def test_a_cancelled_call_gives_its_permit_back_and_records_nothing():
     clock, told = FakeClock(), []
-    core = make_core(clock, breaker=Breaker(minimum_calls=1, half_open_permits=1), observers=[told.append])
+    core = make_core(
+        clock, circuit_breaker=CircuitBreaker(minimum_calls=1, half_open_permits=1), observers=[told.append]
+    )
     call(core, *GET, [failed("InternalServerError", 500)])
     clock.advance(10)
     execution = Execution(core, *GET)
@@ -407,28 +411,33 @@ def test_a_write_that_may_not_be_repeated_is_not():
     made = call(make_core(), *ADD, [LOST])
     assert made.error is LOST
     facts = made.facts
-    assert (facts.kind, facts.ambiguous, facts.stopped_by, facts.attempts) == (Kind.AMBIGUOUS, True, "ambiguous", 1)
+    assert (facts.kind, facts.ambiguous, facts.stopped_by, facts.attempts) == (
+        ErrorKind.AMBIGUOUS,
+        True,
+        "ambiguous",
+        1,
+    )
 
 
 def test_the_policy_may_repeat_it_all_the_same():
-    made = call(make_core(ambiguous="retry"), *ADD, [LOST, SERVER, good()])
+    made = call(make_core(on_ambiguous_write="retry"), *ADD, [LOST, SERVER, good()])
     assert (made.error, len(made.sent)) == (None, 3)
 
 
 def test_what_was_not_sent_is_repeated_even_where_the_write_is_not_safe():
     refused = bx.EndpointConnectionError(endpoint_url="u")
     made = call(make_core(retry=Retry(max_attempts=2)), *ADD, [refused, refused])
-    assert (len(made.sent), made.facts.ambiguous, made.facts.kind) == (2, False, Kind.TRANSIENT)
+    assert (len(made.sent), made.facts.ambiguous, made.facts.kind) == (2, False, ErrorKind.TRANSIENT)
 
 
 def test_once_ambiguous_a_call_stays_so():
     made = call(make_core(retry=Retry(max_attempts=3)), *PUT, [LOST, THROTTLED, THROTTLED])
-    assert (made.facts.ambiguous, made.facts.kind) == (True, Kind.THROTTLING)
+    assert (made.facts.ambiguous, made.facts.kind) == (True, ErrorKind.THROTTLING)
 
 
 def test_a_read_is_never_ambiguous():
     made = call(make_core(retry=Retry(max_attempts=2)), *GET, [LOST, LOST])
-    assert (made.facts.ambiguous, made.facts.kind) == (False, Kind.TRANSIENT)
+    assert (made.facts.ambiguous, made.facts.kind) == (False, ErrorKind.TRANSIENT)
 
 
 def test_the_wire_s_parameters_decide_and_not_the_application_s():
@@ -464,7 +473,7 @@ def test_a_damaged_response_is_asked_for_again_and_raised_in_the_end(headers, er
     execution.admit_again()
     with pytest.raises(error):
         settle_damaged(execution, headers=headers)
-    assert execution.stopped_by == "max attempts"
+    assert execution.stopped_by == "max_attempts"
 
 
 def test_a_damaged_response_to_an_unsafe_write_is_ambiguous():
@@ -630,7 +639,7 @@ def test_the_second_request_asks_for_the_item_and_the_first_does_not():
 def test_throttling_is_no_reason_to_ask_for_the_item():
     made = call(make_core(), "PutItem", CONDITIONAL_PUT, [THROTTLED, condition()])
     assert made.sent == [CONDITIONAL_PUT] * 2
-    assert (made.facts.kind, made.facts.ambiguous) == (Kind.CONDITIONAL, False)
+    assert (made.facts.kind, made.facts.ambiguous) == (ErrorKind.CONDITIONAL, False)
 
 
 def test_a_put_that_meets_its_own_item_has_succeeded():
@@ -639,14 +648,18 @@ def test_a_put_that_meets_its_own_item_has_succeeded():
     assert made.error is None
     assert set(made.response) == {"ResponseMetadata"}
     assert made.response["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert (told[-1].outcome, told[-1].ambiguous) == ("own write found", False)
+    assert (told[-1].outcome, told[-1].ambiguous) == ("own_write_found", False)
 
 
 @pytest.mark.parametrize("found", [OTHER, {**FOUND, "extra": {"S": "x"}}, None, {}, *NOT_QUITE])
 def test_a_put_that_meets_another_s_item_has_failed_its_condition(found):
     made = call(make_core(), "PutItem", CONDITIONAL_PUT, [LOST, condition(found)])
     assert made.code == "ConditionalCheckFailedException"
-    assert (made.facts.kind, made.facts.stopped_by, made.facts.ambiguous) == (Kind.CONDITIONAL, "not retryable", True)
+    assert (made.facts.kind, made.facts.stopped_by, made.facts.ambiguous) == (
+        ErrorKind.CONDITIONAL,
+        "not_retryable",
+        True,
+    )
     assert "Item" not in made.error.response
 
 
@@ -661,7 +674,7 @@ def test_a_caller_who_wants_no_item_is_not_overruled_and_nobody_can_know():
     params = {**CONDITIONAL_PUT, "ReturnValuesOnConditionCheckFailure": "NONE"}
     made = call(make_core(), "PutItem", params, [LOST, condition()])
     assert made.error is LOST
-    assert (made.facts.stopped_by, made.facts.kind) == ("ambiguous", Kind.AMBIGUOUS)
+    assert (made.facts.stopped_by, made.facts.kind) == ("ambiguous", ErrorKind.AMBIGUOUS)
 
 
 def conditional_update(expression, values, **more):
@@ -687,7 +700,7 @@ OWN_TRACES = [
 def test_an_update_whose_condition_fails_after_a_lost_reply_may_have_been_applied(expression, values, found):
     made = call(make_core(), "UpdateItem", conditional_update(expression, values), [LOST, condition(found)])
     assert made.error is LOST
-    assert (made.facts.stopped_by, made.facts.kind, made.facts.ambiguous) == ("ambiguous", Kind.AMBIGUOUS, True)
+    assert (made.facts.stopped_by, made.facts.kind, made.facts.ambiguous) == ("ambiguous", ErrorKind.AMBIGUOUS, True)
 
 
 @pytest.mark.parametrize(
@@ -716,7 +729,7 @@ def test_a_put_that_met_anothers_item_says_so_only_where_it_was_to_create_one(ex
 def test_an_update_that_computes_leaves_no_trace_to_look_for(expression):
     params = conditional_update(expression, {":one": {"N": "1"}, ":new": {"N": "9"}})
     found = {"pk": {"S": "1"}, "version": {"N": "2"}}
-    made = call(make_core(ambiguous="retry"), "UpdateItem", params, [LOST, condition(found)])
+    made = call(make_core(on_ambiguous_write="retry"), "UpdateItem", params, [LOST, condition(found)])
     assert made.error is LOST
     assert made.facts.stopped_by == "ambiguous"
 
@@ -733,7 +746,7 @@ def test_what_nobody_can_know_stays_so_when_other_failures_came_in_between():
     found = {"pk": {"S": "1"}, "version": {"N": "2"}}
     made = call(make_core(), "UpdateItem", params, [LOST, THROTTLED, condition(found)])
     assert made.error is LOST
-    assert (made.facts.stopped_by, made.facts.kind, made.facts.ambiguous) == ("ambiguous", Kind.AMBIGUOUS, True)
+    assert (made.facts.stopped_by, made.facts.kind, made.facts.ambiguous) == ("ambiguous", ErrorKind.AMBIGUOUS, True)
     assert made.facts.attempts == 3
 
 
@@ -742,7 +755,7 @@ def test_a_lost_reply_that_the_service_sent_is_what_stands_too():
     found = {"pk": {"S": "1"}, "version": {"N": "2"}}
     made = call(make_core(), "UpdateItem", params, [failed("InternalServerError", 500), condition(found)])
     assert made.code == "InternalServerError"
-    assert made.facts.kind == Kind.AMBIGUOUS
+    assert made.facts.kind == ErrorKind.AMBIGUOUS
 
 
 GATEWAY = {"Error": {"Code": "504", "Message": "Gateway Timeout"}, "ResponseMetadata": {"HTTPStatusCode": 504}}
@@ -752,7 +765,7 @@ NO_ID = {"HTTPStatusCode": 500, "HTTPHeaders": {}}
 
 @pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
 @pytest.mark.parametrize(
-    ("reason", "kind"), [("ConditionalCheckFailed", Kind.CONDITIONAL), ("ValidationError", Kind.PERMANENT)]
+    ("reason", "kind"), [("ConditionalCheckFailed", ErrorKind.CONDITIONAL), ("ValidationError", ErrorKind.PERMANENT)]
 )
 @pytest.mark.parametrize(
     ("earlier", "ambiguous"),
@@ -774,7 +787,7 @@ def test_a_cancelled_transaction_is_in_doubt_while_an_attempt_may_still_arrive(
     params = {"TransactItems": [{"Put": {"TableName": "t"}}], "ClientRequestToken": "x"}
     made = call(make_core(), operation, params, [*earlier, cancelled])
     assert made.code == "TransactionCanceledException"
-    assert (made.facts.ambiguous, made.facts.kind, made.facts.stopped_by) == (ambiguous, kind, "not retryable")
+    assert (made.facts.ambiguous, made.facts.kind, made.facts.stopped_by) == (ambiguous, kind, "not_retryable")
     assert made.sent == [params] * (len(earlier) + 1)
 
 
@@ -808,7 +821,7 @@ def test_a_versioned_write_whose_own_condition_failed_is_in_doubt_while_an_attem
     }
     made = call(make_core(), "UpdateItem", params, [earlier, condition({**KEY, "version": {"N": "1"}})])
     assert made.code == "ConditionalCheckFailedException"
-    assert (made.facts.ambiguous, made.facts.kind) == (ambiguous, Kind.CONDITIONAL)
+    assert (made.facts.ambiguous, made.facts.kind) == (ambiguous, ErrorKind.CONDITIONAL)
 
 
 @pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
@@ -825,11 +838,11 @@ def test_a_transaction_is_not_sent_again_when_its_token_may_be_forgotten(operati
     assert (facts.stopped_by, facts.ambiguous) == ("ambiguous", True)
     assert 450 < waited <= 540
     facts, waited = tried(THROTTLED)  # no attempt can have been applied
-    assert (facts.stopped_by, facts.ambiguous) == ("max attempts", False)
+    assert (facts.stopped_by, facts.ambiguous) == ("max_attempts", False)
     assert waited > 600
-    assert tried(LOST, ambiguous="retry")[1] > 600
+    assert tried(LOST, on_ambiguous_write="retry")[1] > 600
     conflict = failed("TransactionCanceledException", CancellationReasons=[{"Code": "TransactionConflict"}])
-    assert tried(SERVER, conflict)[0].stopped_by == "max attempts"  # cancelled: not applied, and nothing is on its way
+    assert tried(SERVER, conflict)[0].stopped_by == "max_attempts"  # cancelled: not applied, and nothing is on its way
     assert tried(LOST, conflict)[0].stopped_by == "ambiguous"
 
 
@@ -845,15 +858,17 @@ def test_a_legacy_condition_is_not_asked_for_its_item():
 
 def test_a_call_is_told_in_order_with_names_numbers_and_codes():
     told = []
-    core = make_core(observers=[told.append], retry=FIXED, breaker=Breaker(minimum_calls=1, half_open_permits=1))
+    core = make_core(
+        observers=[told.append], retry=FIXED, circuit_breaker=CircuitBreaker(minimum_calls=1, half_open_permits=1)
+    )
     call(core, *GET, [THROTTLED, good(ConsumedCapacity={"CapacityUnits": 0.5})], took=0.25)
     assert told == [
-        AttemptEvent(table="t", operation="GetItem", attempt=1, elapsed=0.25, kind=Kind.THROTTLING,
+        AttemptEvent(table="t", operation="GetItem", attempt=1, elapsed=0.25, kind=ErrorKind.THROTTLING,
                      code="ThrottlingException", request_id="R"),
-        RetryEvent(table="t", operation="GetItem", attempt=1, kind=Kind.THROTTLING,
+        RetryEvent(table="t", operation="GetItem", attempt=1, kind=ErrorKind.THROTTLING,
                    code="ThrottlingException", delay=1.0),
         AttemptEvent(table="t", operation="GetItem", attempt=2, elapsed=0.25, kind=None, code=None, request_id="R"),
-        CallEndEvent(table="t", operation="GetItem", outcome="success", kind=Kind.THROTTLING, attempts=2, elapsed=1.5,
+        CallEndEvent(table="t", operation="GetItem", outcome="success", kind=ErrorKind.THROTTLING, attempts=2, elapsed=1.5,
                      ambiguous=False, consumed_capacity=0.5),
     ]  # fmt: skip
     told.clear()
@@ -863,7 +878,7 @@ def test_a_call_is_told_in_order_with_names_numbers_and_codes():
         reason="1 of 2 attempts failed within 10 s, the last with ReadTimeoutError",
     )  # fmt: skip
     assert (told[1].code, told[1].request_id) == ("ReadTimeoutError", None)
-    assert (told[-1].outcome, told[-1].kind) == ("error", Kind.TRANSIENT)
+    assert (told[-1].outcome, told[-1].kind) == ("error", ErrorKind.TRANSIENT)
 
 
 def test_capacity_of_several_tables_is_added_up():

@@ -6,7 +6,7 @@ import pybreaker
 import pytest
 from unit_support import GET, PUT, failed, good, make_core
 
-from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, Outcome
+from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, HealthSign
 from resilient_ddb.calls.ending import cancel, recover, succeed
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.calls.flows import run
@@ -15,7 +15,7 @@ from resilient_ddb.calls.pybreaker_storage import make_breaker, synchronise
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.fallback import Fallback, replica, stale, value
 from resilient_ddb.observers import LoggingObserver
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.deadlines import deadline
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.testing import FakeClock
@@ -30,13 +30,15 @@ class RaisingListener(pybreaker.CircuitBreakerListener):
 
 
 def circuit_of(**settings):
-    return Circuit("t/read", Breaker(**settings), FakeClock(), lambda low, high: low, lambda *_: None, make_breaker)
+    return Circuit(
+        "t/read", CircuitBreaker(**settings), FakeClock(), lambda low, high: low, lambda *_: None, make_breaker
+    )
 
 
 def test_a_listener_that_fails_is_logged_and_the_circuit_opens_all_the_same(caplog):
     circuit = circuit_of(minimum_calls=1, listeners=[RaisingListener()])
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
-        circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.1, "InternalServerError")
+        circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.1, "InternalServerError")
     assert circuit.state == OPEN
     assert [record.getMessage() for record in caplog.records] == ["listener RaisingListener failed"] * 2
 
@@ -55,7 +57,7 @@ class DeafStorage(pybreaker.CircuitMemoryStorage):
 
 def test_a_state_that_did_not_arrive_is_written_again():
     circuit = circuit_of(minimum_calls=1)
-    circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.1, "InternalServerError")
+    circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.1, "InternalServerError")
     deaf, hearing = DeafStorage(CLOSED), pybreaker.CircuitMemoryStorage(CLOSED)
     pushed = synchronise(circuit, deaf, CLOSED)
     assert pushed == CLOSED
@@ -67,7 +69,7 @@ def test_an_answer_that_is_no_response_is_refused_by_name():
     core = make_core(fallback=lambda call, error: 42)
     execution = Execution(core, *GET)
     execution.admit()
-    execution.stopped_by = "max attempts"
+    execution.stopped_by = "max_attempts"
     with pytest.raises(TypeError, match="must give a response, which is a mapping, or None; gave <class 'int'>"):
         run(recover(execution, RuntimeError()))
 
@@ -145,7 +147,7 @@ def test_a_replica_s_failure_does_not_hide_that_of_the_table():
 def ending_of(core):
     execution = Execution(core, *GET)
     execution.admit()
-    execution.stopped_by = "max attempts"
+    execution.stopped_by = "max_attempts"
     with pytest.raises(RuntimeError) as raised:
         run(recover(execution, RuntimeError("home")))
     return raised.value
@@ -185,7 +187,7 @@ def test_a_write_cancelled_in_the_air_may_have_been_applied():
 
 def test_an_attempt_that_a_tight_deadline_cut_says_nothing_about_the_table():
     clock = FakeClock()
-    core = make_core(clock, breaker=Breaker(minimum_calls=1))
+    core = make_core(clock, circuit_breaker=CircuitBreaker(minimum_calls=1))
     for seconds, state in ((0.01, CLOSED), (2.0, OPEN)):
         with deadline(seconds, clock=clock):
             execution = Execution(core, *GET)
@@ -197,15 +199,15 @@ def test_an_attempt_that_a_tight_deadline_cut_says_nothing_about_the_table():
 
 def test_probes_that_never_come_back_do_not_keep_a_circuit_half_open_for_ever():
     clock = FakeClock()
-    breaker = Breaker(minimum_calls=1, half_open_permits=1)
+    breaker = CircuitBreaker(minimum_calls=1, half_open_permits=1)
     circuit = Circuit("t/read", breaker, clock, lambda low, high: low, lambda *_: None, make_breaker)
-    circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.1, "InternalServerError")
+    circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.1, "InternalServerError")
     clock.advance(2)
     circuit.admit("GetItem")
     with pytest.raises(CircuitOpenError, match="half-open: 1 of 1 attempts failed"):
         circuit.admit("GetItem")
     clock.advance(60)
-    circuit.record(circuit.admit("GetItem"), Outcome.SUCCESS, 0.1)
+    circuit.record(circuit.admit("GetItem"), HealthSign.SUCCESS, 0.1)
     assert circuit.state == CLOSED
 
 
@@ -217,7 +219,7 @@ def test_a_partial_answer_is_not_remembered():
     succeed(execution, good(Responses={"t": []}, UnprocessedKeys={"t": {"Keys": [{"pk": "1"}]}}))
     execution = Execution(core, execution.operation, execution.params)
     execution.admit()
-    execution.stopped_by = "max attempts"
+    execution.stopped_by = "max_attempts"
     assert run(recover(execution, RuntimeError()))["Responses"] == {"t": [1]}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import resilient_ddb as rddb
 from resilient_ddb.calls import core as core_module
-from resilient_ddb.calls.circuit import Outcome
+from resilient_ddb.calls.circuit import HealthSign
 
 ROOM = 5
 
@@ -48,7 +48,7 @@ def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
     permit = used.circuit.admit("GetItem")
     for number in range(100):
         lane(core, f"t-{number}")
-    used.circuit.record(permit, Outcome.SUCCESS, 0.0)
+    used.circuit.record(permit, HealthSign.SUCCESS, 0.0)
     assert lane(core, "t") is not used
 
 

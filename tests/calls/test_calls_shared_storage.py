@@ -11,10 +11,10 @@ import pybreaker
 import pytest
 
 from resilient_ddb.calls import pybreaker_storage
-from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Outcome
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker, shared_storage, synchronise
 from resilient_ddb.errors import CircuitOpenError
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.testing import FakeClock
 
 fakeredis = pytest.importorskip("fakeredis")
@@ -64,7 +64,7 @@ class Process:
     def __init__(self, storage, monkeypatch, name="t/read"):
         monkeypatch.setattr(pybreaker_storage, "_start_synchronising", lambda *_: None, make_breaker)
         self.clock = FakeClock()
-        settings = Breaker(minimum_calls=1, half_open_permits=1, storage=storage)
+        settings = CircuitBreaker(minimum_calls=1, half_open_permits=1, storage=storage)
         self.circuit = Circuit(name, settings, self.clock, lambda low, _: low, lambda *_: None, make_breaker)
         self.shared = shared_storage(self.circuit)
         self.pushed = CLOSED
@@ -81,7 +81,7 @@ class Process:
 def test_an_open_circuit_opens_the_other_process_s_and_closes_it_again(form, server, monkeypatch):
     one, two = Process(form(server), monkeypatch), Process(form(server), monkeypatch)
     assert [one.sync(), two.sync()] == [CLOSED, CLOSED]
-    one.attempt(Outcome.FAILURE)
+    one.attempt(HealthSign.FAILURE)
     assert [one.sync(), two.sync()] == [OPEN, OPEN]
     assert two.circuit.reason == "another process found it so"
     with pytest.raises(CircuitOpenError):
@@ -89,7 +89,7 @@ def test_an_open_circuit_opens_the_other_process_s_and_closes_it_again(form, ser
     one.clock.advance(2.0)
     probe = one.circuit.admit("GetItem")
     assert [one.sync(), two.sync()] == [HALF_OPEN, OPEN]
-    one.circuit.record(probe, Outcome.SUCCESS, 0.0)
+    one.circuit.record(probe, HealthSign.SUCCESS, 0.0)
     assert [one.sync(), two.sync()] == [CLOSED, CLOSED]
     two.circuit.admit("GetItem")
 
@@ -97,7 +97,7 @@ def test_an_open_circuit_opens_the_other_process_s_and_closes_it_again(form, ser
 @FORMS
 def test_a_process_that_starts_later_takes_over_what_is_there(form, server, monkeypatch):
     one = Process(form(server), monkeypatch)
-    one.attempt(Outcome.FAILURE)
+    one.attempt(HealthSign.FAILURE)
     one.sync()
     assert Process(form(server), monkeypatch).sync() == OPEN
 
@@ -106,7 +106,7 @@ def test_a_process_that_starts_later_takes_over_what_is_there(form, server, monk
 def test_circuits_of_different_names_do_not_share(form, server, monkeypatch):
     storage = form(server)
     one, other = Process(storage, monkeypatch, "a/read"), Process(storage, monkeypatch, "a/write")
-    one.attempt(Outcome.FAILURE)
+    one.attempt(HealthSign.FAILURE)
     assert [one.sync(), other.sync()] == [OPEN, CLOSED]
 
 
@@ -124,12 +124,12 @@ def test_no_redis_command_is_sent_on_the_path_of_calls(form, server, monkeypatch
     process = Process(form(server), monkeypatch)
     process.sync()
     CountingRedis.commands = 0
-    for outcome in (Outcome.SUCCESS, Outcome.NEITHER, Outcome.FAILURE):
+    for outcome in (HealthSign.SUCCESS, HealthSign.NEITHER, HealthSign.FAILURE):
         process.attempt(outcome)
     with pytest.raises(CircuitOpenError):
         process.circuit.admit("GetItem")
     process.clock.advance(2.0)
-    process.attempt(Outcome.SUCCESS)
+    process.attempt(HealthSign.SUCCESS)
     process.circuit.release(process.circuit.admit("GetItem"))
     assert process.circuit.state == CLOSED
     assert CountingRedis.commands == 0
@@ -140,7 +140,7 @@ def test_no_redis_command_is_sent_on_the_path_of_calls(form, server, monkeypatch
 def test_a_change_is_written_with_the_time_of_opening(server, monkeypatch):
     process = Process(instance_form(server), monkeypatch)
     assert process.shared.opened_at is None
-    process.attempt(Outcome.FAILURE)
+    process.attempt(HealthSign.FAILURE)
     process.sync()
     assert process.shared.opened_at is not None
 
@@ -149,7 +149,7 @@ def test_a_change_is_written_with_the_time_of_opening(server, monkeypatch):
 def test_a_redis_that_is_gone_neither_opens_nor_closes_a_circuit(form, server, monkeypatch):
     process = Process(form(server), monkeypatch)
     process.sync()
-    process.attempt(Outcome.FAILURE)
+    process.attempt(HealthSign.FAILURE)
     process.sync()
     CountingRedis.down = True
     assert process.sync() == OPEN
@@ -160,7 +160,7 @@ def test_a_redis_that_is_gone_neither_opens_nor_closes_a_circuit(form, server, m
 @FORMS
 def test_a_redis_that_forgot_everything_does_not_close_a_circuit(form, server, monkeypatch):
     process = Process(form(server), monkeypatch)
-    process.attempt(Outcome.FAILURE)
+    process.attempt(HealthSign.FAILURE)
     process.sync()
     CountingRedis(server=server).flushall()
     assert process.sync() == OPEN
@@ -170,7 +170,7 @@ def test_a_redis_that_forgot_everything_does_not_close_a_circuit(form, server, m
 def test_memory_storage_is_a_value_and_each_circuit_has_its_own(monkeypatch):
     storage = pybreaker.CircuitMemoryStorage(CLOSED)
     one, two = Process(storage, monkeypatch, "a/read"), Process(storage, monkeypatch, "b/read")
-    one.attempt(Outcome.FAILURE)
+    one.attempt(HealthSign.FAILURE)
     assert [one.sync(), two.sync()] == [OPEN, CLOSED]
     assert storage.state == CLOSED
 
@@ -198,11 +198,11 @@ class BrokenStorage(pybreaker.CircuitBreakerStorage):
 def test_a_storage_that_raises_is_logged_and_calls_go_on(caplog):
     storage = BrokenStorage()
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
-        settings = Breaker(minimum_calls=1, storage=lambda _: storage, sync_seconds=0.001)
+        settings = CircuitBreaker(minimum_calls=1, storage=lambda _: storage, sync_interval=0.001)
         circuit = Circuit("t/read", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
         assert storage.asked.acquire(timeout=10)
         assert storage.asked.acquire(timeout=10)  # it goes on trying
-        circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.0)
+        circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.0)
         assert circuit.state == OPEN
     assert "circuit t/read: its shared storage failed" in caplog.text
     storage.mended = True  # the thread is quiet from now on
@@ -219,7 +219,7 @@ def test_a_factory_that_raises_is_asked_again(caplog):
 
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
         circuit = Circuit(
-            "c", Breaker(storage=factory, sync_seconds=0.001), FakeClock(), max, lambda *_: None, make_breaker
+            "c", CircuitBreaker(storage=factory, sync_interval=0.001), FakeClock(), max, lambda *_: None, make_breaker
         )
         assert asked.acquire(timeout=10)
         assert asked.acquire(timeout=10)
@@ -241,7 +241,7 @@ def test_a_change_that_comes_while_the_storage_is_read_is_still_written(monkeypa
 
     meanwhile = []
     process = Process(lambda _: Watched(CLOSED), monkeypatch)
-    meanwhile.append(lambda: process.attempt(Outcome.FAILURE))
+    meanwhile.append(lambda: process.attempt(HealthSign.FAILURE))
     assert process.sync() == OPEN
     assert process.shared.state == CLOSED
     process.sync()
@@ -258,11 +258,11 @@ def test_the_thread_pushes_a_change_at_once_and_ends_with_its_circuit():
             lambda self, state: (states.append(state), setattr(self, "_state", state), changed.set()),
         )
 
-    settings = Breaker(minimum_calls=1, storage=lambda _: Recording(CLOSED), sync_seconds=0.2)
+    settings = CircuitBreaker(minimum_calls=1, storage=lambda _: Recording(CLOSED), sync_interval=0.2)
     before = set(threading.enumerate())
     circuit = Circuit("c", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
     [thread] = set(threading.enumerate()) - before
-    circuit.record(circuit.admit("GetItem"), Outcome.FAILURE, 0.0)
+    circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.0)
     assert changed.wait(10)
     assert states == [OPEN]
     assert thread.daemon

@@ -58,7 +58,7 @@ def described(error):
     }[tuple(verdict.retryable for verdict in verdicts)]
     counted = {verdict.counts_against_breaker for verdict in verdicts}
     assert len(counted) == 1
-    circuit = "failure" if counted.pop() else "success" if read.kind is rddb.Kind.CONDITIONAL else "neither"
+    circuit = "failure" if counted.pop() else "success" if read.kind is rddb.ErrorKind.CONDITIONAL else "neither"
     return [read.kind.value, unsafe.kind.value, again, circuit]
 
 

@@ -7,9 +7,9 @@ from listed import literals, tables
 
 import resilient_ddb as rddb
 
-CLASSES = [rddb.Policy, rddb.Retry, rddb.RetryBudget, rddb.Breaker, rddb.Timeouts]
+CLASSES = [rddb.Policy, rddb.Retry, rddb.RetryBudget, rddb.CircuitBreaker, rddb.Timeouts]
 SECONDS = {"base_delay", "max_delay", "wait", "connect", "read"}
-SHARES = {"failure_rate", "slow_call_rate", "open_jitter"}
+SHARES = {"failure_rate_threshold", "slow_call_rate_threshold", "open_jitter"}
 
 
 def default_of(field):

@@ -22,7 +22,7 @@ from resilient_ddb.calls import integrity
 FACTS = errors.CallFacts(
     table="t",
     operation="PutItem",
-    kind=rddb.Kind.TRANSIENT,
+    kind=rddb.ErrorKind.TRANSIENT,
     attempts=2,
     elapsed=0.5,
     ambiguous=True,
@@ -88,7 +88,7 @@ def modelled():
         lambda: UnicodeDecodeError("utf-8", b"", 0, 1, "why"),
         lambda: ValueError("a bad item"),
     ):
-        unprocessed = errors.UnprocessedItemsError(operation_name="BatchWriteItem", table="t", items=left, why="x")
+        unprocessed = errors.UnprocessedItemsError(operation_name="BatchWriteItem", table="t", requests=left, why="x")
         name = f"UnprocessedItemsError because of {type(make()).__name__}"
         yield name, lambda make=make, unprocessed=unprocessed: unprocessed.because_of(explained(make()))
 
@@ -102,7 +102,7 @@ def ours():
         ),
         "DeadlineExceededError": lambda: errors.DeadlineExceededError(**named, attempts=2, response=dict(RESPONSE)),
         "DuplicateShardItemError": lambda: errors.DuplicateShardItemError(**named, table="t", items=[{"pk": "a"}]),
-        "UnprocessedItemsError": lambda: errors.UnprocessedItemsError(**named, table="t", items=items, why="why"),
+        "UnprocessedItemsError": lambda: errors.UnprocessedItemsError(**named, table="t", requests=items, why="why"),
         "UnprocessedKeysError": lambda: errors.UnprocessedKeysError(**named, table="t", keys=[{"pk": "a"}], why="why"),
         "VersionConflictError": lambda: errors.VersionConflictError(
             dict(RESPONSE), "PutItem", table="t", attribute="v", expected=1, current=None

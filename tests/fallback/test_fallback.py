@@ -163,7 +163,7 @@ def test_a_call_is_answered_by_what_an_earlier_one_was():
 
 def test_a_stale_answer_is_not_itself_remembered():
     clock = FakeClock()
-    core = make_core(clock, fallback=fallback.stale(max_age=10), retry=Retry(max_attempts=1), breaker=None)
+    core = make_core(clock, fallback=fallback.stale(max_age=10), retry=Retry(max_attempts=1), circuit_breaker=None)
     call(core, *GET, [good()])
     for _ in range(2):
         clock.advance(6)
@@ -185,14 +185,14 @@ def test_a_view_has_its_own_fallback_and_the_same_circuits():
 
 
 def test_a_value_is_given_as_a_copy():
-    value = fallback.value({"Item": {"l": []}})
+    value = fallback.response({"Item": {"l": []}})
     first = value(make_call(), ERROR)
     first["Item"]["l"].append(1)
     assert value(make_call(), ERROR) == {"Item": {"l": []}}
 
 
 def test_a_value_answers_reads_only_and_says_what_it_is():
-    core = make_core(fallback=fallback.value({"Item": {"a": 1}}), retry=Retry(max_attempts=1))
+    core = make_core(fallback=fallback.response({"Item": {"a": 1}}), retry=Retry(max_attempts=1))
     made = call(core, *GET, [failed("ThrottlingException")])
     metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0, "Resilience": {"fallback": "value"}}
     assert made.response == {"Item": {"a": 1}, "ResponseMetadata": metadata}
@@ -201,7 +201,7 @@ def test_a_value_answers_reads_only_and_says_what_it_is():
 
 def test_a_value_does_not_change_with_what_it_was_made_of():
     response = {"Item": {"l": []}}
-    value = fallback.value(response)
+    value = fallback.response(response)
     response["Item"]["l"].append(1)
     assert value(make_call(), ERROR)["Item"] == {"l": []}
 
@@ -217,7 +217,7 @@ def test_a_chain_is_flat_and_in_order():
     def own(call, error):
         raise NotImplementedError
 
-    one, two = fallback.stale(), fallback.value({})
+    one, two = fallback.stale(), fallback.response({})
     chain = one | (own | two) | fallback.replica("eu-west-1")
     assert [type(member).__name__ for member in chain.members] == ["Stale", "function", "Value", "Replica"]
     assert chain.remembering == (one,)
@@ -234,7 +234,7 @@ def test_a_chain_is_flat_and_in_order():
         (lambda: fallback.stale(max_items=1.5), TypeError, ["max_items", "whole", "1.5"]),
         (lambda: fallback.replica(""), TypeError, ["region", "''"]),
         (lambda: fallback.replica(None), TypeError, ["region", "None"]),
-        (lambda: fallback.value([1]), TypeError, ["response", "mapping", "[1]"]),
+        (lambda: fallback.response([1]), TypeError, ["response", "mapping", "[1]"]),
         (lambda: fallback.function(5), TypeError, ["fallback", "callable", "5"]),
         (lambda: fallback.function(lambda call: call), TypeError, ["(call, error)", "<lambda>"]),
         (lambda: fallback.function(fallback.stale()), TypeError, ["called", "'stale'"]),

@@ -10,7 +10,7 @@ from fork_support import FORKS, QUIET, in_child
 from unit_support import ROOT
 
 import resilient_ddb as rddb
-from resilient_ddb.calls.circuit import HALF_OPEN, Circuit, Outcome
+from resilient_ddb.calls.circuit import HALF_OPEN, Circuit, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
 from resilient_ddb.policy.forks import tell_child
@@ -24,9 +24,14 @@ ELSEWHERE = ("testing", "cli")
 """Nobody forks with these in hand."""
 
 
-def circuit(breaker=None, clock=None):
+def circuit(circuit_breaker=None, clock=None):
     return Circuit(
-        "t/read", breaker or rddb.Breaker(), clock or FakeClock(), lambda low, _: low, lambda *_: None, make_breaker
+        "t/read",
+        breaker or rddb.CircuitBreaker(),
+        clock or FakeClock(),
+        lambda low, _: low,
+        lambda *_: None,
+        make_breaker,
     )
 
 
@@ -53,7 +58,7 @@ class NeverAsked:
 
 
 HOLDERS = {
-    "Circuit": (circuit, "_lock", lambda held: held.record(held.admit("GetItem"), Outcome.SUCCESS, 0.0)),
+    "Circuit": (circuit, "_lock", lambda held: held.record(held.admit("GetItem"), HealthSign.SUCCESS, 0.0)),
     "TokenBucket": (lambda: TokenBucket(RetryBudget(), FakeClock()), "_lock", TokenBucket.spend),
     "CapacityBucket": (lambda: rddb.RateLimiter(5), "_lock", lambda held: held.reserve(1)),
     "Stale": (rddb.fallback.stale, "_lock", remember_and_recall),
@@ -63,7 +68,7 @@ HOLDERS = {
         "_renewing",
         lambda held: held.close(),
     ),
-    "BatchBuffer": (writer, "_lock", lambda held: held.leftovers),
+    "BatchBuffer": (writer, "_lock", lambda held: held.unprocessed),
     "BatchWriter": (writer, "_turn", lambda held: held.flush()),
 }
 """Each class that holds a lock: how to make one, the lock's name, and something that takes it."""
@@ -147,8 +152,8 @@ def client_with_role():
 
 def test_the_parents_probes_take_no_permit_from_the_child():
     clock = FakeClock()
-    probing = circuit(rddb.Breaker(minimum_calls=1, open_jitter=0.0, half_open_permits=2), clock)
-    probing.record(probing.admit("GetItem"), Outcome.FAILURE, 0.0)
+    probing = circuit(rddb.CircuitBreaker(minimum_calls=1, open_jitter=0.0, half_open_permits=2), clock)
+    probing.record(probing.admit("GetItem"), HealthSign.FAILURE, 0.0)
     clock.advance(2.0)
     permits = [probing.admit("GetItem"), probing.admit("GetItem")]
     with pytest.raises(rddb.CircuitOpenError):
@@ -157,9 +162,9 @@ def test_the_parents_probes_take_no_permit_from_the_child():
     def probe():
         assert probing.state == HALF_OPEN
         for permit in permits:  # the parent's say nothing here
-            probing.record(permit, Outcome.FAILURE, 0.0)
+            probing.record(permit, HealthSign.FAILURE, 0.0)
         for _ in range(2):
-            probing.record(probing.admit("GetItem"), Outcome.SUCCESS, 0.0)
+            probing.record(probing.admit("GetItem"), HealthSign.SUCCESS, 0.0)
         return probing.state
 
     assert in_child(probe) == "closed"
@@ -194,8 +199,8 @@ def test_answers_that_another_thread_was_just_keeping_are_not_remembered_in_the_
 
 def test_an_open_circuit_is_open_in_the_child_too():
     clock = FakeClock()
-    opened = circuit(rddb.Breaker(minimum_calls=1, open_jitter=0.0), clock)
-    opened.record(opened.admit("GetItem"), Outcome.FAILURE, 0.0, "InternalServerError")
+    opened = circuit(rddb.CircuitBreaker(minimum_calls=1, open_jitter=0.0), clock)
+    opened.record(opened.admit("GetItem"), HealthSign.FAILURE, 0.0, "InternalServerError")
 
     def ask():
         with pytest.raises(rddb.CircuitOpenError, match="InternalServerError"):

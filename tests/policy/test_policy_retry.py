@@ -14,7 +14,7 @@ from properties import examples
 from unit_support import GET, call, failed, full_window, good, make_core, python
 
 from resilient_ddb.calls.execution import Execution
-from resilient_ddb.policy.breaker import Breaker
+from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.retry import Backoff, Retry, RetryBudget, TokenBucket
 from resilient_ddb.testing import FakeClock
 
@@ -161,7 +161,7 @@ def test_threads_can_not_spend_more_than_there_is():
 
 
 def test_a_retry_is_charged_as_it_is_scheduled_and_not_as_it_is_sent():
-    core = make_core(budget=RetryBudget(capacity=2, refill_per_second=0))
+    core = make_core(retry_budget=RetryBudget(capacity=2, refill_per_second=0))
     calls = [Execution(core, *GET) for _ in range(3)]
     for execution in calls:
         execution.admit()
@@ -171,14 +171,14 @@ def test_a_retry_is_charged_as_it_is_scheduled_and_not_as_it_is_sent():
 
 
 def test_only_what_is_retried_is_charged():
-    core = make_core(budget=RetryBudget(capacity=5, refill_per_second=0), retry=Retry(max_attempts=1))
+    core = make_core(retry_budget=RetryBudget(capacity=5, refill_per_second=0), retry=Retry(max_attempts=1))
     call(core, *GET, [THROTTLED])
     call(make_core(), *GET, [failed("ValidationException")])
     assert core.lane(*GET).budget.tokens == 5
 
 
 def test_successes_pay_for_retries():
-    core = make_core(budget=RetryBudget(capacity=5, refill_per_success=0.5, refill_per_second=0))
+    core = make_core(retry_budget=RetryBudget(capacity=5, refill_per_success=0.5, refill_per_second=0))
     call(core, *GET, [THROTTLED, THROTTLED, good()])
     assert core.lane(*GET).budget.tokens == 3.5
 
@@ -187,9 +187,9 @@ def test_a_starved_budget_is_healed_by_time_without_any_success():
     clock = FakeClock()
     core = make_core(
         clock,
-        budget=RetryBudget(capacity=1, refill_per_second=0.1),
+        retry_budget=RetryBudget(capacity=1, refill_per_second=0.1),
         retry=Retry(max_attempts=2, base_delay=0, max_delay=0),
-        breaker=None,
+        circuit_breaker=None,
     )
     first, second = call(core, *GET, [THROTTLED] * 2), call(core, *GET, [THROTTLED] * 2)
     assert [len(first.sent), len(second.sent)] == [2, 1]
@@ -202,7 +202,7 @@ def test_a_starved_budget_is_healed_by_time_without_any_success():
 
 
 def tenacity_core(clock, **retry):
-    return make_core(clock, retry=Retry(**retry), budget=None, breaker=None)
+    return make_core(clock, retry=Retry(**retry), retry_budget=None, circuit_breaker=None)
 
 
 def test_wait_fixed_gives_the_same_delay_each_time():
@@ -228,7 +228,7 @@ def test_wait_random_exponential_has_our_own_windows(monkeypatch):
 def test_stop_after_attempt_counts_the_first():
     core = tenacity_core(FakeClock(), stop=tenacity.stop_after_attempt(3))
     made = call(core, *GET, [THROTTLED] * 3)
-    assert (len(made.sent), made.facts.stopped_by) == (3, "max attempts")
+    assert (len(made.sent), made.facts.stopped_by) == (3, "max_attempts")
 
 
 def test_stop_takes_the_place_of_max_attempts():
@@ -369,6 +369,6 @@ def test_an_age_that_must_be_reached_comes_after_all_else():
 
 def test_the_breaker_has_no_part_in_delays():
     clock = FakeClock()
-    core = make_core(clock, breaker=Breaker(), retry=Retry(max_attempts=3, base_delay=1, max_delay=1))
+    core = make_core(clock, circuit_breaker=CircuitBreaker(), retry=Retry(max_attempts=3, base_delay=1, max_delay=1))
     call(core, *GET, [THROTTLED] * 3)
     assert clock.waits == [1, 1]

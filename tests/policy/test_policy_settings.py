@@ -14,7 +14,7 @@ from unit_support import GET, call, failed, good, make_core
 
 import resilient_ddb as rddb
 from resilient_ddb import errors, events
-from resilient_ddb.events import Kind, ThrottlingReason
+from resilient_ddb.events import ErrorKind, ThrottlingReason
 from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.policy.deadlines import Deadline, current_deadline, deadline, lambda_deadline
 from resilient_ddb.testing import FakeClock
@@ -57,7 +57,7 @@ def shares(name):
         ("x", TypeError),
         (True, TypeError),
     ]
-    return [(rddb.Breaker, name, value, error) for value, error in wrong]
+    return [(rddb.CircuitBreaker, name, value, error) for value, error in wrong]
 
 
 REFUSED = [
@@ -69,18 +69,18 @@ REFUSED = [
     *numbers(rddb.RetryBudget, "capacity", least=0),
     *numbers(rddb.RetryBudget, "refill_per_success", least=0),
     *numbers(rddb.RetryBudget, "refill_per_second", least=0),
-    *shares("failure_rate"),
-    *shares("slow_call_rate"),
-    *wholes(rddb.Breaker, "minimum_calls"),
-    *wholes(rddb.Breaker, "half_open_permits"),
-    *numbers(rddb.Breaker, "window_seconds", above=0),
-    *[row for row in numbers(rddb.Breaker, "slow_call_seconds", above=0) if row[2] is not None],
-    *numbers(rddb.Breaker, "open_seconds", above=0),
-    *numbers(rddb.Breaker, "open_jitter", least=0),
-    *numbers(rddb.Breaker, "sync_seconds", above=0),
-    (rddb.Breaker, "storage", "redis://", TypeError),
-    (rddb.Breaker, "listeners", 5, TypeError),
-    (rddb.Breaker, "listeners", None, TypeError),
+    *shares("failure_rate_threshold"),
+    *shares("slow_call_rate_threshold"),
+    *wholes(rddb.CircuitBreaker, "minimum_calls"),
+    *wholes(rddb.CircuitBreaker, "half_open_permits"),
+    *numbers(rddb.CircuitBreaker, "window_seconds", above=0),
+    *[row for row in numbers(rddb.CircuitBreaker, "slow_call_duration", above=0) if row[2] is not None],
+    *numbers(rddb.CircuitBreaker, "open_duration", above=0),
+    *numbers(rddb.CircuitBreaker, "open_jitter", least=0),
+    *numbers(rddb.CircuitBreaker, "sync_interval", above=0),
+    (rddb.CircuitBreaker, "storage", "redis://", TypeError),
+    (rddb.CircuitBreaker, "listeners", 5, TypeError),
+    (rddb.CircuitBreaker, "listeners", None, TypeError),
     *numbers(rddb.Timeouts, "connect", above=0),
     *numbers(rddb.Timeouts, "read", above=0),
     (rddb.Policy, "retry", 5, TypeError),
@@ -98,7 +98,7 @@ REFUSED = [
     (rddb.Policy, "fallback", 5, TypeError),
     (rddb.Policy, "clock", 5, TypeError),
     (rddb.Policy, "random", 5, TypeError),
-    *[(LoggingObserver, *row[1:]) for row in numbers(LoggingObserver, "slow_call_seconds", above=0)],
+    *[(LoggingObserver, *row[1:]) for row in numbers(LoggingObserver, "slow_call_duration", above=0)],
 ]
 
 
@@ -114,7 +114,7 @@ def test_a_value_that_can_not_be_meant_is_refused_by_name_and_value_and_what_is_
     assert " must " in right or " is a share: greater than 0 and at most 1" in right
 
 
-@pytest.mark.parametrize("cls", [rddb.Retry, rddb.RetryBudget, rddb.Breaker, rddb.Timeouts, rddb.Policy])
+@pytest.mark.parametrize("cls", [rddb.Retry, rddb.RetryBudget, rddb.CircuitBreaker, rddb.Timeouts, rddb.Policy])
 def test_settings_are_frozen_keyword_only_and_have_defaults(cls):
     made = cls()
     assert made == cls()
@@ -130,15 +130,24 @@ def test_a_base_delay_above_the_cap_is_refused():
 
 
 def test_a_percentage_is_recognised():
-    with pytest.raises(ValueError, match=r"failure_rate is a share.*; got 50; 50 percent is 0.5"):
-        rddb.Breaker(failure_rate=50)
+    with pytest.raises(ValueError, match=r"failure_rate_threshold is a share.*; got 50; 50 percent is 0.5"):
+        rddb.CircuitBreaker(failure_rate_threshold=50)
 
 
 def test_bounds_themselves_are_taken():
     rddb.Retry(max_attempts=1, base_delay=0, max_delay=0)
     rddb.RetryBudget(capacity=0, refill_per_success=0, refill_per_second=0)
-    rddb.Breaker(failure_rate=1, slow_call_rate=1, minimum_calls=1, open_jitter=0, half_open_permits=1)
-    rddb.Policy(budget=None, breaker=None, fallback=None, random=None, observers=[print], ambiguous="retry")
+    rddb.CircuitBreaker(
+        failure_rate_threshold=1, slow_call_rate_threshold=1, minimum_calls=1, open_jitter=0, half_open_permits=1
+    )
+    rddb.Policy(
+        retry_budget=None,
+        circuit_breaker=None,
+        fallback=None,
+        random=None,
+        observers=[print],
+        on_ambiguous_write="retry",
+    )
 
 
 def test_a_policy_keeps_its_observers_from_later_changes():
@@ -149,10 +158,10 @@ def test_a_policy_keeps_its_observers_from_later_changes():
 
 
 def test_a_policy_can_be_pickled():
-    retry, breaker = rddb.Retry(max_attempts=3), rddb.Breaker(minimum_calls=7)
-    policy = rddb.Policy(retry=retry, breaker=breaker, fallback=rddb.fallback.stale())
+    retry, breaker = rddb.Retry(max_attempts=3), rddb.CircuitBreaker(minimum_calls=7)
+    policy = rddb.Policy(retry=retry, circuit_breaker=breaker, fallback=rddb.fallback.stale())
     copied = pickle.loads(pickle.dumps(policy))  # noqa: S301 - our own
-    assert (copied.retry, copied.breaker, copied.budget) == (policy.retry, policy.breaker, policy.budget)
+    assert (copied.retry, copied.breaker, copied.budget) == (policy.retry, policy.circuit_breaker, policy.retry_budget)
 
 
 def test_chance_comes_from_where_the_policy_says(monkeypatch):
@@ -262,7 +271,7 @@ def test_a_deadline_is_a_moment_on_a_clock():
 # Errors.
 
 FACTS = errors.CallFacts(
-    table="orders", operation="PutItem", kind=Kind.THROTTLING, attempts=3, elapsed=1.23456, ambiguous=True,
+    table="orders", operation="PutItem", kind=ErrorKind.THROTTLING, attempts=3, elapsed=1.23456, ambiguous=True,
     throttling_reasons=(ThrottlingReason(reason="TableWriteKeyRangeThroughputExceeded", resource="arn"),),
     stopped_by="budget",
 )  # fmt: skip
@@ -337,7 +346,9 @@ def test_the_facts_make_one_line_to_read():
         "throttled by TableWriteKeyRangeThroughputExceeded; "
         "AMBIGUOUS: a reply was lost, the write may have been applied"
     )
-    plain = errors.CallFacts(table=None, operation="Query", kind=Kind.PERMANENT, attempts=1, elapsed=0, ambiguous=False)
+    plain = errors.CallFacts(
+        table=None, operation="Query", kind=ErrorKind.PERMANENT, attempts=1, elapsed=0, ambiguous=False
+    )
     assert plain.note() == "Query on no single table: permanent; 1 attempt in 0.000 s"
 
 
@@ -372,9 +383,9 @@ def test_what_is_logged_holds_no_value_of_an_item(logged):
     }
     core = make_core(
         observers=[LoggingObserver()],
-        breaker=rddb.Breaker(minimum_calls=2),
+        circuit_breaker=rddb.CircuitBreaker(minimum_calls=2),
         retry=rddb.Retry(max_attempts=4),
-        fallback=rddb.fallback.value({"Attributes": {"pk": SECRET}}),
+        fallback=rddb.fallback.response({"Attributes": {"pk": SECRET}}),
     )
     lost = failed("InternalServerError", 500, message=f"no {SECRET}")
     found = failed("ConditionalCheckFailedException", message=SECRET, Item={"pk": {"S": SECRET}})
@@ -403,12 +414,12 @@ LINES = [
         "GetItem t: attempt 1 succeeded in 0.500 s, request id R",
     ),
     (
-        event(events.AttemptEvent, attempt=2, elapsed=0.5, kind=Kind.TRANSIENT, code="E", request_id=None),
+        event(events.AttemptEvent, attempt=2, elapsed=0.5, kind=ErrorKind.TRANSIENT, code="E", request_id=None),
         logging.DEBUG,
         "GetItem t: attempt 2 failed: transient (E) in 0.500 s, request id -",
     ),
     (
-        event(events.RetryEvent, attempt=1, kind=Kind.THROTTLING, code="Throttled", delay=0.25),
+        event(events.RetryEvent, attempt=1, kind=ErrorKind.THROTTLING, code="Throttled", delay=0.25),
         logging.INFO,
         "GetItem t: attempt 1 failed: throttling (Throttled); next in 0.250 s",
     ),
@@ -442,7 +453,7 @@ LINES = [
             events.CallEndEvent,
             outcome="error",
             elapsed=0.5,
-            **{**END, "kind": Kind.AMBIGUOUS, "attempts": 2, "ambiguous": True},
+            **{**END, "kind": ErrorKind.AMBIGUOUS, "attempts": 2, "ambiguous": True},
         ),
         logging.WARNING,
         "GetItem t: error (ambiguous), AMBIGUOUS after 2 attempts in 0.500 s",
@@ -462,7 +473,7 @@ def test_a_logger_of_one_s_own_is_written_to_and_its_level_left_alone(caplog):
     logger = logging.getLogger("mine")
     before = logger.level
     with caplog.at_level(logging.WARNING, "mine"):
-        observer = LoggingObserver(logger, slow_call_seconds=0.1)
+        observer = LoggingObserver(logger, slow_call_duration=0.1)
         observer(LINES[0][0])
         observer(LINES[3][0])
     assert [record.name for record in caplog.records] == ["mine"]

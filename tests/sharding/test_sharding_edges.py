@@ -91,7 +91,7 @@ def test_an_index_with_keys_of_several_attributes_is_refused(index):
     for read in (
         lambda: docs.query(**asked),
         lambda: list(docs.query_items(**asked)),
-        lambda: docs.fan_in(["a", "b"], IndexName=index),
+        lambda: docs.query_many(["a", "b"], IndexName=index),
         lambda: run(fan_in(plain, refused, ["a", "b"], {"IndexName": index}, "raise")),
     ):
         with pytest.raises(ValueError, match=f"IndexName must be that of an index with one .*'{index}' of table 't'"):
@@ -133,9 +133,9 @@ def test_by_names_attributes(by):
 @pytest.mark.parametrize(
     "entry",
     [
-        lambda docs: docs.transact_put(Item={"pk": "a", "sk": "1"}),
-        lambda docs: docs.transact_update(Key={"pk": "a", "sk": "1"}, expected_version=1),
-        lambda docs: docs.transact_delete(Key={"pk": "a", "sk": "1"}, expected_version=1),
+        lambda docs: docs.put_action(Item={"pk": "a", "sk": "1"}),
+        lambda docs: docs.update_action(Key={"pk": "a", "sk": "1"}, expected_version=1),
+        lambda docs: docs.delete_action(Key={"pk": "a", "sk": "1"}, expected_version=1),
     ],
 )
 def test_entries_for_the_client_would_be_written_without_a_suffix(entry):
@@ -159,7 +159,7 @@ def test_a_shard_that_fails_in_a_later_round_leaves_what_there_is():
         return {"Items": items, "Count": len(items), "ScannedCount": len(items), **last, **METADATA}
 
     asked = {"KeyConditionExpression": "pk = :a", "ExpressionAttributeValues": {":a": "a"}, "Limit": 4}
-    answer = sharded({"query": query}, on_partial="return").query(**asked)
+    answer = sharded({"query": query}, on_shard_error="skip").query(**asked)
     assert [item["sk"] for item in answer["Items"]] == ["1", "2", "3", "4"]
     assert answer["ResponseMetadata"]["Resilience"]["missing_shards"] == [0]
     assert "LastEvaluatedKey" in answer
@@ -170,7 +170,7 @@ def test_where_no_shard_can_be_read_the_error_is_raised():
         raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "no"}}, "Query")
 
     with pytest.raises(ClientError, match="ThrottlingException"):
-        sharded({"query": query}, on_partial="return").query(
+        sharded({"query": query}, on_shard_error="skip").query(
             KeyConditionExpression="pk = :a", ExpressionAttributeValues={":a": "a"}
         )
 
@@ -182,9 +182,9 @@ def test_a_fan_in_says_for_itself_what_a_part_is_worth():
         return {"Items": [], "Count": 0, "ScannedCount": 0, **METADATA}
 
     docs = sharded({"query": query})
-    answer = docs.fan_in(["a"], on_partial="return")
+    answer = docs.query_many(["a"], on_shard_error="skip")
     assert answer["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#1"]
     with pytest.raises(ClientError):
-        docs.fan_in(["a"])
-    with pytest.raises(ValueError, match="on_partial"):
-        docs.fan_in(["a"], on_partial="maybe")
+        docs.query_many(["a"])
+    with pytest.raises(ValueError, match="on_shard_error"):
+        docs.query_many(["a"], on_shard_error="maybe")

@@ -182,7 +182,7 @@ def test_what_was_missing_comes_late_and_once(shelf, forward, limit, failing):
     for _ in range(200):
         shelf.failing = {names[at % len(names)] for at in (failing.pop(0) if failing else ())}
         try:
-            found = page(shelf, names, start, on_partial="return", ScanIndexForward=forward, **more)
+            found = page(shelf, names, start, on_shard_error="skip", ScanIndexForward=forward, **more)
         except ClientError:
             assert shelf.failing
             continue
@@ -200,14 +200,14 @@ def test_what_was_missing_comes_late_and_once(shelf, forward, limit, failing):
 def test_a_missing_source_is_read_when_the_caller_goes_on(select):
     shelf = Shelf({"a#0": [{"id": "0", "sk": 1}], "a#1": [{"id": "1", "sk": 0}]})
     shelf.failing = {"a#1"}
-    first = page(shelf, NAMES[:2], on_partial="return", **select)
+    first = page(shelf, NAMES[:2], on_shard_error="skip", **select)
     assert first["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#1"]
     assert first["Count"] == 1
     with pytest.raises(ClientError) as caught:  # nothing of the rest can be read
-        page(shelf, NAMES[:2], first["LastEvaluatedKey"], on_partial="return", **select)
+        page(shelf, NAMES[:2], first["LastEvaluatedKey"], on_shard_error="skip", **select)
     assert "a#1" in caught.value.__notes__[0]
     shelf.failing = set()
-    second = page(shelf, NAMES[:2], first["LastEvaluatedKey"], on_partial="return", **select)
+    second = page(shelf, NAMES[:2], first["LastEvaluatedKey"], on_shard_error="skip", **select)
     assert second["Count"] == 1
     assert "LastEvaluatedKey" not in second
     assert "Resilience" not in second["ResponseMetadata"]
@@ -221,7 +221,7 @@ def test_an_error_that_is_not_of_the_moment_is_raised():
 
     shelf.query = refuse
     with pytest.raises(ClientError, match="ValidationException"):
-        page(shelf, NAMES, on_partial="return")
+        page(shelf, NAMES, on_shard_error="skip")
 
 
 # How much is read.

@@ -205,22 +205,22 @@ def _chosen(worker: Worker, number: int) -> tuple[list[Shelf], list[dict[str, st
     return list(shelves.values()), keys[:number]
 
 
-async def batch_get(worker: Worker) -> None:
+async def get_items(worker: Worker) -> None:
     """Read many items by their keys, some of them twice."""
     shelves, keys = _chosen(worker, worker.chance.randrange(1, 20))
     if not keys:
         return
     table, sees = _view(worker, "items")
     asked = [*keys, *keys[:2]]
-    with Listing(worker, "batch_get", shelves, [key["sk"] for key in keys]) as listing:
-        reader = table.batch_get(asked, ConsistentRead=True)
-        found = await worker.read("batch_get", lambda: worker.side.listed(reader))
+    with Listing(worker, "get_items", shelves, [key["sk"] for key in keys]) as listing:
+        reader = table.get_items(asked, ConsistentRead=True)
+        found = await worker.read("get_items", lambda: worker.side.listed(reader))
         if found is None:
             return
         listing.found(found, sees)
         told = sorted([item["sk"] for item in found] + [key["sk"] for key in reader.missing])
         if told != sorted(key["sk"] for key in keys):
-            worker.world.book.report(Fault.WRONG, "batch_get", f"{len(told)} items and missing keys for {len(keys)}")
+            worker.world.book.report(Fault.WRONG, "get_items", f"{len(told)} items and missing keys for {len(keys)}")
 
 
 async def batch_get_by_client(worker: Worker) -> None:
@@ -262,7 +262,7 @@ async def fan_in(worker: Worker) -> None:
     if not shelves:
         return
     table = getattr(worker.side.tables, place)
-    with Listing(worker, "fan_in_items", shelves.values()) as listing:
-        found = await worker.read("fan_in_items", lambda: worker.side.listed(table.fan_in_items(list(shelves))))
+    with Listing(worker, "query_many_items", shelves.values()) as listing:
+        found = await worker.read("query_many_items", lambda: worker.side.listed(table.query_many_items(list(shelves))))
         if found is not None:
             listing.found(found)

@@ -237,9 +237,9 @@ async def batch(worker: Worker) -> None:
         worker.blame("batch_writer", raised)
     # What an error of one thread names, others may have written since.
     named = None if len(parts) > 1 else getattr(error, "items", None)
-    left = {_key_in(request)["sk"] for request in named or writer.leftovers}
+    left = {_key_in(request)["sk"] for request in named or writer.unprocessed}
     report = writer.report
-    again = bool(report.retried or report.throttled)
+    again = bool(report.retried or report.throttled_batches)
     worker.world.note(worker.side.name, "batch_writer", Told.APPLIED if error is None else Told.UNSURE)
     number = sum(map(len, handed.values()))
     if report.written > number or (error is None and report.written < len(handed)):
@@ -248,7 +248,7 @@ async def batch(worker: Worker) -> None:
     uncertain = []
     for _, sk, register in {one[1]: one for one in chosen if one[1] in handed}.values():
         if error is None and sk in left:
-            register.complain("the batch writer ended well, and has the item among its leftovers")
+            register.complain("the batch writer ended well, and has the item among its unprocessed")
         told = Told.UNSURE if sk in left else Told.APPLIED
         register.ended(handed[sk], told, may_come_again=again, how=words_of(error))
         if sk in left or again:

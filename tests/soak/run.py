@@ -44,7 +44,7 @@ OPERATIONS: tuple[tuple[Operation, int], ...] = (
     (listings.get, 16),
     (listings.query, 8),
     (listings.scan, 1),
-    (listings.batch_get, 4),
+    (listings.get_items, 4),
     (listings.batch_get_by_client, 2),
     (listings.transact_get, 3),
     (listings.fan_in, 3),
@@ -110,7 +110,7 @@ def _policy(settings: Settings) -> rddb.Policy:
     return rddb.Policy(
         timeouts=rddb.Timeouts(connect=settings.read_timeout, read=settings.read_timeout),
         retry=rddb.Retry(max_attempts=6, max_delay=0.4),
-        breaker=rddb.Breaker(open_seconds=0.5),
+        circuit_breaker=rddb.CircuitBreaker(open_duration=0.5),
     )
 
 

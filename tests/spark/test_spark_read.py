@@ -99,7 +99,8 @@ def test_what_can_not_be_meant_is_refused(spark, world, change, error, match):
 def test_no_fallback_answers_for_a_segment(spark, filled):
     filled.proxy.plan = [Throttle(operations=("Scan",))]
     table = filled.table(
-        fallback=rddb.fallback.value({"Items": [{"pk": "stale"}]}), policy=rddb.Policy(retry=rddb.Retry(max_attempts=1))
+        fallback=rddb.fallback.response({"Items": [{"pk": "stale"}]}),
+        policy=rddb.Policy(retry=rddb.Retry(max_attempts=1)),
     )
     with pytest.raises(Exception, match="ProvisionedThroughputExceeded"):
         read_table(spark, table, segments=1).collect()

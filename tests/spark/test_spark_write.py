@@ -64,7 +64,7 @@ def test_an_rdd_of_dicts_is_written_and_its_report_gathered(spark, world):
     assert set(world.stored()) == keys(300)
     assert (report.written, report.partitions, report.batches, report.retried) == (300, 4, 12, 0)
     assert report.consumed_units == 300
-    assert report.rate == pytest.approx(300 / report.elapsed)
+    assert report.average_rate == pytest.approx(300 / report.elapsed)
 
 
 def test_a_table_may_be_given_by_its_name(spark, world, monkeypatch):
@@ -76,7 +76,7 @@ def test_a_table_may_be_given_by_its_name(spark, world, monkeypatch):
 
 def test_nothing_to_write_is_nothing_written(spark, world):
     report = write_partitions(spark.createDataFrame([], "pk string"), world.table(), write_units_per_second=5)
-    assert (report.written, report.partitions, report.consumed_units, report.rate) == (0, 0, 0, 0)
+    assert (report.written, report.partitions, report.consumed_units, report.average_rate) == (0, 0, 0, 0)
 
 
 def test_of_rows_with_one_key_the_last_of_a_partition_is_written(spark, world):

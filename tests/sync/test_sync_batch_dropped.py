@@ -88,7 +88,7 @@ def test_what_can_not_be_written_then_is_raised(kind):
         next(reading)
         with pytest.raises(rddb.UnprocessedItemsError, match="AccessDenied") as raised:
             reading.close()
-        assert raised.value.items == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}]
+        assert raised.value.requests == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}]
         with pytest.raises(rddb.UnprocessedItemsError, match="AccessDenied"), writer_on(stub, kind) as batch:  # noqa: PT012
             put(batch, "a")
             raise SystemExit(0)
@@ -101,7 +101,7 @@ def test_every_other_exception_hands_back_and_that_is_telling_enough(error, kind
         with pytest.raises(error), batch:  # noqa: PT012 - the block raises
             put(batch, "a", "b")
             raise error
-        assert len(batch.leftovers) == 2
+        assert len(batch.unprocessed) == 2
         del batch
     assert told == []
     assert sent_keys(stub) == []
@@ -161,5 +161,5 @@ def test_a_writer_that_could_not_be_made_says_nothing(caplog):
             """Be async."""
 
         with pytest.raises(TypeError, match="async"):
-            writer_on(stub, on_leftover=take)
+            writer_on(stub, on_unprocessed=take)
     assert told == []

@@ -26,7 +26,7 @@ def write(table, ends, **options):
 
     code = 1
     try:
-        with table.batch_writer(["pk"], on_leftover=take, **options) as batch:
+        with table.batch_writer(["pk"], on_unprocessed=take, **options) as batch:
             for item in ({"pk": "0"}, {"pk": "1"}, LARGE, {"pk": "2"}):
                 batch.put_item(Item=item)
             batch.flush()

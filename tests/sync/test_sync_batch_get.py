@@ -35,14 +35,14 @@ def test_it_gives_what_get_item_gives(world):
     world.direct.put_item(Item={"pk": "001"})
     table = world.table()
     expected = [table.get_item(Key=key)["Item"] for key in keys(1, 0)]
-    assert list(table.batch_get(keys(1, 0))) == expected
+    assert list(table.get_items(keys(1, 0))) == expected
     assert isinstance(expected[1]["b"], Binary)
 
 
 def test_any_number_of_keys_a_hundred_a_request(world):
     fill(world, 250)
     table = world.table()
-    batch = table.batch_get(key for _ in range(2) for key in keys(*range(249, -1, -1), 900))
+    batch = table.get_items(key for _ in range(2) for key in keys(*range(249, -1, -1), 900))
     assert isinstance(batch, rddb.BatchGet)
     assert numbers(batch) == list(range(249, -1, -1))
     assert batch.missing == keys(900)
@@ -55,7 +55,7 @@ def test_two_attributes_of_a_key_of_any_type(dynamodb_local, make_table, hardene
     for number in range(3):
         table.put_item(Item={"pk": "a", "sk": bytes([number]), "n": number})
     wanted = [{"sk": Binary(b"\x02"), "pk": "a"}, {"pk": "a", "sk": b"\x00"}, {"pk": "a", "sk": b"\x09"}]
-    batch = table.batch_get([*wanted, {"pk": "a", "sk": b"\x02"}])
+    batch = table.get_items([*wanted, {"pk": "a", "sk": b"\x02"}])
     assert numbers(batch) == [2, 0]
     assert batch.missing == wanted[2:]
 
@@ -64,7 +64,7 @@ def test_two_attributes_of_a_key_of_any_type(dynamodb_local, make_table, hardene
 def test_keys_that_are_left_undone_are_asked_for_again(world, every):
     fill(world, 300)
     world.proxy.plan = [faults.Unprocessed(every=every, share=0.5)]
-    batch = world.table().batch_get(keys(*range(310)))
+    batch = world.table().get_items(keys(*range(310)))
     assert numbers(batch) == list(range(300))
     assert batch.missing == keys(*range(300, 310))
     assert set(asked(world)[:3]) == {100}  # filled up, not sent half-empty
@@ -75,7 +75,7 @@ def test_it_gives_up_and_goes_on(world):
     fill(world, 120)
     world.proxy.plan = [faults.Unprocessed(share=1.0)]
     table = world.table(retry=rddb.Retry(max_attempts=4, base_delay=1.0, max_delay=2.0))
-    batch = table.batch_get(keys(*range(120)))
+    batch = table.get_items(keys(*range(120)))
     with pytest.raises(rddb.UnprocessedKeysError, match="100 keys of table") as raised:
         next(batch)
     assert raised.value.keys == keys(*range(100))
@@ -94,7 +94,7 @@ def test_it_gives_up_and_goes_on(world):
 def test_through_trouble_every_item_is_given_once(world, fault):
     fill(world, 300)
     world.proxy.plan = [fault, faults.Unprocessed(every=2)]
-    batch = world.table().batch_get(keys(*range(305)))
+    batch = world.table().get_items(keys(*range(305)))
     assert numbers(batch) == list(range(300))
     assert batch.missing == keys(*range(300, 305))
 
@@ -102,7 +102,7 @@ def test_through_trouble_every_item_is_given_once(world, fault):
 def test_an_error_loses_no_key(world):
     fill(world, 150)
     table = world.table()
-    batch = table.batch_get(keys(*range(150)))
+    batch = table.get_items(keys(*range(150)))
     given = [next(batch) for _ in range(100)]
     world.proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", times=1)]
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -116,7 +116,7 @@ def test_expired_items_are_missing(world):
     now = int(world.clock.time())
     world.direct.put_item(Item={"pk": "001", "n": 1, "exp": now})
     world.direct.put_item(Item={"pk": "002", "n": 2, "exp": now + 1})
-    batch = world.table(options={"ttl": "exp"}).batch_get(keys(0, 1, 2, 9), ProjectionExpression="n")
+    batch = world.table(options={"ttl": "exp"}).get_items(keys(0, 1, 2, 9), ProjectionExpression="n")
     assert list(batch) == [{"n": 0}, {"n": 2}]
     assert batch.missing == keys(1, 9)
 
@@ -125,30 +125,30 @@ def test_a_projection_is_what_was_asked_for(world):
     fill(world, 2, status="new")
     table = world.table()
     params = {"ProjectionExpression": "#s, n", "ExpressionAttributeNames": {"#s": "status"}, "ConsistentRead": True}
-    assert list(table.batch_get(keys(1, 0, 5), **params)) == [{"status": "new", "n": 1}, {"status": "new", "n": 0}]
-    assert list(table.batch_get(keys(1), AttributesToGet=["n"])) == [{"n": 1}]
+    assert list(table.get_items(keys(1, 0, 5), **params)) == [{"status": "new", "n": 1}, {"status": "new", "n": 0}]
+    assert list(table.get_items(keys(1), AttributesToGet=["n"])) == [{"n": 1}]
 
 
 def test_a_fallback_is_not_asked(world):
     fill(world, 1)
     world.proxy.plan = [faults.Throttle()]
-    table = world.table(fallback=rddb.fallback.value({"Responses": {}}), retry=rddb.Retry(max_attempts=2))
+    table = world.table(fallback=rddb.fallback.response({"Responses": {}}), retry=rddb.Retry(max_attempts=2))
     with pytest.raises(ClientError, match="ProvisionedThroughput"):
-        list(table.batch_get(keys(0)))
+        list(table.get_items(keys(0)))
 
 
 def test_reads_keep_to_the_rate(world):
     fill(world, 200, text="x" * 5000)  # a unit each, read eventually
     table = world.table()
     started = world.clock.monotonic()
-    assert len(list(table.batch_get(keys(*range(200)), read_units_per_second=10))) == 200
+    assert len(list(table.get_items(keys(*range(200)), read_units_per_second=10))) == 200
     took = world.clock.monotonic() - started
     assert 200 - 10 - 100 <= took * 10 <= 200
     limiter = rddb.RateLimiter(10, clock=world.clock)
-    assert len(list(table.batch_get(keys(*range(100)), read_units_per_second=limiter))) == 100
+    assert len(list(table.get_items(keys(*range(100)), read_units_per_second=limiter))) == 100
     assert limiter.reserve(0) == pytest.approx(5.0)  # what was read beyond the estimate is owed
 
 
 def test_a_versioned_table_has_it_too(world):
     fill(world, 1)
-    assert numbers(world.table().versioned().batch_get(keys(0))) == [0]
+    assert numbers(world.table().versioned().get_items(keys(0))) == [0]

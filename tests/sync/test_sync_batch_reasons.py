@@ -51,7 +51,7 @@ def test_the_first_reason_is_in_what_the_halves_raise(what, workers):
             for number in range(4):
                 batch.put_item(Item={"pk": str(number)})
         assert notes_of(raised.value).count("the first reason") >= 1
-        assert len(raised.value.items) == 4
+        assert len(raised.value.requests) == 4
 
 
 def test_a_put_that_raises_has_it_too():

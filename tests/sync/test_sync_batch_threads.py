@@ -56,7 +56,7 @@ def test_each_request_is_sent_once(options, share):
             list(pool.map(lambda n: batch.put_item(Item={"pk": str(n), "n": n}), range(400)))
         assert Counter(sent_keys(stub)) == Counter(map(str, range(400)))
         assert batch.report.written == 400
-        assert batch.leftovers == []
+        assert batch.unprocessed == []
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -102,7 +102,7 @@ def test_what_another_thread_waits_for_does_not_hold_up_the_end_of_the_block(wor
             raise RuntimeError("mine")
         for future in waiting:
             future.result(20)
-        assert sorted(request["PutRequest"]["Item"]["pk"] for request in batch.leftovers) == ["0", "1"]
+        assert sorted(request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed) == ["0", "1"]
         assert len(stub.named("BatchWriteItem")) == 1
         pool.shutdown()
 
@@ -121,11 +121,11 @@ def test_a_deadline_holds_while_another_thread_sends():
             time.sleep(0.001)
         with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError) as raised:
             batch.put_item(Item={"pk": "1"})
-        assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.items] == ["0", "1"]
+        assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.requests] == ["0", "1"]
         answer.set()
         sender.join()
     assert sent_keys(stub) == ["0", "1"]
-    assert batch.leftovers == []
+    assert batch.unprocessed == []
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -151,7 +151,7 @@ def test_an_exception_passes_through_a_block_whose_deadline_comes_while_another_
         with batch:  # and it can go on
             batch.put_item(Item={"pk": "1"})
         assert sent_keys(stub) == ["0", "1"]
-        assert batch.leftovers == []
+        assert batch.unprocessed == []
 
 
 def test_what_the_writer_calls_may_put_but_not_flush():
@@ -165,7 +165,7 @@ def test_what_the_writer_calls_may_put_but_not_flush():
         told.append(raised.value)
 
     with WireStub(lambda _, params: takes_all(params)) as stub:
-        with table_on(stub).batch_writer(flush_amount=1, on_leftover=take) as batch:
+        with table_on(stub).batch_writer(flush_amount=1, on_unprocessed=take) as batch:
             batch.put_item(Item={"pk": "too large", "b": "x" * 500_000})
         assert sent_keys(stub) == ["again-0"]
         assert len(told) == 1
@@ -186,7 +186,7 @@ def test_whoever_finds_out_raises_and_nothing_is_lost():
         errors = [future.exception() for future in futures if future.exception() is not None]
         assert errors
         assert all("AccessDenied" in str(error) for error in errors)
-        left = {request["PutRequest"]["Item"]["pk"] for request in batch.leftovers}
+        left = {request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed}
         assert "33" in left
         assert len(left) + batch.report.written == 100
 
@@ -197,4 +197,4 @@ def test_an_error_of_a_sharded_writers_flush_has_the_keys_as_callers_see_them():
         batch.put_item(Item={"pk": "a", "n": 1})
         with pytest.raises(rddb.UnprocessedItemsError) as raised:
             batch.flush()
-        assert raised.value.items == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}] == batch.leftovers
+        assert raised.value.requests == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}] == batch.unprocessed

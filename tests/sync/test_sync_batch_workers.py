@@ -48,7 +48,7 @@ def stored_keys(world):
 @pytest.mark.parametrize("workers", [2, 8])
 def test_workers_write_everything_once_and_the_last_request_for_a_key_wins(world, workers):
     world.proxy.plan = [faults.Delay(seconds=0.005), faults.Unprocessed(every=3), faults.Throttle(every=7)]
-    table = world.table(budget=None)
+    table = world.table(retry_budget=None)
     with table.batch_writer(max_workers=workers) as batch:
         assert isinstance(batch, BatchWriter)
         for number in range(600):
@@ -57,7 +57,7 @@ def test_workers_write_everything_once_and_the_last_request_for_a_key_wins(world
     assert stored_keys(world) == [f"{number:04}" for number in range(1, 200)]
     assert all(world.stored(f"{number:04}")["n"] == number + 400 for number in (1, 57, 199))
     assert world.proxy.count("DescribeTable") == 1
-    assert batch.leftovers == []
+    assert batch.unprocessed == []
 
 
 def test_workers_are_under_way_at_once(world):
@@ -108,7 +108,7 @@ def test_a_server_that_takes_nothing_is_asked_max_attempts_times(world, workers)
         for item in numbered(500):
             taken.append(item)
             batch.put_item(Item=item)
-    assert raised.value.items == puts(taken) == batch.leftovers
+    assert raised.value.requests == puts(taken) == batch.unprocessed
     assert max(Counter(key for keys in sent(world.proxy) for key in keys).values()) <= 5
     assert world.proxy.count() <= 5 + workers - 1
     assert len(world.clock.waits) == 4
@@ -122,7 +122,7 @@ def test_a_table_that_throttles_for_good_hands_everything_back(world):
                 batch.put_item(Item=item)
     assert isinstance(raised.value, rddb.UnprocessedItemsError)
     assert raised.value.response["Error"]["Code"] == "ProvisionedThroughputExceededException"
-    assert raised.value.items == puts(numbered(10))
+    assert raised.value.requests == puts(numbered(10))
     assert world.proxy.count() == 4
 
 
@@ -135,7 +135,7 @@ def test_items_that_are_too_large_or_can_not_be_serialized_are_refused_one_by_on
         for number, item in enumerate(numbered(60)):
             batch.put_item(Item={**item, **bad.get(number, {})})
     assert len(stored_keys(world)) == 57
-    assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.items] == ["0007", "0030", "0044"]
+    assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.requests] == ["0007", "0030", "0044"]
     assert [(refusal.key, refusal.size) for refusal in batch.refusals] == [
         ({"pk": "0007"}, 450_007),
         ({"pk": "0030"}, None),
@@ -153,7 +153,7 @@ def test_an_item_just_over_400_kb_is_refused_by_dynamodb_and_stands_alone(world)
     with pytest.raises(rddb.UnprocessedItemsError) as raised, world.table().batch_writer() as batch:  # noqa: PT012 - the block raises
         for item in (*numbered(10), does_not, fits):
             batch.put_item(Item=item)
-    assert raised.value.items == puts([does_not])
+    assert raised.value.requests == puts([does_not])
     assert len(stored_keys(world)) == 11
     assert batch.refusals[0].size == 409_603
     assert "Item size has exceeded the maximum allowed size" in batch.refusals[0].reason
@@ -174,7 +174,7 @@ def test_sizes_are_those_that_dynamodb_counts(world):
 def test_what_is_refused_or_given_up_goes_to_the_callers_function(world):
     given = []
     table = world.table(retry=rddb.Retry(max_attempts=2))
-    with table.batch_writer(on_leftover=given.extend) as batch:
+    with table.batch_writer(on_unprocessed=given.extend) as batch:
         for number, item in enumerate(numbered(50)):
             batch.put_item(Item={**item, "f": 1.5} if number == 3 else item)
         batch.flush()
@@ -182,7 +182,7 @@ def test_what_is_refused_or_given_up_goes_to_the_callers_function(world):
         world.proxy.plan = [faults.Unprocessed(share=1.0)]
         batch.put_item(Item={"pk": "last"})
     assert given[1:] == puts([{"pk": "last"}])
-    assert batch.leftovers == []
+    assert batch.unprocessed == []
     assert len(stored_keys(world)) == 49
 
 
@@ -205,10 +205,10 @@ def test_leaving_by_an_exception_sends_nothing_more(world, workers):
         raise error
     assert raised.value is error
     assert world.proxy.count("BatchWriteItem") <= 2
-    left = [request["PutRequest"]["Item"]["pk"] for request in batch.leftovers]
+    left = [request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed]
     assert sorted({*left, *stored_keys(world)}) == [item["pk"] for item in numbered(60)]
     if workers == 1:
-        assert batch.leftovers == puts(numbered(10, start=50))
+        assert batch.unprocessed == puts(numbered(10, start=50))
     with batch:
         pass
     assert stored_keys(world) == [item["pk"] for item in numbered(60)]
@@ -218,13 +218,13 @@ def test_what_is_buffered_is_written_after_an_exception_where_that_is_wished(wor
     with pytest.raises(RuntimeError), world.table().batch_writer(flush_on_error=True) as batch:  # noqa: PT012 - the block raises
         batch.put_item(Item={"pk": "a"})
         raise RuntimeError("mine")
-    assert batch.leftovers == []
+    assert batch.unprocessed == []
     assert stored_keys(world) == ["a"]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, ctrl_c, workers):
-    table = world.table(clock=SYSTEM_CLOCK, budget=None, retry=rddb.Retry(wait=lambda _: 0.2, max_attempts=1000))
+    table = world.table(clock=SYSTEM_CLOCK, retry_budget=None, retry=rddb.Retry(wait=lambda _: 0.2, max_attempts=1000))
     batch = table.batch_writer(["pk"], max_workers=workers)
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - the block raises
         write_50_then(batch, [faults.Throttle()], world)
@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, ctrl_c, wo
             batch.put_item(Item=item)
     seen = world.proxy.count("BatchWriteItem")
     written = stored_keys(world)
-    left = [request["PutRequest"]["Item"]["pk"] for request in batch.leftovers]
+    left = [request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed]
     assert left == sorted(left)
     assert not set(written) & set(left)
     assert sorted([*written, *left]) == [item["pk"] for item in numbered(len(written) + len(left))]
@@ -254,7 +254,7 @@ def test_a_deadline_leaves_what_is_not_surely_written_in_leftovers(world, worker
                 batch.put_item(Item=item)
     assert isinstance(raised.value, rddb.DeadlineExceededError)
     assert stored_keys(world) == [item["pk"] for item in numbered(50)]
-    assert batch.leftovers[:1] == puts(numbered(1, start=50))
+    assert batch.unprocessed[:1] == puts(numbered(1, start=50))
     assert sum(world.clock.waits) < 5
 
 
@@ -265,7 +265,7 @@ def test_a_batch_that_failed_for_good_is_in_leftovers(world, workers):
         write_50_then(batch, [faults.ErrorResponse(code="AccessDeniedException")], world)
         for item in numbered(200, start=50):
             batch.put_item(Item=item)
-    left = [request["PutRequest"]["Item"]["pk"] for request in batch.leftovers]
+    left = [request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed]
     written = stored_keys(world)
     assert len(written) == 50
     assert sorted([*written, *left]) == [item["pk"] for item in numbered(50 + len(left))]
@@ -282,8 +282,8 @@ def test_what_a_fallback_answers_is_not_written(world, workers):
         for item in numbered(30):
             batch.put_item(Item=item)
     assert (stored_keys(world), asked) == ([], [])
-    assert batch.leftovers == puts(numbered(len(batch.leftovers)))
-    assert len(batch.leftovers) >= 25
+    assert batch.unprocessed == puts(numbered(len(batch.unprocessed)))
+    assert len(batch.unprocessed) >= 25
     assert table.get_item(Key={"pk": "a"}, ConsistentRead=True)["ResponseMetadata"][
         "Resilience"
     ]  # it goes on answering reads
@@ -326,7 +326,7 @@ def test_a_rate_counts_what_indexes_cost(dynamodb_local, make_table):
     assert batch.report.consumed_units == 500 * 2  # a unit for each item, and one for its copy in the index
     assert batch.report.elapsed == pytest.approx((1000 - 100) / 100, rel=0.06)
     assert sum(clock.waits) == pytest.approx(batch.report.elapsed)
-    assert batch.report.rate == pytest.approx(100, rel=0.12)
+    assert batch.report.average_rate == pytest.approx(100, rel=0.12)
 
 
 def test_auto_takes_the_tables_capacity(dynamodb_local, make_table, world):
@@ -368,7 +368,7 @@ def test_throttling_slows_a_rate_down_and_it_recovers(world):
         for item in numbered(3000):
             batch.put_item(Item=item)
     report = batch.report
-    assert report.throttled == 5
+    assert report.throttled_batches == 5
     assert report.written == 3000
     assert (3000 - 250) / 250 < report.elapsed < 30
     assert world.proxy.count("DescribeTable") == 0
@@ -400,7 +400,7 @@ def test_moto_takes_a_rate_and_workers(moto_server, make_table):
 def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world):
     world.proxy.plan = [faults.Throttle()]
     waits = rddb.Retry(wait=lambda _: 0.05, max_attempts=1000)
-    table = world.table(retry=waits, budget=None, clock=SYSTEM_CLOCK)
+    table = world.table(retry=waits, retry_budget=None, clock=SYSTEM_CLOCK)
 
     def interrupted():
         raise KeyboardInterrupt
@@ -410,5 +410,5 @@ def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world
         for number in range(50):
             batch.put_item(Item={"pk": str(number)})
         batch._shell.collect = interrupted
-    assert len(batch.leftovers) == 50
+    assert len(batch.unprocessed) == 50
     assert end_soon()  # they would go on for 1,000 attempts, of 50 ms and more

@@ -31,7 +31,7 @@ def test_a_bad_item_stands_alone_and_its_neighbours_are_written(world):
         batch.put_item(Item={"pk": f"{number:02}"} if number != 3 else {"pk": ""})
     with pytest.raises(ClientError, match="ValidationException") as raised:
         batch.put_item(Item={"pk": "24"})
-    assert raised.value.items == puts({"pk": ""}) == batch.leftovers
+    assert raised.value.requests == puts({"pk": ""}) == batch.unprocessed
     with batch:
         batch.put_item(Item={"pk": "25"})
     assert sorted(item["pk"] for item in direct.scan()["Items"]) == [f"{n:02}" for n in range(26) if n != 3]
@@ -44,7 +44,7 @@ def test_an_item_that_can_not_be_serialized_stands_alone_too(world):
         batch.put_item(Item=item)
     with pytest.raises(TypeError, match="Float types are not supported") as raised:
         batch.__exit__(None, None, None)
-    assert raised.value.items == puts({"pk": "b", "n": 1.5})
+    assert raised.value.requests == puts({"pk": "b", "n": 1.5})
     assert sorted(item["pk"] for item in direct.scan()["Items"]) == ["a", "c"]
 
 
@@ -69,7 +69,7 @@ def test_a_refusal_that_is_not_about_items_leaves_them_in_the_buffer(world):
         batch.put_item(Item={"pk": str(number)})
     with pytest.raises(batch._client.exceptions.ResourceNotFoundException):
         batch.put_item(Item={"pk": "24"})
-    assert batch.leftovers == puts(*({"pk": str(number)} for number in range(25)))
+    assert batch.unprocessed == puts(*({"pk": str(number)} for number in range(25)))
     batch._items_buffer.clear()  # a writer that is dropped with requests warns
 
 
@@ -103,8 +103,8 @@ def test_an_outage_while_a_batch_is_taken_apart_loses_none_and_keeps_their_order
             batch.put_item(Item={"pk": str(number)})
         with pytest.raises(ClientError, match="AccessDenied"):
             batch.put_item(Item={"pk": "24"})
-    assert batch.leftovers == puts(*({"pk": str(number)} for number in range(6, 25)))
-    assert batch._items_buffer == batch.leftovers
+    assert batch.unprocessed == puts(*({"pk": str(number)} for number in range(6, 25)))
+    assert batch._items_buffer == batch.unprocessed
     batch._items_buffer.clear()
 
 
@@ -123,5 +123,5 @@ def test_an_async_function_for_leftovers_is_refused_at_the_door():
     async def keep(requests):
         raise AssertionError(requests)
 
-    with pytest.raises(TypeError, match="on_leftover must not be async on the sync Table"):
-        rddb.table("t", **REGION).batch_writer(on_leftover=keep)
+    with pytest.raises(TypeError, match="on_unprocessed must not be async on the sync Table"):
+        rddb.table("t", **REGION).batch_writer(on_unprocessed=keep)

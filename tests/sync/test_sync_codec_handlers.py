@@ -212,7 +212,7 @@ def test_an_injector_in_the_place_of_boto3s_is_used(new_sides):
 
 def test_an_installed_session_answers_as_boto3(sides):
     session = boto3.Session(**ACCESS)
-    rddb.install(session)
+    rddb.harden(session)
     installed = Side(session.client, session.resource)
     same([sides[0], installed], calls)
     installed.close()

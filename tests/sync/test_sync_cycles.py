@@ -46,7 +46,7 @@ VERBS = {
         table.query_items(KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": "a"})
     ),
     "batch_get": lambda table, _: list(table.batch_get([{"pk": "a"}])),
-    "fan_in": lambda table, _: table.fan_in(["a", "b"]),
+    "fan_in": lambda table, _: table.query_many(["a", "b"]),
     "parallel_scan": lambda table, _: list(table.parallel_scan(2)),
     "batch_writer": write,
     "batch_writer, workers": lambda table, item: write(table, item, max_workers=2),
@@ -85,7 +85,7 @@ def silent(call, error):
 def test_a_failed_call_leaves_no_cycle(fault, verb, world):
     world.direct.put_item(Item={"pk": "a"})
     retry = TWICE if "then well" in fault else ONCE
-    table = world.table(retry=retry, breaker=None, fallback=silent)
+    table = world.table(retry=retry, circuit_breaker=None, fallback=silent)
     for warm in (True, False):
         world.proxy.plan = FAULTS[fault]()
         item = {"pk": "a", "v": Noted("v" * 100)}

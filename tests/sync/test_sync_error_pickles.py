@@ -55,7 +55,7 @@ def test_what_a_batch_writer_has_left_survives(fault, workers, failing):
     table = failing(fault)
     with pytest.raises(rddb.UnprocessedItemsError) as caught:
         write(table, max_workers=workers)
-    assert caught.value.items == BATCH
+    assert caught.value.requests == BATCH
     check(caught.value)
 
 

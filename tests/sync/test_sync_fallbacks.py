@@ -54,7 +54,7 @@ def test_the_last_good_answer_is_given_with_its_age(filled):
 
 
 def test_a_stale_answer_is_only_given_to_the_very_same_read(filled):
-    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.stale())
+    table = filled.table(retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.stale())
     get(table)
     table.query(KeyConditionExpression=Key("pk").eq("a"), FilterExpression=Attr("n").gt(0))
     filled.proxy.plan = OUTAGE
@@ -96,7 +96,9 @@ def test_a_stale_answer_is_never_given_for_a_write(world):
 
 
 def test_an_open_circuit_is_answered_without_a_request(filled):
-    table = filled.table(retry=ONCE, breaker=rddb.Breaker(minimum_calls=2), fallback=rddb.fallback.stale())
+    table = filled.table(
+        retry=ONCE, circuit_breaker=rddb.CircuitBreaker(minimum_calls=2), fallback=rddb.fallback.stale()
+    )
     get(table)
     filled.proxy.plan = OUTAGE
     filled.proxy.clear()
@@ -106,7 +108,7 @@ def test_an_open_circuit_is_answered_without_a_request(filled):
 
 
 def test_exhausted_retries_throttling_and_deadlines_are_answered(filled):
-    table = filled.table(breaker=None, fallback=rddb.fallback.stale())
+    table = filled.table(circuit_breaker=None, fallback=rddb.fallback.stale())
     get(table)
     filled.proxy.plan = [faults.Throttle()]
     assert get(table)["ResponseMetadata"]["Resilience"]["stale"] is True
@@ -187,7 +189,7 @@ OWN_WRITES = {
 @pytest.mark.parametrize("verb", OWN_WRITES)
 def test_no_answer_is_given_that_an_own_write_has_changed(filled, hardened, verb, by):
     filled.direct.put_item(Item={"pk": "b"})
-    dynamodb = hardened(filled.proxy.endpoint_url, filled.policy(retry=ONCE, breaker=None))
+    dynamodb = hardened(filled.proxy.endpoint_url, filled.policy(retry=ONCE, circuit_breaker=None))
     table = dynamodb.Table(filled.name, fallback=rddb.fallback.stale())
     client = table.meta.client
     reads = [
@@ -213,7 +215,7 @@ def test_no_answer_is_given_that_an_own_write_has_changed(filled, hardened, verb
 
 
 def test_no_answer_is_given_that_a_write_may_have_changed_whose_reply_was_lost(filled):
-    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.stale())
+    table = filled.table(retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.stale())
     get(table)
     filled.proxy.plan = [faults.LoseReply()]
     with pytest.raises(ConnectionClosedError):
@@ -224,7 +226,9 @@ def test_no_answer_is_given_that_a_write_may_have_changed_whose_reply_was_lost(f
 
 
 def test_a_fixed_value_answers_and_is_a_copy(filled):
-    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.value({"Item": {"pk": "?", "list": []}}))
+    table = filled.table(
+        retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.response({"Item": {"pk": "?", "list": []}})
+    )
     filled.proxy.plan = OUTAGE
     answer = get(table)
     answer["Item"]["list"].append(1)
@@ -258,8 +262,8 @@ def test_fallbacks_of_a_chain_are_asked_in_turn(filled):
         raise LookupError("out of order")
 
     first, last = Asked(), Asked({"Item": {"pk": "never"}})
-    chain = first | rddb.fallback.stale() | broken | rddb.fallback.value({"Item": {"pk": "value"}}) | last
-    table = filled.table(retry=ONCE, breaker=None, fallback=chain)
+    chain = first | rddb.fallback.stale() | broken | rddb.fallback.response({"Item": {"pk": "value"}}) | last
+    table = filled.table(retry=ONCE, circuit_breaker=None, fallback=chain)
     filled.proxy.plan = OUTAGE
     assert get(table)["Item"] == {"pk": "value"}
     filled.proxy.plan = []
@@ -282,9 +286,11 @@ def test_what_the_last_fallback_raises_reaches_the_caller(filled):
 
 
 def test_a_tables_fallback_comes_in_place_of_the_policys(filled, hardened):
-    policy = filled.policy(retry=ONCE, breaker=None, fallback=rddb.fallback.value({"Item": {"pk": "policy"}}))
+    policy = filled.policy(
+        retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.response({"Item": {"pk": "policy"}})
+    )
     dynamodb = hardened(filled.proxy.endpoint_url, policy)
-    own = dynamodb.Table(filled.name, fallback=rddb.fallback.value({"Item": {"pk": "table"}}))
+    own = dynamodb.Table(filled.name, fallback=rddb.fallback.response({"Item": {"pk": "table"}}))
     filled.proxy.plan = OUTAGE
     assert get(own)["Item"] == {"pk": "table"}
     assert get(dynamodb.Table(filled.name))["Item"] == {"pk": "policy"}
@@ -293,9 +299,9 @@ def test_a_tables_fallback_comes_in_place_of_the_policys(filled, hardened):
 
 
 def test_tables_with_and_without_a_fallback_share_their_circuits(filled, hardened):
-    policy = filled.policy(retry=ONCE, breaker=rddb.Breaker(minimum_calls=2))
+    policy = filled.policy(retry=ONCE, circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
     dynamodb = hardened(filled.proxy.endpoint_url, policy)
-    with_fallback = dynamodb.Table(filled.name, fallback=rddb.fallback.value({}))
+    with_fallback = dynamodb.Table(filled.name, fallback=rddb.fallback.response({}))
     filled.proxy.plan = OUTAGE
     for _ in range(2):
         get(with_fallback)
@@ -326,7 +332,7 @@ def test_no_fallback_is_asked_after_what_is_the_callers_own_affair(filled):
 def test_a_function_is_asked_about_no_write_and_nothing_about_the_table(filled):
     """A cache's answer to a write would pass for a write that was made, and to DescribeTable for a table's state."""
     asked = Asked({"Item": {"pk": "cached"}})
-    table = filled.table(retry=ONCE, breaker=None, fallback=asked)
+    table = filled.table(retry=ONCE, circuit_breaker=None, fallback=asked)
     client = table.meta.client
     filled.proxy.plan = OUTAGE
     assert get(table)["Item"] == {"pk": "cached"}
@@ -348,7 +354,7 @@ def test_a_function_is_asked_about_no_write_and_nothing_about_the_table(filled):
 
 def test_a_function_that_was_made_for_writes_answers_them_if_they_were_surely_not_made(filled):
     asked = Asked({"queued": True})
-    table = filled.table(retry=ONCE, breaker=None, fallback=rddb.fallback.function(asked, writes=True))
+    table = filled.table(retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.function(asked, writes=True))
     filled.proxy.plan = [faults.Throttle()]
     answer = table.put_item(Item={"pk": "new"})
     assert answer["queued"]
@@ -375,14 +381,15 @@ def test_an_async_fallback_is_refused_by_the_sync_table(hardened):
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
         hardened("http://127.0.0.1:1").Table("orders", fallback=later)
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
-        rddb.install(boto3.Session(), policy=rddb.Policy(fallback=later))
+        rddb.harden(boto3.Session(), policy=rddb.Policy(fallback=later))
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
         hardened("http://127.0.0.1:1", rddb.Policy(fallback=rddb.fallback.function(later)))
 
 
 def test_an_open_circuit_says_which_it_is_and_why_and_when_to_come_back(world):
     table = world.table(
-        retry=ONCE, breaker=rddb.Breaker(minimum_calls=4, open_seconds=2.0, open_jitter=0.5, window_seconds=10.0)
+        retry=ONCE,
+        circuit_breaker=rddb.CircuitBreaker(minimum_calls=4, open_duration=2.0, open_jitter=0.5, window_seconds=10.0),
     )
     world.proxy.plan = OUTAGE
     for _ in range(4):

@@ -206,9 +206,9 @@ def test_a_damaged_answer_never_means_that_there_is_no_item(world, name):
         settings = {"keep": keep} if hasattr(fault, "keep") else {}
         world.proxy.plan = [type(fault)(**settings, **({"crc": fault.crc} if hasattr(fault, "crc") else {}))]
         with pytest.raises((ChecksumError, HTTPClientError)) as raised:
-            world.table(breaker=None).get_item(Key={"pk": "a"})
+            world.table(circuit_breaker=None).get_item(Key={"pk": "a"})
         assert raised.value.resilience.attempts == 10
-        assert raised.value.resilience.stopped_by == "max attempts"
+        assert raised.value.resilience.stopped_by == "max_attempts"
         assert raised.value.resilience.kind == "transient"
 
 
@@ -256,7 +256,7 @@ def test_a_write_whose_own_traces_are_asked_for_is_not_sent_again(world):
 def test_the_policy_may_have_an_ambiguous_write_sent_again(world):
     world.direct.put_item(Item=OLD)
     world.proxy.plan = [faults.LoseReply(times=1)]
-    answer = world.table(ambiguous="retry").update_item(
+    answer = world.table(on_ambiguous_write="retry").update_item(
         Key={"pk": "a"},
         UpdateExpression="ADD n :one",
         ExpressionAttributeValues={":one": 1},
@@ -271,7 +271,7 @@ def test_an_ambiguous_write_that_stays_lost_says_so_after_all_attempts(world):
         world.table().put_item(Item=NEW)
     assert raised.value.resilience.ambiguous is True
     assert raised.value.resilience.attempts == 10
-    assert raised.value.resilience.stopped_by == "max attempts"
+    assert raised.value.resilience.stopped_by == "max_attempts"
 
 
 def test_ambiguity_is_remembered_when_a_later_attempt_is_refused(world):
@@ -438,7 +438,7 @@ def test_a_transaction_is_not_sent_again_when_one_reason_forbids_it(world):
     with pytest.raises(table.meta.client.exceptions.TransactionCanceledException) as raised:
         table.meta.client.transact_write_items(TransactItems=puts)
     assert world.proxy.count() == 1
-    assert raised.value.resilience.stopped_by == "not retryable"
+    assert raised.value.resilience.stopped_by == "not_retryable"
     assert raised.value.resilience.kind == "conditional"
 
 

@@ -53,7 +53,7 @@ def test_unprocessed_items_that_were_never_sent_are_an_error(what, keys, workers
         assert raised.value.resilience.ambiguous
         assert (raised.value.resilience.table, raised.value.resilience.attempts) == (TABLE, 1)
         assert "never-sent" not in str(raised.value)
-        assert batch.leftovers == raised.value.items == puts("0", "1", "2")
+        assert batch.unprocessed == raised.value.requests == puts("0", "1", "2")
         assert (batch.report.written, batch.report.batches) == (0, 0)
         with batch:  # it can go on
             pass
@@ -83,7 +83,7 @@ def test_what_comes_back_in_other_words_is_known_without_a_further_request():
 @pytest.mark.parametrize("what", NEVER_ASKED)
 def test_an_answer_with_keys_that_were_not_asked_for_is_asked_for_again(what):
     with WireStub(first_then(whole(NEVER_ASKED[what]), found)) as stub:
-        reading = table_on(stub).batch_get([{"pk": key} for key in "012"])
+        reading = table_on(stub).get_items([{"pk": key} for key in "012"])
         assert [item["pk"] for item in reading] == ["0", "1", "2"]
         assert reading.missing == []
 
@@ -91,7 +91,7 @@ def test_an_answer_with_keys_that_were_not_asked_for_is_asked_for_again(what):
 @pytest.mark.parametrize("what", NEVER_ASKED)
 def test_a_server_that_never_answers_what_was_asked_is_an_error(what):
     with WireStub(lambda *_: whole(NEVER_ASKED[what])) as stub:
-        reading = table_on(stub).batch_get([{"pk": key} for key in "012"])
+        reading = table_on(stub).get_items([{"pk": key} for key in "012"])
         with pytest.raises(rddb.UnprocessedKeysError) as raised:
             list(reading)
         assert raised.value.keys == reading.unread == [{"pk": "0"}, {"pk": "1"}, {"pk": "2"}]

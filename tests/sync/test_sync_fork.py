@@ -23,7 +23,16 @@ KINDS = {
     "versioned": lambda table: table.versioned(),
 }
 OWN = {
-    "sharded": {"put_item", "get_item", "update_item", "delete_item", "query", "query_items", "fan_in", "fan_in_items"}
+    "sharded": {
+        "put_item",
+        "get_item",
+        "update_item",
+        "delete_item",
+        "query",
+        "query_items",
+        "fan_in",
+        "query_many_items",
+    }
     | {"batch_writer"},
     "versioned": {"put_item", "update_item", "delete_item", "modify"},
 }
@@ -97,7 +106,7 @@ def test_a_verb_in_the_child_goes_by_connections_of_its_own(kind, verb, relay, n
 
 
 def test_a_low_level_client_and_an_installed_one_go_by_connections_of_their_own(relay, name, plain):
-    installed = rddb.install(plain(relay.endpoint_url).meta.client)
+    installed = rddb.harden(plain(relay.endpoint_url).meta.client)
     made = rddb.client("dynamodb", endpoint_url=relay.endpoint_url)
     for client in (installed, made):
         client.describe_table(TableName=name)
@@ -110,7 +119,7 @@ def test_a_low_level_client_and_an_installed_one_go_by_connections_of_their_own(
 
 def test_a_replicas_connections_are_not_shared_either(relay, name, hardened, dynamodb_local):
     fallback = rddb.fallback.replica(REGION, endpoint_url=relay.endpoint_url)
-    policy = rddb.Policy(retry=rddb.Retry(max_attempts=1), fallback=fallback, breaker=None)
+    policy = rddb.Policy(retry=rddb.Retry(max_attempts=1), fallback=fallback, circuit_breaker=None)
     table = hardened("http://127.0.0.1:9", policy).Table(name)
     table.get_item(Key=ITEM)
     before, sent = set(relay.requests), len(relay.requests)
@@ -125,7 +134,7 @@ def test_what_a_writer_holds_is_written_by_the_parent_only(workers, relay, name,
 
     def write():
         with batch:  # goes on in the child as it would in the parent
-            left = list(batch.leftovers)
+            left = list(batch.unprocessed)
             batch.put_item(Item={"pk": f"child-{workers}", "sk": "b"})
         return left
 
@@ -134,7 +143,7 @@ def test_what_a_writer_holds_is_written_by_the_parent_only(workers, relay, name,
         assert in_child(write) == []
         written = {item["pk"] for item in table.scan(ConsistentRead=True)["Items"]}
         assert (f"child-{workers}" in written, f"parent-{workers}" in written) == (True, False)
-        assert batch.leftovers == [{"PutRequest": {"Item": {"pk": f"parent-{workers}", "sk": "b"}}}]
+        assert batch.unprocessed == [{"PutRequest": {"Item": {"pk": f"parent-{workers}", "sk": "b"}}}]
     assert "Item" in table.get_item(Key={"pk": f"parent-{workers}", "sk": "b"}, ConsistentRead=True)
 
 
@@ -206,10 +215,10 @@ def test_a_circuit_with_a_shared_storage_goes_on_sharing(tmp_path, hardened, ope
             shared.with_suffix(".new").write_text(state)
             shared.with_suffix(".new").rename(shared)  # whoever reads meanwhile finds the old or the new one
 
-    breaker = rddb.Breaker(
-        storage=lambda _: FileStorage("closed"), sync_seconds=0.01, minimum_calls=2, open_seconds=60.0
+    breaker = rddb.CircuitBreaker(
+        storage=lambda _: FileStorage("closed"), sync_interval=0.01, minimum_calls=2, open_duration=60.0
     )
-    policy = rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=breaker)
+    policy = rddb.Policy(retry=rddb.Retry(max_attempts=1), circuit_breaker=breaker)
     table = hardened("http://127.0.0.1:9", policy).Table("t")
 
     def call():

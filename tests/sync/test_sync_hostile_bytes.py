@@ -60,7 +60,7 @@ def end(made, verb, is_typed):
         with given as batch:
             batch.put_item(Item=KEY)
         return given
-    return list(given) if hasattr(given, "__next__") or verb in ("batch_get", "parallel_scan") else given
+    return list(given) if hasattr(given, "__next__") or verb in ("get_items", "parallel_scan") else given
 
 
 @pytest.fixture(autouse=True)

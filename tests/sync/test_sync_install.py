@@ -20,34 +20,34 @@ def attempts(number):
 
 
 def on_session(session, policy, **arguments):
-    rddb.install(session, policy=policy)
+    rddb.harden(session, policy=policy)
     return session.client("dynamodb", **arguments)
 
 
 def on_session_for_a_resource(session, policy, **arguments):
-    rddb.install(session, policy=policy)
+    rddb.harden(session, policy=policy)
     return session.resource("dynamodb", **arguments).Table("orders").meta.client
 
 
 def on_botocores_session(session, policy, **arguments):
-    return rddb.install(session._session, policy=policy).create_client("dynamodb", **arguments)
+    return rddb.harden(session._session, policy=policy).create_client("dynamodb", **arguments)
 
 
 def on_session_and_resource(session, policy, **arguments):
-    rddb.install(session, policy=attempts(2))
+    rddb.harden(session, policy=attempts(2))
     return rddb.resource("dynamodb", session=session, policy=policy, **arguments).Table("orders").meta.client
 
 
 def on_client(session, policy, **arguments):
-    return rddb.install(session.client("dynamodb", **arguments), policy=policy)
+    return rddb.harden(session.client("dynamodb", **arguments), policy=policy)
 
 
 def on_resource(session, policy, **arguments):
-    return rddb.install(session.resource("dynamodb", **arguments), policy=policy).Table("orders").meta.client
+    return rddb.harden(session.resource("dynamodb", **arguments), policy=policy).Table("orders").meta.client
 
 
 def on_table(session, policy, **arguments):
-    return rddb.install(session.resource("dynamodb", **arguments).Table("orders"), policy=policy).meta.client
+    return rddb.harden(session.resource("dynamodb", **arguments).Table("orders"), policy=policy).meta.client
 
 
 def made_anew(session, policy, **arguments):
@@ -90,14 +90,14 @@ def test_installing_again_replaces_the_policy(proxy, opened, way, mode):
     client = way(boto3.Session(**ACCESS), attempts(7), endpoint_url=proxy.endpoint_url, config=config)
     opened.callback(client.close)
     for _ in range(3):
-        assert rddb.install(client, policy=attempts(3)) is client
+        assert rddb.harden(client, policy=attempts(3)) is client
     assert requests_under_throttling(proxy, client) == 3
 
 
 def test_installing_on_a_session_again_replaces_the_policy_of_what_it_makes(proxy, opened):
     session = boto3.Session(**ACCESS)
     for number in (7, 5, 3):
-        assert rddb.install(session, policy=attempts(number)) is session
+        assert rddb.harden(session, policy=attempts(number)) is session
     for client in (
         session.client("dynamodb", endpoint_url=proxy.endpoint_url),
         session.resource("dynamodb", endpoint_url=proxy.endpoint_url).meta.client,
@@ -107,14 +107,14 @@ def test_installing_on_a_session_again_replaces_the_policy_of_what_it_makes(prox
 
 
 def test_a_hardened_session_leaves_its_other_services_alone(opened):
-    session = rddb.install(boto3.Session(**ACCESS))
+    session = rddb.harden(boto3.Session(**ACCESS))
     client = session.client("sqs")
     opened.callback(client.close)
     assert not hasattr(client, "_resilience")
 
 
 def test_other_sessions_stay_plain(opened):
-    rddb.install(boto3.Session(**ACCESS))
+    rddb.harden(boto3.Session(**ACCESS))
     client = boto3.Session(**ACCESS).client("dynamodb")
     opened.callback(client.close)
     assert not hasattr(client, "_resilience")
@@ -123,7 +123,7 @@ def test_other_sessions_stay_plain(opened):
 def test_an_installed_resource_gives_resilient_tables_with_options(dynamodb_local, plain, make_table):
     name = make_table(dynamodb_local.endpoint_url)
     dynamodb = plain(dynamodb_local.endpoint_url)
-    assert rddb.install(dynamodb) is dynamodb
+    assert rddb.harden(dynamodb) is dynamodb
     assert isinstance(dynamodb, rddb.ResilientServiceResource)
     table = dynamodb.Table(name, fallback=rddb.fallback.stale())
     assert isinstance(table, rddb.ResilientTable)
@@ -134,7 +134,7 @@ def test_an_installed_resource_gives_resilient_tables_with_options(dynamodb_loca
 def test_an_installed_table_works_on_as_a_table(dynamodb_local, plain, make_table):
     table = plain(dynamodb_local.endpoint_url).Table(make_table(dynamodb_local.endpoint_url))
     before = hash(table), repr(table)
-    assert rddb.install(table) is table
+    assert rddb.harden(table) is table
     assert isinstance(table, rddb.ResilientTable)
     assert (hash(table), repr(table)) == before
     table.put_item(Item={"pk": "a", "s": {1, 2}})
@@ -149,14 +149,16 @@ def test_an_installed_low_level_client_keeps_typed_values(dynamodb_local, plain,
     name = make_table(dynamodb_local.endpoint_url)
     client = boto3.Session(**ACCESS).client("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
     opened.callback(client.close)
-    rddb.install(client)
+    rddb.harden(client)
     client.put_item(TableName=name, Item={"pk": {"S": "a"}})
     assert client.get_item(TableName=name, Key={"pk": {"S": "a"}})["Item"] == {"pk": {"S": "a"}}
     assert plain(dynamodb_local.endpoint_url).Table(name).get_item(Key={"pk": "a"})["Item"] == {"pk": "a"}
 
 
 def test_installing_again_starts_with_closed_circuits(proxy, opened):
-    policy = rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=2), clock=FakeClock())
+    policy = rddb.Policy(
+        retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=2), clock=FakeClock()
+    )
     client = made_anew(boto3.Session(**ACCESS), policy, endpoint_url=proxy.endpoint_url)
     opened.callback(client.close)
     proxy.plan = [faults.ServerError()]
@@ -166,7 +168,7 @@ def test_installing_again_starts_with_closed_circuits(proxy, opened):
     with pytest.raises(rddb.CircuitOpenError):
         client.list_tables()
     proxy.plan = []
-    rddb.install(client, policy=policy)
+    rddb.harden(client, policy=policy)
     client.list_tables()
 
 
@@ -179,12 +181,12 @@ def test_a_client_in_adaptive_mode_is_refused(opened):
         opened.callback(made.close)
     for target in (client, dynamodb, dynamodb.Table("orders")):
         with pytest.raises(ValueError, match="retry mode 'adaptive'"):
-            rddb.install(target)
+            rddb.harden(target)
         assert not isinstance(target, rddb.ResilientTable | rddb.ResilientServiceResource)
 
 
 def test_a_hardened_session_refuses_to_make_a_client_in_adaptive_mode():
-    session = rddb.install(boto3.Session(**ACCESS))
+    session = rddb.harden(boto3.Session(**ACCESS))
     with pytest.raises(ValueError, match="retry mode 'adaptive'"):
         session.client("dynamodb", config=Config(retries={"mode": "adaptive"}))
 
@@ -196,23 +198,23 @@ def test_what_is_not_dynamodbs_is_refused(opened):
     for made in (sqs, s3.meta.client):
         opened.callback(made.close)
     with pytest.raises(ValueError, match="must be a DynamoDB client; got one of 'sqs'"):
-        rddb.install(sqs)
+        rddb.harden(sqs)
     for target in (s3, s3.Bucket("b")):
         with pytest.raises(ValueError, match="must be a DynamoDB resource; got one of 's3'"):
-            rddb.install(target)
+            rddb.harden(target)
 
 
 @pytest.mark.parametrize("target", [None, "orders", 5, object(), boto3, rddb.Policy()])
 def test_what_cannot_be_hardened_is_refused_by_its_type(target):
     with pytest.raises(TypeError, match="target must be a boto3 Session, DynamoDB client, resource or Table; got"):
-        rddb.install(target)
+        rddb.harden(target)
 
 
 def test_a_policy_of_a_wrong_type_is_refused_before_anything_changes(opened):
     client = boto3.Session(**ACCESS).client("dynamodb")
     opened.callback(client.close)
     with pytest.raises(TypeError, match="policy must be"):
-        rddb.install(client, policy={"retry": 3})
+        rddb.harden(client, policy={"retry": 3})
     assert not hasattr(client, "_resilience")
 
 
@@ -221,15 +223,15 @@ async def test_an_async_client_is_sent_to_the_async_twin():
     from aiobotocore.session import get_session  # noqa: PLC0415  # not in every install
 
     with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.install"):
-        rddb.install(get_session())
+        rddb.harden(get_session())
     async with get_session().create_client("dynamodb", **ACCESS) as client:
         with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.install"):
-            rddb.install(client)
+            rddb.harden(client)
 
 
 def test_botocores_own_session_is_hardened_in_place(opened):
     session = botocore.session.get_session()
-    assert rddb.install(session) is session
+    assert rddb.harden(session) is session
     client = session.create_client("dynamodb", **ACCESS)
     opened.callback(client.close)
     assert hasattr(client, "_resilience")
@@ -245,15 +247,15 @@ def test_ten_attempts_are_the_default_whatever_the_sdks_is(opened, way, mode):
 
 
 def test_installing_on_a_resource_reaches_its_tables_with_a_fallback_of_their_own(proxy, plain):
-    dynamodb = rddb.install(plain(proxy.endpoint_url), policy=attempts(7))
+    dynamodb = rddb.harden(plain(proxy.endpoint_url), policy=attempts(7))
     table = dynamodb.Table("orders", fallback=lambda _call, _error: None)
-    rddb.install(dynamodb, policy=attempts(3))
+    rddb.harden(dynamodb, policy=attempts(3))
     assert requests_under_throttling(proxy, table.meta.client) == 3
 
 
 def test_installing_on_a_table_keeps_the_fallback_of_its_own(proxy, plain):
-    dynamodb = rddb.install(plain(proxy.endpoint_url), policy=attempts(7))
+    dynamodb = rddb.harden(plain(proxy.endpoint_url), policy=attempts(7))
     table = dynamodb.Table("orders", fallback=lambda _call, _error: {"Items": ["mine"]})
-    rddb.install(table, policy=attempts(3))
+    rddb.harden(table, policy=attempts(3))
     proxy.plan = [faults.Throttle()]
     assert table.scan()["Items"] == ["mine"]

@@ -90,7 +90,7 @@ def test_the_block_ends_wherever_ctrl_c_comes(watchdog, start):
                     sys.settrace(trace)
         except KeyboardInterrupt:
             interrupted += 1
-        left = {request["PutRequest"]["Item"]["pk"] for request in writer.leftovers}
+        left = {request["PutRequest"]["Item"]["pk"] for request in writer.unprocessed}
         assert set(taken) <= left | {key for (key,) in table.items}, f"line {at}"
         with contextlib.suppress(rddb.UnprocessedItemsError), writer:  # and it can go on
             pass

@@ -41,7 +41,7 @@ def read_anyhow(table):
     yield "scan", _big(table.scan()["Items"])
     yield "scan_items", _big(table.scan_items())
     yield "parallel_scan", _big(table.parallel_scan(1))
-    yield "batch_get", _big(table.batch_get([KEY, {"pk": "good"}]))
+    yield "get_items", _big(table.get_items([KEY, {"pk": "good"}]))
     yield "batch_get_item", client.batch_get_item(RequestItems={name: {"Keys": [KEY]}})["Responses"][name][0]
     got = client.transact_get_items(TransactItems=[{"Get": {"TableName": name, "Key": KEY}}])
     yield "transact_get_items", got["Responses"][0]["Item"]

@@ -206,7 +206,7 @@ def test_an_item_deleted_in_between_is_not_brought_back(world):
 
 
 def test_a_fallback_answers_reads_but_not_those_of_modify(world):
-    fallback = rddb.fallback.value({"Item": {"pk": "a", "n": 100}})
+    fallback = rddb.fallback.response({"Item": {"pk": "a", "n": 100}})
     docs = world.table(fallback=fallback, retry=rddb.Retry(max_attempts=1)).versioned()
     docs.put_item(Item={"pk": "a", "n": 1})
     world.proxy.plan = [faults.Throttle(operations={"GetItem"})]
@@ -462,7 +462,7 @@ def test_two_changes_that_come_to_the_same_are_two(world, write_token):
 
 @TOKENS
 def test_threads_that_increment_one_item_lose_and_double_nothing(world, write_token):
-    policy = rddb.Policy(budget=None, retry=rddb.Retry(max_delay=0.2))
+    policy = rddb.Policy(retry_budget=None, retry=rddb.Retry(max_delay=0.2))
     world.proxy.plan = [faults.LoseReply(rate=0.05)]
     docs = rddb.table(
         world.name,

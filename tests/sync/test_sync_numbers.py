@@ -38,7 +38,7 @@ def failures_of(call, calls, clock, seconds_apart=0.0):
 
 
 def test_an_always_throttled_read_costs_ten_requests_with_full_jitter_between(world):
-    table = world.table(budget=None, breaker=None, random=random.Random(7))
+    table = world.table(retry_budget=None, circuit_breaker=None, random=random.Random(7))
     world.proxy.plan = [faults.Throttle()]
     calls = 60
     for number in range(calls):
@@ -57,15 +57,17 @@ def test_an_always_throttled_read_costs_ten_requests_with_full_jitter_between(wo
     show(f"always throttled: 10 requests and {total:.2f} s of waiting a call (windows sum to {sum(windows):.2f} s)")
 
 
-@pytest.mark.parametrize(("breaker", "most"), [(None, 1.05), (rddb.Breaker(), 0.2)], ids=["no breaker", "breaker"])
+@pytest.mark.parametrize(
+    ("breaker", "most"), [(None, 1.05), (rddb.CircuitBreaker(), 0.2)], ids=["no breaker", "breaker"]
+)
 @pytest.mark.parametrize("seconds_apart", [pytest.param(0.0, marks=pytest.mark.long), 0.01])
 def test_an_outage_costs_few_requests(world, breaker, most, seconds_apart):
-    table = world.table(breaker=breaker, random=random.Random(3))
+    table = world.table(circuit_breaker=breaker, random=random.Random(3))
     world.proxy.plan = [faults.ServerError()]
     failed = failures_of(lambda: get(table), 1000, world.clock, seconds_apart)
     assert len(failed) == 1000
     cost = world.proxy.count() / 1000
-    show(f"100% errors, {seconds_apart} s apart, breaker={breaker is not None}: {cost:.3f} requests per call")
+    show(f"100% errors, {seconds_apart} s apart, circuit_breaker={breaker is not None}: {cost:.3f} requests per call")
     assert cost <= most
 
 
@@ -106,7 +108,9 @@ def test_eight_threads_share_a_table_without_waiting_for_one_another(world):
 
 @pytest.mark.parametrize("works", [False, True], ids=["probes fail", "probes work"])
 def test_a_thousand_callers_send_no_more_probes_than_are_permitted(world, works):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=2, half_open_permits=3))
+    table = world.table(
+        retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=2, half_open_permits=3)
+    )
     world.proxy.plan = [faults.ServerError()]
     failures_of(lambda: get(table), 2, world.clock)
     world.clock.advance(3.1)
@@ -201,7 +205,7 @@ def test_a_lost_reply_never_applies_an_add_twice(world):
 
 
 def test_a_refused_add_is_counted_once_and_a_500_says_that_it_is_unsure(world):
-    table = world.table(breaker=None)
+    table = world.table(circuit_breaker=None)
     world.proxy.plan = [
         faults.Throttle(rate=0.2),
         faults.ServerError(rate=0.1),
@@ -227,7 +231,7 @@ def test_a_refused_add_is_counted_once_and_a_500_says_that_it_is_unsure(world):
 
 def test_a_deadline_holds_on_the_fake_clock(world):
     world.proxy.plan = [faults.Throttle()]
-    table = world.table(budget=None, breaker=None, random=random.Random(5))
+    table = world.table(retry_budget=None, circuit_breaker=None, random=random.Random(5))
     overruns = []
     for _ in range(50):
         start = world.clock.monotonic()
@@ -257,7 +261,7 @@ def test_a_hanging_attempt_ends_at_the_deadline(world, hardened):
 
 def test_a_budget_does_not_starve_after_an_outage(world):
     """Quotas that refill on success only never retry again once they are empty and calls fail in a row."""
-    table = world.table(breaker=None)
+    table = world.table(circuit_breaker=None)
     world.proxy.plan = [faults.ServerError()]
     failures_of(lambda: get(table), 300, world.clock)
     world.clock.advance(100)

@@ -195,8 +195,8 @@ def test_a_deadline_ends_the_scan_where_it_stands(world, table):
 
 def test_a_reader_that_leaves_during_an_outage_is_not_held_up(world, table):
     retry = rddb.Retry(max_attempts=100_000, base_delay=0.001, max_delay=0.01)
-    slow = rddb.Policy(retry=retry, budget=None, breaker=None)
-    rddb.install(table, policy=slow)
+    slow = rddb.Policy(retry=retry, retry_budget=None, circuit_breaker=None)
+    rddb.harden(table, policy=slow)
     scan = table.parallel_scan(4, Limit=5)
     next(scan)
     while world.proxy.count("Scan") < 5:  # a page of each segment, and the one after the page that is being given
@@ -214,7 +214,7 @@ def test_a_reader_that_leaves_during_an_outage_is_not_held_up(world, table):
 def test_a_fallback_is_not_asked(world, table, operation):
     world.proxy.plan = [faults.Throttle(operations={operation})]
     table = world.table(
-        fallback=rddb.fallback.value({"Items": [], "Table": {"TableName": "t"}}), retry=rddb.Retry(max_attempts=2)
+        fallback=rddb.fallback.response({"Items": [], "Table": {"TableName": "t"}}), retry=rddb.Retry(max_attempts=2)
     )
     with pytest.raises(ClientError):
         list(table.parallel_scan())

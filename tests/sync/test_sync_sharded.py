@@ -50,7 +50,7 @@ def test_threads_share_a_table(shards):
 
 
 def test_a_table_can_be_copied_and_pickled(shards):
-    docs = shards(5, by="sk", previous=(3,), on_partial="return")
+    docs = shards(5, by="sk", previous=(3,), on_shard_error="skip")
     fill(shards(5, by="sk"), 10)
     restored = pickle.loads(pickle.dumps(docs))  # noqa: S301 - our own
     for made in (copy.copy(docs), copy.deepcopy(docs), restored):
@@ -116,7 +116,7 @@ def test_a_fallback_may_fan_in_itself(shards, proxy):
         count = inner.query(Limit=7, **ALL)["Count"]
         return {"Items": [], "Count": 0, "ScannedCount": count}
 
-    docs = shards(200, policy=rddb.Policy(retry=rddb.Retry(max_attempts=1), breaker=None), fallback=elsewhere)
+    docs = shards(200, policy=rddb.Policy(retry=rddb.Retry(max_attempts=1), circuit_breaker=None), fallback=elsewhere)
     inner = docs.table.sharded(3)
     docs.query(Limit=1, **ALL)
     proxy.plan = [faults.Throttle(operations={"Query"})]

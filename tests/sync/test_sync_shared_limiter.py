@@ -47,7 +47,7 @@ def limiter(leases, proxy, opened, clock, name):
 
     def make(rate=RATE, policy=None, **settings):
         clocks = {"clock": clock, **settings}
-        policy = policy or rddb.Policy(clock=clocks["clock"], retry=ONCE, breaker=None)
+        policy = policy or rddb.Policy(clock=clocks["clock"], retry=ONCE, circuit_breaker=None)
         table = rddb.table(leases.name, endpoint_url=proxy.endpoint_url, policy=policy)
         opened.callback(table.meta.client.close)
         return opened.enter_context(rddb.SharedRateLimiter(table, name, rate, **clocks))
@@ -83,7 +83,7 @@ def test_a_worker_joins_when_it_is_first_used_and_leaves_when_it_is_closed(limit
         assert worker.acquire(40) == pytest.approx(0.1)
         assert worker.share == RATE
         [item] = items()
-        assert (item["claim"], item["rate"], item["lease_seconds"]) == (RATE, RATE, 5)
+        assert (item["claim"], item["rate"], item["lease_duration"]) == (RATE, RATE, 5)
         assert item["expires_at"] == int(clock.time()) + 5 + 7 * 86_400
     assert worker.share == 0
     assert items() == []
@@ -98,8 +98,8 @@ def test_who_was_never_used_sends_nothing(limiter, proxy):
 
 
 def test_the_second_worker_waits_until_the_first_has_made_room(limiter, clock):
-    first = limiter(clock=SYSTEM_CLOCK, lease_seconds=3)
-    second = limiter(clock=SYSTEM_CLOCK, lease_seconds=3)
+    first = limiter(clock=SYSTEM_CLOCK, lease_duration=3)
+    second = limiter(clock=SYSTEM_CLOCK, lease_duration=3)
     first.acquire()
     second.acquire()
     assert (first.share, second.share) == (200, 200)
@@ -108,7 +108,7 @@ def test_the_second_worker_waits_until_the_first_has_made_room(limiter, clock):
 
 
 def test_a_thread_renews_the_lease_while_nobody_asks_and_gives_it_back_when_nobody_did_for_long(limiter, items):
-    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=3)
+    worker = limiter(clock=SYSTEM_CLOCK, lease_duration=3)
     worker.acquire()
     [joined] = items()
     assert comes_true(lambda: worker.share == RATE and any(item["renewal"] > joined["renewal"] + 2 for item in items()))
@@ -151,7 +151,7 @@ def test_a_renewal_that_is_due_as_the_limiter_is_closed_does_not_join_again(limi
 
 def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items):
     table = rddb.table(leases.name, endpoint_url=proxy.endpoint_url)
-    worker = rddb.SharedRateLimiter(table, name, RATE, lease_seconds=3)
+    worker = rddb.SharedRateLimiter(table, name, RATE, lease_duration=3)
     worker.acquire()
     thread = worker._keeper
     del worker
@@ -162,7 +162,7 @@ def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items)
 
 
 def test_threads_share_a_worker(limiter, items, proxy):
-    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=30)  # not renewed meanwhile
+    worker = limiter(clock=SYSTEM_CLOCK, lease_duration=30)  # not renewed meanwhile
     threads = [threading.Thread(target=worker.acquire) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -211,14 +211,14 @@ def test_a_lost_reply_does_no_harm(limiter, proxy, clock, items, operation):
 
 
 def test_no_fallback_answers_for_the_lease_table(limiter, proxy, clock):
-    stale = rddb.fallback.value({"Items": []})
+    stale = rddb.fallback.response({"Items": []})
     worker = limiter(policy=rddb.Policy(clock=clock, retry=ONCE, fallback=stale))
     proxy.plan = [Throttle(operations=("Query",))]
     with pytest.raises(ClientError, match="ProvisionedThroughputExceeded"):
         worker.acquire()
 
 
-@pytest.mark.parametrize("odd", [{}, {"claim": "x", "rate": 1, "renewal": 1, "lease_seconds": 2}])
+@pytest.mark.parametrize("odd", [{}, {"claim": "x", "rate": 1, "renewal": 1, "lease_duration": 2}])
 def test_an_odd_item_stops_nobody(limiter, leases, name, caplog, odd):
     leases.put_item(Item={"limiter": name, "worker": "odd", **odd})
     first, second = limiter(), limiter()
@@ -233,7 +233,7 @@ def test_an_odd_item_stops_nobody(limiter, leases, name, caplog, odd):
 
 
 def test_a_renewal_that_fails_is_logged_and_tried_again(limiter, proxy, items, caplog):
-    worker = limiter(clock=SYSTEM_CLOCK, lease_seconds=9)
+    worker = limiter(clock=SYSTEM_CLOCK, lease_duration=9)
     worker.acquire()
     [before] = items()
     proxy.plan = [Throttle(times=1)]
@@ -253,7 +253,7 @@ def test_a_share_that_can_not_be_given_back_is_logged(limiter, proxy, caplog):
 
 
 def test_the_deadline_counts_while_a_worker_waits_for_its_share(limiter):
-    first, second = limiter(lease_seconds=60), limiter(lease_seconds=60)
+    first, second = limiter(lease_duration=60), limiter(lease_duration=60)
     first.acquire()
     with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
         second.acquire(4)
@@ -316,7 +316,7 @@ def test_a_task_that_is_cancelled_while_it_joins_takes_nothing(limiter, proxy):
 
 
 def test_it_pickles_as_a_recipe_and_is_another_worker_then(limiter, items):
-    worker = limiter(lease_seconds=70)
+    worker = limiter(lease_duration=70)
     worker.acquire()
     restored = pickle.loads(pickle.dumps(worker))  # noqa: S301 - our own
     assert (restored.units_per_second, restored.share, restored._lease_seconds) == (RATE, 0, 70)
@@ -332,7 +332,7 @@ def test_a_forked_process_is_another_worker(make_table, request, leases, dynamod
     """It has neither the lease nor the connections of its parent."""
     with Relay(dynamodb_local.endpoint_url) as relay:
         table = request.getfixturevalue(make_table)(relay.endpoint_url).Table(leases.name)
-        with rddb.SharedRateLimiter(table, name, RATE, lease_seconds=60, clock=clock) as worker:
+        with rddb.SharedRateLimiter(table, name, RATE, lease_duration=60, clock=clock) as worker:
             worker.acquire()
             [before] = items()
             sent, connections = len(relay.requests), set(relay.requests)
@@ -381,8 +381,8 @@ def test_two_may_create_the_lease_table_at_once(dynamodb_local, table_name):
         ({"name": ""}, TypeError, "name must be a text that is not empty; got ''"),
         ({"name": 5}, TypeError, "name must be a text"),
         ({"units_per_second": 0}, ValueError, "units_per_second must be a number greater than 0; got 0"),
-        ({"lease_seconds": "5"}, TypeError, "lease_seconds must be a number greater than 0; got '5'"),
-        ({"lease_seconds": 86_401}, ValueError, r"lease_seconds must be 86400 \(a day\) or less; got 86401"),
+        ({"lease_duration": "5"}, TypeError, "lease_duration must be a number greater than 0; got '5'"),
+        ({"lease_duration": 86_401}, ValueError, r"lease_duration must be 86400 \(a day\) or less; got 86401"),
         ({"clock": 5}, TypeError, "clock must be an object with"),
     ],
 )
@@ -417,4 +417,4 @@ def test_a_batch_writer_that_can_not_join_loses_nothing(world, dynamodb_local):
     batch = world.table().batch_writer(write_units_per_second=rddb.SharedRateLimiter(missing, "x", 5))
     with pytest.raises(ClientError, match="ResourceNotFoundException"), batch:
         batch.put_item(Item={"pk": "a"})
-    assert batch.leftovers == [{"PutRequest": {"Item": {"pk": "a"}}}]
+    assert batch.unprocessed == [{"PutRequest": {"Item": {"pk": "a"}}}]

@@ -133,7 +133,7 @@ def test_installing_again_changes_nothing(both):
     _, hardened = both()
     before = shortcuts_of(hardened.client)
     for policy in (None, rddb.Policy()):
-        rddb.install(hardened.client, policy=policy)
+        rddb.harden(hardened.client, policy=policy)
         assert shortcuts_of(hardened.client) == before
 
 
@@ -174,7 +174,7 @@ from botocore.awsrequest import AWSResponse
 {before}
 
 import resilient_ddb
-resilient_ddb.install
+resilient_ddb.harden
 
 {after}
 
@@ -188,7 +188,7 @@ def answer(request, **_):
 arguments = {{"region_name": "eu-west-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}}
 client = boto3.Session().client("dynamodb", **arguments)
 if sys.argv[1] == "hardened":
-    resilient_ddb.install(client)
+    resilient_ddb.harden(client)
 client.meta.events.register("before-send.dynamodb", answer)
 import botocore.auth, datetime
 botocore.auth.get_current_datetime = lambda: datetime.datetime(2026, 11, 21)

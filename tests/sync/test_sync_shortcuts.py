@@ -242,16 +242,16 @@ def test_a_further_attempt_is_signed_with_refreshed_credentials(both):
 
 
 def on_client(session):
-    return rddb.install(session.create_client("dynamodb", region_name=REGION))
+    return rddb.harden(session.create_client("dynamodb", region_name=REGION))
 
 
 def on_session(session):
-    return rddb.install(session).create_client("dynamodb", region_name=REGION)
+    return rddb.harden(session).create_client("dynamodb", region_name=REGION)
 
 
 def on_table(session):
     resource = boto3.Session(botocore_session=session, region_name=REGION).resource("dynamodb")
-    return rddb.install(resource.Table("orders")).meta.client
+    return rddb.harden(resource.Table("orders")).meta.client
 
 
 def made_anew(session):

@@ -28,7 +28,7 @@ OPTIONS = {
 MADE = {
     "table": lambda config: rddb.table("t", endpoint_url=URL, config=config, **ACCESS),
     "resource": lambda config: rddb.resource("dynamodb", endpoint_url=URL, config=config, **ACCESS).Table("t"),
-    "installed": lambda config: rddb.install(
+    "installed": lambda config: rddb.harden(
         boto3.resource("dynamodb", endpoint_url=URL, config=config, **ACCESS)
     ).Table("t"),
     "with options": lambda config: rddb.table("t", endpoint_url=URL, config=config, ttl="expires_at", **ACCESS),

@@ -103,8 +103,8 @@ ITEMS = {
     "delete_item": lambda table, key: table.delete_item(Key=own_key(table, key)) and not left(table, key),
     "query": lambda table, key: keys_of(table.query(**by(key))["Items"]) == {key},
     "query_items": lambda table, key: keys_of(table.query_items(**by(key))) == {key},
-    "fan_in": lambda table, key: keys_of(table.fan_in([key, "none"])["Items"]) == {key},
-    "fan_in_items": lambda table, key: keys_of(table.fan_in_items([key, "none"])) == {key},
+    "fan_in": lambda table, key: keys_of(table.query_many([key, "none"])["Items"]) == {key},
+    "query_many_items": lambda table, key: keys_of(table.query_many_items([key, "none"])) == {key},
     "batch_writer": lambda table, key: writes_in_a_block(table.batch_writer(), key),
     "versioned": lambda table, key: table.versioned().put_item(Item={"pk": f"{key}-v", **MADE}),
 }
@@ -134,12 +134,12 @@ VERSIONED = {
     ),
     "delete_item": lambda table, key: table.delete_item(Key={"pk": key}, expected_version=1) and not left(table, key),
     "modify": lambda table, key: table.modify({"pk": key}, lambda item: {**item, "m": key})["m"] == key,
-    "transact_put": lambda table, key: table.meta.client.transact_write_items(
-        TransactItems=[table.transact_put(Item=own(f"{key}-t"))]
+    "put_action": lambda table, key: table.meta.client.transact_write_items(
+        TransactItems=[table.put_action(Item=own(f"{key}-t"))]
     ),
-    "transact_update": lambda table, key: table.meta.client.transact_write_items(
+    "update_action": lambda table, key: table.meta.client.transact_write_items(
         TransactItems=[
-            table.transact_update(
+            table.update_action(
                 Key={"pk": key},
                 UpdateExpression="SET m = :m",
                 ExpressionAttributeValues={":m": key},
@@ -147,10 +147,8 @@ VERSIONED = {
             )
         ]
     ),
-    "transact_delete": lambda table, key: (
-        table.meta.client.transact_write_items(
-            TransactItems=[table.transact_delete(Key={"pk": key}, expected_version=1)]
-        )
+    "delete_action": lambda table, key: (
+        table.meta.client.transact_write_items(TransactItems=[table.delete_action(Key={"pk": key}, expected_version=1)])
         and not left(table, key)
     ),
 }
@@ -287,7 +285,7 @@ def test_threads_share_it(kind, verb, table_on):
     if writer is not None:
         with writer:
             pass
-        assert writer.leftovers == []
+        assert writer.unprocessed == []
         assert writer.report.written == THREADS * ROUNDS
         for key in keys:
             there = {"put_item": f"{key}-w", "flush": f"{key}-f"}.get(verb)

@@ -92,7 +92,7 @@ def test_no_private_switch_of_the_sdk_is_imported():
 def test_the_same_number_of_requests_is_made_whatever_the_sdks_default_is(world):
     world.proxy.plan = [faults.Throttle()]
     with pytest.raises(ClientError):
-        world.table(budget=None).get_item(Key={"pk": "a"})
+        world.table(retry_budget=None).get_item(Key={"pk": "a"})
     assert world.proxy.count() == 10
 
 
@@ -114,10 +114,10 @@ def test_values_are_converted_once_however_often_the_resource_and_its_tables_are
     proxy, dynamodb_local, make_table
 ):
     name = make_table(dynamodb_local.endpoint_url)
-    session = rddb.install(boto3.Session(region_name=REGION, **CREDENTIALS))
+    session = rddb.harden(boto3.Session(region_name=REGION, **CREDENTIALS))
     for _ in range(5):
         table = session.resource("dynamodb", endpoint_url=proxy.endpoint_url).Table(name)
-        rddb.install(table)
+        rddb.harden(table)
         table.put_item(Item={"pk": "a", "m": {"S": "not a type"}})
         assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a", "m": {"S": "not a type"}}
         codecs = ("boto3.dynamodb.transform", "resilient_ddb.hooks.values")
@@ -140,7 +140,7 @@ def test_a_plain_resource_made_around_a_hardened_client_takes_native_values(
     hardened, dynamodb_local, make_table, opened
 ):
     """boto3 registers its codec anew with each resource object, under ids that it counts on."""
-    session = rddb.install(boto3.Session(region_name=REGION, **CREDENTIALS))
+    session = rddb.harden(boto3.Session(region_name=REGION, **CREDENTIALS))
     name = make_table(dynamodb_local.endpoint_url)
     first = session.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
     opened.callback(first.meta.client.close)
@@ -335,7 +335,7 @@ def outcomes(world, table, plan, calls=60):
 
 
 def test_eighty_percent_of_failures_open_the_circuit_though_they_never_come_five_in_a_row(world):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=10))
+    table = world.table(retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=10))
     raised = outcomes(world, table, [faults.Delay(seconds=0, every=5), faults.ServerError()], 20)
     assert raised[:9] == ["InternalServerError"] * 9  # eight of the first ten, and one of the next
     assert raised[9:] == ["CircuitOpenError"] * 9
@@ -353,20 +353,20 @@ def test_eighty_percent_of_failures_open_the_circuit_though_they_never_come_five
     ids=lambda fault: fault.code,
 )
 def test_what_is_no_sign_of_an_outage_never_opens_a_circuit(world, fault):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=2))
+    table = world.table(retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
     assert "CircuitOpenError" not in outcomes(world, table, [fault])
 
 
 @pytest.mark.parametrize("fault", [faults.ServerError(), faults.ResetBefore(), faults.HtmlError(), faults.BadCrc()])
 def test_what_is_a_sign_of_an_outage_opens_the_circuit(world, fault):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=5))
+    table = world.table(retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=5))
     raised = outcomes(world, table, [fault], 10)
     assert raised.count("CircuitOpenError") == 5
 
 
 def test_a_circuit_is_of_one_table_and_of_reads_or_writes(world, dynamodb_local, make_table):
     other = make_table(dynamodb_local.endpoint_url)
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=2))
+    table = world.table(retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
     outcomes(world, table, [faults.ServerError(operations={"GetItem"}, table=world.name)], 5)
     with pytest.raises(rddb.CircuitOpenError) as raised:
         table.query(KeyConditionExpression=Key("pk").eq("a"))
@@ -377,7 +377,7 @@ def test_a_circuit_is_of_one_table_and_of_reads_or_writes(world, dynamodb_local,
 
 
 def test_an_open_circuit_closes_again_after_good_probes(world):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=2))
+    table = world.table(retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
     outcomes(world, table, [faults.ServerError()], 3)
     assert outcomes(world, table, [], 3) == ["CircuitOpenError"] * 3
     world.clock.advance(3.1)
@@ -412,7 +412,7 @@ def test_no_value_of_an_item_is_told_by_logs_events_notes_or_facts(world, caplog
     events = []
     table = world.table(
         observers=[LoggingObserver(), events.append],
-        breaker=rddb.Breaker(minimum_calls=8),
+        circuit_breaker=rddb.CircuitBreaker(minimum_calls=8),
         fallback=rddb.fallback.stale() | (lambda _call, _error: None),
     )
     world.proxy.plan = [fault]
@@ -500,7 +500,7 @@ def test_a_table_pickles_as_a_recipe_without_credentials(dynamodb_local, make_ta
     policy = rddb.Policy(retry=rddb.Retry(max_attempts=3), fallback=rddb.fallback.stale(max_age=7))
     dynamodb = rddb.resource("dynamodb", session=session, endpoint_url=dynamodb_local.endpoint_url, policy=policy)
     opened.callback(dynamodb.meta.client.close)
-    pickled = pickle.dumps(dynamodb.Table(name, fallback=rddb.fallback.value({"Item": {}})))
+    pickled = pickle.dumps(dynamodb.Table(name, fallback=rddb.fallback.response({"Item": {}})))
     for secret in (b"AKIAPICKLED", b"very-secret-key", b"session-token"):
         assert secret not in pickled
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -518,7 +518,7 @@ def test_a_table_pickles_as_a_recipe_without_credentials(dynamodb_local, make_ta
 @pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
 def test_a_copied_table_keeps_its_client_and_so_its_credentials(hardened, make_copy):
     session = boto3.Session(region_name=REGION, aws_access_key_id="AKIAOTHER", aws_secret_access_key="x")
-    table = hardened("http://127.0.0.1:1", session=session).Table("orders", fallback=rddb.fallback.value({}))
+    table = hardened("http://127.0.0.1:1", session=session).Table("orders", fallback=rddb.fallback.response({}))
     made = make_copy(table)
     assert made == table
     assert made is not table
@@ -555,7 +555,7 @@ def test_the_original_error_after_a_lost_reply_is_of_the_clients_own_class(world
 
 
 def test_our_own_errors_can_be_pickled(world):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=1))
+    table = world.table(retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=1))
     outcomes(world, table, [faults.ServerError()], 1)
     with pytest.raises(rddb.CircuitOpenError) as raised:
         get(table)
@@ -594,7 +594,9 @@ print(*sorted(loaded))
 
 
 def test_a_call_that_is_interrupted_gives_its_permit_back(world):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=1, half_open_permits=1))
+    table = world.table(
+        retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=1, half_open_permits=1)
+    )
     outcomes(world, table, [faults.ServerError()], 1)
     world.clock.advance(3.1)
     world.proxy.plan = []
@@ -611,7 +613,9 @@ def test_a_call_that_is_interrupted_gives_its_permit_back(world):
 
 
 def test_an_error_before_anything_is_sent_takes_no_permit(world):
-    table = world.table(retry=rddb.Retry(max_attempts=1), breaker=rddb.Breaker(minimum_calls=1, half_open_permits=1))
+    table = world.table(
+        retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=1, half_open_permits=1)
+    )
     outcomes(world, table, [faults.ServerError()], 1)
     world.clock.advance(3.1)
     world.proxy.plan = []

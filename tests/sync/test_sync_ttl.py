@@ -517,7 +517,7 @@ def test_where_the_table_may_not_be_described_dynamodb_has_the_last_word(indexed
 
 
 def test_a_stale_answer_leaves_out_what_has_expired_since(filled):
-    table = filled.table(options=TTL, retry=ONCE, breaker=None, fallback=rddb.fallback.stale(max_age=1000))
+    table = filled.table(options=TTL, retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.stale(max_age=1000))
     reads = [
         lambda: table.get_item(Key={"pk": "live"}),
         lambda: table.get_item(Key={"pk": "live"}, ProjectionExpression="pk"),
@@ -546,7 +546,7 @@ def test_a_stale_answer_leaves_out_what_has_expired_since(filled):
 
 def test_a_stale_answer_is_not_shared_by_tables_with_other_options(filled, hardened):
     stale = rddb.fallback.stale()
-    dynamodb = hardened(filled.proxy.endpoint_url, filled.policy(retry=ONCE, breaker=None, fallback=stale))
+    dynamodb = hardened(filled.proxy.endpoint_url, filled.policy(retry=ONCE, circuit_breaker=None, fallback=stale))
     plain_one, with_ttl = dynamodb.Table(filled.name), dynamodb.Table(filled.name, ttl="exp")
     with_ttl.scan()
     plain_one.get_item(Key={"pk": "past"})
@@ -574,7 +574,7 @@ def test_a_replicas_answer_is_looked_through(filled, dynamodb_local, opened):
     for item in ITEMS:
         copy.put_item(Item=item)
     replica = rddb.fallback.replica("us-west-2", endpoint_url=dynamodb_local.endpoint_url)
-    table = filled.table(options=TTL, retry=ONCE, breaker=None, fallback=replica)
+    table = filled.table(options=TTL, retry=ONCE, circuit_breaker=None, fallback=replica)
     filled.proxy.plan = OUTAGE
     answer = table.scan(ProjectionExpression="pk")
     assert answer["ResponseMetadata"]["Resilience"] == {"replica": "us-west-2"}
@@ -594,7 +594,7 @@ def test_no_answer_of_a_fallback_is_changed(filled):
     }
     before = pickle.dumps(answers)
     table = filled.table(
-        options=TTL, retry=ONCE, breaker=None, fallback=lambda call, _error: answers.get(call.operation)
+        options=TTL, retry=ONCE, circuit_breaker=None, fallback=lambda call, _error: answers.get(call.operation)
     )
     filled.proxy.plan = OUTAGE
     assert table.get_item(Key={"pk": "b"}, ProjectionExpression="pk")["Item"] == {"pk": "b"}
@@ -613,8 +613,8 @@ def test_no_answer_of_a_fallback_is_changed(filled):
 def test_options_are_kept_when_the_policy_is_replaced(filled, hardened):
     dynamodb = hardened(filled.proxy.endpoint_url, filled.policy())
     table = dynamodb.Table(filled.name, ttl="exp")
-    value = rddb.fallback.value({"Item": {"pk": "?", "exp": NOW + 5}})
-    rddb.install(dynamodb, policy=filled.policy(retry=ONCE, fallback=value))
+    value = rddb.fallback.response({"Item": {"pk": "?", "exp": NOW + 5}})
+    rddb.harden(dynamodb, policy=filled.policy(retry=ONCE, fallback=value))
     assert keys(table.scan()["Items"]) == LIVE
     filled.proxy.plan = OUTAGE
     assert table.get_item(Key={"pk": "live"})["Item"]["pk"] == "?"
@@ -707,13 +707,13 @@ def many(world, make_table, dynamodb_local, plain, hardened):
 
 def test_items_are_read_on_until_there_are_enough(many, world):
     query = {"KeyConditionExpression": Key("pk").eq("p")}
-    assert [item["sk"] for item in many.query_items(limit=3, **query)] == [0, 10, 20]
+    assert [item["sk"] for item in many.query_items(max_items=3, **query)] == [0, 10, 20]
     assert [seen.operation for seen in world.proxy.seen] == ["Query"] * 3  # of 3, 6 and 12 items
     world.proxy.clear()
     assert [item["sk"] for item in many.query_items(**query)] == list(range(0, 100, 10))
-    assert [item["sk"] for item in many.query_items(limit=3, ScanIndexForward=False, **query)] == [90, 80, 70]
-    assert len(list(many.scan_items(limit=1000, Limit=7))) == 10
-    assert len(list(many.scan_items(FilterExpression=Attr("sk").gt(50), limit=2))) == 2
+    assert [item["sk"] for item in many.query_items(max_items=3, ScanIndexForward=False, **query)] == [90, 80, 70]
+    assert len(list(many.scan_items(max_items=1000, Limit=7))) == 10
+    assert len(list(many.scan_items(FilterExpression=Attr("sk").gt(50), max_items=2))) == 2
 
 
 def test_pages_are_asked_for_when_they_are_needed(many, world):
@@ -731,7 +731,7 @@ def test_tables_without_a_ttl_have_iterators_too(filled):
 
 def test_what_iterators_can_not_give_is_refused_at_once(many):
     with pytest.raises(ValueError, match="limit must be 1 or more"):
-        many.query_items(limit=0)
+        many.query_items(max_items=0)
     with pytest.raises(ValueError, match="Select must not be 'COUNT'"):
         many.scan_items(Select="COUNT")
 
@@ -792,7 +792,7 @@ def test_milliseconds_are_refused_and_nothing_is_written(filled):
     batch.put_item(Item={"pk": "b", "exp": NOW})
     with pytest.raises(ValueError, match="looks like milliseconds") as raised:
         batch._flush()
-    assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.items] == ["a"]
+    assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.requests] == ["a"]
     assert filled.stored() is None
     assert filled.stored("b")["exp"] == NOW
 

@@ -213,12 +213,12 @@ def test_entries_for_a_transaction(world, docs):
     for key in "bcd":
         world.direct.put_item(Item={"pk": key, "version": 1})
     entries = [
-        docs.transact_put(Item={"pk": "a", "tags": {"x"}}),
-        docs.transact_put(Item={"pk": "b", "version": 1}, ConditionExpression=Attr("gone").not_exists()),
-        docs.transact_update(
+        docs.put_action(Item={"pk": "a", "tags": {"x"}}),
+        docs.put_action(Item={"pk": "b", "version": 1}, ConditionExpression=Attr("gone").not_exists()),
+        docs.update_action(
             Key={"pk": "c"}, UpdateExpression="SET n = :n", ExpressionAttributeValues={":n": 1}, expected_version=1
         ),
-        docs.transact_delete(Key={"pk": "d"}, expected_version=1),
+        docs.delete_action(Key={"pk": "d"}, expected_version=1),
     ]
     client = docs.meta.client
     client.transact_write_items(TransactItems=entries)
@@ -448,8 +448,8 @@ def test_the_last_version_is_reached_and_none_after_it(world, write_token):
         lambda: docs.put_item(Item={**KEY, "version": LAST}),
         lambda: docs.put_item(Item=KEY, expected_version=Decimal(LAST)),
         lambda: docs.update_item(Key=KEY, expected_version=LAST),
-        lambda: docs.transact_update(Key=KEY, expected_version=LAST),
-        lambda: docs.transact_put(Item={**KEY, "version": LAST}),
+        lambda: docs.update_action(Key=KEY, expected_version=LAST),
+        lambda: docs.put_action(Item={**KEY, "version": LAST}),
         lambda: docs.modify(KEY, lambda item: {**item, "n": 3}),
     ]
     for write in writes:

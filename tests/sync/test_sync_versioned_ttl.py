@@ -189,9 +189,9 @@ def test_nothing_is_made_of_an_expired_item_in_a_transaction(world, versioned, n
     world.direct.put_item(Item={**KEY, "exp": now - 1, "version": 7})
     transact = docs.meta.client.transact_write_items
     with pytest.raises(docs.meta.client.exceptions.TransactionCanceledException) as caught:
-        transact(TransactItems=[docs.transact_put(Item=KEY)])
+        transact(TransactItems=[docs.put_action(Item=KEY)])
     assert caught.value.response["CancellationReasons"][0]["Item"]["version"] == {"N": "7"}
-    transact(TransactItems=[docs.transact_put(Item=KEY, expected_version=7)])
+    transact(TransactItems=[docs.put_action(Item=KEY, expected_version=7)])
     assert world.stored() == {**KEY, "version": 8}
 
 

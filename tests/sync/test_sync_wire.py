@@ -75,9 +75,9 @@ def test_what_is_no_answer_leaves_an_unsafe_write_open(serve, name):
 
 
 def test_a_fallback_is_asked_and_the_circuit_counts_where_bytes_are_no_answer(serve):
-    breaker = rddb.Breaker(minimum_calls=2)
-    options = {"policy": rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0), breaker=breaker)}
-    fallback = rddb.fallback.value({"Item": {"pk": "fallback"}})
+    breaker = rddb.CircuitBreaker(minimum_calls=2)
+    options = {"policy": rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0), circuit_breaker=breaker)}
+    fallback = rddb.fallback.response({"Item": {"pk": "fallback"}})
     server, table = serve(lambda operation, *_: said("cut in a character", operation), fallback=fallback, **options)
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "fallback"}
     assert table.meta.client._resilience.circuits["t/read"].state == "open"
@@ -172,8 +172,8 @@ def test_a_gateways_answer_counts_nothing_as_written_or_missing(serve, name):
     with pytest.raises(rddb.UnprocessedItemsError) as raised, table.batch_writer() as batch:
         batch.put_item(Item={"pk": "a"})
     assert batch.report.written == 0
-    assert raised.value.items == batch.leftovers == [{"PutRequest": {"Item": {"pk": "a"}}}]
-    reading = table.batch_get([{"pk": "a"}])
+    assert raised.value.requests == batch.unprocessed == [{"PutRequest": {"Item": {"pk": "a"}}}]
+    reading = table.get_items([{"pk": "a"}])
     with pytest.raises(UnreadableResponseError):
         list(reading)
     assert not reading.missing
@@ -224,7 +224,7 @@ def test_connections_of_a_client_that_was_used_before_are_made_anew(serve):
     def make(name, *, endpoint_url, policy, session):
         table = session.resource("dynamodb", endpoint_url=endpoint_url).Table(name)
         table.get_item(Key={"pk": "plain"})
-        return rddb.install(table, policy=policy)
+        return rddb.harden(table, policy=policy)
 
     def script(operation, params, number):
         return [of_key(params)] if number == 1 else [b"HTTP/1.1 103 X\r\n\r\n", of_key(params)]
@@ -232,7 +232,7 @@ def test_connections_of_a_client_that_was_used_before_are_made_anew(serve):
     _, installed = serve(script, make=make)
     assert installed.get_item(Key={"pk": "a"})["Item"] == {"pk": "a"}
     pools = installed.meta.client._endpoint.http_session._pool_classes_by_scheme
-    rddb.install(installed)
+    rddb.harden(installed)
     assert installed.meta.client._endpoint.http_session._pool_classes_by_scheme is pools
 
 

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from resilient_ddb.calls.classification import classify
 from resilient_ddb.errors import UnprocessedItemsError
-from resilient_ddb.events import Kind
+from resilient_ddb.events import ErrorKind
 
 from .arguments import export_options, load_options
 from .checkpoint import alone
@@ -42,7 +42,7 @@ GoOn = tuple[int, str]
 _FROM_THE_BEGINNING = (STOPPED, "the same command with the same input writes all of it: what is written stays")
 _FROM_NOTHING = (CANNOT, "there is nothing to go on from: with --output there would be")
 _NOTHING_DONE = (CANNOT, "it was a dry run: nothing was written")
-_PASSES = (Kind.THROTTLING, Kind.TRANSIENT, Kind.AMBIGUOUS)
+_PASSES = (ErrorKind.THROTTLING, ErrorKind.TRANSIENT, ErrorKind.AMBIGUOUS)
 
 
 def load(parsed: argparse.Namespace) -> int:

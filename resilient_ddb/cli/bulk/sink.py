@@ -25,7 +25,7 @@ class Sink:
             overwrite_by_pkeys=self._keys,
             write_units_per_second=options.write_units,
             max_workers=options.workers,
-            on_leftover=self._take,
+            on_unprocessed=self._take,
         )
         self._rows: list[tuple[Row, Mapping[str, Any]]] = []
         self._refused: list[tuple[Mapping[str, Any], str]] = []
@@ -42,7 +42,7 @@ class Sink:
     def throttled(self) -> float:
         """The share of batches that met a limit, 0 to 1."""
         report = self._batch.report
-        return report.throttled / report.batches if report.batches else 0.0
+        return report.throttled_batches / report.batches if report.batches else 0.0
 
     def put(self, row: Row, item: Mapping[str, Any]) -> None:
         """Take a row's item in.
@@ -73,7 +73,7 @@ class Sink:
         refused = self._batch.report.refused
         if refused == self._told:
             why = "DynamoDB took none of them, however often they were sent"
-            raise UnprocessedItemsError(operation_name="BatchWriteItem", table=self._table, items=requests, why=why)
+            raise UnprocessedItemsError(operation_name="BatchWriteItem", table=self._table, requests=requests, why=why)
         self._told = refused
         for request, refusal in zip(requests, self._batch.refusals[-len(requests) :], strict=True):
             self._refused.append((request["PutRequest"]["Item"], refusal.reason))

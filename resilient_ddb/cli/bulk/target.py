@@ -65,7 +65,7 @@ def connect(access: Access, *, key: Sequence[str] = (), ttl: str | None = None) 
     try:
         session = boto3.Session(profile_name=access.profile, region_name=access.region)
         # One program at one job: there is nobody whose calls a circuit would spare, and it can wait.
-        policy = Policy(retry=_PATIENT, breaker=None)
+        policy = Policy(retry=_PATIENT, circuit_breaker=None)
         dynamodb = resource("dynamodb", endpoint_url=access.endpoint_url, session=session, policy=policy)
         dynamodb.meta.client._resilience.host.values.number = lambda: exact_number  # noqa: SLF001 - our own
         table = dynamodb.Table(access.table, ttl=ttl)

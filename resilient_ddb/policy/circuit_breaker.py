@@ -19,7 +19,7 @@ StorageFactory = Callable[[str], "CircuitBreakerStorage"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Breaker:
+class CircuitBreaker:
     """One circuit for each table and operation kind (read, write, control) opens by these rules.
 
     Transport failures, 5xx and timeouts count as failures. Conditional checks count as successes. Throttling,
@@ -29,7 +29,7 @@ class Breaker:
         TypeError, ValueError: a value is of the wrong type or out of range.
     """
 
-    failure_rate: float = 0.5
+    failure_rate_threshold: float = 0.5
     """The circuit opens when this share of the attempts in the window failed: 0.5 for half of them."""
     window_calls: int = 100
     """How many attempts the window holds at most (`minimum_calls`, if that is more): the last ones. The busier a
@@ -38,16 +38,16 @@ class Breaker:
     """Seconds after which an attempt falls out of the window."""
     minimum_calls: int = 50
     """Attempts that must lie in the window before any rate is looked at."""
-    slow_call_seconds: float | None = None
+    slow_call_duration: float | None = None
     """An attempt that takes longer is slow; None: none ever is."""
-    slow_call_rate: float = 0.8
+    slow_call_rate_threshold: float = 0.8
     """The circuit opens when this share of the attempts in the window was slow."""
-    open_seconds: float = 2.0
+    open_duration: float = 2.0
     """Seconds that an open circuit refuses calls for, at least."""
     open_jitter: float = 0.5
     """Each open time is lengthened by up to this share of it, drawn evenly, so that clients don't return together."""
     half_open_permits: int = 3
-    """Probes that a half-open circuit lets through. It opens again when `failure_rate` of them failed, and closes
+    """Probes that a half-open circuit lets through. It opens again when `failure_rate_threshold` of them failed, and closes
     otherwise. A probe that was cancelled, or throttled, gives its permit back."""
     count_throttling: bool = False
     """Whether throttling of a table or an account counts as a failure. A hot partition's never does."""
@@ -56,21 +56,21 @@ class Breaker:
     storage: CircuitBreakerStorage | StorageFactory | None = None
     """Where the state is shared: a callable that takes the circuit's name and gives a pybreaker storage, or a
     `CircuitRedisStorage`, of which each circuit uses a namespace of its own. None: this client's memory."""
-    sync_seconds: float = 1.0
+    sync_interval: float = 1.0
     """How often a shared storage is read and written, off the path of calls."""
 
     def __post_init__(self) -> None:
-        check_share("failure_rate", self.failure_rate)
+        check_share("failure_rate_threshold", self.failure_rate_threshold)
         check_whole("window_calls", self.window_calls, least=1)
         check_whole("minimum_calls", self.minimum_calls, least=1)
         check_number("window_seconds", self.window_seconds, above=0)
-        if self.slow_call_seconds is not None:
-            check_number("slow_call_seconds", self.slow_call_seconds, above=0)
-        check_share("slow_call_rate", self.slow_call_rate)
-        check_number("open_seconds", self.open_seconds, above=0)
+        if self.slow_call_duration is not None:
+            check_number("slow_call_duration", self.slow_call_duration, above=0)
+        check_share("slow_call_rate_threshold", self.slow_call_rate_threshold)
+        check_number("open_duration", self.open_duration, above=0)
         check_number("open_jitter", self.open_jitter, least=0)
         check_whole("half_open_permits", self.half_open_permits, least=1)
-        check_number("sync_seconds", self.sync_seconds, above=0)
+        check_number("sync_interval", self.sync_interval, above=0)
         if not isinstance(self.listeners, Iterable):
             raise TypeError(f"listeners must be a sequence of pybreaker listeners; got {self.listeners!r}")
         object.__setattr__(self, "listeners", tuple(self.listeners))
