@@ -105,6 +105,10 @@ class Record:
         facts = ", ".join(f"{name}={self._facts[name]!r}" for name in self._names)
         return f"{type(self).__name__}({facts})"
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts by their names."""
+        return dict(self._facts)
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._names]
 

@@ -74,7 +74,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
 
     @property
     def report(self) -> BatchReport:
-        """What was done so far: written, retried, throttled_batches, batches, refused, consumed_units, average_rate, current_rate, elapsed."""
+        """What was done so far: see `BatchReport`."""
         with self._lock:
             return self._batching.report
 
@@ -119,8 +119,8 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         """
         if self._is_within:
             raise RuntimeError(
-                f"{what} of a batch writer must not be called by what the writer calls, such as on_unprocessed: it would "
-                "wait for itself; what is put there is sent later"
+                f"{what} of a batch writer must not be called by what the writer calls, such as on_unprocessed: it "
+                "would wait for itself; what is put there is sent later"
             )
 
     @contextmanager

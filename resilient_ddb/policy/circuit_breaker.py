@@ -47,8 +47,8 @@ class CircuitBreaker:
     open_jitter: float = 0.5
     """Each open time is lengthened by up to this share of it, drawn evenly, so that clients don't return together."""
     half_open_permits: int = 3
-    """Probes that a half-open circuit lets through. It opens again when `failure_rate_threshold` of them failed, and closes
-    otherwise. A probe that was cancelled, or throttled, gives its permit back."""
+    """Probes that a half-open circuit lets through. It opens again if `failure_rate_threshold` of them failed, and
+    closes otherwise. A probe that was cancelled, or throttled, gives its permit back."""
     count_throttling: bool = False
     """Whether throttling of a table or an account counts as a failure. A hot partition's never does."""
     listeners: Sequence[CircuitBreakerListener] = ()

@@ -131,9 +131,9 @@ class ShardedBatch:
         try:
             return (yield call)
         except Exception as error:
-            items = getattr(error, "items", None)
-            if isinstance(items, list):
-                error.items = [self._as_seen(request) for request in items]  # type: ignore[attr-defined]  # it has them
+            requests = getattr(error, "requests", None)
+            if isinstance(requests, list):
+                error.requests = [self._as_seen(request) for request in requests]  # type: ignore[attr-defined]  # it has them
             raise
 
     def _as_seen(self, request: Mapping[str, Any]) -> Request:

@@ -181,8 +181,8 @@ class ShardedVerbs:
         if self._unknown_shard == "raise":
             raise ValueError(
                 "Key must have the attributes that the shard is calculated from "
-                f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', to have "
-                "the item looked for first"
+                f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', "
+                "to look for the item first"
             )
         for name in _OLD_PARAMETERS:
             if name in params:

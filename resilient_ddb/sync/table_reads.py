@@ -32,8 +32,8 @@ class TableReads(_Table):
         given, and no more than one is held. Fallbacks are not asked.
 
         Args:
-            max_items: items to give at most; all where left out. `Limit`, which is boto3's, is the size of a page: where
-                it is left out and `max_items` is given, pages are as large as that, and grow while little is found.
+            max_items: items to give at most; all if left out. `Limit`, which is boto3's, is a page's size. If it is
+                left out and `max_items` is given, pages are as large as that, and grow while little is found.
             params: the parameters of `query`.
 
         Raises:

@@ -85,8 +85,8 @@ class ResilientTable(_Native, TableReads):
         Used as a context manager; what is buffered is written when the block ends. Items that DynamoDB did not take
         are sent again after a full-jitter pause, with others, so that batches are whole. Of requests for one key the
         last one wins. An item that can't be written does not keep its neighbours from being written. Where the block
-        ends in an exception, nothing more is sent: `unprocessed` has what is not surely written. A generator that is left
-        early and `sys.exit()` are none: they write. A writer that is dropped with requests in it warns.
+        ends in an exception, nothing more is sent: `unprocessed` has what is not surely written. A generator that is
+        left early and `sys.exit()` are none: they write. A writer that is dropped with requests in it warns.
 
         Threads may share it: one of them sends for all. See `BatchReport` for what `report` tells.
 
@@ -165,7 +165,8 @@ class ResilientTable(_Native, TableReads):
                 first, or `refuse`.
             on_duplicate: given the items that one key was found with, gives the one that is meant. It may be async on
                 the async Table.
-            on_shard_error: where a shard can't be read for the moment, `raise` the error; or `return` what the others have.
+            on_shard_error: if a shard can't be read for the moment, `raise` the error; or `skip` it, and return what
+                the others have.
 
         Raises:
             TypeError, ValueError: an argument can't be meant.

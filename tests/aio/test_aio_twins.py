@@ -110,7 +110,7 @@ def failure(error):
 
 
 def event_of(event):
-    told = {"event": type(event).__name__, **dataclasses.asdict(event)}
+    told = {"event": type(event).__name__, **event.as_dict()}
     told.pop("request_id", None)
     if told.get("code") in _LOST:
         told["code"] = "connection lost"

@@ -868,8 +868,8 @@ def test_a_call_is_told_in_order_with_names_numbers_and_codes():
         RetryEvent(table="t", operation="GetItem", attempt=1, kind=ErrorKind.THROTTLING,
                    code="ThrottlingException", delay=1.0),
         AttemptEvent(table="t", operation="GetItem", attempt=2, elapsed=0.25, kind=None, code=None, request_id="R"),
-        CallEndEvent(table="t", operation="GetItem", outcome="success", kind=ErrorKind.THROTTLING, attempts=2, elapsed=1.5,
-                     ambiguous=False, consumed_capacity=0.5),
+        CallEndEvent(table="t", operation="GetItem", outcome="success", kind=ErrorKind.THROTTLING, attempts=2,
+                     elapsed=1.5, ambiguous=False, consumed_capacity=0.5),
     ]  # fmt: skip
     told.clear()
     call(core, *GET, [LOST])

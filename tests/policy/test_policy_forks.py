@@ -24,7 +24,7 @@ ELSEWHERE = ("testing", "cli")
 """Nobody forks with these in hand."""
 
 
-def circuit(circuit_breaker=None, clock=None):
+def circuit(breaker=None, clock=None):
     return Circuit(
         "t/read",
         breaker or rddb.CircuitBreaker(),

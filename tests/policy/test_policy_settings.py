@@ -288,7 +288,7 @@ def make_errors():
             operation_name="GetItem", attempts=0, response=LAST
         ),
         "UnprocessedItemsError": errors.UnprocessedItemsError(
-            operation_name="BatchWriteItem", table="t", items=[{"PutRequest": {"Item": {"pk": "1"}}}], why="gave up"
+            operation_name="BatchWriteItem", table="t", requests=[{"PutRequest": {"Item": {"pk": "1"}}}], why="gave up"
         ),
     }
 
