@@ -159,9 +159,9 @@ SET = {"UpdateExpression": "SET s = :s", "ExpressionAttributeValues": {":s": 1}}
 READERS = {
     "query_items": ((), BY_PARTITION),
     "scan_items": ((), {}),
-    "batch_get": (([ITEM],), {}),
+    "get_items": (([ITEM],), {}),
     "parallel_scan": ((2,), {}),
-    "fan_in": ((["a", "b"],), {}),
+    "query_many": ((["a", "b"],), {}),
     "query_many_items": ((["a", "b"],), {}),
 }
 VERBS = {

@@ -42,9 +42,9 @@ ARGUMENTS: dict[str, Any] = {
 OF_VERBS: dict[str, dict[str, Any]] = {
     "query": {"KeyConditionExpression": Key("pk").eq("a")},
     "query_items": {"KeyConditionExpression": Key("pk").eq("a")},
-    "fan_in": {"keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
+    "query_many": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "query_many_items": {"keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
-    "batch_get": {"keys": [KEY]},
+    "get_items": {"keys": [KEY]},
 }
 
 

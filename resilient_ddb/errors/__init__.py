@@ -141,8 +141,8 @@ class UnprocessedItemsError(ResilienceError):
         """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why."""
         self.requests = list(requests)
         """The write requests left, as the batch writer was given them."""
-        number = "1 request" if len(self.requests) == 1 else f"{len(self.requests)} requests"
-        message = f"{number} for table {table!r} not surely written: {why}"
+        number, verb = ("1 request", "is") if len(self.requests) == 1 else (f"{len(self.requests)} requests", "are")
+        message = f"{number} for table {table!r} {verb} not surely written: {why}"
         super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
 
     def __str__(self) -> str:

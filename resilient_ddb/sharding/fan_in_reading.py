@@ -26,7 +26,7 @@ from .fan_in_requests import Request
 Response = dict[str, Any]
 Together = Callable[[Sequence[Callable[[], Any]]], Any]
 """Makes calls at the same time, and gives what each gave or raised, in their order; awaitable on the async Table."""
-OnShardError = Literal["raise", "return"]
+OnShardError = Literal["raise", "skip"]
 _CAN_PASS = (ErrorKind.THROTTLING, ErrorKind.TRANSIENT)
 _LARGEST_PAGE = 1_000
 
@@ -218,7 +218,7 @@ def check_on_shard_error(value: Any) -> None:
     Raises:
         ValueError: it is neither `raise` nor `return`.
     """
-    if value not in ("raise", "return"):
+    if value not in ("raise", "skip"):
         raise ValueError(f"on_shard_error must be 'raise' or 'skip'; got {value!r}")
 
 

@@ -46,9 +46,9 @@ CALLS = {
     "waiter": lambda table: table.wait_until_exists(),
     "query_items": lambda table: listed(table.query_items(**BY_KEY)),
     "scan_items": lambda table: listed(table.scan_items()),
-    "batch_get": lambda table: listed(table.batch_get([{"pk": "a"}])),
+    "get_items": lambda table: listed(table.get_items([{"pk": "a"}])),
     "parallel_scan": lambda table: listed(table.parallel_scan(2)),
-    "fan_in": lambda table: table.query_many(["a", "b"]),
+    "query_many": lambda table: table.query_many(["a", "b"]),
     "sharded": lambda table: table.sharded(2).query(**BY_KEY),
     "versioned": lambda table: table.versioned().get_item(**KEY),
     "modify": lambda table: table.versioned().modify({"pk": "a"}, lambda item: {"pk": "a"}),
@@ -107,7 +107,7 @@ def test_every_verb_of_a_table_is_in():
     assert added - set(CALLS) <= elsewhere
 
 
-@pytest.mark.parametrize("what", ["writer", "get_item", "get_items", "fan_in", "parallel_scan"])
+@pytest.mark.parametrize("what", ["writer", "get_item", "get_items", "query_many", "parallel_scan"])
 async def test_a_module_level_table_opens_its_client_again(what, stub):
     table = aio.table(TABLE, endpoint_url=stub.endpoint_url, **ACCESS)
     for _ in range(2):

@@ -29,7 +29,7 @@ async def write(table, item):
 VERBS = {
     "put_item": lambda table, item: table.put_item(Item=item, ConditionExpression=NONE),
     "get_item": lambda table, _: table.get_item(Key={"pk": "a"}),
-    "fan_in": lambda table, _: table.query_many(["a", "b"]),
+    "query_many": lambda table, _: table.query_many(["a", "b"]),
     "batch_writer": write,
     "sharded put": lambda table, item: table.sharded(2, by="v").put_item(Item=item, ConditionExpression=NONE),
     "versioned put": lambda table, item: table.versioned().put_item(Item=item),

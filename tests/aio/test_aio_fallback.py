@@ -159,7 +159,7 @@ async def test_a_value_answers_reads_and_no_writes(world):
     world.proxy.plan = [faults.Throttle()]
     for answer in (await table.get_item(Key=KEY), await table.scan()):
         assert answer["Item"] == {"pk": "fallback"}
-        assert where(answer) == {"fallback": "value"}
+        assert where(answer) == {"fallback": "response"}
     with pytest.raises(ClientError):
         await table.put_item(Item=KEY)
 
@@ -271,10 +271,10 @@ async def test_fallbacks_are_asked_where_a_circuit_is_open_or_a_deadline_passed(
     table = await world.table(retry=ONE, circuit_breaker=breaker, fallback=VALUE)
     world.proxy.plan = [faults.ServerError()]
     for _ in range(2):
-        assert where(await table.get_item(Key=KEY)) == {"fallback": "value"}
+        assert where(await table.get_item(Key=KEY)) == {"fallback": "response"}
     assert world.proxy.count() == 1
     with rddb.deadline(0.0):
-        assert where(await table.get_item(Key=KEY)) == {"fallback": "value"}
+        assert where(await table.get_item(Key=KEY)) == {"fallback": "response"}
 
 
 async def test_a_tables_own_fallback_comes_in_place_of_the_policys(world, hardened):

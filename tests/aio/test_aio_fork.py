@@ -23,7 +23,7 @@ KINDS = {
     "versioned": lambda table: table.versioned(),
 }
 OWN = {
-    "table": {"get_item", "put_item", "fan_in"},  # by the same ways as a module table
+    "table": {"get_item", "put_item", "query_many"},  # by the same ways as a module table
     "ttl table": {"get_item", "put_item", "query_items"},
     "sharded": {
         "put_item",
@@ -32,7 +32,7 @@ OWN = {
         "delete_item",
         "query",
         "query_items",
-        "fan_in",
+        "query_many",
         "query_many_items",
     }
     | {"batch_writer"},

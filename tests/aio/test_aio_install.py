@@ -190,10 +190,10 @@ def sync_targets():
 @pytest.mark.parametrize("kind", ["Session", "client", "resource", "Table", "botocore session"])
 def test_sync_targets_are_refused(kind):
     target = sync_targets()[kind]
-    with pytest.raises(TypeError, match=r"aiobotocore.*resilient_ddb\.install|must be an aiobotocore"):
+    with pytest.raises(TypeError, match=r"aiobotocore.*resilient_ddb\.harden|must be an aiobotocore"):
         aio.harden(target)
     if kind != "Session":
-        with pytest.raises(TypeError, match=r"use resilient_ddb\.install for sync ones"):
+        with pytest.raises(TypeError, match=r"use resilient_ddb\.harden for sync ones"):
             aio.harden(target)
 
 
@@ -205,7 +205,7 @@ def test_other_targets_are_refused(target):
 
 async def test_the_sync_install_refuses_async_targets(plain_client):
     for target in (AioSession(), await plain_client()):
-        with pytest.raises(TypeError, match=r"resilient_ddb\.aio\.install"):
+        with pytest.raises(TypeError, match=r"resilient_ddb\.aio\.harden"):
             rddb.harden(target)
 
 

@@ -17,7 +17,7 @@ READERS = {
     "scan_items": lambda table: table.scan_items(),
     "parallel_scan": lambda table: table.parallel_scan(2),
     "parallel_scan, at a rate": lambda table: table.parallel_scan(1, read_units_per_second=1e6),
-    "fan_in": lambda table: table.query_many(["a", "b"], **AT_MOST),
+    "query_many": lambda table: table.query_many(["a", "b"], **AT_MOST),
     "fan_in, partly": lambda table: table.query_many(["a", "b"], on_shard_error="skip", **AT_MOST),
     "fan_in, counted": lambda table: table.query_many(["a", "b"], Select="COUNT", **AT_MOST),
     "query_many_items": lambda table: table.query_many_items(["a", "b"]),
@@ -40,7 +40,7 @@ async def read(reader):
 @pytest.mark.parametrize("name", READERS)
 async def test_a_reader_ends_with_an_error_where_its_pages_lead_back(either, name):
     attributes = ("sk", "at") if "index" in name else ("sk",)
-    sources = 2 if name.startswith(("fan_in", "sharded")) or name == "parallel_scan" else 1
+    sources = 2 if name.startswith(("query_many", "sharded")) or name == "parallel_scan" else 1
     for tail, length, most in [(0, 1, 2), (0, 2, 3), (3, 2, 6), (0, 20, 60)]:
         either.proxy.plan = [Ring(tail=tail, length=length, keys=attributes)]
         either.proxy.clear()

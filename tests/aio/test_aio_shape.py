@@ -43,7 +43,7 @@ async def test_the_public_surface_of_boto3s_own_classes_is_there(plain, hardened
     assert public(type(theirs)) <= public(type(ours))
     their_table, our_table = theirs.Table("x"), await ours.Table("x")
     assert public(type(their_table)) <= public(type(our_table))
-    readers = {"query_items", "scan_items", "get_items", "parallel_scan", "fan_in", "query_many_items"}
+    readers = {"query_items", "scan_items", "get_items", "parallel_scan", "query_many", "query_many_items"}
     ours_alone = {"aclose", "close", "sharded", "versioned"} | readers  # aioboto3 has `close`
     assert public(type(our_table)) - public(type(their_table)) == ours_alone
     for their_collection, our_collection in [
@@ -286,5 +286,5 @@ async def test_tasks_of_verbs_work_in_asyncios_debug_mode(pair):
 
 def test_the_package_says_what_it_exports():
     assert aio.__all__ == sorted(aio.__all__)
-    assert {"client", "resource", "table", "install"} <= set(aio.__all__)
+    assert {"client", "resource", "table", "harden"} <= set(aio.__all__)
     assert Path(rddb.__file__).with_name("py.typed").exists()

@@ -66,11 +66,11 @@ SCENARIOS = {
         "ThrottlingException",
     ),
     "max_attempts": (GET, [LOST, LOST], {"retry": Retry(max_attempts=2)}, [{"Item": 1}], ["m0"], {"Item": 1}),
-    "budget": (GET, [LOST], {"budget": RetryBudget(capacity=0)}, [{"Item": 1}], ["m0"], {"Item": 1}),
+    "budget": (GET, [LOST], {"retry_budget": RetryBudget(capacity=0)}, [{"Item": 1}], ["m0"], {"Item": 1}),
     "circuit in mid call": (
         GET,
         [LOST],
-        {"breaker": CircuitBreaker(minimum_calls=1)},
+        {"circuit_breaker": CircuitBreaker(minimum_calls=1)},
         [{"Item": 1}],
         ["m0"],
         {"Item": 1},
@@ -89,7 +89,7 @@ SCENARIOS = {
     "ambiguous and repeated at one's own risk": (
         ADD,
         [LOST],
-        {"retry": ONCE, "ambiguous": "retry"},
+        {"retry": ONCE, "on_ambiguous_write": "retry"},
         [{}],
         [],
         bx.ReadTimeoutError,
@@ -97,7 +97,7 @@ SCENARIOS = {
     "ambiguous once, then throttled": (
         ADD,
         [LOST, THROTTLED],
-        {"retry": Retry(max_attempts=2), "ambiguous": "retry"},
+        {"retry": Retry(max_attempts=2), "on_ambiguous_write": "retry"},
         [{}],
         [],
         "ThrottlingException",
@@ -328,7 +328,7 @@ def test_an_error_before_anything_was_sent_has_facts_too():
     with pytest.raises(bx.ParamValidationError):
         run(recover(execution, error))
     facts = error.resilience
-    assert (facts.kind, facts.attempts, facts.stopped_by, facts.ambiguous) == ("permanent", 0, "", False)
+    assert (facts.kind, facts.attempts, facts.stopped_by, facts.ambiguous) == ("permanent", 0, None, False)
 
 
 @pytest.mark.parametrize("awaitable", ["coroutine", "future"])

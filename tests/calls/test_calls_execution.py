@@ -59,7 +59,7 @@ def test_a_success_ends_a_call_and_counts():
     core = make_core()
     made = call(core, *GET, [THROTTLED, good(Item={})])
     assert made.response["Item"] == {}
-    assert (made.execution.attempts, made.execution.stopped_by) == (2, "")
+    assert (made.execution.attempts, made.execution.stopped_by) == (2, None)
     assert core.lane(*GET).circuit._window.totals(core.clock.monotonic()) == (1, 0, 0)
 
 
@@ -491,7 +491,7 @@ def test_damage_does_not_outlive_its_attempt():
     settle_damaged(execution)
     execution.admit_again()
     assert execution.settle(200, good(), None, {"body": b"{}"}) is None
-    assert execution.stopped_by == ""
+    assert execution.stopped_by is None
 
 
 @pytest.mark.parametrize(
@@ -826,7 +826,11 @@ def test_a_versioned_write_whose_own_condition_failed_is_in_doubt_while_an_attem
 
 @pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
 def test_a_transaction_is_not_sent_again_when_its_token_may_be_forgotten(operation):
-    patient = {"retry": Retry(max_attempts=60, base_delay=60.0, max_delay=60.0), "breaker": None, "budget": None}
+    patient = {
+        "retry": Retry(max_attempts=60, base_delay=60.0, max_delay=60.0),
+        "circuit_breaker": None,
+        "retry_budget": None,
+    }
     params = {"ClientRequestToken": "x"}
 
     def tried(*outcomes, **settings):

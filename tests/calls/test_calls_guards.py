@@ -13,7 +13,7 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.calls.integrity import parseable
 from resilient_ddb.calls.pybreaker_storage import make_breaker, synchronise
 from resilient_ddb.errors import CircuitOpenError
-from resilient_ddb.fallback import Fallback, replica, stale, value
+from resilient_ddb.fallback import Fallback, replica, response, stale
 from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.deadlines import deadline
@@ -223,7 +223,7 @@ def test_a_partial_answer_is_not_remembered():
     assert run(recover(execution, RuntimeError()))["Responses"] == {"t": [1]}
 
 
-@pytest.mark.parametrize("forgotten", [stale, replica, value])
+@pytest.mark.parametrize("forgotten", [stale, replica, response])
 def test_a_fallback_whose_parentheses_were_forgotten_is_refused(forgotten):
     with pytest.raises(TypeError, match=f"^fallback must .*{forgotten.__name__}"):
         Policy(fallback=forgotten)

@@ -26,7 +26,7 @@ def test_every_field_is_listed_with_its_default_and_unit(cls):
         field.name: default_of(field) for field in dataclasses.fields(cls)
     }
     for name, (_, unit) in listed.items():
-        assert (unit == "seconds") == (name in SECONDS or name.endswith("_seconds")), name
+        assert (unit == "seconds") == (name in SECONDS or name.endswith(("_seconds", "_duration", "_interval"))), name
         assert (unit == "share") == (name in SHARES), name
 
 

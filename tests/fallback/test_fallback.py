@@ -194,7 +194,7 @@ def test_a_value_is_given_as_a_copy():
 def test_a_value_answers_reads_only_and_says_what_it_is():
     core = make_core(fallback=fallback.response({"Item": {"a": 1}}), retry=Retry(max_attempts=1))
     made = call(core, *GET, [failed("ThrottlingException")])
-    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0, "Resilience": {"fallback": "value"}}
+    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0, "Resilience": {"fallback": "response"}}
     assert made.response == {"Item": {"a": 1}, "ResponseMetadata": metadata}
     assert call(core, *PUT, [failed("ThrottlingException")]).code == "ThrottlingException"
 
@@ -219,7 +219,7 @@ def test_a_chain_is_flat_and_in_order():
 
     one, two = fallback.stale(), fallback.response({})
     chain = one | (own | two) | fallback.replica("eu-west-1")
-    assert [type(member).__name__ for member in chain.members] == ["Stale", "function", "Value", "Replica"]
+    assert [type(member).__name__ for member in chain.members] == ["Stale", "function", "FixedResponse", "Replica"]
     assert chain.remembering == (one,)
     assert (own | two).members == (own, two)
 
@@ -234,7 +234,7 @@ def test_a_chain_is_flat_and_in_order():
         (lambda: fallback.stale(max_items=1.5), TypeError, ["max_items", "whole", "1.5"]),
         (lambda: fallback.replica(""), TypeError, ["region", "''"]),
         (lambda: fallback.replica(None), TypeError, ["region", "None"]),
-        (lambda: fallback.response([1]), TypeError, ["response", "mapping", "[1]"]),
+        (lambda: fallback.response([1]), TypeError, ["answer", "mapping", "list"]),
         (lambda: fallback.function(5), TypeError, ["fallback", "callable", "5"]),
         (lambda: fallback.function(lambda call: call), TypeError, ["(call, error)", "<lambda>"]),
         (lambda: fallback.function(fallback.stale()), TypeError, ["called", "'stale'"]),

@@ -85,11 +85,11 @@ REFUSED = [
     *numbers(rddb.Timeouts, "read", above=0),
     (rddb.Policy, "retry", 5, TypeError),
     (rddb.Policy, "retry", None, TypeError),
-    (rddb.Policy, "budget", 40, TypeError),
-    (rddb.Policy, "breaker", True, TypeError),
+    (rddb.Policy, "retry_budget", 40, TypeError),
+    (rddb.Policy, "circuit_breaker", True, TypeError),
     (rddb.Policy, "timeouts", 5.0, TypeError),
-    (rddb.Policy, "ambiguous", "ignore", ValueError),
-    (rddb.Policy, "ambiguous", None, ValueError),
+    (rddb.Policy, "on_ambiguous_write", "ignore", ValueError),
+    (rddb.Policy, "on_ambiguous_write", None, ValueError),
     (rddb.Policy, "observers", print, TypeError),
     (rddb.Policy, "observers", "print", TypeError),
     (rddb.Policy, "observers", [5], TypeError),
@@ -161,7 +161,11 @@ def test_a_policy_can_be_pickled():
     retry, breaker = rddb.Retry(max_attempts=3), rddb.CircuitBreaker(minimum_calls=7)
     policy = rddb.Policy(retry=retry, circuit_breaker=breaker, fallback=rddb.fallback.stale())
     copied = pickle.loads(pickle.dumps(policy))  # noqa: S301 - our own
-    assert (copied.retry, copied.breaker, copied.budget) == (policy.retry, policy.circuit_breaker, policy.retry_budget)
+    assert (copied.retry, copied.circuit_breaker, copied.retry_budget) == (
+        policy.retry,
+        policy.circuit_breaker,
+        policy.retry_budget,
+    )
 
 
 def test_chance_comes_from_where_the_policy_says(monkeypatch):
@@ -335,8 +339,8 @@ def test_errors_say_what_they_know():
     assert str(late).startswith("the deadline passed: nothing was sent; ")
     assert "ThrottlingException" in str(late)
     left = made["UnprocessedItemsError"]
-    assert left.items == [{"PutRequest": {"Item": {"pk": "1"}}}]
-    assert "1 items for table 't' are not surely written: gave up" in str(left)
+    assert left.requests == [{"PutRequest": {"Item": {"pk": "1"}}}]
+    assert "1 request for table 't' is not surely written: gave up" in str(left)
     assert "pk" not in str(left)
 
 
@@ -398,7 +402,7 @@ def test_what_is_logged_holds_no_value_of_an_item(logged):
     assert SECRET not in text
     assert SECRET not in repr([record.resilience_event for record in logged.records])
     for expected in ("attempt 1 failed: throttling (ThrottlingException)", "circuit t/write: closed -> open",
-                     "fallback value answered", "PutItem t: own write found"[:11], "request id R"):  # fmt: skip
+                     "fallback response answered", "PutItem t: own write found"[:11], "request id R"):  # fmt: skip
         assert expected in text
 
 

@@ -148,7 +148,7 @@ def test_leftovers_fail_the_job_with_their_keys(spark, world):
         write_partitions(rdd, world.table(), max_attempts=2)
     text = str(raised.value)
     assert "UnprocessedItemsError" in text
-    assert "15 items for table" in text  # its whole partition: that is one batch
+    assert "15 requests for table" in text  # its whole partition: that is one batch
     assert "their keys: {'pk': '0000'}, {'pk': '0001'}" in text
     assert secret not in text
     assert not set(world.stored()) & keys(15)

@@ -45,8 +45,8 @@ VERBS = {
     "query_items": lambda table, _: list(
         table.query_items(KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": "a"})
     ),
-    "batch_get": lambda table, _: list(table.batch_get([{"pk": "a"}])),
-    "fan_in": lambda table, _: table.query_many(["a", "b"]),
+    "get_items": lambda table, _: list(table.get_items([{"pk": "a"}])),
+    "query_many": lambda table, _: table.query_many(["a", "b"]),
     "parallel_scan": lambda table, _: list(table.parallel_scan(2)),
     "batch_writer": write,
     "batch_writer, workers": lambda table, item: write(table, item, max_workers=2),

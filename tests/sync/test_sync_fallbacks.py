@@ -232,7 +232,7 @@ def test_a_fixed_value_answers_and_is_a_copy(filled):
     filled.proxy.plan = OUTAGE
     answer = get(table)
     answer["Item"]["list"].append(1)
-    assert answer["ResponseMetadata"]["Resilience"] == {"fallback": "value"}
+    assert answer["ResponseMetadata"]["Resilience"] == {"fallback": "response"}
     assert get(table)["Item"] == {"pk": "?", "list": []}
 
 

@@ -30,7 +30,7 @@ OWN = {
         "delete_item",
         "query",
         "query_items",
-        "fan_in",
+        "query_many",
         "query_many_items",
     }
     | {"batch_writer"},

@@ -222,10 +222,10 @@ def test_a_policy_of_a_wrong_type_is_refused_before_anything_changes(opened):
 async def test_an_async_client_is_sent_to_the_async_twin():
     from aiobotocore.session import get_session  # noqa: PLC0415  # not in every install
 
-    with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.install"):
+    with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.harden"):
         rddb.harden(get_session())
     async with get_session().create_client("dynamodb", **ACCESS) as client:
-        with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.install"):
+        with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.harden"):
             rddb.harden(client)
 
 

@@ -103,14 +103,14 @@ ITEMS = {
     "delete_item": lambda table, key: table.delete_item(Key=own_key(table, key)) and not left(table, key),
     "query": lambda table, key: keys_of(table.query(**by(key))["Items"]) == {key},
     "query_items": lambda table, key: keys_of(table.query_items(**by(key))) == {key},
-    "fan_in": lambda table, key: keys_of(table.query_many([key, "none"])["Items"]) == {key},
+    "query_many": lambda table, key: keys_of(table.query_many([key, "none"])["Items"]) == {key},
     "query_many_items": lambda table, key: keys_of(table.query_many_items([key, "none"])) == {key},
     "batch_writer": lambda table, key: writes_in_a_block(table.batch_writer(), key),
     "versioned": lambda table, key: table.versioned().put_item(Item={"pk": f"{key}-v", **MADE}),
 }
 TABLE = {
     **ITEMS,
-    "batch_get": lambda table, key: keys_of(table.batch_get([{"pk": key}, {"pk": "none"}])) == {key},
+    "get_items": lambda table, key: keys_of(table.get_items([{"pk": key}, {"pk": "none"}])) == {key},
     "scan": lambda table, key: key in keys_of(table.scan(ConsistentRead=True)["Items"]),
     "scan_items": lambda table, key: key in keys_of(table.scan_items(ConsistentRead=True)),
     "parallel_scan": lambda table, key: key in keys_of(table.parallel_scan(2, ConsistentRead=True)),

@@ -116,7 +116,7 @@ class Table:
 
     def __init__(self, service, **policy):
         self.service = service
-        self.core = make_core(**{"budget": None, "breaker": None, **policy})
+        self.core = make_core(**{"retry_budget": None, "circuit_breaker": None, **policy})
         self.meta = SimpleNamespace(client=SimpleNamespace(_resilience=self.core))
         self.core.host.as_given = native
 
