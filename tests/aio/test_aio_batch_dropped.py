@@ -1,13 +1,13 @@
 """As in the sync tests: an async batch writer drops nothing in silence."""
 
 import asyncio
-import gc
 import logging
 import warnings
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
 from aio_support import ACCESS, until
+from cycle_support import collected_afterwards
 from foreign_answers import sent_keys, takes_all
 from wire_stub import TABLE, WireStub
 
@@ -48,8 +48,8 @@ def dropped(caplog):
     told = []
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING, "resilient_ddb"):
         warnings.simplefilter("always")
-        yield told
-        gc.collect()
+        with collected_afterwards():
+            yield told
     told += [str(warning.message) for warning in caught if "batch writer" in str(warning.message)]
     assert told == [record.getMessage() for record in caplog.records if record.name == "resilient_ddb"]
     caplog.clear()
@@ -94,10 +94,10 @@ async def test_an_async_generator_that_is_closed_writes(way, stub, kind, workers
 
 
 async def test_an_async_generator_that_is_dropped_writes(stub, kind, workers):
-    async for number in ingest(stub, kind, workers):
-        if number == 4:
-            break
-    gc.collect()
+    with collected_afterwards():
+        async for number in ingest(stub, kind, workers):
+            if number == 4:
+                break
     await until(lambda: sent_keys(stub) == ["0", "1", "2", "3", "4"])
 
 

@@ -1,7 +1,6 @@
 """`get_items` and `parallel_scan` of both Tables: one script, the same items, states, requests and waits."""
 
 import asyncio
-import gc
 import inspect
 import json
 import random
@@ -9,6 +8,7 @@ import random
 import pytest
 from aio_support import ACCESS, until
 from botocore.exceptions import ClientError
+from cycle_support import collected_afterwards
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -243,9 +243,9 @@ async def test_a_reader_that_leaves_leaves_no_task(filled):
             async for _ in scan:
                 raise OSError("the reader's")
     assert tasks() == []
-    async for _ in table.parallel_scan(4, Limit=5):
-        break
-    gc.collect()
+    with collected_afterwards():
+        async for _ in table.parallel_scan(4, Limit=5):
+            break
     await until(lambda: tasks() == [])  # dropped: the loop closes it
     await table.parallel_scan(4).aclose()
 

@@ -7,6 +7,7 @@ import boto3
 import pytest
 from aio_support import ACCESS, until
 from botocore.exceptions import ClientError
+from cycle_support import collected_afterwards
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -112,14 +113,15 @@ async def test_a_replica_in_another_region_answers_reads(world, replica):
 async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(world, replica):
     options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=ONE, fallback=replica), **ACCESS}
     world.proxy.plan = [faults.Throttle()]
-    async with aio.resource("dynamodb", **options) as dynamodb:
-        table = await dynamodb.Table(world.name)
-        answers = await asyncio.gather(*(table.get_item(Key=KEY) for _ in range(20)))
-        assert all(where(answer) == {"replica": ELSEWHERE} for answer in answers)
-        [opening] = dynamodb.meta.client._resilience.host.siblings.values()
-        sibling = opening.result()
-    assert sibling._endpoint.http_session._sessions is None
-    gc.collect()  # an unclosed session would warn
+    with collected_afterwards():  # an unclosed session would warn
+        async with aio.resource("dynamodb", **options) as dynamodb:
+            table = await dynamodb.Table(world.name)
+            answers = await asyncio.gather(*(table.get_item(Key=KEY) for _ in range(20)))
+            assert all(where(answer) == {"replica": ELSEWHERE} for answer in answers)
+            [opening] = dynamodb.meta.client._resilience.host.siblings.values()
+            sibling = opening.result()
+        assert sibling._endpoint.http_session._sessions is None
+        del dynamodb, table, opening, sibling
 
 
 @pytest.mark.parametrize("close", ["close", "__aexit__"])

@@ -1,6 +1,5 @@
 """Hardening what exists already, and what is refused at the door."""
 
-import gc
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
+from cycle_support import collected_afterwards
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -317,24 +317,24 @@ USES = {
 @pytest.mark.parametrize("use", USES)
 async def test_a_forgotten_await_says_which_verb_it_was(world, use):
     table = await world.table()
-    for make, verb in [
-        (lambda: table.get_item(Key={"pk": "a"}), r"get_item\(\.\.\.\)"),
-        (table.query, r"query\(\.\.\.\)"),
-        (lambda: table.key_schema, "key_schema"),
-    ]:
-        with pytest.raises(TypeError, match=f"await table.{verb}"):
-            USES[use](make())
-    gc.collect()  # no coroutine is left that would warn
+    with collected_afterwards():  # no coroutine is left that would warn
+        for make, verb in [
+            (lambda: table.get_item(Key={"pk": "a"}), r"get_item\(\.\.\.\)"),
+            (table.query, r"query\(\.\.\.\)"),
+            (lambda: table.key_schema, "key_schema"),
+        ]:
+            with pytest.raises(TypeError, match=f"await table.{verb}"):
+                USES[use](make())
     assert world.proxy.count() == 0
 
 
 async def test_a_forgotten_await_of_a_module_level_table_says_so():
     table = aio.table("orders", **ACCESS)
-    with pytest.raises(TypeError, match=r"await table.get_item"):
-        table.get_item(Key={"pk": "a"})["Item"]
-    with pytest.raises(TypeError, match=r"await table\.item_count"):
-        table.item_count["x"]
-    gc.collect()
+    with collected_afterwards():
+        with pytest.raises(TypeError, match=r"await table.get_item"):
+            table.get_item(Key={"pk": "a"})["Item"]
+        with pytest.raises(TypeError, match=r"await table\.item_count"):
+            table.item_count["x"]
 
 
 async def test_the_sync_table_says_that_it_is_not_to_be_awaited(world):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import weakref
 
 import pybreaker
 import pytest
+from cycle_support import collected_afterwards
 
 from resilient_ddb.calls import pybreaker_storage
 from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, HealthSign
@@ -260,15 +260,15 @@ def test_the_thread_pushes_a_change_at_once_and_ends_with_its_circuit():
 
     settings = CircuitBreaker(minimum_calls=1, storage=lambda _: Recording(CLOSED), sync_interval=0.2)
     before = set(threading.enumerate())
-    circuit = Circuit("c", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
-    [thread] = set(threading.enumerate()) - before
-    circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.0)
-    assert changed.wait(10)
-    assert states == [OPEN]
-    assert thread.daemon
-    gone = weakref.ref(circuit)
-    del circuit
-    gc.collect()
+    with collected_afterwards():
+        circuit = Circuit("c", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
+        [thread] = set(threading.enumerate()) - before
+        circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.0)
+        assert changed.wait(10)
+        assert states == [OPEN]
+        assert thread.daemon
+        gone = weakref.ref(circuit)
+        del circuit
     thread.join(10)
     assert not thread.is_alive()
     assert gone() is None

@@ -56,7 +56,7 @@ def hardened(opened):
 def ctrl_c(opened):
     """Send this process what Ctrl-C sends, a moment after `reached()` is first true.
 
-    Garbage is collected before and not meanwhile: a finalizer swallows the KeyboardInterrupt that is raised in it.
+    No garbage is collected meanwhile: a finalizer swallows the KeyboardInterrupt that is raised in it.
     """
     over = threading.Event()
 
@@ -71,7 +71,6 @@ def ctrl_c(opened):
         thread = threading.Thread(target=press)
         opened.callback(thread.join)
         opened.callback(over.set)
-        gc.collect()
         gc.disable()
         opened.callback(gc.enable)
         thread.start()

@@ -1,11 +1,11 @@
 """A batch writer drops nothing in silence: what a block that is simply left holds is written, and all else is told."""
 
-import gc
 import logging
 import warnings
 from contextlib import contextmanager
 
 import pytest
+from cycle_support import collected_afterwards
 from foreign_answers import sent_keys, takes_all
 from wire_stub import TABLE, WireStub
 
@@ -45,8 +45,8 @@ def dropped(caplog):
     told = []
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING, "resilient_ddb"):
         warnings.simplefilter("always")
-        yield told
-        gc.collect()
+        with collected_afterwards():
+            yield told
     told += [str(warning.message) for warning in caught if warning.category is ResourceWarning]
     assert told == caplog.messages
     caplog.clear()
@@ -61,10 +61,10 @@ def test_a_generator_that_is_left_early_writes(kind, workers):
                     put(batch, str(number))
                     yield number
 
-        for number in ingest():
-            if number == 4:
-                break
-        gc.collect()
+        with collected_afterwards():
+            for number in ingest():
+                if number == 4:
+                    break
         assert sent_keys(stub) == ["0", "1", "2", "3", "4"]
 
 

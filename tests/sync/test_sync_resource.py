@@ -1,6 +1,5 @@
 """The resource and its Tables are boto3's own, in every way that other code looks at."""
 
-import gc
 import weakref
 
 import boto3
@@ -9,6 +8,7 @@ from boto3.dynamodb.conditions import Attr, Key
 from boto3.resources.base import ServiceResource
 from botocore.exceptions import ClientError, WaiterError
 from botocore.stub import Stubber
+from cycle_support import collected_afterwards
 
 import resilient_ddb as rddb
 
@@ -293,11 +293,11 @@ def test_moto_answers_clients_that_were_made_before_it_was_switched_on(aws_env):
 
 
 def test_a_session_that_nobody_needs_any_more_is_let_go(aws_env):
-    session = boto3.Session(region_name="eu-west-1")
-    made = rddb.resource("dynamodb", session=session)
-    assert type(made.Table("t")) is type(rddb.resource("dynamodb", session=session).Table("t")), "classes are kept"
-    made.meta.client.close()
-    seen = weakref.ref(session._session)
-    del session, made
-    gc.collect()
+    with collected_afterwards():
+        session = boto3.Session(region_name="eu-west-1")
+        made = rddb.resource("dynamodb", session=session)
+        assert type(made.Table("t")) is type(rddb.resource("dynamodb", session=session).Table("t")), "classes are kept"
+        made.meta.client.close()
+        seen = weakref.ref(session._session)
+        del session, made
     assert seen() is None

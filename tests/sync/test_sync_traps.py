@@ -2,7 +2,6 @@
 
 import ast
 import copy
-import gc
 import logging
 import pickle
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
+from cycle_support import collected_afterwards
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
@@ -103,10 +103,10 @@ def test_fifty_tables_leave_the_number_of_handlers_as_it_was(hardened):
     dynamodb = hardened("http://127.0.0.1:1")
     dynamodb.Table("orders")
     before = handlers_of(dynamodb.meta.client)
-    tables = [dynamodb.Table(f"table{number}") for number in range(50)]
-    assert handlers_of(dynamodb.meta.client) == before
-    del tables
-    gc.collect()
+    with collected_afterwards():
+        tables = [dynamodb.Table(f"table{number}") for number in range(50)]
+        assert handlers_of(dynamodb.meta.client) == before
+        del tables
     assert handlers_of(dynamodb.meta.client) == before
 
 

@@ -1,4 +1,3 @@
-import gc
 import json
 import socket
 import threading
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+from cycle_support import collected_afterwards
 
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
@@ -143,19 +143,19 @@ def test_stopped_and_started_again(upstream_url, make_client):
 
 @pytest.mark.usefixtures("tables")
 def test_stopping_breaks_what_hangs_and_leaves_no_thread(upstream_url, make_client):
-    with FaultProxy(upstream_url, plan=[faults.Hang(), faults.Delay(seconds=60)]) as proxy:
-        idle = connect(proxy)
-        client = make_client(proxy.endpoint_url)
-        with ThreadPoolExecutor(1) as pool:
-            hanging = pool.submit(get, client)
-            deadline = time.monotonic() + 30
-            while not proxy.seen and time.monotonic() < deadline:
-                time.sleep(0.005)
-            proxy.stop()
-            assert isinstance(hanging.exception(30), ConnectionClosedError)
-        idle.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "FaultProxy"]
-    gc.collect()  # what was left open would warn here
+    with collected_afterwards():  # what was left open would warn then
+        with FaultProxy(upstream_url, plan=[faults.Hang(), faults.Delay(seconds=60)]) as proxy:
+            idle = connect(proxy)
+            client = make_client(proxy.endpoint_url)
+            with ThreadPoolExecutor(1) as pool:
+                hanging = pool.submit(get, client)
+                deadline = time.monotonic() + 30
+                while not proxy.seen and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                proxy.stop()
+                assert isinstance(hanging.exception(30), ConnectionClosedError)
+            idle.close()
+        assert not [thread for thread in threading.enumerate() if thread.name == "FaultProxy"]
 
 
 def test_a_port_that_is_taken(upstream_url):
