@@ -11,8 +11,10 @@ import os
 import signal
 import uuid
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore
 import botocore.loaders
 import pytest
 from emulators import (
@@ -98,17 +100,27 @@ def _uses_emulators(item) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def aws_env() -> Iterator[dict[str, str]]:
+def aws_env(tmp_path_factory) -> Iterator[dict[str, str]]:
     """Keep every test away from the developer's AWS account and settings; yields what is set instead."""
+    bundle = tmp_path_factory.mktemp("aws") / "ca.pem"
+    bundle.write_text(_one_certificate(), encoding="ascii")
     with pytest.MonkeyPatch.context() as patch:
         endpoints = [name for name in os.environ if name.startswith("AWS_ENDPOINT_URL")]
         for name in (*DROPPED_ENVIRONMENT, *endpoints):
             patch.delenv(name, raising=False)
         for name, value in FAKE_ENVIRONMENT.items():
             patch.setenv(name, value)
+        patch.setenv("AWS_CA_BUNDLE", str(bundle))
         for name in ("NO_PROXY", "no_proxy"):  # a machine's proxy is not asked for what runs on loopback
             patch.setenv(name, "127.0.0.1,localhost", prepend="," if os.environ.get(name) else None)
         yield dict(FAKE_ENVIRONMENT)
+
+
+def _one_certificate() -> str:
+    """Return one of botocore's: each async client reads all of them, which takes 20 ms, and hardly a test uses TLS."""
+    found = Path(botocore.__file__).with_name("cacert.pem").read_text(encoding="utf-8")
+    start, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return f"{start}{found.partition(start)[2].partition(end)[0]}{end}\n"
 
 
 @pytest.fixture(autouse=True)

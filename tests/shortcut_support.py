@@ -153,7 +153,7 @@ def secret_of(access_key: str) -> str:
 @contextmanager
 def at(now: datetime):
     """Have requests signed at a certain time."""
-    with mock.patch.object(botocore.auth, "get_current_datetime", return_value=now):
+    with mock.patch.object(botocore.auth, "get_current_datetime", lambda *_, **__: now):
         yield
 
 
