@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+import json
+import re
 import subprocess
 import sys
 from functools import partial
@@ -167,7 +169,7 @@ def test_there_is_an_end_to_user_agents_that_are_remembered():
 
 
 PROGRAM = """
-import functools, io, sys
+import functools, io
 import boto3, botocore.session
 from botocore.awsrequest import AWSResponse
 
@@ -187,7 +189,7 @@ def answer(request, **_):
 
 arguments = {{"region_name": "eu-west-1", "aws_access_key_id": "a", "aws_secret_access_key": "b"}}
 client = boto3.Session().client("dynamodb", **arguments)
-if sys.argv[1] == "hardened":
+if {hardened}:
     resilient_ddb.harden(client)
 client.meta.events.register("before-send.dynamodb", answer)
 import botocore.auth, datetime
@@ -198,13 +200,19 @@ for _ in range(2):
 """
 
 
-def printed(kind, before="", after=""):
-    """Return what is sent by a process in which something is done before, and after, the library is imported."""
-    command = [sys.executable, "-c", PROGRAM.format(before=before, after=after), kind]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own
-    assert done.returncode == 0, done.stderr
-    return done.stdout.replace(" ", "").split("\n")
+EACH = """
+import json, os, sys
+import boto3, botocore.client, botocore.session
 
+for program in json.load(sys.stdin):
+    child = os.fork()
+    if not child:
+        exec(program, {})
+        sys.stdout.flush()
+        os._exit(0)
+    print("ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Runs each program in a process of its own, which has imported boto3 but not the library."""
 
 NAMES = [
     "botocore.context.get_context",
@@ -217,10 +225,9 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_botocore_that_lacks_a_part_is_done_without(name):
-    found = f"import botocore.client, {name.rpartition('.')[0]}; found = {name}; del {name}"
-    assert len(printed("hardened", before=found, after=f"{name} = found")) == 5
+def lacking(name):
+    """Return what takes a part from botocore, and keeps it."""
+    return f"import {name.rpartition('.')[0]}; found = {name}; del {name}"
 
 
 WRAPPED = """
@@ -230,7 +237,33 @@ SigV4Auth.payload = functools.wraps(original)(lambda self, request: original(sel
 """
 
 
-def test_a_part_that_was_replaced_before_has_its_say():
+@pytest.fixture(scope="module")
+def printed(aws_env):
+    """Return the lines that each program prints, by whether it hardens its client and by what it does before."""
+    found = {(hardened, WRAPPED): "" for hardened in (False, True)} | {(False, ""): ""}
+    found |= {(True, lacking(name)): f"{name} = found" for name in NAMES}
+    programs = [PROGRAM.format(hardened=each[0], before=each[1], after=after) for each, after in found.items()]
+    done = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", EACH],
+        cwd=ROOT,
+        input=json.dumps(programs),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    *outputs, _ = re.split(r"(?<=ended with 0)\n", done.stdout)
+    assert len(outputs) == len(programs), done.stdout + done.stderr
+    return {each: output.split("\n")[:-1] for each, output in zip(found, outputs, strict=True)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_botocore_that_lacks_a_part_is_done_without(printed, name):
+    assert len(printed[True, lacking(name)]) == 4
+
+
+def test_a_part_that_was_replaced_before_has_its_say(printed):
     """Of the calls without parameters, whose JSON has no spaces, also the signatures are compared."""
-    signatures = [printed(kind, before=WRAPPED)[::2] for kind in ("plain", "hardened")]
-    assert signatures[0] == signatures[1] != printed("plain")[::2]
+    wrapped, plain, untouched = printed[True, WRAPPED], printed[False, WRAPPED], printed[False, ""]
+    assert wrapped[::2] == plain[::2] != untouched[::2]
