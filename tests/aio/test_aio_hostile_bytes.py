@@ -8,6 +8,7 @@ import gc
 import inspect
 
 import pytest
+from aiobotocore.session import AioSession
 from codec_calls import ACCESS
 from hostile_support import KEY, NAMES, PARTS, arguments, check_error, names_of, policy, said, verbs
 from wire_server import WireServer
@@ -27,10 +28,14 @@ KINDS = {
 }
 
 
+SESSION = AioSession()
+"""Nothing here changes it."""
+
+
 @contextlib.asynccontextmanager
 async def opened(url, kind):
     make = KINDS[kind]
-    options = {"endpoint_url": url, "policy": policy(), "verify": False, **ACCESS}
+    options = {"endpoint_url": url, "policy": policy(), "verify": False, "session": SESSION, **ACCESS}
     if "table" in inspect.signature(make).parameters:
         table = aio.table("t", **options)
         yield make(table)
