@@ -10,7 +10,7 @@ from boto3.dynamodb.conditions import Key
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
-ORDERS = [{"tenant": "whale", "order_id": f"o-{number:03d}", "total": number} for number in range(200)]
+ORDERS = [{"tenant": "whale", "order_id": f"o-{number:03d}", "total": number} for number in range(100)]
 
 
 def create_table(dynamodb, name):
@@ -45,8 +45,8 @@ def main():
     for name in ("orders-without-shards", "orders-with-shards"):
         create_table(dynamodb, name)
 
-    # A partition takes 1,000 write units a second. Here it is 50, and the clock stands still: all comes at once.
-    hot = faults.PartitionCapacity(partition_key="tenant", write_units=50)
+    # A partition takes 1,000 write units a second. Here it is 25, and the clock stands still: all comes at once.
+    hot = faults.PartitionCapacity(partition_key="tenant", write_units=25)
     with FaultProxy(os.environ["AWS_ENDPOINT_URL_DYNAMODB"], plan=[hot], clock=FakeClock()) as proxy:
         once = rddb.Policy(retry=rddb.Retry(max_attempts=1))  # shows each refusal; leave it out in production
         limited = rddb.resource("dynamodb", endpoint_url=proxy.endpoint_url, policy=once)
