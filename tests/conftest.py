@@ -123,10 +123,12 @@ def _one_certificate() -> str:
     return f"{start}{found.partition(start)[2].partition(end)[0]}{end}\n"
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def patience():
     """Let a put wait until the table is described, also on a busy machine, unless a test is about that."""
-    monkeypatch.setattr("resilient_ddb.ttl.table._SOON_SECONDS", 60.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resilient_ddb.ttl.table._SOON_SECONDS", 60.0)
+        yield
 
 
 @pytest.fixture(scope="session")
