@@ -1,0 +1,300 @@
+"""The parser, against h11: it accepts nothing that h11 refuses, and where both accept they read the same."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import h11
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from properties import examples
+
+from resilient_ddb.http.parser import BrokenResponse, Response, ResponseParser
+
+OK = b"HTTP/1.1 200 OK\r\n"
+PLAIN = OK + b"Content-Length: 2\r\n\r\n{}"
+CHUNKS = OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;a=b\r\n}\r\n0\r\nDigest: x\r\n\r\n"
+
+
+def read(*pieces: bytes, closes: bool = True, **limits: int) -> tuple[Response | None, bool]:
+    """Return the answer that comes in these pieces, if it is whole, and whether there was more."""
+    parser = ResponseParser(**limits)
+    answer = None
+    for piece in pieces:
+        answer = parser.feed(piece) or answer
+    if closes:
+        answer = parser.ended() or answer
+    return answer, parser.surplus
+
+
+def read_by_h11(data: bytes) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes, bytes] | None:
+    """Return status, reason, headers, body and what is left over of the first final answer; None if it is not whole."""
+    client = h11.Connection(our_role=h11.CLIENT, max_incomplete_event_size=1 << 20)
+    client.send(h11.Request(method="POST", target="/", headers=[("Host", "x"), ("Content-Length", "0")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(data)
+    client.receive_data(b"")
+    head, body = None, b""
+    while True:
+        event = client.next_event()
+        if type(event) is h11.Response:
+            head = event
+        elif type(event) is h11.Data:
+            body += event.data
+        elif type(event) is h11.EndOfMessage:
+            return head.status_code, head.reason, head.headers.raw_items(), body, client.trailing_data[0]
+        elif type(event) is not h11.InformationalResponse:
+            return None
+
+
+def check_as_h11(data: bytes) -> Response | None:
+    """Read `data`, and see that h11 reads the same if it is accepted."""
+    try:
+        answer, surplus = read(data)
+    except BrokenResponse:
+        return None
+    status, reason, headers, body, left = read_by_h11(data)
+    assert (answer.status, answer.reason.encode("latin-1"), answer.body) == (status, reason, body)
+    # h11 writes this one value in lower case
+    ours = [
+        (n.encode(), v.lower().encode() if n.lower() == "transfer-encoding" else v.encode("latin-1"))
+        for n, v in answer.headers
+    ]
+    assert ours == headers
+    assert surplus == bool(left)
+    assert not (surplus and answer.keep_alive)
+    return answer
+
+
+# What is near to an answer: well-formed parts, spoilt ones, and bytes that nobody wrote.
+
+lines_end = st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r", b"\r\r\n"])
+noise = st.binary(max_size=6)
+starts = st.sampled_from(
+    [OK] * 6
+    + [
+        b"HTTP/1.0 200 OK\r\n",
+        b"HTTP/1.1 200\r\n",
+        b"HTTP/1.1 400 Bad Request \xfc\r\n",
+        b"HTTP/1.1 204 No Content\r\n",
+        b"HTTP/1.1 304 Not Modified\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n",
+        b"HTTP/2.0 200 OK\r\n",
+        b"HTTP/1.1  200 OK\r\n",
+        b"HTTP/1.1 20 OK\r\n",
+        b"HTTP/1.1 099 OK\r\n",
+        b"\r\nHTTP/1.1 200 OK\r\n",
+        b"http/1.1 200 OK\r\n",
+    ]
+)
+headers = st.sampled_from(
+    [b"Content-Length: 2\r\n"] * 4
+    + [b"Transfer-Encoding: chunked\r\n"] * 3
+    + [
+        b"Connection: close\r\n",
+        b"Connection: keep-alive, Close\r\n",
+        b"Server:Server\r\n",
+        b"x-empty:\r\n",
+        b"x-spaced: \t a b \t \r\n",
+        b"x-high: \xe9\xff\r\n",
+        b"x-control: a\x01b\r\n",
+        b"x-nul: a\x00b\r\n",
+        b"content-length: 3\r\n",
+        b"Content-Length: 2, 2\r\n",
+        b"Content-Length: +2\r\n",
+        b"Content-Length: 0x2\r\n",
+        b"Content-Length: -2\r\n",
+        b"Content-Length: \xb2\r\n",
+        b"Content-Length: 2_0\r\n",
+        b"Content-Length: 99999999999999999999999\r\n",
+        b"Content-Length:\r\n",
+        b"Content-Length : 2\r\n",
+        b"Transfer-Encoding: Chunked\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Transfer-Encoding: identity\r\n",
+        b" folded\r\n",
+        b"\tfolded: x\r\n",
+        b": no name\r\n",
+        b"no colon\r\n",
+        b"bad name: x\r\n",
+        b"n\xe4me: x\r\n",
+    ]
+)
+bodies = st.sampled_from(
+    [
+        b"{}",
+        b"{}x",
+        b"{",
+        b"",
+        b"2\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\r\n0\r\n\r\nHTTP/1.1",
+        b'1;x\r\n{\r\n01;y="z"\r\n}\r\n00\r\nA: b\r\nC:d\r\n\r\n',
+        b"2 \r\n{}\r\n0\r\n\r\n",
+        b"2 ;x\r\n{}\r\n0\r\n\r\n",
+        b"2;\r\r\n{}\r\n0\r\n\r\n",
+        b"0x2\r\n{}\r\n0\r\n\r\n",
+        b"+2\r\n{}\r\n0\r\n\r\n",
+        b"-1\r\n{}\r\n0\r\n\r\n",
+        b"\r\n{}\r\n0\r\n\r\n",
+        b"1_0\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}0\r\n\r\n",
+        b"2\n{}\n0\n\n",
+        b"1\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nContent-Length: 2\r\n\r\n",
+        b"2\r\n{}\r\n0\r\n folded\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nbad\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nA: \x00\r\n\r\n",
+        b"2\r\n{}\r\n",
+        b"fffffffffffffffff\r\n{}",
+    ]
+)
+heads = st.builds(
+    lambda start, given, end: start + b"".join(given) + end, starts, st.lists(headers, max_size=4), lines_end
+)
+
+
+@given(st.builds(lambda head, body, more: head + body + more, heads, bodies, noise))
+@examples(400)
+@example(PLAIN)
+@example(CHUNKS)
+def test_it_accepts_nothing_that_h11_refuses(data):
+    check_as_h11(data)
+
+
+@given(st.sampled_from([PLAIN, CHUNKS]), st.integers(0, 120), noise, st.integers(0, 3))
+@examples(400)
+def test_nor_when_a_good_answer_was_spoilt_anywhere(data, at, put_in, cut_out):
+    check_as_h11(data[:at] + put_in + data[at + cut_out :])
+
+
+@given(heads, bodies, st.lists(st.integers(0, 150), max_size=4))
+@examples(100)
+def test_it_does_not_matter_in_which_pieces_an_answer_comes(head, body, cuts):
+    data = head + body
+    places = sorted({0, *(min(cut, len(data)) for cut in cuts), len(data)})
+
+    def outcome(*pieces):
+        try:
+            return read(*pieces)
+        except BrokenResponse:
+            return "broken"
+
+    whole = outcome(data)
+    assert outcome(*(data[a:b] for a, b in itertools.pairwise(places))) == whole
+    assert outcome(*(data[at : at + 1] for at in range(len(data)))) == whole
+
+
+GOOD = {
+    "a length": PLAIN,
+    "chunks": CHUNKS,
+    "interim ones before it": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: y\r\n\r\n" + PLAIN,
+    "no body": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "no reason": b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", GOOD.values(), ids=GOOD)
+def test_a_good_answer_is_accepted_and_is_whole_with_its_last_byte_only(data):
+    assert check_as_h11(data) is not None
+    parser = ResponseParser()
+    answers = [parser.feed(memoryview(data)[at : at + 1]) for at in range(len(data))]
+    assert answers[-1] == read(data)[0]
+    assert not any(answers[:-1])
+    for end in range(len(data)):
+        with pytest.raises(BrokenResponse) as refused:
+            read(data[:end])
+        assert refused.value.unanswered == (end == 0)
+
+
+def test_what_comes_beyond_an_answer_is_seen_at_once_or_later():
+    answer, surplus = read(PLAIN + b"H")
+    assert (surplus, answer.keep_alive, answer.body) == (True, False, b"{}")
+    answer, surplus = read(PLAIN, b"H")
+    assert surplus
+    assert read(CHUNKS + b"H")[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "lives"),
+    [
+        (PLAIN, True),
+        (CHUNKS, True),
+        (PLAIN.replace(b"1.1", b"1.0"), False),
+        (PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: a , CLOSE\r\n\r\n"), False),
+        (PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: closed\r\n\r\n"), True),
+        (OK + b"\r\n{}", False),
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", False),
+    ],
+)
+def test_whether_the_connection_lives_on(data, lives):
+    assert read(data)[0].keep_alive == lives
+
+
+def test_an_answer_without_a_length_ends_as_the_connection_does():
+    parser = ResponseParser()
+    assert parser.feed(OK + b"\r\n{") is None
+    assert parser.feed(b"}") is None
+    assert parser.ended() == Response(200, "OK", [], b"{}", keep_alive=False)
+
+
+REFUSED = {
+    "both a length and chunks": OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+    "chunks in an old version": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "the same length twice": OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "a list of lengths": OK + b"Content-Length: 2, 2\r\n\r\n{}",
+    "a folded header": OK + b"a: b\r\n c\r\nContent-Length: 2\r\n\r\n{}",
+    "a protocol that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    "a line that ends with LF": b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
+    "something else": b"SSH-2.0-x\r\n",
+    "the first byte of something else": b"\x15",
+    "a carriage return in a line": OK + b"a: \rb",
+}
+
+
+@pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)
+def test_what_leaves_room_for_a_guess_is_refused_at_once(data):
+    with pytest.raises(BrokenResponse):
+        read(data, closes=False)
+    with pytest.raises(BrokenResponse):
+        read(*(bytes([byte]) for byte in data), closes=False)
+
+
+LONG = b"x" * 100
+BOUNDED = {
+    "a head": OK + b"a: " + LONG,
+    "a head that is whole": OK + b"a: " + LONG + b"\r\nContent-Length: 0\r\n\r\n",
+    "interim heads": b"HTTP/1.1 100 x\r\n\r\n" * 6,
+    "a length": OK + b"Content-Length: 51\r\n\r\n",
+    "until the close": OK + b"\r\n" + LONG,
+    "chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"a\r\n0123456789\r\n" * 6,
+    "a chunk": OK + b"Transfer-Encoding: chunked\r\n\r\n40\r\n",
+    "a chunk's line": OK + b"Transfer-Encoding: chunked\r\n\r\n1;" + LONG,
+    "extensions": OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;abcdefghi\r\nx\r\n" * 6,
+    "trailers": OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\na: " + LONG,
+}
+
+
+@pytest.mark.parametrize("data", BOUNDED.values(), ids=BOUNDED)
+def test_nothing_is_read_without_bound(data):
+    with pytest.raises(BrokenResponse, match="longer than this library reads"):
+        read(data, closes=False, head_limit=90, body_limit=50)
+    with pytest.raises(BrokenResponse, match="longer than this library reads"):
+        read(*(bytes([byte]) for byte in data), closes=False, head_limit=90, body_limit=50)
+
+
+def test_names_that_servers_make_up_are_not_remembered_without_bound():
+    from resilient_ddb.http import parser  # noqa: PLC0415 - its memory is looked into
+
+    for number in range(1000):
+        read(OK + b"x-%d: y\r\nContent-Length: 0\r\n\r\n" % number)
+    assert len(parser._seen) <= 256
+
+
+def test_an_error_shows_nothing_of_what_came():
+    with pytest.raises(BrokenResponse) as refused:
+        read(b"HTTP/1.1 200 OK\r\nsecret\r\n\r\n")
+    assert not re.search("secret", str(refused.value))
