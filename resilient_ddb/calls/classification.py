@@ -187,14 +187,15 @@ def classify_transport(
     error: BaseException, *, operation: str | None = None, params: Params | None = None
 ) -> Classification:
     """Return what it means that no whole response came. See `classify`."""
-    if isinstance(error, _NEVER_SENT):
+    if isinstance(error, bx.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return PERMANENT  # nothing is sent to a server that is not trusted
+    # Of what this library's own transport raised, that knows what came of the request.
+    if isinstance(error, _NEVER_SENT) or getattr(error, "nothing_was_sent", False):
         return _NOT_SENT
     if isinstance(error, bx.EndpointConnectionError) and _never_sent(error):
         return _NOT_SENT
     if isinstance(error, bx.HTTPClientError) and isinstance(error.kwargs.get("error"), AttributeError):
         return PERMANENT  # aiobotocore's, for a client that was closed
-    if isinstance(error, bx.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return PERMANENT  # nothing is sent to a server that is not trusted
     if isinstance(error, _TRANSPORT):
         return _maybe_applied(operation, params)
     return PERMANENT

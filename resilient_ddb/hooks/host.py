@@ -14,6 +14,7 @@ from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.fallback import Chain, FallbackFunction
+from resilient_ddb.http.fast_path import Counters
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import Retry
@@ -62,6 +63,8 @@ class ClientHost(ABC):
         is asking about: it would wait for itself.
         """
         self.lock = threading.Lock()
+        self.transport = Counters()
+        """What this library's own transport took, and what it left to the SDK's."""
         tell_child(self)
 
     def _in_child(self) -> None:
@@ -143,6 +146,7 @@ class ClientHost(ABC):
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
             sibling._resilience.renew(policy)  # noqa: SLF001 - as above
+            sibling._resilience.host.take_connections(sibling._endpoint.http_session)  # noqa: SLF001 - as above
 
     def recipe(self) -> dict[str, Any]:
         """Return the arguments for a client like this one in another process. Never credentials."""

@@ -30,10 +30,15 @@ class Timeouts:
     """Seconds to make a connection in."""
     read: float = 5.0
     """Seconds without a byte of the response, after which the attempt has failed. botocore's own default is 60."""
+    connection_max_idle: float | None = 60.0
+    """Seconds after which a connection that waited for a request is not used again; None: it is, if it is open still.
+    What lies between, a load balancer or NAT, may drop it without a word. Only on the fast path."""
 
     def __post_init__(self) -> None:
         check_number("connect", self.connect, above=0)
         check_number("read", self.read, above=0)
+        if self.connection_max_idle is not None:
+            check_number("connection_max_idle", self.connection_max_idle, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,9 @@ class Policy:
     """Where time comes from."""
     random: random_module.Random | None = None
     """Where chance comes from; None: the interpreter's own generator."""
+    fast_path: bool | None = None
+    """Whether plain requests go over this library's own transport, and not the SDK's. None: yes, unless the environment
+    variable `RESILIENT_DDB_FAST_PATH` is `0`. Whatever is unusual goes the SDK's way in any case."""
 
     def __post_init__(self) -> None:
         _check_type("retry", self.retry, Retry)
@@ -75,6 +83,8 @@ class Policy:
         if self.fallback is not None:
             check_fallback(self.fallback)
         check_methods("clock", self.clock, "monotonic", "time", "wait")
+        if self.fast_path is not None:
+            _check_type("fast_path", self.fast_path, bool, none="what the environment says")
         if self.random is not None:
             check_methods("random", self.random, "uniform")
 

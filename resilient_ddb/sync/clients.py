@@ -61,7 +61,6 @@ class SyncHost(ClientHost):
     run = staticmethod(run)
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
-    take_connections = staticmethod(connections.take)
     new_refresh_lock = staticmethod(threading.Lock)
 
     def lead(self, key: Any, mark: object) -> None:
@@ -71,6 +70,13 @@ class SyncHost(ClientHost):
         if asking != here:
             deadline = current_deadline()
             ended.wait(None if deadline is None else max(0.0, deadline.remaining()))
+
+    def take_connections(self, http_session: Any) -> None:
+        """Have the client's connections give the answers to what was sent, over the transport that its policy names."""
+        endpoint = self.client._endpoint  # noqa: SLF001 - there is no public way
+        session = connections.on_the_fast_path(http_session, self.client._resilience.policy, self.transport)  # noqa: SLF001 - this library's own
+        if session is not http_session:
+            endpoint.http_session = session
 
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""

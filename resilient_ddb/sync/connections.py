@@ -9,9 +9,16 @@ from __future__ import annotations
 
 from functools import cache
 from http.client import HTTPResponse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from botocore.httpsession import URLLib3Session
 
 from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire
+from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
+from resilient_ddb.http.sync_session import LeanSession
+
+if TYPE_CHECKING:
+    from resilient_ddb.policy.policy import Policy
 
 _INTERIM = range(100, 200)
 _POOL_CLASSES = "_pool_classes_by_scheme"
@@ -49,6 +56,27 @@ class _Pool:
         return made
 
 
+def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters) -> Any:
+    """Return the HTTP session that a client is to have, in place of the one that it has; it may be the same."""
+    original = http_session.original if isinstance(http_session, LeanSession) else http_session
+    take(original)
+    if type(original) is not URLLib3Session:
+        counters.absent = ANOTHER_SESSION
+        return http_session
+    if not is_wanted(policy):
+        counters.absent = SWITCHED_OFF
+        if http_session is not original:
+            http_session.forget()
+        return original
+    counters.absent = None
+    lean = (
+        http_session if isinstance(http_session, LeanSession) else LeanSession(original, counters, came_over_the_wire)
+    )
+    lean.connection_max_idle = policy.timeouts.connection_max_idle
+    lean.clock = policy.clock.monotonic
+    return lean
+
+
 def take(http_session: Any) -> None:
     """Make the pools of one client's HTTP session use such connections; a second time, nothing changes."""
     classes = getattr(http_session, _POOL_CLASSES, None)
@@ -71,6 +99,8 @@ def leave_to_parent(client: Any) -> None:
     calls go on. No lock is waited for: a thread of the parent may have held it.
     """
     http = client._endpoint.http_session  # noqa: SLF001 - botocore has no public way to any of this
+    if isinstance(http, LeanSession):
+        http.forget()
     managers = (getattr(http, "_manager", None), *getattr(http, "_proxy_managers", {}).values())
     for manager in managers:
         if manager is None:  # somebody's own session: it is theirs to take care of

@@ -1,0 +1,343 @@
+"""The HTTP session of a sync client, in the place of botocore's: plain requests go a short way, the others botocore's.
+
+A request is plain if nothing about it needs more than one write and one strict read: a POST of bytes, without a proxy,
+and without anybody's own parts between botocore and the wire. TLS is made by urllib3, on the very context and with the
+settings that botocore made, so that it refuses what botocore's own connections refuse.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from botocore import exceptions as bx
+from botocore.awsrequest import AWSResponse, HeadersDict
+from botocore.httpsession import URLLib3Session
+from urllib3 import exceptions as ux
+from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
+from urllib3.response import HTTPResponse
+
+from resilient_ddb.deadlines import current_deadline
+
+from .fast_path import Counters
+from .message import render
+from .parser import BrokenResponse, Response
+from .sync_connections import Connection, Pool, connect, now, time_left
+from .sync_guards import is_untouched
+
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_PATH = re.compile(r"(?:/[A-Za-z0-9_~-]*)*")
+_PORTS = {"http": 80, "https": 443}
+_MOST_ORIGINS = 10
+"""As many as botocore keeps pools of connections."""
+_MOST_URLS = 100
+_ASKING_FOR_MORE = frozenset({"expect", "transfer-encoding", "upgrade", "connection"})
+_urllib3_log = logging.getLogger("urllib3.connectionpool")
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a URL's requests go."""
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    name: str
+    """What the Host header says."""
+
+
+class LeanSession:
+    """Stands in for one client's URLLib3Session, and has it."""
+
+    def __init__(self, original: URLLib3Session, counters: Counters, came_over_the_wire: Callable[[], None]) -> None:
+        """Send what is plain; leave the rest to `original`.
+
+        `came_over_the_wire` is called once an answer has been read.
+        """
+        self.original = original
+        self.counters = counters
+        self.connection_max_idle: float | None = None
+        """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
+        self.clock: Callable[[], float] = now
+        """What those seconds are measured with."""
+        self._came_over_the_wire = came_over_the_wire
+        self._pools: dict[tuple[str, str, int], Pool] = {}
+        self._origins: dict[str, _Origin | None] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what botocore's session has beyond this one's: some programs look into it."""
+        if name == "original":  # a copy that is being made
+            raise AttributeError(name)
+        return getattr(self.original, name)
+
+    def close(self) -> None:
+        """Close the connections that wait, and those under way as soon as their answers are there."""
+        self.forget()
+        self.original.close()
+
+    def forget(self) -> None:
+        """Close this session's own connections, and leave those of botocore's alone.
+
+        In a forked process only its own handles are closed: nothing goes over the wire, and the parent's calls go on.
+        """
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
+
+    def send(self, request: Any) -> AWSResponse:
+        """Return the answer to a request that is prepared and signed.
+
+        Raises what botocore's session raises. An error has `nothing_was_sent` if that is sure.
+        """
+        deadline = current_deadline()
+        end = None
+        if deadline is not None:  # it may have passed while credentials were fetched, for the signature
+            left = deadline.remaining()
+            if left <= 0:
+                raise _unsent(_too_late(request))
+            end = now() + left
+        origin, message = self._plain(request)
+        if origin is None:
+            response: AWSResponse = self.original.send(request)
+            return response
+        self.counters.taken += 1
+        answer = self._exchange(origin, message, request, end)
+        self._came_over_the_wire()
+        return _Answer(request.url, answer)
+
+    def _plain(self, request: Any) -> tuple[_Origin | None, bytes]:
+        """Return where a plain request goes and the bytes that are sent; for any other None, and count why."""
+        reason = self._reason_against(request)
+        if reason is None:
+            origin = self._origin_of(request.url)
+            if origin is None:
+                reason = "the form of the URL"
+            else:
+                try:
+                    return origin, _message(origin, request)
+                except ValueError:  # botocore's words for it are what a caller knows
+                    reason = "the headers"
+        self.counters.decline(reason)
+        return None, b""
+
+    def _reason_against(self, request: Any) -> str | None:
+        original = self.original
+        if request.method != "POST" or type(request.body) is not bytes or request.stream_output:
+            return "no plain POST of bytes"
+        if original._proxy_config._proxies or original._cert_file is not None:  # noqa: SLF001 - no public way
+            return "a proxy or a client certificate"
+        if "send" in vars(original) or not is_untouched():
+            return "somebody's own parts below botocore"
+        if _urllib3_log.isEnabledFor(logging.DEBUG):
+            return "a debug log of urllib3's"
+        return None
+
+    def _origin_of(self, url: str) -> _Origin | None:
+        try:
+            return self._origins[url]
+        except KeyError:
+            if len(self._origins) >= _MOST_URLS:
+                self._origins.clear()
+            origin = self._origins[url] = _parse(url)
+            return origin
+
+    # The way over the wire.
+
+    def _exchange(self, origin: _Origin, message: bytes, request: Any, end: float | None) -> Response:
+        pool = self._pool_of(origin)
+        timeout = _read_timeout(self.original, request)
+        connection: Connection | None = None
+        is_reusable = False
+        try:
+            connection = pool.take(self.connection_max_idle, self.clock())
+            if connection is None:
+                connection = self._open(origin, request, end)
+            try:
+                limit = time_left(timeout, end)
+            except TimeoutError as error:
+                raise _unsent(_too_late(request)) from error
+            try:
+                connection.send(message, limit)
+            except OSError as error:
+                raise _of_the_wire(error, request, sending=True) from error
+            try:
+                answer, is_reusable = connection.receive(timeout, end)
+            except (OSError, BrokenResponse) as error:
+                raise _of_the_wire(error, request) from error
+            return answer
+        finally:
+            if is_reusable and connection is not None:
+                pool.give(connection, self.connection_max_idle, self.clock())
+            elif connection is not None:
+                connection.close()
+
+    def _pool_of(self, origin: _Origin) -> Pool:
+        key = (origin.scheme, origin.host, origin.port)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools.setdefault(key, Pool(self.original._max_pool_connections))  # noqa: SLF001 - no public way
+            for other in list(self._pools)[:-_MOST_ORIGINS]:
+                oldest = self._pools.pop(other, None)
+                if oldest is not None:
+                    oldest.close()
+        return pool
+
+    def _open(self, origin: _Origin, request: Any, end: float | None) -> Connection:
+        """Return a new connection. Whatever fails here, nothing was sent."""
+        original, url = self.original, request.url
+        timeout = _connect_timeout(original)
+        connected: Any = None
+        try:
+            connected = connect(origin.host, origin.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above
+            if origin.scheme == "https":
+                connected.settimeout(time_left(timeout, end))
+                connected = self._secured(connected, url)
+            return Connection(connected)
+        except BaseException as error:
+            if connected is not None:
+                connected.close()
+            if not isinstance(error, Exception):
+                raise
+            raise _unsent(_of_connecting(error, url, in_handshake=connected is not None)) from error
+
+    def _secured(self, connected: Any, url: str) -> Any:
+        """Return a TLS socket over a plain one, made and checked by urllib3 as botocore has it done."""
+        original = self.original
+        pool = original._get_connection_manager(url).connection_from_url(url)  # noqa: SLF001 - there is no public way to any of this
+        original._setup_ssl_cert(pool, url, original._verify)  # noqa: SLF001 - as above
+        made = pool._new_conn()  # noqa: SLF001 - as above
+        vars(made)["_new_conn"] = lambda: connected
+        try:
+            pool._validate_conn(made)  # noqa: SLF001 - as above
+            secured, made.sock = made.sock, None
+        finally:
+            del vars(made)["_new_conn"]  # it knows the connection that it is of
+        return secured
+
+
+class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of its own
+    """botocore's response, of which all is there."""
+
+    def __init__(self, url: str, answer: Response) -> None:
+        """Have what came, in botocore's words."""
+        self.url = url
+        self.status_code = answer.status
+        self.headers = _headers(answer)
+        self._content = answer.body
+
+    @cached_property
+    def raw(self) -> HTTPResponse:
+        """urllib3's response, of which the body has been read."""
+        return HTTPResponse(b"", dict(self.headers), self.status_code, preload_content=False)
+
+
+def _headers(answer: Response) -> HeadersDict:
+    found = HeadersDict()
+    for name, value in answer.headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _parse(url: str) -> _Origin | None:
+    """Return where the requests to a URL go; None if it is one that urllib3 might write otherwise."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    scheme, host = parts.scheme, parts.hostname or ""
+    has_more = parts.query or parts.fragment or parts.username is not None or parts.password is not None
+    if has_more or scheme not in _PORTS or not _HOST.fullmatch(host) or not _PATH.fullmatch(parts.path):
+        return None
+    name = f"[{host}]" if ":" in host else host
+    if port is None:
+        port = _PORTS[scheme]
+    elif port != _PORTS[scheme]:
+        name = f"{name}:{port}"
+    return _Origin(scheme, host, port, parts.path or "/", name)
+
+
+def _message(origin: _Origin, request: Any) -> bytes:
+    """Return the bytes of a request, with what http.client would add to its headers.
+
+    Raises ValueError: it has a header that asks for more than this, or lacks one, or one is not sound.
+    """
+    headers: list[tuple[str, str | bytes]] = []
+    names: set[str] = set()
+    for name, value in request.headers.items():
+        headers.append((name, value))
+        names.add(name.lower())
+    if "content-length" not in names or "user-agent" not in names or not names.isdisjoint(_ASKING_FOR_MORE):
+        raise ValueError("the headers ask for more than a plain request")
+    if "accept-encoding" not in names:
+        headers.insert(0, ("Accept-Encoding", "identity"))
+    if "host" not in names:
+        headers.insert(0, ("Host", origin.name))
+    return render("POST", origin.target, headers, request.body)
+
+
+def _connect_timeout(original: Any) -> float | None:
+    timeout = original._timeout  # noqa: SLF001 - there is no public way
+    return cast("float | None", timeout if isinstance(timeout, int | float) else timeout.connect_timeout)
+
+
+def _read_timeout(original: Any, request: Any) -> float | None:
+    """Return the seconds without a byte that end an attempt: the request's own where it has any, as botocore has it."""
+    context = getattr(request, "context", None)
+    found: float | None = context.get("read_timeout") if context else None
+    if found is not None:
+        return found
+    timeout = original._timeout  # noqa: SLF001 - as above
+    if not isinstance(timeout, int | float):
+        timeout = timeout.read_timeout
+    return cast("float | None", timeout)
+
+
+# Errors: botocore's, as its own session raises them.
+
+
+def _unsent(error: Exception) -> Exception:
+    error.nothing_was_sent = True  # type: ignore[attr-defined]  # `classification` asks for it
+    return error
+
+
+def _too_late(request: Any) -> Exception:
+    late: Exception = bx.ConnectTimeoutError(endpoint_url=request.url, error=TimeoutError("the deadline has passed"))
+    return late
+
+
+def _of_connecting(error: Exception, url: str, *, in_handshake: bool) -> Exception:
+    found: Exception
+    if isinstance(error, ux.SSLError):
+        found = bx.SSLError(endpoint_url=url, error=error)
+    elif isinstance(error, ssl.SSLError | CertificateError):
+        found = bx.SSLError(endpoint_url=url, error=ux.SSLError(error))
+    elif isinstance(error, TimeoutError):  # botocore says "read" of a handshake
+        cls = bx.ReadTimeoutError if in_handshake else bx.ConnectTimeoutError
+        found = cls(endpoint_url=url, error=error)
+    elif isinstance(error, OSError) and in_handshake:
+        found = bx.ConnectionClosedError(error=ux.ProtocolError("Connection aborted.", error), endpoint_url=url)
+    elif isinstance(error, OSError):
+        found = bx.EndpointConnectionError(endpoint_url=url, error=error)
+    else:
+        found = bx.HTTPClientError(error=error)
+    return found
+
+
+def _of_the_wire(error: Exception, request: Any, *, sending: bool = False) -> Exception:
+    found: Exception
+    if isinstance(error, ssl.SSLError) and not isinstance(error, TimeoutError):
+        found = bx.SSLError(endpoint_url=request.url, error=ux.SSLError(error))
+    elif isinstance(error, TimeoutError) and not sending:
+        found = bx.ReadTimeoutError(endpoint_url=request.url, error=error)
+    else:
+        broken = ux.ProtocolError("Connection aborted.", error)
+        found = bx.ConnectionClosedError(error=broken, request=request, endpoint_url=request.url)
+    return found
