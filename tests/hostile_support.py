@@ -48,9 +48,9 @@ OF_VERBS: dict[str, dict[str, Any]] = {
 }
 
 
-def policy() -> rddb.Policy:
+def policy(**settings: Any) -> rddb.Policy:
     """Return a policy that tries twice, at once, and whose circuits stay out of it."""
-    return rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock(), circuit_breaker=None, retry_budget=None)
+    return rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock(), circuit_breaker=None, retry_budget=None, **settings)
 
 
 # Bytes that are no answer.

@@ -48,6 +48,8 @@ class BrokenResponse(Exception):  # noqa: N818 - it names what came, as the othe
         super().__init__(words)
         self.unanswered = unanswered
         """Whether the connection was closed before any byte of an answer."""
+        self.received: Response | None = None
+        """The answer with what came of its body, if that was cut short of its stated length."""
 
 
 @dataclass(slots=True)
@@ -129,7 +131,11 @@ class ResponseParser:
             return self._complete(b"".join(self._parts))
         if state == _IN_HEAD and self._held is None:
             raise BrokenResponse("The connection was closed before any byte of an answer.", unanswered=True)
-        raise BrokenResponse("The connection was closed in the middle of an answer.")
+        cut = BrokenResponse("The connection was closed in the middle of an answer.")
+        if state == _IN_LENGTH and self._response is not None:
+            self._response.keep_alive = False
+            cut.received = self._complete(b"".join(self._parts))
+        raise cut
 
     def _feed_head(self, data: bytes) -> Response | None:
         held = self._held

@@ -17,7 +17,7 @@ from typing import Any
 
 from urllib3.util import connection as urllib3_connection
 
-from .parser import Response, ResponseParser
+from .parser import BrokenResponse, Response, ResponseParser
 
 _READ_BYTES = 65_536
 _LEFT_EARLY = (EPIPE, EPROTOTYPE, ECONNRESET)
@@ -119,7 +119,7 @@ class Connection:
         while True:
             self._limit(time_left(timeout, end))
             data = self._receive(_READ_BYTES)
-            response = parser.feed(data) if data else parser.ended()
+            response = parser.feed(data) if data else _ended(parser)
             if response is not None:
                 return response, response.keep_alive and not parser.surplus
 
@@ -127,6 +127,19 @@ class Connection:
         if seconds != self._timeout:
             self._socket.settimeout(seconds)
             self._timeout = seconds
+
+
+def _ended(parser: ResponseParser) -> Response | None:
+    """Return the answer that ends with the connection. One that was cut is handed on, as botocore's session does.
+
+    Its checksum, or its JSON, tells then.
+    """
+    try:
+        return parser.ended()
+    except BrokenResponse as cut:
+        if cut.received is None:
+            raise
+        return cut.received
 
 
 def _readable(connected: Any) -> Callable[[], bool]:

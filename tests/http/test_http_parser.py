@@ -234,6 +234,18 @@ def test_whether_the_connection_lives_on(data, lives):
     assert read(data)[0].keep_alive == lives
 
 
+def test_of_a_body_that_was_cut_what_came_is_handed_on_as_not_whole():
+    parser = ResponseParser()
+    assert parser.feed(PLAIN[:-1]) is None
+    with pytest.raises(BrokenResponse) as refused:
+        parser.ended()
+    assert refused.value.received == Response(200, "OK", [("Content-Length", "2")], b"{", keep_alive=False)
+    for data in (CHUNKS[:-1], PLAIN[:20]):
+        with pytest.raises(BrokenResponse) as refused:
+            read(data)
+        assert refused.value.received is None
+
+
 def test_an_answer_without_a_length_ends_as_the_connection_does():
     parser = ResponseParser()
     assert parser.feed(OK + b"\r\n{") is None

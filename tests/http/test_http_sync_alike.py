@@ -1,0 +1,177 @@
+"""The sync transport beside botocore's: whatever comes over the wire, a caller sees the same of it.
+
+Where botocore's takes what HTTP/1.1 does not allow, it is an error here, and never one that hides a write.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+import boto3
+import pytest
+from codec_calls import ACCESS
+from hostile_support import BYTES, policy
+from wire_server import WireServer, answer, error
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FaultProxy, faults
+
+ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
+CALLS = {
+    "GetItem": lambda table: table.get_item(Key={"pk": "a"}),
+    "PutItem": lambda table: table.put_item(Item={"pk": "a"}),
+    "ADD": lambda table: table.update_item(Key={"pk": "a"}, **ADD),
+}
+BODY = b'{"Item":{"pk":{"S":"a"}}}'
+GOOD = answer(BODY)
+START = b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: R\r\nContent-Type: application/x-amz-json-1.0\r\n"
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
+CHUNKS = b"5;x=y\r\n" + BODY[:5] + b"\r\n%x\r\n" % (len(BODY) - 5) + BODY[5:] + b"\r\n0\r\nDigest: x\r\n\r\n"
+ELSEWHERE = b"Location: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+
+
+def outcome(url, call, *, fast_path, read=30.0):
+    """Return what a caller sees of a call, and what an observer is told."""
+    told = []
+    settings = {"fast_path": fast_path, "timeouts": rddb.Timeouts(read=read), "observers": [told.append]}
+    settings["random"] = random.Random(1)
+    table = rddb.table("t", endpoint_url=url, policy=policy(**settings), session=boto3.Session(**ACCESS))
+    try:
+        seen = call(table)
+    except Exception as error:  # noqa: BLE001 - it is what is compared
+        facts = error.resilience
+        seen = (type(error), str(error), facts.kind, facts.attempts, facts.ambiguous, facts.stopped_by)
+        seen += tuple(getattr(error, "__notes__", ()))
+    finally:
+        table.meta.client.close()
+    counters = table.meta.client._resilience.host.transport
+    assert bool(counters.taken) == fast_path
+    return seen, _without_chance(told)
+
+
+def _without_chance(told):
+    return [re.sub(r"(elapsed|request_id)=[^,)]*", "", repr(event)) for event in told]
+
+
+def compare(url, call, **settings):
+    """Make a call both ways, see that it comes to the same, and return what a caller sees."""
+    ours, theirs = (outcome(url, call, fast_path=way, **settings) for way in (True, False))
+    assert [_rounded(part) for part in ours] == [_rounded(part) for part in theirs]
+    return ours[0]
+
+
+def _rounded(part):
+    return re.sub(r"in \d+\.\d+ s", "", repr(part))
+
+
+WIRE = {
+    "an answer": [GOOD],
+    "nothing": [None],
+    "a part of the status line": [GOOD[:10], None],
+    "a part of the body": [GOOD[:-5], None],
+    "a part of an error's body": [error("ThrottlingException")[:-5], None],
+    "another body than its checksum": [GOOD.replace(b'"a"', b'"b"')],
+    "no HTTP": [b"SSH-2.0-x\r\n", None],
+    "TLS": [b"\x15\x03\x01\x00\x02\x02\x46", None],
+    "an error": [error("ValidationException")],
+    "an error of the server": [error("InternalServerError", 500)],
+    "too many requests": [answer({}, 429)],
+    "an error of a gateway": [answer(b"<html>", 503, {"Content-Type": "text/html"})],
+    "a condition that failed": [error("ConditionalCheckFailedException")],
+    "chunks": [CHUNKED + CHUNKS],
+    "chunks, one byte at a time": [bytes([byte]) for byte in CHUNKED + CHUNKS],
+    "a part of the chunks": [CHUNKED + CHUNKS[:10], None],
+    "chunks without an end": [CHUNKED + CHUNKS[:-19], None],
+    "chunks without sizes": [CHUNKED + BODY, None],
+    "all until it is closed": [START + b"\r\n" + BODY, None],
+    "HTTP/1.0": [START.replace(b"1.1", b"1.0") + b"\r\n" + BODY, None],
+    "interim answers": [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 X\r\na: b\r\n\r\n" + GOOD],
+    "an interim answer only": [b"HTTP/1.1 100 Continue\r\n\r\n", None],
+    "no content": [b"HTTP/1.1 204 X\r\nx-amzn-RequestId: R\r\n\r\n"],
+    "a redirect": [b"HTTP/1.1 303 X\r\n" + ELSEWHERE],
+    "another redirect": [b"HTTP/1.1 307 X\r\n" + ELSEWHERE],
+    "a header twice": [START + b"a: b\r\nA: c\r\n" + LENGTH + b"\r\n" + BODY],
+    "a header in latin-1": [START + b"a: \xfc\r\n" + LENGTH + b"\r\n" + BODY],
+    "a long header": [START + b"a: " + b"x" * 70_000 + b"\r\n" + LENGTH + b"\r\n" + BODY],
+    "more than an answer": [GOOD + b"HTTP/1.1 200 OK\r\n"],
+    **{name: [said, None] for name, said in BYTES.items() if name != "a long length"},
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("said", WIRE.values(), ids=WIRE)
+def test_what_a_server_says_comes_to_the_same(said, call):
+    with WireServer(lambda *_: said) as server:
+        compare(server.url, call)
+
+
+@pytest.mark.parametrize("said", [[], [GOOD[:-5]], [CHUNKED]], ids=["nothing", "a part of the body", "no chunk"])
+def test_what_does_not_come_in_time_comes_to_the_same(said):
+    with WireServer(lambda *_: said) as server:
+        for call in ("GetItem", "ADD"):
+            seen = compare(server.url, CALLS[call], read=0.05)
+            assert seen[0].__name__ == "ReadTimeoutError"
+
+
+NOT_HTTP = {
+    "a part of the head": [GOOD[:60], None],
+    "a length and chunks": [START + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS],
+    "two lengths": [START + LENGTH + b"Content-Length: 3\r\n\r\n" + BODY],
+    "a length that is no number": [START + b"Content-Length: x\r\n\r\n" + BODY, None],
+    "a length below nothing": [START + b"Content-Length: -1\r\n\r\n" + BODY, None],
+    "a length of many digits": [BYTES["a long length"], None],
+    "a folded header": [START + b"a: b\r\n c\r\n" + LENGTH + b"\r\n" + BODY],
+    "a line without a carriage return": [(START + LENGTH + b"\r\n").replace(b"\r\n", b"\n") + BODY],
+    "a line that is no header": [START + b"abc\r\n" + LENGTH + b"\r\n" + BODY],
+    "a space before a colon": [START + LENGTH.replace(b":", b" :") + b"\r\n" + BODY, None],
+    "another transfer encoding": [START + b"Transfer-Encoding: gzip\r\n\r\n" + BODY, None],
+    "another protocol": [b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + GOOD],
+}
+
+
+@pytest.mark.parametrize("said", NOT_HTTP.values(), ids=NOT_HTTP)
+def test_what_http_does_not_allow_is_a_lost_reply(said):
+    with WireServer(lambda *_: said) as server:
+        for call, kind, attempts in (("GetItem", "transient", 2), ("ADD", "ambiguous", 1)):
+            (cls, words, *facts), _ = outcome(server.url, CALLS[call], fast_path=True)
+            assert cls.__name__ == "ConnectionClosedError"
+            assert words.startswith("Connection was closed before we received a valid response")
+            assert facts[:3] == [kind, attempts, kind == "ambiguous"]
+
+
+FAULTS = {
+    "reset before": faults.ResetBefore(),
+    "closed before": faults.ResetBefore(close=True),
+    "reset after": faults.LoseReply(),
+    "closed after": faults.LoseReply(close=True),
+    "truncated": faults.TruncateBody(),
+    "short": faults.ShortBody(),
+    "a wrong checksum": faults.BadCrc(),
+    "no JSON": faults.BadJson(),
+    "no UTF-8": faults.BadUtf8(),
+    "foreign": faults.ForeignAnswer(),
+    "redirect": faults.Redirect(location="http://127.0.0.1:1/"),
+    "interim": faults.InterimAnswer(),
+    "HTML": faults.HtmlError(),
+    "empty HTML": faults.HtmlError(empty=True),
+    "throttled": faults.Throttle(),
+    "server error": faults.ServerError(),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_what_a_proxy_does_comes_to_the_same(fault):
+    with WireServer(lambda *_: [GOOD]) as server, FaultProxy(server.url, seed=1) as proxy:
+        proxy.plan = [fault]
+        for call in CALLS.values():
+            compare(proxy.endpoint_url, call)
+
+
+def test_a_refused_connection_comes_to_the_same():
+    with WireServer(lambda *_: [GOOD]) as server:
+        url = server.url
+    for call in CALLS.values():
+        seen = compare(url, call)
+        assert seen[2:5] == ("transient", 2, False)
