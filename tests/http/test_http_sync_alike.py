@@ -11,7 +11,7 @@ import re
 import boto3
 import pytest
 from codec_calls import ACCESS
-from hostile_support import BYTES, policy
+from hostile_support import AWAITED, BYTES, policy
 from wire_server import WireServer, answer, error
 
 import resilient_ddb as rddb
@@ -63,7 +63,7 @@ def compare(url, call, **settings):
 
 
 def _rounded(part):
-    return re.sub(r"in \d+\.\d+ s", "", repr(part))
+    return re.sub(r"in \d+\.\d+ s|'date': '[^']*'", "", repr(part))
 
 
 WIRE = {
@@ -96,7 +96,7 @@ WIRE = {
     "a header in latin-1": [START + b"a: \xfc\r\n" + LENGTH + b"\r\n" + BODY],
     "a long header": [START + b"a: " + b"x" * 70_000 + b"\r\n" + LENGTH + b"\r\n" + BODY],
     "more than an answer": [GOOD + b"HTTP/1.1 200 OK\r\n"],
-    **{name: [said, None] for name, said in BYTES.items() if name != "a long length"},
+    **{name: [said, None] if name in AWAITED else [said] for name, said in BYTES.items() if name != "a long length"},
 }
 
 
