@@ -95,12 +95,12 @@ class Connection:
         """Close it, as far as this process has it: TLS says no goodbye, which a forked process's parent would hear."""
         self._socket.close()
 
-    def send(self, message: bytes, limit: float | None) -> None:
-        """Send a whole request within so many seconds.
+    def send(self, message: bytes, timeout: float | None, end: float | None) -> None:
+        """Send a whole request.
 
         Raises OSError: the connection is broken, or has taken too long.
         """
-        self._limit(limit)
+        self._limit(time_left(timeout, end))
         try:
             self._send(message)
         except OSError as error:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ from urllib3 import exceptions as ux
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
 from urllib3.response import HTTPResponse
 
-from resilient_ddb.deadlines import current_deadline
+from resilient_ddb.deadlines import Deadline, current_deadline
 
 from .fast_path import Counters
 from .message import render
@@ -108,7 +109,7 @@ class LeanSession:
             response: AWSResponse = self.original.send(request)
             return response
         self.counters.taken += 1
-        answer = self._exchange(origin, message, request, end)
+        answer = self._exchange(origin, message, request, deadline, end)
         self._came_over_the_wire()
         return _Answer(request.url, answer)
 
@@ -119,6 +120,8 @@ class LeanSession:
             origin = self._origin_of(request.url)
             if origin is None:
                 reason = "the form of the URL"
+            elif self.original._proxy_config._proxies.get(origin.scheme):  # noqa: SLF001 - there is no public way
+                reason = "a proxy"
             else:
                 try:
                     return origin, _message(origin, request)
@@ -131,8 +134,8 @@ class LeanSession:
         original = self.original
         if request.method != "POST" or type(request.body) is not bytes or request.stream_output:
             return "no plain POST of bytes"
-        if original._proxy_config._proxies or original._cert_file is not None:  # noqa: SLF001 - no public way
-            return "a proxy or a client certificate"
+        if original._cert_file is not None:  # noqa: SLF001 - there is no public way
+            return "a client certificate"
         if "send" in vars(original) or not is_untouched():
             return "somebody's own parts below botocore"
         if _urllib3_log.isEnabledFor(logging.DEBUG):
@@ -150,7 +153,9 @@ class LeanSession:
 
     # The way over the wire.
 
-    def _exchange(self, origin: _Origin, message: bytes, request: Any, end: float | None) -> Response:
+    def _exchange(
+        self, origin: _Origin, message: bytes, request: Any, deadline: Deadline | None, end: float | None
+    ) -> Response:
         pool = self._pool_of(origin)
         timeout = _read_timeout(self.original, request)
         connection: Connection | None = None
@@ -159,12 +164,10 @@ class LeanSession:
             connection = pool.take(self.connection_max_idle, self.clock())
             if connection is None:
                 connection = self._open(origin, request, end)
+            if deadline is not None and deadline.remaining() <= 0:  # it takes time to connect
+                raise _unsent(_too_late(request))
             try:
-                limit = time_left(timeout, end)
-            except TimeoutError as error:
-                raise _unsent(_too_late(request)) from error
-            try:
-                connection.send(message, limit)
+                connection.send(message, timeout, end)
             except OSError as error:
                 raise _of_the_wire(error, request, sending=True) from error
             try:
@@ -235,7 +238,9 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
     @cached_property
     def raw(self) -> HTTPResponse:
         """urllib3's response, of which the body has been read."""
-        return HTTPResponse(b"", dict(self.headers), self.status_code, preload_content=False)
+        return HTTPResponse(
+            BytesIO(), dict(self.headers), self.status_code, preload_content=False, enforce_content_length=False
+        )
 
 
 def _headers(answer: Response) -> HeadersDict:

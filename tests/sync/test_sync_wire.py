@@ -182,10 +182,17 @@ def test_a_gateways_answer_counts_nothing_as_written_or_missing(serve, name):
 # Interim answers, and connections.
 
 
-@pytest.mark.parametrize("status", [100, 101, 102, 103, 199])
-def test_an_interim_answer_is_passed_over_and_the_next_call_gets_its_own(serve, status):
+@pytest.mark.parametrize(
+    ("fast_path", "status"),
+    [
+        *((False, status) for status in (100, 101, 102, 103, 199)),
+        *((True, status) for status in (100, 102, 103, 199)),  # after 101 it is no longer HTTP/1.1 that is spoken
+    ],
+)
+def test_an_interim_answer_is_passed_over_and_the_next_call_gets_its_own(serve, fast_path, status):
     interim = b"HTTP/1.1 %d Interim\r\nLink: </x>\r\n\r\n" % status
-    server, table = serve(lambda _, params, number: [interim, 0.3, of_key(params)] if number == 1 else [of_key(params)])
+    script = lambda _, params, number: [interim, 0.3, of_key(params)] if number == 1 else [of_key(params)]  # noqa: E731
+    server, table = serve(script, policy=policy(fast_path=fast_path))
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a"}
     assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
     assert (len(server.operations), server.connections) == (2, 1)

@@ -1,0 +1,551 @@
+"""The sync session: what it takes and what it leaves to botocore's, its connections, and its deadlines."""
+
+from __future__ import annotations
+
+import datetime as dt
+import http.client
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+import botocore.awsrequest
+import botocore.session
+import pytest
+import urllib3.connectionpool
+from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from codec_calls import ACCESS
+from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
+from wire_server import SaysMore, WireServer, answer
+
+import resilient_ddb as rddb
+from resilient_ddb.http.sync_session import LeanSession
+from resilient_ddb.testing import FakeClock
+
+KEY = {"pk": "a"}
+ADD = {"Key": KEY, "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
+PATIENCE = 20.0
+
+
+def of_key(operation, params, number):
+    """Say the item of the key that was asked for."""
+    return [answer({"Item": params["Key"]}) if operation == "GetItem" else answer({})]
+
+
+@pytest.fixture
+def server():
+    with WireServer(of_key) as running:
+        yield running
+
+
+@pytest.fixture
+def make():
+    """Return a function that makes a Table, which is closed after the test."""
+    made = []
+
+    def table(url, **options):
+        made.append(table_at(url, **options))
+        return made[-1]
+
+    yield table
+    for each in made:
+        each.meta.client.close()
+
+
+def policy(**settings):
+    return rddb.Policy(**{"timeouts": PATIENT, "clock": FakeClock(), "breaker": None, **settings})
+
+
+def waiting(table):
+    """Return the connections of a Table that wait for a request."""
+    return [connection for pool in lean(table)._pools.values() for connection in pool._waiting]
+
+
+def until(holds):
+    """Return once something holds."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+# What is taken.
+
+
+def test_a_plain_request_is_taken_and_the_connection_used_again(server, make):
+    table = make(server.url)
+    for key in "abc":
+        assert table.get_item(Key={"pk": key})["Item"] == {"pk": key}
+    table.put_item(Item=KEY)
+    assert (counters(table).taken, counters(table).declined, counters(table).absent) == (4, {}, None)
+    assert (server.connections, len(waiting(table))) == (1, 1)
+
+
+def test_what_is_sent_is_what_botocore_sends():
+    seen = []
+
+    def listening():
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(PATIENCE)
+        return listener
+
+    for way in (True, False):
+        with listening() as listener:
+
+            def serve(listener=listener):
+                connected, _ = listener.accept()
+                with connected, connected.makefile("rb") as reader:
+                    lines = list(iter(reader.readline, b"\r\n"))
+                    seen.append(sorted(line for line in lines if not line.lower().startswith(CHANGING)))
+                    connected.sendall(answer({}))
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            table = table_at(f"http://127.0.0.1:{listener.getsockname()[1]}", policy=policy(fast_path=way))
+            table.get_item(Key=KEY)
+            thread.join()
+            table.meta.client.close()
+            seen[-1] = [line.replace(str(listener.getsockname()[1]).encode(), b"PORT") for line in seen[-1]]
+    assert seen[0] == seen[1]
+    assert b"Host: 127.0.0.1:PORT\r\n" in seen[0]
+
+
+CHANGING = (b"x-amz-date", b"authorization", b"amz-sdk-invocation-id")
+
+
+def test_an_answer_is_botocores(server, make):
+    found = []
+    table = make(server.url)
+    table.meta.client.meta.events.register(
+        "after-call.dynamodb.GetItem", lambda http_response, **_: found.append(http_response)
+    )
+    table.get_item(Key=KEY)
+    (response,) = found
+    assert isinstance(response, botocore.awsrequest.AWSResponse)
+    assert response.headers["X-AMZN-RequestID"] == "R"
+    assert (response.text, response.raw.status, b"".join(response.raw.stream())) == (
+        '{"Item": {"pk": {"S": "a"}}}',
+        200,
+        b"",
+    )
+
+
+def test_a_session_looks_like_botocores(server, make):
+    session = lean(make(server.url, config=Config(max_pool_connections=7)))
+    assert session._max_pool_connections == 7
+    assert session._timeout.read_timeout == 30.0
+    assert not hasattr(session, "unheard_of")
+
+
+# What is left to botocore's.
+
+
+@pytest.mark.parametrize(
+    ("fast_path", "variable", "is_on"),
+    [
+        (None, None, True),
+        (None, "0", False),
+        (None, "1", True),
+        (None, "", True),
+        (True, "0", True),
+        (False, "1", False),
+    ],
+)
+def test_the_argument_wins_over_the_environment(server, make, monkeypatch, fast_path, variable, is_on):
+    monkeypatch.delenv("RESILIENT_DDB_FAST_PATH", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RESILIENT_DDB_FAST_PATH", variable)
+    table = make(server.url, policy=policy(fast_path=fast_path))
+    table.get_item(Key=KEY)
+    assert type(lean(table)) is (LeanSession if is_on else URLLib3Session)
+    assert counters(table).taken == int(is_on)
+    assert counters(table).absent == (None if is_on else "switched off")
+
+
+def test_it_can_be_switched_off_and_on_for_a_client_that_exists(server, make):
+    table = make(server.url, policy=policy())
+    table.get_item(Key=KEY)
+    session = lean(table)
+    rddb.install(table, policy=policy(fast_path=False))
+    assert lean(table) is session.original
+    assert not waiting_of(session)
+    table.get_item(Key=KEY)
+    rddb.install(table, policy=policy(fast_path=True))
+    table.get_item(Key=KEY)
+    assert counters(table).taken == 2
+    rddb.install(table)
+    assert type(lean(table).original) is URLLib3Session
+
+
+def waiting_of(session):
+    return [connection for pool in session._pools.values() for connection in pool._waiting]
+
+
+def test_somebody_elses_session_stays(server):
+    class Own(URLLib3Session):
+        pass
+
+    client = boto3.Session(**ACCESS).client("dynamodb", endpoint_url=server.url)
+    client._endpoint.http_session.close()
+    client._endpoint.http_session = own = Own()
+    rddb.install(client)
+    assert client._endpoint.http_session is own
+    assert client._resilience.host.transport.absent == "another HTTP session"
+    client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+    client.close()
+
+
+class Equal:
+    """Is equal to what it stands for, as wrapt's proxies are."""
+
+    def __init__(self, wrapped, seen):
+        self.wrapped, self.seen = wrapped, seen
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        return lambda *args, **kwargs: (self.seen.append(1), self.wrapped(instance, *args, **kwargs))[1]
+
+    def __eq__(self, other):
+        return other is self.wrapped
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (URLLib3Session, "send"),
+        (urllib3.connectionpool.HTTPConnectionPool, "urlopen"),
+        (urllib3.connectionpool.HTTPConnectionPool, "_make_request"),
+        (urllib3.connection.HTTPConnection, "request"),
+        (botocore.awsrequest.AWSConnection, "request"),
+        (botocore.awsrequest.AWSConnection, "send"),
+        (http.client.HTTPConnection, "putrequest"),
+        (http.client.HTTPConnection, "getresponse"),
+        (http.client.HTTPConnection, "send"),
+        (http.client.HTTPResponse, "begin"),
+    ],
+)
+def test_what_somebody_puts_below_botocore_sees_every_request(server, make, monkeypatch, owner, name):
+    table = make(server.url)
+    table.get_item(Key=KEY)
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, Equal(vars(owner)[name], seen))
+        table.get_item(Key=KEY)
+        assert seen
+        assert counters(table).declined == {"somebody's own parts below botocore": 1}
+    table.get_item(Key=KEY)
+    assert counters(table).taken == 2
+
+
+def test_so_does_a_class_of_connections_or_sockets(server, make, monkeypatch):
+    class Recorded(botocore.awsrequest.AWSHTTPConnection):
+        pass
+
+    class Blocked(socket.socket):
+        pass
+
+    table = make(server.url)
+    for owner, name, cls in (
+        (botocore.awsrequest.AWSHTTPConnectionPool, "ConnectionCls", Recorded),
+        (socket, "socket", Blocked),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, cls)
+            table.get_item(Key=KEY)
+    assert (counters(table).taken, sum(counters(table).declined.values())) == (0, 2)
+
+
+def test_so_does_the_session_of_one_client(server, make, monkeypatch):
+    table = make(server.url)
+    monkeypatch.setattr(lean(table).original, "send", lambda request: pytest.fail("as asked"), raising=False)
+    with pytest.raises(pytest.fail.Exception):
+        table.get_item(Key=KEY)
+
+
+@pytest.mark.parametrize(
+    ("reason", "options"),
+    [
+        ("a proxy", {"config": Config(proxies={"http": "PROXY"})}),
+        ("the form of the URL", {"path": "/a%20b"}),
+    ],
+)
+def test_what_is_unusual_goes_botocores_way(server, make, reason, options):
+    options = dict(options)
+    url = server.url + options.pop("path", "")
+    if "config" in options:
+        options["config"] = Config(proxies={"http": server.url})
+    table = make(url, **options)
+    assert table.get_item(Key=KEY)["Item"] == KEY
+    assert (counters(table).taken, counters(table).declined) == (0, {reason: 1})
+
+
+@pytest.mark.parametrize("header", ["Expect", "Upgrade", "Connection"])
+def test_so_does_a_header_that_asks_for_more(server, make, header):
+    table = make(server.url)
+    table.meta.client.meta.events.register(
+        "before-send.dynamodb.GetItem", lambda request, **_: request.headers.__setitem__(header, "x")
+    )
+    table.get_item(Key=KEY)
+    assert counters(table).declined == {"the headers": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x-a", "b\r\nx-c: d"), ("x-a", "b\nc"), ("x-a\r\nx-c", "d"), ("x a", "b")]
+)
+def test_a_header_that_is_injected_comes_to_what_it_does_with_botocore(server, make, name, value):
+    def seen(way):
+        table = make(server.url, policy=policy(fast_path=way, retry=rddb.Retry(max_attempts=1)))
+        table.meta.client.meta.events.register(
+            "before-send.dynamodb.GetItem", lambda request, **_: request.headers.__setitem__(name, value)
+        )
+        try:
+            return table.get_item(Key=KEY)["Item"]
+        except BotoCoreError as error:
+            return type(error), str(error)
+
+    assert seen(True) == seen(False)
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1", "localhost,127.0.0.1"])
+def test_that_a_host_needs_no_proxy_is_no_proxy(server, make, monkeypatch, hosts):
+    monkeypatch.setenv("NO_PROXY", hosts)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    table = make(server.url)
+    table.get_item(Key=KEY)
+    assert counters(table).taken == 1
+
+
+def test_a_key_with_line_ends_in_it_is_a_key(server, make):
+    key = {"pk": "a\r\nX-Amz-Target: DynamoDB_20120810.DeleteTable\r\n\r\n"}
+    assert make(server.url).get_item(Key=key)["Item"] == key
+    assert server.operations == ["GetItem"]
+
+
+# Connections.
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def serve(request):
+    """Return a function that makes a server, plain or TLS, and the options with which it is trusted."""
+    if request.param == "plain":
+        return lambda script: (WireServer(script), {})
+    authority = request.getfixturevalue("authority")
+    certificate = authority.certificate("good", "127.0.0.1")
+    return lambda script: (TlsServer(script, certificate), {"verify": str(authority.bundle)})
+
+
+def test_a_connection_that_the_server_closed_is_not_used_for_a_write(serve, make):
+    server, options = serve(lambda *asked: [*of_key(*asked), None] if asked[2] == 1 else of_key(*asked))
+    with server:
+        table = make(server.url, **options)
+        table.get_item(Key=KEY)
+        until(waiting(table)[0].is_readable)
+        table.update_item(**ADD)
+        assert (server.operations, server.connections) == (["GetItem", "UpdateItem"], 2)
+
+
+def test_nor_one_on_which_something_came_that_nobody_asked_for(serve, make):
+    more = SaysMore(answer({"Item": {"pk": {"S": "a"}}}), answer({"Item": {"pk": {"S": "another's"}}}))
+    server, options = serve(lambda *asked: more if asked[2] == 1 else of_key(*asked))
+    with server:
+        table = make(server.url, **options)
+        table.get_item(Key=KEY)
+        more.is_read.set()
+        until(waiting(table)[0].is_readable)
+        assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(("longest", "connections"), [(60.0, 2), (None, 1)])
+def test_a_connection_that_has_waited_too_long_is_not_used_again(server, make, longest, connections):
+    clock = FakeClock()
+    timeouts = rddb.Timeouts(connect=30.0, read=30.0, connection_max_idle=longest)
+    table = make(server.url, policy=policy(clock=clock, timeouts=timeouts))
+    table.get_item(Key=KEY)
+    clock.advance(59.0)
+    table.get_item(Key=KEY)
+    assert server.connections == 1
+    clock.advance(61.0)
+    table.get_item(Key=KEY)
+    assert (server.connections, len(waiting(table))) == (connections, 1)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "60", float("nan")])
+def test_how_long_a_connection_may_wait_is_a_number_above_nothing(wrong):
+    with pytest.raises((TypeError, ValueError), match="connection_max_idle"):
+        rddb.Timeouts(connection_max_idle=wrong)
+
+
+@pytest.mark.parametrize("wrong", [0, "no", 1])
+def test_the_switch_is_a_bool_or_none(wrong):
+    with pytest.raises(TypeError, match="fast_path"):
+        rddb.Policy(fast_path=wrong)
+
+
+def test_forty_threads_on_a_pool_of_four_each_get_their_own(server, make):
+    table = make(server.url, config=Config(max_pool_connections=4))
+
+    def ask(number):
+        return all(table.get_item(Key={"pk": f"{number}.{i}"})["Item"] == {"pk": f"{number}.{i}"} for i in range(10))
+
+    with ThreadPoolExecutor(40) as threads:
+        assert all(threads.map(ask, range(40)))
+    assert counters(table).taken >= 390
+    assert 1 <= len(waiting(table)) <= 4
+
+
+def test_a_closed_client_keeps_no_connection_and_works_again(server, make):
+    table = make(server.url)
+    table.get_item(Key=KEY)
+    (connection,) = waiting(table)
+    table.meta.client.close()
+    assert connection._socket.fileno() == -1
+    assert table.get_item(Key=KEY)["Item"] == KEY
+
+
+def test_a_call_under_way_as_its_client_is_closed_leaves_no_connection_behind(make):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def script(*request):
+        asked.set()
+        go_on.wait(PATIENCE)
+        return of_key(*request)
+
+    with WireServer(script) as server, ThreadPoolExecutor(1) as thread:
+        table = make(server.url)
+        call = thread.submit(table.get_item, Key=KEY)
+        asked.wait(PATIENCE)
+        pools = list(lean(table)._pools.values())
+        table.meta.client.close()
+        go_on.set()
+        assert call.result()["Item"] == KEY
+        assert not [connection for pool in pools for connection in pool._waiting]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process of its own")
+def test_after_ctrl_c_the_next_call_gets_its_own_answer(make):
+    more = SaysMore(b"HTTP/1.1 200 OK\r\n", answer({"Item": {"pk": {"S": "another's"}}}))
+    with WireServer(lambda *asked: more if asked[2] == 1 else of_key(*asked)) as server:
+        table = make(server.url)
+
+        def press():
+            until(lambda: server.operations)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=press)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            table.get_item(Key=KEY)
+        thread.join()
+        more.is_read.set()
+        assert not waiting(table)
+        assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
+
+
+# Deadlines.
+
+
+def test_an_answer_that_drips_ends_with_the_deadline(make):
+    def drips(*_):
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+        for _ in range(1000):
+            yield b" "
+            yield 0.02
+
+    with WireServer(drips) as server:
+        table = make(server.url)
+        begun = time.monotonic()
+        with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.3):
+            table.update_item(**ADD)
+        assert time.monotonic() - begun < 10  # or 20
+        assert raised.value.resilience.ambiguous
+
+
+@pytest.fixture
+def full():
+    """Return the address of a server that takes no connection."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(8)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+        for filler in fillers:
+            filler.close()
+
+
+def test_connecting_ends_with_the_deadline_over_all_addresses(full, make, monkeypatch):
+    found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", full)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found] * 4)
+    table = make(f"http://ddb.example:{full[1]}")
+    begun = time.monotonic()
+    with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.3):
+        table.update_item(**ADD)
+    assert time.monotonic() - begun < 20  # or 120
+    assert not raised.value.resilience.ambiguous
+
+
+def test_nothing_is_sent_after_a_lookup_of_names_that_took_too_long(server, make, monkeypatch):
+    clock = FakeClock()
+    look_up = socket.getaddrinfo
+
+    def slow(*args, **kwargs):
+        clock.advance(10)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    table = make(server.url, policy=policy(clock=clock))
+    with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(5, clock=clock):
+        table.update_item(**ADD)
+    assert not raised.value.resilience.ambiguous
+    assert server.operations == []
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+@pytest.mark.parametrize("fast_path", [True, None])
+def test_nor_after_credentials_that_took_too_long(server, make, is_connected, fast_path):
+    clock = FakeClock()
+    slow = []
+
+    def fetched(seconds):
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        return {"access_key": "A", "secret_key": "S", "token": "T", "expiry_time": end.isoformat()}
+
+    def refresh():
+        clock.advance(10 if slow else 0)
+        return fetched(3600)
+
+    session = botocore.session.get_session()
+    session._credentials = RefreshableCredentials.create_from_metadata(fetched(1), refresh, "test")
+    made = policy(clock=clock, fast_path=fast_path)
+    table = rddb.table(
+        "t",
+        endpoint_url=server.url,
+        policy=made,
+        session=boto3.Session(botocore_session=session, region_name="eu-west-1"),
+    )
+    if is_connected:
+        table.get_item(Key=KEY)
+    slow.append(True)
+    session._credentials._expiry_time = dt.datetime.now(dt.UTC)
+    with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(5, clock=clock):
+        table.update_item(**ADD)
+    table.meta.client.close()
+    assert not raised.value.resilience.ambiguous
+    assert "UpdateItem" not in server.operations
