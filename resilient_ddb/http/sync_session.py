@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -232,7 +232,7 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
         """Have what came, in botocore's words."""
         self.url = url
         self.status_code = answer.status
-        self.headers = _headers(answer)
+        self.headers = _Headers(answer.headers)
         self._content = answer.body
 
     @cached_property
@@ -243,11 +243,43 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
         )
 
 
-def _headers(answer: Response) -> HeadersDict:
-    found = HeadersDict()
-    for name, value in answer.headers:
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+class _Headers(HeadersDict):  # type: ignore[misc]  # as above
+    """botocore's headers, which are asked for a dozen times in a call: that is quicker by names in lower case.
+
+    Of a name that is there more than once the values are joined, as urllib3 does it.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Have these names and values."""
+        found: dict[str, tuple[str, Any]] = {}
+        for name, value in pairs:
+            lower = name.lower()
+            known = found.get(lower)
+            found[lower] = (name, value) if known is None else (known[0], f"{known[1]}, {value}")
+        self._found = found
+
+    def __getitem__(self, key: str) -> Any:
+        return self._found[key.lower()][1]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._found
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        lower = key.lower()
+        name, _ = self._found.get(lower, (key, None))
+        self._found[lower] = (name, value)
+
+    def __delitem__(self, key: str) -> None:
+        del self._found[key.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._found.values()])
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))
 
 
 def _parse(url: str) -> _Origin | None:
@@ -274,11 +306,8 @@ def _message(origin: _Origin, request: Any) -> bytes:
 
     Raises ValueError: it has a header that asks for more than this, or lacks one, or one is not sound.
     """
-    headers: list[tuple[str, str | bytes]] = []
-    names: set[str] = set()
-    for name, value in request.headers.items():
-        headers.append((name, value))
-        names.add(name.lower())
+    headers = _pairs(request.headers)
+    names = {name.lower() for name, _ in headers}
     if "content-length" not in names or "user-agent" not in names or not names.isdisjoint(_ASKING_FOR_MORE):
         raise ValueError("the headers ask for more than a plain request")
     if "accept-encoding" not in names:
@@ -286,6 +315,14 @@ def _message(origin: _Origin, request: Any) -> bytes:
     if "host" not in names:
         headers.insert(0, ("Host", origin.name))
     return render("POST", origin.target, headers, request.body)
+
+
+def _pairs(headers: Any) -> list[tuple[str, str | bytes]]:
+    """Return names and values. botocore's own way to ask for them makes an object for each name, and compares these."""
+    inner = getattr(headers, "_dict", None)
+    if type(headers) is not HeadersDict or inner is None:
+        return list(headers.items())
+    return [(str(key), value) for key, value in inner.items()]
 
 
 def _connect_timeout(original: Any) -> float | None:

@@ -22,10 +22,11 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
+from urllib3 import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
-from resilient_ddb.http.sync_session import LeanSession
+from resilient_ddb.http.sync_session import LeanSession, _Headers
 from resilient_ddb.testing import FakeClock
 
 KEY = {"pk": "a"}
@@ -134,6 +135,34 @@ def test_an_answer_is_botocores(server, make):
         200,
         b"",
     )
+
+
+def test_headers_are_used_as_botocores_are():
+    pairs = [("A", "1"), ("b-C", "2"), ("a", "3")]
+    ours = _Headers(pairs)
+    theirs = botocore.awsrequest.HeadersDict(HTTPHeaderDict(pairs))
+
+    def seen(headers):
+        return (
+            dict(headers.items()),
+            list(headers),
+            len(headers),
+            repr(headers),
+            "B-c" in headers,
+            1 in ours,
+            headers.get("x"),
+        )
+
+    assert seen(ours) == seen(theirs)
+    assert ours == theirs
+    for headers in (ours, theirs):
+        headers["B-C"] = "4"
+        headers["new"] = "5"
+        del headers["a"]
+        with pytest.raises(KeyError):
+            headers["a"]
+    assert seen(ours) == seen(theirs)
+    assert seen(ours.copy()) == seen(theirs.copy())
 
 
 def test_a_session_looks_like_botocores(server, make):
