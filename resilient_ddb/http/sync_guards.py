@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import ssl
 from operator import attrgetter, is_
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -56,9 +55,21 @@ _FUNCTIONS = (
     *("awss.request", "awss.send", "awss.getresponse"),
     *("urllib.request", "urllib.putrequest", "urllib.putheader", "urllib.getresponse", "urllib._new_conn"),
     *("base.request", "base.putrequest", "base.putheader", "base.endheaders", "base.send"),
-    *("base._send_output", "base.getresponse", "base.connect", "response.begin", "response.read"),
+    *("base._send_request", "base._send_output", "base.getresponse", "base.connect", "response.begin", "response.read"),
     *("answer.stream", "answer.read"),
 )
+# The names under which classes are found, and the modules that they are of.
+_CLASSES = {
+    "aws.AWSHTTPConnectionPool.ConnectionCls": "botocore.awsrequest",
+    "aws.AWSHTTPSConnectionPool.ConnectionCls": "botocore.awsrequest",
+    "aws.AWSHTTPConnection": "botocore.awsrequest",
+    "aws.AWSHTTPSConnection": "botocore.awsrequest",
+    "pools.HTTPConnectionPool.ConnectionCls": "urllib3.connection",
+    "urllib.HTTPConnection": "urllib3.connection",
+    "http.HTTPConnection": "http.client",
+    "http.HTTPResponse": "http.client",
+    "socket.socket": "socket",
+}
 
 
 class _Place:
@@ -86,19 +97,13 @@ def _classes() -> _Place | None:
     """Return the classes of which the parts are made; None if one was replaced before this library was loaded."""
     root = SimpleNamespace(
         aws=botocore.awsrequest,
-        pool=botocore.awsrequest.AWSHTTPConnectionPool,
-        pools=botocore.awsrequest.AWSHTTPSConnectionPool,
+        pools=urllib3.connectionpool,
+        urllib=urllib3.connection,
+        http=http.client,
         socket=socket,
-        ssl=ssl,
     )
-    place = _Place(root, "pool.ConnectionCls", "pools.ConnectionCls", "socket.socket", "ssl.SSLSocket")
-    plain, tls, one_socket, one_tls_socket = place.found
-    sound = (
-        plain is _PARTS.aws
-        and tls is _PARTS.awss
-        and one_socket.__module__ == "socket"
-        and one_tls_socket.__module__ == "ssl"
-    )
+    place = _Place(root, *_CLASSES)
+    sound = all(cls.__module__ == home for cls, home in zip(place.found, _CLASSES.values(), strict=True))
     return place if sound else None
 
 

@@ -21,6 +21,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
+from fork_support import FORKS, QUIET, in_child
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
 from urllib3 import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
@@ -275,22 +276,25 @@ def test_what_somebody_puts_below_botocore_sees_every_request(server, make, monk
     assert counters(table).taken == 2
 
 
-def test_so_does_a_class_of_connections_or_sockets(server, make, monkeypatch):
-    class Recorded(botocore.awsrequest.AWSHTTPConnection):
-        pass
-
-    class Blocked(socket.socket):
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (botocore.awsrequest.AWSHTTPConnectionPool, "ConnectionCls"),
+        (botocore.awsrequest, "AWSHTTPConnection"),
+        (urllib3.connectionpool.HTTPConnectionPool, "ConnectionCls"),
+        (http.client, "HTTPConnection"),
+        (socket, "socket"),
+    ],
+)
+def test_so_does_a_class_that_somebody_puts_there(server, make, monkeypatch, owner, name):
+    class Own(getattr(owner, name)):
         pass
 
     table = make(server.url)
-    for owner, name, cls in (
-        (botocore.awsrequest.AWSHTTPConnectionPool, "ConnectionCls", Recorded),
-        (socket, "socket", Blocked),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, cls)
-            table.get_item(Key=KEY)
-    assert (counters(table).taken, sum(counters(table).declined.values())) == (0, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, Own)
+        table.get_item(Key=KEY)
+    assert (counters(table).taken, sum(counters(table).declined.values())) == (0, 1)
 
 
 def test_so_does_the_session_of_one_client(server, make, monkeypatch):
@@ -396,6 +400,26 @@ def test_nor_one_on_which_something_came_that_nobody_asked_for(serve, make):
         more.is_read.set()
         until(waiting(table)[0].is_readable)
         assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
+        assert server.connections == 2
+
+
+@FORKS
+@QUIET
+def test_a_forked_child_makes_a_connection_of_its_own_and_the_parents_lives(serve, make):
+    server, options = serve(of_key)
+    with server:
+        table = make(server.url, **options)
+        table.get_item(Key=KEY)
+
+        def child():
+            waited = len(waiting(table))
+            own = table.get_item(Key={"pk": "child"})["Item"]
+            table.meta.client.close()
+            return waited, own
+
+        assert in_child(child) == (0, {"pk": "child"})
+        assert not waiting(table)[0].is_readable()  # a close_notify of the child's would have ended it
+        assert table.get_item(Key=KEY)["Item"] == KEY
         assert server.connections == 2
 
 
