@@ -50,7 +50,9 @@ OF_VERBS: dict[str, dict[str, Any]] = {
 
 def policy(**settings: Any) -> rddb.Policy:
     """Return a policy that tries twice, at once, and whose circuits stay out of it."""
-    return rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock(), circuit_breaker=None, retry_budget=None, **settings)
+    return rddb.Policy(
+        retry=rddb.Retry(max_attempts=2), clock=FakeClock(), circuit_breaker=None, retry_budget=None, **settings
+    )
 
 
 # Bytes that are no answer.

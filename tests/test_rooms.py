@@ -22,6 +22,7 @@ FLOORS = {
     "calls": 4,
     "ttl": 5,
     "bulk": 5,
+    "http": 5,
     "versioning": 6,
     "sharding": 6,
     "hooks": 6,
@@ -116,3 +117,16 @@ def test_the_codec_knows_values_and_json_only(name):
     plain = {"base64", "collections.abc", "copy", "decimal", "functools", "importlib", "json", "operator", "types"}
     foreign = {module for module, _ in imported_by(name) if module not in MODULES or room_of(module) != "codec"}
     assert foreign <= {*known, *plain, "typing", "__future__"}
+
+
+def test_the_sync_and_the_async_half_of_http_do_not_know_each_other():
+    halves = {half: {name for name in MODULES if f".http.{half}_" in name} for half in ("sync", "aio")}
+    assert halves["sync"]
+    for half, other in (("sync", "aio"), ("aio", "sync")):
+        assert not {module for name in halves[half] for module in own(name)} & halves[other]
+
+
+def test_the_rims_do_not_know_each_other():
+    for here, there in (("sync", "aio"), ("aio", "sync")):
+        known = {room_of(module) for name in MODULES if room_of(name) == here for module in own(name)}
+        assert there not in known

@@ -21,7 +21,7 @@ import urllib3.connectionpool
 import urllib3.poolmanager
 import urllib3.response
 
-from resilient_ddb.parts import home_of
+from resilient_ddb.codec.originals import home_of
 
 _HOMES = (
     "botocore.awsrequest",

@@ -24,7 +24,7 @@ from urllib3 import exceptions as ux
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
 from urllib3.response import HTTPResponse
 
-from resilient_ddb.deadlines import Deadline, current_deadline
+from resilient_ddb.policy.deadlines import Deadline, current_deadline
 
 from .fast_path import Counters
 from .message import render

@@ -202,14 +202,14 @@ def test_it_can_be_switched_off_and_on_for_a_client_that_exists(server, make):
     table = make(server.url, policy=policy())
     table.get_item(Key=KEY)
     session = lean(table)
-    rddb.install(table, policy=policy(fast_path=False))
+    rddb.harden(table, policy=policy(fast_path=False))
     assert lean(table) is session.original
     assert not waiting_of(session)
     table.get_item(Key=KEY)
-    rddb.install(table, policy=policy(fast_path=True))
+    rddb.harden(table, policy=policy(fast_path=True))
     table.get_item(Key=KEY)
     assert counters(table).taken == 2
-    rddb.install(table)
+    rddb.harden(table)
     assert type(lean(table).original) is URLLib3Session
 
 
@@ -224,7 +224,7 @@ def test_somebody_elses_session_stays(server):
     client = boto3.Session(**ACCESS).client("dynamodb", endpoint_url=server.url)
     client._endpoint.http_session.close()
     client._endpoint.http_session = own = Own()
-    rddb.install(client)
+    rddb.harden(client)
     assert client._endpoint.http_session is own
     assert client._resilience.host.transport.absent == "another HTTP session"
     client.get_item(TableName="t", Key={"pk": {"S": "a"}})

@@ -45,7 +45,7 @@ def no_bundle(monkeypatch):
 def get(url, *, fast_path, **options):
     """Return what a caller sees of a GetItem."""
     retry = rddb.Retry(max_attempts=2)
-    policy = rddb.Policy(fast_path=fast_path, timeouts=PATIENT, retry=retry, clock=FakeClock(), breaker=None)
+    policy = rddb.Policy(fast_path=fast_path, timeouts=PATIENT, retry=retry, clock=FakeClock(), circuit_breaker=None)
     table = table_at(url, policy=policy, **options)
     try:
         answers = [table.get_item(Key=ITEM)["Item"] for _ in range(2)]
