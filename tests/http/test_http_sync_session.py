@@ -61,7 +61,7 @@ def make():
 
 
 def policy(**settings):
-    return rddb.Policy(**{"timeouts": PATIENT, "clock": FakeClock(), "breaker": None, **settings})
+    return rddb.Policy(**{"timeouts": PATIENT, "clock": FakeClock(), "circuit_breaker": None, **settings})
 
 
 def waiting(table):
