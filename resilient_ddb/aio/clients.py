@@ -125,7 +125,6 @@ class AioHost(ClientHost):
     signer_class = part("aiobotocore.signers", "AioRequestSigner")
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
-    take_connections = staticmethod(connections.take)
     new_refresh_lock = staticmethod(asyncio.Lock)
 
     async def lead(self, key: Any, mark: object) -> None:
@@ -137,6 +136,10 @@ class AioHost(ClientHost):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if deadline is None else deadline.remaining()):
                     await ended.wait()
+
+    def take_connections(self, http_session: Any) -> None:
+        """Have the client's HTTP session make connections that give the answers to what was sent, and no others."""
+        connections.take(http_session, self.client)
 
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""

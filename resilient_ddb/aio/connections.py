@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any, NoReturn
 
 from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp.client_proto import ResponseHandler
 
-from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire
+from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, execution_of
+from resilient_ddb.http.aio_session import ProtocolSession
 
 PARENTS: list[Any] = []
 """What belongs to the event loops of the parent, kept as long as the process: if it went, it would be closed."""
@@ -71,11 +73,49 @@ class _Handler(ResponseHandler):
         super().feed_data(data, *args)
 
 
-def take(http_session: Any) -> None:
+class _Caller:
+    """A client, as the session knows it that sends its plain requests."""
+
+    def __init__(self, signer: Any) -> None:
+        self._signer = signer
+
+    async def sign(self, request: Any) -> None:
+        """Sign a request."""
+        execution = execution_of(request.context)
+        if execution is not None:
+            await self._signer.sign(execution.operation, request)
+
+    def is_waiting(self, request: Any) -> None:
+        """Take note that nothing of a request is sent yet."""
+        execution = execution_of(request.context)
+        if execution is not None:
+            execution.is_sent = False
+
+    def may_send(self, request: Any) -> bool:
+        """Return whether a request may be sent, and take note that it is from now on."""
+        execution = execution_of(request.context)
+        return execution is None or execution.may_send()
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """Do something that outlives the call for which it is done: a connection would keep the call, and its item."""
+        call = CURRENT.get()
+        CURRENT.set(None)
+        try:
+            yield
+        finally:
+            CURRENT.set(call)
+
+
+def take(http_session: Any, client: Any) -> None:
     """Make one client's HTTP session use such connections; a second time, nothing changes."""
     cls: Any = type(http_session)
+    if cls is AIOHTTPSession:
+        cls = ProtocolSession
     if not issubclass(cls, _Noted):
         http_session.__class__ = _mixed(cls)
+    if issubclass(cls, ProtocolSession):
+        http_session.caller = _Caller(client._request_signer)  # noqa: SLF001 - aiobotocore has no public way to it
 
 
 @cache
@@ -91,6 +131,8 @@ def leave_to_parent(client: Any) -> None:
         client._endpoint.http_session = _ParentsSession()  # noqa: SLF001 - as above
         PARENTS.append(http)
         return
+    if isinstance(http, ProtocolSession):
+        PARENTS.append(http.leave_connections())
     sessions: dict[Any, Any] | None = http._sessions  # noqa: SLF001 - as above
     if sessions is None:
         return

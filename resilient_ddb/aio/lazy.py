@@ -16,6 +16,7 @@ from resilient_ddb.errors import CallFacts, DeadlineExceededError
 from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.http.aio_session import ProtocolSession
 
 from .connections import PARENTS
 
@@ -164,7 +165,10 @@ def abandon(client: Any) -> None:
     """Close the connections of a client whose loop can't run any more, as far as that can be done without it."""
     for sibling in client._resilience.host.open_siblings():  # noqa: SLF001 - this library's own
         abandon(sibling)
-    sessions = getattr(client._endpoint.http_session, "_sessions", None) or {}  # noqa: SLF001 - no public way
+    http = client._endpoint.http_session  # noqa: SLF001 - no public way
+    if isinstance(http, ProtocolSession):
+        http.abandon()
+    sessions = getattr(http, "_sessions", None) or {}
     for session in sessions.values():
         connector = session.connector
         session.detach()

@@ -108,7 +108,7 @@ _FAILURE_FROM = 300
 PERMANENT = Classification(kind=ErrorKind.PERMANENT, retryable=False)
 _CONDITION_FAILED = Classification(kind=ErrorKind.CONDITIONAL, retryable=False)
 _CONFLICT = Classification(kind=ErrorKind.TRANSIENT, retryable=True)
-_NOT_SENT = Classification(kind=ErrorKind.TRANSIENT, retryable=True, counts_against_breaker=True)
+NOT_SENT = Classification(kind=ErrorKind.TRANSIENT, retryable=True, counts_against_breaker=True)
 _TOKEN_EXPIRED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
 _CLOCK_SKEWED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1)
 _IN_PROGRESS = Classification(kind=ErrorKind.TRANSIENT, retryable=True, minimum_age=_TRANSACTION_IN_PROGRESS_SECONDS)
@@ -191,9 +191,9 @@ def classify_transport(
         return PERMANENT  # nothing is sent to a server that is not trusted
     # Of what this library's own transport raised, that knows what came of the request.
     if isinstance(error, _NEVER_SENT) or getattr(error, "nothing_was_sent", False):
-        return _NOT_SENT
+        return NOT_SENT
     if isinstance(error, bx.EndpointConnectionError) and _never_sent(error):
-        return _NOT_SENT
+        return NOT_SENT
     if isinstance(error, bx.HTTPClientError) and isinstance(error.kwargs.get("error"), AttributeError):
         return PERMANENT  # aiobotocore's, for a client that was closed
     if isinstance(error, _TRANSPORT):

@@ -19,7 +19,7 @@ from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.retry import Backoff
 
 from . import own_write, telling
-from .classification import Classification, classify_response, classify_transport, code_of, is_refusal
+from .classification import NOT_SENT, Classification, classify_response, classify_transport, code_of, is_refusal
 from .integrity import find_damage, find_foreign
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Execution:
         "damage",
         "found_own",
         "is_from_wire",
+        "is_sent",
         "lane",
         "operation",
         "params",
@@ -87,6 +88,8 @@ class Execution:
         self.stopped_by: StopReason | None = None
         self.was_answered = self.is_from_wire = False
         """Whether a response is at hand, of which an error then is, and whether from a connection: a stub's is not."""
+        self.is_sent = True
+        """Whether the attempt under way may have been sent. A transport that knows says when it was not, and is."""
         self.body = b""
         """Of the response at hand, as it came."""
         self.damage: Exception | None = None
@@ -132,7 +135,7 @@ class Execution:
                 self.stopped_by = StopReason.CIRCUIT
                 raise
         self.attempts += 1
-        self._in_flight = True
+        self._in_flight = self.is_sent = True
         self._attempt_started = self.core.clock.monotonic()
 
     def admit_again(self) -> None:
@@ -141,6 +144,14 @@ class Execution:
             self.admit()
         except (CircuitOpenError, DeadlineExceededError):
             raise self.original_error() from None
+
+    def may_send(self) -> bool:
+        """Return whether the attempt may be sent, and take note that it is from now on.
+
+        The deadline may have passed while it was signed, or waited for its connection.
+        """
+        self.is_sent = self._deadline is None or self._deadline.remaining() > 0
+        return self.is_sent
 
     # After an attempt.
     def received(self, response: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
@@ -340,6 +351,9 @@ class Execution:
         self.ambiguous = not is_read(self.operation, self.params)
 
     def _judge_unanswered(self) -> Classification:
+        if not self.is_sent:
+            self.verdict = NOT_SENT
+            return NOT_SENT
         verdict = classify_transport(TimeoutError(), operation=self.operation, params=self._sent or self.params)
         self.verdict, self.ambiguous = verdict, self.ambiguous or verdict.ambiguous
         return verdict

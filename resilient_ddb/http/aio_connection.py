@@ -1,0 +1,190 @@
+"""One connection of an async client: one request at a time, and the answer to it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
+from typing import Any, cast
+
+import aiohttp
+
+from .descriptors import asker
+from .parser import BrokenResponse, Response, ResponseParser
+
+
+class Connection(asyncio.Protocol):
+    """Sends a request and reads its answer. What fails is raised as aiohttp raises it: aiobotocore's words follow."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[Connection], None]) -> None:
+        """Be a connection of `loop`; `on_lost` is called once it is there no more."""
+        self._loop = loop
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._ask: Callable[[], bool] | None = None
+        self._parser: ResponseParser | None = None
+        self._answer: asyncio.Future[Response] | None = None
+        self._patience = 0.0
+        self._quiet_until = 0.0
+        self._unsent = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._apart = Context()
+        """Of the timer, which outlives the call that sets it: it is to keep nothing of it."""
+        self.is_clean = False
+        """Whether the last request was sent, and answered, as a whole and with nothing beyond: another may follow."""
+        self.idle_since = 0.0
+
+    # What the loop tells.
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        found = transport.get_extra_info("socket")
+        if found is not None:
+            self._ask = asker(found.fileno())
+            with suppress(OSError):  # as aiohttp does
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on in the answer. What nobody waits for ends the connection."""
+        answer, parser = self._answer, self._parser
+        if answer is None or parser is None or answer.done():
+            self.abort()
+            return
+        self._quiet_until = self._loop.time() + self._patience
+        try:
+            response = parser.feed(data)
+        except BrokenResponse as error:
+            self._fail(error)
+            return
+        if response is not None:
+            self._finish(answer, parser, response)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End what is under way."""
+        transport, self._transport = self._transport, None
+        del transport
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        answer, parser = self._answer, self._parser
+        if answer is not None and parser is not None and not answer.done():
+            try:
+                response = parser.ended()
+                if response is not None and exc is None:
+                    self._finish(answer, parser, response)
+                else:
+                    answer.set_exception(_lost(exc, unanswered=False))
+            except BrokenResponse as error:
+                answer.set_exception(_lost(exc, unanswered=error.unanswered))
+        self._on_lost(self)
+
+    # What the session asks for.
+    def is_open(self) -> bool:
+        """Return whether a request may be sent on it: it is open, as far as is known here, and has nothing to read."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        return self._ask is None or not self._ask()
+
+    async def exchange(self, message: bytes, patience: float | None) -> Response:
+        """Send a request, and return its answer.
+
+        Args:
+            message: the request.
+            patience: seconds without a byte of it sent or of the answer read, after which it has failed.
+
+        Raises:
+            aiohttp.ClientError: the connection was lost, or nothing came for too long.
+            BrokenResponse: what came is no answer.
+        """
+        transport = self._transport
+        if transport is None:
+            raise aiohttp.ServerDisconnectedError
+        self.is_clean = False
+        answer = self._answer = self._loop.create_future()
+        self._parser = ResponseParser()
+        if patience is not None:
+            self._watch(patience)
+        transport.write(message)
+        try:
+            response: Response = await answer
+        finally:
+            self._answer = self._parser = None
+            del answer  # an error that it has knows this frame: they would keep each other
+        return response
+
+    def abort(self) -> None:
+        """Close it at once, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def cut(self) -> None:
+        """Close the socket, with no loop that could do it."""
+        transport: Any = self._transport
+        if transport is None:
+            return
+        with suppress(Exception):  # the loop is closed: a transport can't schedule its own end
+            transport.abort()
+        with suppress(Exception):
+            transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
+        inner: Any = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+        with suppress(Exception):  # of TLS: the one below
+            inner._call_connection_lost(None)  # noqa: SLF001 - as above
+
+    # Within.
+    def _finish(self, answer: asyncio.Future[Response], parser: ResponseParser, response: Response) -> None:
+        transport = self._transport
+        self.is_clean = (
+            response.keep_alive
+            and not parser.surplus
+            and transport is not None
+            and not transport.get_write_buffer_size()
+        )
+        answer.set_result(response)
+
+    def _fail(self, error: Exception) -> None:
+        answer = self._answer
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+        self.abort()
+
+    def _watch(self, patience: float) -> None:
+        """Have the timer look at the time when nothing was heard for so long. One timer serves many requests."""
+        self._patience, self._unsent = patience, 0
+        until = self._quiet_until = self._loop.time() + patience
+        if self._timer is not None:
+            if self._timer_at <= until:
+                return
+            self._timer.cancel()
+        self._wake_at(until)
+
+    def _wake_at(self, moment: float) -> None:
+        self._timer_at = moment
+        self._timer = self._loop.call_at(moment, self._look, context=self._apart)
+
+    def _look(self) -> None:
+        self._timer = None
+        transport, answer = self._transport, self._answer
+        if transport is None or answer is None or answer.done():
+            return
+        now = self._loop.time()
+        unsent = transport.get_write_buffer_size()
+        if unsent and unsent != self._unsent:  # it is still being sent, and gets on
+            self._quiet_until = max(self._quiet_until, now + self._patience)
+        self._unsent = unsent
+        if now < self._quiet_until:
+            self._wake_at(self._quiet_until)
+        else:
+            self._fail(aiohttp.ServerTimeoutError("Timeout on reading data from socket"))
+
+
+def _lost(cause: BaseException | None, *, unanswered: bool) -> Exception:
+    if unanswered:
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+            return aiohttp.ClientOSError(*cause.args)
+        return aiohttp.ServerDisconnectedError()
+    return aiohttp.ClientPayloadError("Response payload is not completed")

@@ -1,0 +1,142 @@
+"""The connections of an async client on one event loop: so many are in use at most, and each serves one request."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from errno import ECONNRESET
+from functools import lru_cache
+from socket import gaierror
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from .aio_connection import Connection
+from .plain import Target
+
+_ATTEMPT_DELAY = 0.25
+"""Seconds after which the next address of a name is tried as well. As aiohttp has it."""
+_NO_LIMIT = 1 << 30
+
+_NoSuchName = getattr(aiohttp, "ClientConnectorDNSError", aiohttp.ClientConnectorError)  # since aiohttp 3.10
+
+Origin = tuple[str, str, int]
+
+
+class _Key(NamedTuple):
+    """What aiohttp's errors say of a connection that could not be made."""
+
+    host: str
+    port: int
+    is_ssl: bool
+    ssl: bool = True
+
+
+class Pool:
+    """Connections of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
+        """Let `most` be in use at a time; 0 is no limit, as with aiohttp."""
+        self.loop = loop
+        self.permits = asyncio.Semaphore(most or _NO_LIMIT)
+        """One for each request under way: first come, first served."""
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._is_closed = False
+
+    def idle(self, target: Target, max_idle: float) -> Connection | None:
+        """Return a connection that waits to be used, the last used first; None if none is fit for it."""
+        waiting = self._idle.get(target[:3])
+        while waiting:
+            found = waiting.pop()
+            if self.loop.time() - found.idle_since <= max_idle and found.is_open():
+                return found
+            found.abort()
+        return None
+
+    def check(self, connection: Connection, target: Target) -> None:
+        """Refuse a connection that was lost before anything was sent on it.
+
+        Raises:
+            aiohttp.ClientConnectorError: it was lost.
+        """
+        if not connection.is_open():
+            key: Any = _Key(target.host, target.port, target.scheme == "https")
+            raise aiohttp.ClientConnectorError(key, ConnectionResetError(ECONNRESET, "Closed before it was used"))
+
+    def put_back(self, target: Target, connection: Connection) -> None:
+        """Keep a connection for the next request, if it may have one."""
+        if connection.is_clean and not self._is_closed:
+            connection.idle_since = self.loop.time()
+            self._idle.setdefault(target[:3], []).append(connection)
+        else:
+            connection.abort()
+
+    async def connect(self, target: Target, context: ssl.SSLContext | None, patience: float | None) -> Connection:
+        """Make a connection.
+
+        Args:
+            target: where to.
+            context: TLS as the SDK sets it up; None: without.
+            patience: seconds for all of it: the look-up of the name, all its addresses, TLS.
+
+        Raises:
+            aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError: it could not be made. Nothing was sent.
+        """
+        options: dict[str, Any] = {}
+        if context is not None:
+            options = {"ssl": context, "server_hostname": target.host.rstrip(".")}
+        if isinstance(self.loop, asyncio.BaseEventLoop) and not _is_address(target.host):  # others know no such option
+            options |= {"happy_eyeballs_delay": _ATTEMPT_DELAY, "interleave": 1}
+        key: Any = _Key(target.host, target.port, context is not None)
+        limit = asyncio.timeout(patience)
+        try:
+            async with limit:
+                _, made = await self.loop.create_connection(self._new, target.host, target.port, **options)
+                self._open.add(made)
+        except ssl.CertificateError as error:
+            raise aiohttp.ClientConnectorCertificateError(key, error) from error
+        except ssl.SSLError as error:
+            raise aiohttp.ClientConnectorSSLError(key, error) from error
+        except gaierror as error:
+            raise _NoSuchName(key, error) from error
+        except OSError as error:
+            if limit.expired():
+                raise aiohttp.ServerTimeoutError(
+                    f"Connection timeout to host {target.scheme}://{target.host_header}{target.path}"
+                ) from error
+            raise aiohttp.ClientConnectorError(key, error) from error
+        return made
+
+    def _new(self) -> Connection:
+        return Connection(self.loop, self._forget)
+
+    def _forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        for waiting in self._idle.values():
+            if connection in waiting:
+                waiting.remove(connection)
+
+    def close(self) -> None:
+        """Close all connections: also those in use, whose requests fail."""
+        self._is_closed = True
+        self._idle.clear()
+        for connection in list(self._open):
+            connection.abort()
+
+    def abandon(self) -> None:
+        """Close the sockets of a loop that can't run any more."""
+        self._idle.clear()
+        for connection in list(self._open):
+            connection.cut()
+        self._open.clear()
+
+
+@lru_cache(maxsize=32)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

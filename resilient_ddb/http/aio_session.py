@@ -1,0 +1,254 @@
+"""An HTTP session for aiobotocore's clients: plain requests on connections of our own, all others as aiobotocore does.
+
+It is aiobotocore's own session, with another way through `send`. Its settings, its TLS and its errors are those of
+aiobotocore, word for word. A program that comes between aiobotocore and aiohttp (vcrpy, aioresponses,
+instrumentation) gets to see every request: then none goes this way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import aiohttp
+from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from resilient_ddb.parts import Original
+
+from .aio_connection import Connection
+from .aio_pool import Pool
+from .message import render
+from .parser import BrokenResponse, Response
+from .plain import Target, headers_of, is_plain, target_of
+
+_SIGNED_LONG_AGO = 1.0
+"""Seconds that a request may have waited for its connection without being signed anew."""
+_MOST_TARGETS = 100
+_USUAL_CONNECTOR = AioConfig().connector_args
+"""aiobotocore puts it in by itself. Of a connection's age the policy decides."""
+_PLAIN_SOCKET_OPTIONS = {(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)}
+"""What asyncio and this library set anyway."""
+
+_SDK = Original(AIOHTTPSession, ["send", "_get_session", "__init__"], AIOHTTPSession.__module__)
+_CLIENT = Original(aiohttp.ClientSession, ["__init__", "_request", "request"], aiohttp.ClientSession.__module__)
+_CONNECTOR = Original(aiohttp.TCPConnector, ["__init__", "connect", "_create_connection"], "aiohttp.connector")
+_CLASSES = (aiohttp.ClientSession, aiohttp.TCPConnector)
+
+
+class Caller(Protocol):
+    """The client's side of the requests that a session sends."""
+
+    async def sign(self, request: Any) -> None:
+        """Sign a request."""
+
+    def is_waiting(self, request: Any) -> None:
+        """Take note that nothing of a request is sent yet."""
+
+    def may_send(self, request: Any, /) -> bool:
+        """Return whether a request may be sent, and take note that it is from now on."""
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Do something that is to keep nothing of the call that it is done for."""
+
+
+class _Stranger:
+    """The side of a client that is not hardened."""
+
+    async def sign(self, request: Any) -> None:
+        """Leave the signature as it is."""
+
+    def is_waiting(self, request: Any) -> None:
+        """Take no note."""
+
+    def may_send(self, _: Any) -> bool:
+        """Return that it may."""
+        return True
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Do it as it is."""
+        return nullcontext()
+
+
+class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types of its own
+    """aiobotocore's HTTP session, whose plain requests go over connections of ours."""
+
+    caller: Caller = _Stranger()
+    max_idle = 60.0
+    """Seconds that a connection may have waited before it is used again."""
+    # These are set late: a session that exists already may be made one of this class.
+    _pool: Pool | None = None
+    _targets: dict[str, Target | None] | None = None
+    _is_ordinary: bool | None = None
+
+    async def send(self, request: Any) -> Any:
+        """Send a request, and return its response."""
+        target = self._target_of(request)
+        headers = None if target is None else headers_of(request, target)
+        pool = None if headers is None else self._pool_here()
+        if target is None or headers is None or pool is None:
+            return await super().send(request)
+        try:
+            message = render("POST", target.path, headers, request.body)
+        except ValueError:  # no head of HTTP/1.1: aiohttp is to say so
+            return await super().send(request)
+        self.caller.is_waiting(request)
+        try:
+            response = await self._exchange(pool, target, request, message)
+        except (aiohttp.ClientError, BrokenResponse) as error:
+            raise _in_aiobotocores_words(error, request) from error
+        headers_given = {name.lower(): value for name, value in response.headers}
+        made = AioAWSResponse(request.url, response.status, headers_given, _Raw(response.body))
+        made._content = response.body  # noqa: SLF001 - read already, as aiobotocore reads it in `send`
+        return made
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        await super().__aexit__(*exc_info)
+
+    def abandon(self) -> None:
+        """Close the connections of a loop that can't run any more, as far as that can be done without it."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.abandon()
+
+    def leave_connections(self) -> Any:
+        """Return the open connections, and know of none any more: in a forked process they are the parent's."""
+        pool, self._pool = self._pool, None
+        return pool
+
+    # Whether it goes this way.
+    def _target_of(self, request: Any) -> Target | None:
+        """Return where a request goes; None if it is to go as aiobotocore sends it."""
+        if self._is_ordinary is None:
+            self._is_ordinary = self._is_set_up_otherwise()
+        if self._is_ordinary or self._sessions is None or not is_plain(request) or not _nobody_between():
+            return None
+        known = self._targets
+        if known is None:
+            known = self._targets = {}
+        url = request.url
+        if url not in known:
+            if len(known) >= _MOST_TARGETS:
+                known.clear()
+            known[url] = None if self._proxy_config.proxy_url_for(url) else target_of(url)
+        return known[url]
+
+    def _is_set_up_otherwise(self) -> bool:
+        """Return whether the caller's Config asks for what only aiohttp does."""
+        options = self._socket_options or []
+        plain_options = all(option[:2] in _PLAIN_SOCKET_OPTIONS and option[2] == 1 for option in options)
+        return bool(self._cert_file) or not plain_options or self._connector_args != _USUAL_CONNECTOR
+
+    def _pool_here(self) -> Pool | None:
+        """Return the pool of the running loop; None if there is one of another loop that is still open."""
+        loop = asyncio.get_running_loop()
+        pool = self._pool
+        if pool is not None and pool.loop is loop:
+            return pool
+        if pool is not None:
+            if not pool.loop.is_closed():
+                return None
+            self.abandon()
+        pool = self._pool = Pool(loop, self._max_pool_connections)
+        return pool
+
+    # The way.
+    async def _exchange(self, pool: Pool, target: Target, request: Any, message: bytes) -> Response:
+        context = request.context or {}
+        patience = context.get("read_timeout")
+        if patience is None:
+            patience = self._timeout.sock_read
+        signed_at = pool.loop.time()
+        async with pool.permits:
+            connection = pool.idle(target, self.max_idle)
+            if connection is None:
+                connection = await self._connect(pool, target)
+            try:
+                if pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
+                    message = await self._signed_anew(request, target)
+                    pool.check(connection, target)
+                self._check_time(request)
+                response = await connection.exchange(message, patience)
+            except BaseException:
+                connection.abort()
+                raise
+            pool.put_back(target, connection)
+            return response
+
+    def _check_time(self, request: Any) -> None:
+        if not self.caller.may_send(request):
+            raise aiohttp.ServerTimeoutError("Connection was there after the deadline")
+
+    async def _connect(self, pool: Pool, target: Target) -> Connection:
+        with self.caller.apart():
+            context = await self._tls() if target.scheme == "https" else None
+            return await pool.connect(target, context, self._timeout.sock_connect)
+
+    async def _tls(self) -> ssl.SSLContext:
+        """Return the context that aiobotocore made for its own connections."""
+        session = self._sessions.get(None)
+        if session is None:
+            await self._get_session(None)
+            session = self._sessions[None]
+        context: ssl.SSLContext = session.connector._ssl  # noqa: SLF001 - aiohttp has no public name for it
+        return context
+
+    async def _signed_anew(self, request: Any, target: Target) -> bytes:
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+        fresh = AWSRequest(request.method, request.url, headers, request.body)
+        fresh.context = request.context
+        await self.caller.sign(fresh)
+        request.headers = fresh.prepare().headers
+        return render("POST", target.path, headers_of(request, target) or [], request.body)
+
+
+class _Raw:
+    """A response's body, as it is read from aiohttp."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+
+def _nobody_between() -> bool:
+    """Return whether all that comes between aiobotocore and the wire is as it was made."""
+    return (
+        (aiohttp.ClientSession, aiohttp.TCPConnector) == _CLASSES
+        and _SDK.stands()
+        and _CLIENT.stands()
+        and _CONNECTOR.stands()
+    )
+
+
+def _in_aiobotocores_words(error: Exception, request: Any) -> HTTPClientError:
+    """Return the error that aiobotocore raises where aiohttp raises this one."""
+    url = request.url
+    if isinstance(error, aiohttp.ClientSSLError):
+        return SSLError(endpoint_url=url, error=error)
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+        return ConnectionClosedError(error=error, request=request, endpoint_url=url)
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        if str(error).startswith("Connection"):
+            return ConnectTimeoutError(endpoint_url=url, error=error)
+        return ReadTimeoutError(endpoint_url=url, error=error)
+    if isinstance(error, aiohttp.ClientConnectionError):
+        return EndpointConnectionError(endpoint_url=url, error=error)
+    return HTTPClientError(error=error)
