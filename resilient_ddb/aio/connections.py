@@ -109,13 +109,18 @@ class _Caller:
 
 def take(http_session: Any, client: Any) -> None:
     """Make one client's HTTP session use such connections; a second time, nothing changes."""
+    if type(http_session) is AIOHTTPSession:
+        http_session.__class__ = ProtocolSession
+    leave_to_aiohttp(http_session)
+    if isinstance(http_session, ProtocolSession):
+        http_session.caller = _Caller(client._request_signer)  # noqa: SLF001 - aiobotocore has no public way to it
+
+
+def leave_to_aiohttp(http_session: Any) -> None:
+    """Leave a session that goes by aiohttp, or by another library, as it is."""
     cls: Any = type(http_session)
-    if cls is AIOHTTPSession:
-        cls = ProtocolSession
     if not issubclass(cls, _Noted):
         http_session.__class__ = _mixed(cls)
-    if issubclass(cls, ProtocolSession):
-        http_session.caller = _Caller(client._request_signer)  # noqa: SLF001 - aiobotocore has no public way to it
 
 
 @cache

@@ -23,7 +23,9 @@ from resilient_ddb.hooks.host import (
     settled_config,
     with_options,
 )
+from resilient_ddb.http.aio_session import ProtocolSession
 
+from . import connections
 from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
 from .lazy import LazyClient
 from .resources import resource_class, service_model, shared_loader
@@ -256,8 +258,11 @@ def _arguments(
 
 async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) -> Any:
     chosen = _botocore_session(session) or _own_session()
-    config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
+    own = AioConfig(http_session_cls=ProtocolSession, **default_options(policy))
+    config = settled_config(own, chosen, arguments.get("config"))
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
+    if config.http_session_cls is not ProtocolSession:
+        connections.leave_to_aiohttp(made._endpoint.http_session)  # noqa: SLF001 - aiobotocore has no public way to it
     hardened = install_on_client(made, policy)
     hardened._resilience.host.config = config  # noqa: SLF001 - the attribute is this library's own
     return hardened

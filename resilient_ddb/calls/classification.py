@@ -89,6 +89,7 @@ _CLOCK = frozenset(
         "SignatureDoesNotMatch",
     }
 )
+_SIGNATURE_EXPIRED = "Signature expired"
 _SERVER_STATUS = frozenset({500, 502, 503, 504})
 _NEVER_SENT = (bx.ConnectTimeoutError, bx.ProxyConnectionError)
 _TRANSPORT = (
@@ -172,7 +173,7 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
     if code in _EXPIRED_TOKEN:
         return _TOKEN_EXPIRED
     if code in _CLOCK:
-        return _CLOCK_SKEWED if _is_clock_skewed(response, now) else PERMANENT
+        return _CLOCK_SKEWED if _is_too_old(response) or _is_clock_skewed(response, now) else PERMANENT
     status = _status(response, code)
     if code in _THROTTLING or status == 429:  # noqa: PLR2004 - "too many requests", whatever its code
         return Classification(
@@ -279,6 +280,11 @@ def _cancellation_codes(response: Mapping[str, Any]) -> list[str]:
         return [str(reason.get("Code", "None")) for reason in reasons if isinstance(reason, Mapping)]
     found = _REASONS_IN_MESSAGE.search(str(response.get("Error", {}).get("Message", "")))
     return [code.strip() for code in found.group(1).split(",")] if found else []
+
+
+def _is_too_old(response: Mapping[str, Any]) -> bool:
+    """Return whether a request was refused because it was signed long ago: it was not applied, and is signed anew."""
+    return str(response.get("Error", {}).get("Message", "")).startswith(_SIGNATURE_EXPIRED)
 
 
 def _is_clock_skewed(response: Mapping[str, Any], now: float | None) -> bool:

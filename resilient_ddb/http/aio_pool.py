@@ -44,6 +44,7 @@ class Pool:
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._is_closed = False
+        self._emptied: asyncio.Future[None] | None = None
 
     def idle(self, target: Target, max_idle: float) -> Connection | None:
         """Return a connection that waits to be used, the last used first; None if none is fit for it."""
@@ -117,13 +118,18 @@ class Pool:
         for waiting in self._idle.values():
             if connection in waiting:
                 waiting.remove(connection)
+        if self._emptied is not None and not self._open and not self._emptied.done():
+            self._emptied.set_result(None)
 
-    def close(self) -> None:
-        """Close all connections: also those in use, whose requests fail."""
+    async def close(self) -> None:
+        """Close all connections, also those in use, whose requests fail; return when they are closed."""
         self._is_closed = True
         self._idle.clear()
-        for connection in list(self._open):
-            connection.abort()
+        if self._open:
+            self._emptied = self.loop.create_future()
+            for connection in list(self._open):
+                connection.abort()
+            await self._emptied
 
     def abandon(self) -> None:
         """Close the sockets of a loop that can't run any more."""

@@ -109,17 +109,21 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         try:
             response = await self._exchange(pool, target, request, message)
         except (aiohttp.ClientError, BrokenResponse) as error:
-            raise _in_aiobotocores_words(error, request) from error
+            raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
         headers_given = {name.lower(): value for name, value in response.headers}
         made = AioAWSResponse(request.url, response.status, headers_given, _Raw(response.body))
         made._content = response.body  # noqa: SLF001 - read already, as aiobotocore reads it in `send`
         return made
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-        await super().__aexit__(*exc_info)
+        pool, self._pool = self._pool, None
+        try:
+            if pool is not None and pool.loop is asyncio.get_running_loop():
+                await pool.close()
+            elif pool is not None and pool.loop.is_closed():
+                pool.abandon()
+        finally:
+            await super().__aexit__(*exc_info)
 
     def abandon(self) -> None:
         """Close the connections of a loop that can't run any more, as far as that can be done without it."""
@@ -210,7 +214,11 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return context
 
     async def _signed_anew(self, request: Any, target: Target) -> bytes:
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+        headers = {
+            name: value.decode("latin-1") if isinstance(value, bytes) else value
+            for name, value in request.headers.items()
+            if name.lower() != "content-length"  # it is put in again, and is not signed
+        }
         fresh = AWSRequest(request.method, request.url, headers, request.body)
         fresh.context = request.context
         await self.caller.sign(fresh)

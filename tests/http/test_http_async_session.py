@@ -1,0 +1,306 @@
+"""Which requests of an async client go over connections of this library's own, and how these are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+
+pytest.importorskip("aiobotocore")
+
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import get_session
+from http_async_support import (
+    ACCESS,
+    ADD,
+    BY_AIOHTTP,
+    KEY,
+    end_of,
+    goes_by_aiohttp,
+    of_key,
+    session_of,
+    table_at,
+    until,
+)
+from wire_server import SaysMore, WireServer, answer
+
+import resilient_ddb as rddb
+from resilient_ddb import aio
+from resilient_ddb.http.aio_session import ProtocolSession
+from resilient_ddb.testing import FakeClock
+
+
+@pytest.fixture
+def server():
+    with WireServer(lambda _, params, __: [of_key(params)]) as running:
+        yield running
+
+
+class OwnSession(AIOHTTPSession):
+    """Somebody's own."""
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BY_AIOHTTP,
+        AioConfig(http_session_cls=AIOHTTPSession),
+        AioConfig(http_session_cls=OwnSession),
+        AioConfig(connector_args={"use_dns_cache": False}),
+    ],
+)
+async def test_what_the_callers_config_asks_for_goes_by_aiohttp(server, config):
+    async with table_at(server.url, config=config) as table:
+        assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+        assert await goes_by_aiohttp(table)
+
+
+async def test_a_proxy_gets_the_request_from_aiohttp(server):
+    async with table_at("http://dynamodb.example", config=AioConfig(proxies={"http": server.url})) as table:
+        assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+        assert await goes_by_aiohttp(table)
+
+
+async def test_a_client_certificate_is_left_to_aiohttp(server, tmp_path):
+    from http_async_support import certificate  # noqa: PLC0415 - slow to import
+
+    config = AioConfig(client_cert=certificate(tmp_path / "client.pem"))
+    async with table_at(server.url, config=config, verify=False) as table:
+        await table.get_item(**KEY)
+        assert await goes_by_aiohttp(table)
+
+
+async def test_keepalive_of_the_socket_is_set_anyway(server):
+    async with table_at(server.url, config=AioConfig(tcp_keepalive=True)) as table:
+        await table.get_item(**KEY)
+        assert not await goes_by_aiohttp(table)
+
+
+@pytest.mark.parametrize(
+    ("cls", "method"),
+    [
+        (aiohttp.ClientSession, "_request"),
+        (aiohttp.ClientSession, "__init__"),
+        (aiohttp.TCPConnector, "connect"),
+        (AIOHTTPSession, "send"),
+        (AIOHTTPSession, "_get_session"),
+    ],
+)
+async def test_a_program_that_comes_between_sees_every_request(server, cls, method, monkeypatch):
+    seen = []
+    original = getattr(cls, method)
+
+    def seeing(*args, **kwargs):
+        seen.append(method)
+        return original(*args, **kwargs)
+
+    async with table_at(server.url) as table:
+        await table.get_item(**KEY)
+        monkeypatch.setattr(cls, method, seeing)
+        assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+        assert seen
+        monkeypatch.undo()
+        seen.clear()
+        await table.get_item(**KEY)
+        assert not seen
+
+
+async def test_a_class_that_was_put_in_between_sees_every_request(server, monkeypatch):
+    with pytest.warns(DeprecationWarning):  # aiohttp wants no subclasses; recorders don't mind
+
+        class Recorder(aiohttp.ClientSession):
+            seen = 0
+
+            async def _request(self, *args, **kwargs):
+                type(self).seen += 1
+                return await super()._request(*args, **kwargs)
+
+    monkeypatch.setattr(aiohttp, "ClientSession", Recorder)
+    async with table_at(server.url) as table:
+        await table.get_item(**KEY)
+    assert Recorder.seen == 1
+
+
+async def test_handlers_that_answer_keep_the_request_from_the_wire(server):
+    async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
+        seen = []
+        client.meta.events.register("before-send.dynamodb", lambda request, **_: seen.append(request.url))
+        await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+    assert len(seen) == len(server.operations) == 1
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_a_client_that_exists_goes_this_way_once_it_is_hardened(server, used):
+    async with get_session().create_client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
+        if used:
+            await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+        aio.install(client)
+        await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+        session = client._endpoint.http_session
+        assert isinstance(session, ProtocolSession)
+        assert isinstance(session, AIOHTTPSession)
+        assert session._pool is not None
+        aio.install(client)
+        await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+        assert client._endpoint.http_session is session
+    assert server.connections == 1 + used
+
+
+async def test_the_request_is_what_aiohttp_sends_but_for_its_own_headers(tmp_path):
+    heads = []
+
+    class Noting(WireServer):
+        def _serve(self, connected):
+            heads.append(connected.recv(1 << 16, 2))  # MSG_PEEK
+            super()._serve(connected)
+
+    with Noting(lambda _, params, __: [of_key(params)]) as server:
+        for config in (None, BY_AIOHTTP):
+            async with table_at(server.url, config=config) as table:
+                await table.get_item(**KEY)
+    found = []
+    for head in heads:
+        first, *lines = head.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        found.append((first, dict(line.split(": ", 1) for line in lines)))
+    ours, theirs = found
+    assert ours[0] == theirs[0] == "POST / HTTP/1.1"
+    assert ours[1].keys() == theirs[1].keys() - {"Accept"}
+    changing = {"Authorization", "X-Amz-Date", "amz-sdk-invocation-id"}
+    assert all(ours[1][name] == theirs[1][name] for name in ours[1].keys() - changing)
+
+
+@pytest.mark.parametrize("most", [1, 4])
+async def test_no_more_connections_than_the_pool_allows(most):
+    under_way, highest = [0], [0]
+
+    async def serve(reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                key = json.loads(await reader.readexactly(length))["Key"]
+                under_way[0] += 1
+                highest[0] = max(highest[0], under_way[0])
+                await asyncio.sleep(0.001)
+                under_way[0] -= 1
+                writer.write(answer({"Item": key}))
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with table_at(url, config=AioConfig(max_pool_connections=most)) as table:
+            found = await asyncio.gather(*(table.get_item(Key={"pk": str(n)}) for n in range(40)))
+            pool = (await session_of(table))._pool
+            assert len(pool._open) == most
+            assert pool.permits._value == most
+    assert [item["Item"]["pk"] for item in found] == [str(n) for n in range(40)]
+    assert highest[0] == most
+
+
+async def test_a_connection_with_more_than_was_asked_for_is_not_used_again():
+    says = SaysMore(of_key({"Key": {"pk": {"S": "a"}}}), b"HTTP/1.1 200 OK\r\n")
+    with WireServer(lambda _, params, number: says if number == 1 else [of_key(params)]) as server:
+        async with table_at(server.url) as table:
+            await table.get_item(**KEY)
+            says.is_read.set()
+            says.is_sent.wait(20)  # the loop stands still: it has not heard of it
+            assert (await table.get_item(Key={"pk": "b"}))["Item"] == {"pk": "b"}
+            assert server.connections == 2
+
+
+async def test_a_connection_is_not_used_after_it_was_idle_for_long(server):
+    async with table_at(server.url) as table:
+        await table.get_item(**KEY)
+        session = await session_of(table)
+        session.max_idle = 0.0
+        await asyncio.sleep(0.002)
+        await table.get_item(**KEY)
+        session.max_idle = 60.0
+        await table.get_item(**KEY)
+    assert server.connections == 2
+
+
+async def test_connections_keep_nothing_of_the_call_they_were_made_for(server):
+    import gc  # noqa: PLC0415 - for this test
+
+    class Key(dict):
+        pass
+
+    async with table_at(server.url) as table:
+        await table.get_item(Key=Key(pk="a"))
+        gc.collect()
+        assert not [found for found in gc.get_objects() if type(found) is Key]
+
+
+async def test_a_closed_client_says_so_and_its_connections_are_closed(server):
+    async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
+        await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+        pool = client._endpoint.http_session._pool
+        assert pool._open
+    assert not pool._open
+    with pytest.raises(rddb.aio.clients.ClosedClientError):
+        await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+
+
+async def test_a_call_under_way_as_the_client_is_closed_is_open():
+    with WireServer(lambda *_: [30.0]) as server:
+        table = table_at(server.url, attempts=1)
+        ending = asyncio.create_task(end_of(table.update_item(**ADD)))
+        await until(lambda: server.operations)
+        await table.aclose()
+        end = await ending
+    assert end[0].__name__ == "ConnectionClosedError"
+    assert end[4] is True
+
+
+# Signatures.
+
+EXPIRED = {"__type": "com.amazon.coral.service#InvalidSignatureException", "message": "Signature expired: 1 is old"}
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_signature_that_is_refused_for_its_age_is_made_anew_once_for_any_write(kind):
+    def script(_, params, number):
+        return [answer(EXPIRED, 400)] if number == 1 else [of_key(params)]
+
+    with WireServer(script) as server:
+        if kind == "sync":
+            policy = rddb.Policy(clock=FakeClock(), breaker=None)
+            import boto3  # noqa: PLC0415 - for this test
+
+            table = rddb.table("t", endpoint_url=server.url, policy=policy, session=boto3.Session(**ACCESS))
+            table.update_item(**ADD)
+            table.meta.client.close()
+        else:
+            async with table_at(server.url) as table:
+                await table.update_item(**ADD)
+        assert server.operations == ["UpdateItem"] * 2
+
+
+async def test_a_signature_that_stays_refused_is_told_after_one_more():
+    with WireServer(lambda *_: [answer(EXPIRED, 400)]) as server:
+        async with table_at(server.url, attempts=5) as table:
+            end = await end_of(table.update_item(**ADD))
+        assert server.operations == ["UpdateItem"] * 2
+    assert end[4] is False
+
+
+async def test_a_request_is_signed_anew_once_its_connection_is_there(server, monkeypatch):
+    monkeypatch.setattr("resilient_ddb.http.aio_session._SIGNED_LONG_AGO", -1.0)
+    async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
+        signed, sent = [], []
+        client.meta.events.register("before-sign.dynamodb", lambda request, **_: signed.append(request.url))
+        client.meta.events.register("before-send.dynamodb", lambda request, **_: sent.append(request))
+        found = await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
+        assert found["Item"] == {"pk": {"S": "a"}}
+        assert len(signed) == 2
+        [request] = sent
+        again = request.headers["Authorization"]
+        assert str(again).count("Signature=") == 1
+        assert "content-length" not in str(again)
