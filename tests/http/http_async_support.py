@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import re
 import socket
@@ -81,8 +81,8 @@ def certificate(path, *, names=("127.0.0.1",), days=(-1, 1), authority=None):
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
-    now = datetime.datetime.now(datetime.UTC)
-    begin, end = (now + datetime.timedelta(days=day) for day in days)
+    now = dt.datetime.now(dt.UTC)
+    begin, end = (now + dt.timedelta(days=day) for day in days)
     found = []
     for each in names:
         try:
@@ -148,7 +148,7 @@ class TlsServer:
 
     def close_idle(self, *, notify):
         """Close all connections, over TLS with a close_notify or with the end of the socket only."""
-        for client, _ in self._open:
+        for client, _ in list(self._open):
             with suppress(OSError, ValueError):
                 client.unwrap() if notify else client.shutdown(socket.SHUT_WR)
 

@@ -109,7 +109,7 @@ async def test_a_program_that_comes_between_sees_every_request(server, cls, meth
 
 
 async def test_a_class_that_was_put_in_between_sees_every_request(server, monkeypatch):
-    with pytest.warns(DeprecationWarning):  # aiohttp wants no subclasses; recorders don't mind
+    with pytest.warns(DeprecationWarning, match="Inherit"):  # aiohttp wants no subclasses; recorders don't mind
 
         class Recorder(aiohttp.ClientSession):
             seen = 0

@@ -1,0 +1,131 @@
+"""TLS of an async client: what is trusted, and what is refused, is what aiobotocore trusts and refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import pytest
+
+pytest.importorskip("aiobotocore")
+pytest.importorskip("cryptography")
+
+from http_async_support import (
+    ADD,
+    BY_AIOHTTP,
+    KEY,
+    TlsServer,
+    certificate,
+    end_of,
+    goes_by_aiohttp,
+    of_key,
+    session_of,
+    table_at,
+)
+from wire_server import WireServer
+
+TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    return {
+        "good": certificate(folder / "good.pem"),
+        "another": certificate(folder / "another.pem"),
+        "for another host": certificate(folder / "host.pem", names=("dynamodb.example",)),
+        "expired": certificate(folder / "expired.pem", days=(-3, -1)),
+        "of tomorrow": certificate(folder / "tomorrow.pem", days=(1, 3)),
+    }
+
+
+@pytest.fixture
+def serve():
+    def make(certificate_file, versions=None):
+        return TlsServer(lambda _, params, __: [of_key(params)], certificate_file, versions)
+
+    return make
+
+
+@pytest.mark.parametrize("versions", [None, TLS_1_2], ids=["TLS 1.3", "TLS 1.2 only"])
+async def test_a_bundle_by_argument_is_trusted(versions, serve, certificates):
+    with serve(certificates["good"], versions) as server:
+        async with table_at(server.url, verify=certificates["good"]) as table:
+            for number in range(3):
+                assert (await table.get_item(Key={"pk": str(number)}))["Item"] == {"pk": str(number)}
+            assert (await session_of(table))._pool is not None
+        assert server.connections == 1
+
+
+async def test_a_bundle_by_the_environment_is_trusted(serve, certificates, monkeypatch):
+    monkeypatch.setenv("AWS_CA_BUNDLE", certificates["good"])
+    with serve(certificates["good"]) as server:
+        async with table_at(server.url) as table:
+            assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+
+
+@pytest.mark.parametrize("name", ["good", "for another host", "expired"])
+async def test_verify_false_takes_any_certificate(name, serve, certificates):
+    with serve(certificates[name]) as server:
+        async with table_at(server.url, verify=False) as table:
+            assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "says"),
+    [
+        ("good", "another", "self-signed certificate"),
+        ("good", None, "self-signed certificate"),
+        ("for another host", "for another host", "IP address mismatch"),
+        ("expired", "expired", "certificate has expired"),
+        ("of tomorrow", "of tomorrow", "certificate is not yet valid"),
+    ],
+)
+async def test_what_aiobotocore_refuses_is_refused_in_its_words_and_nothing_is_sent(
+    name, trusted, says, serve, certificates
+):
+    ends = []
+    for config in (None, BY_AIOHTTP):
+        with serve(certificates[name]) as server:
+            async with table_at(server.url, config=config, verify=certificates.get(trusted)) as table:
+                ends.append(await end_of(table.update_item(**ADD)))
+                if config is not None:
+                    assert await goes_by_aiohttp(table)
+            assert server.operations == []
+    assert ends[0] == ends[1]
+    assert ends[0][0].__name__ == "SSLError"
+    assert says in ends[0][1][0]
+    assert ends[0][4] is False
+
+
+async def test_a_server_without_tls_is_refused(serve, certificates):
+    ends = []
+    for config in (None, BY_AIOHTTP):
+        with WireServer(lambda *_: [b"HTTP/1.1 400 Bad Request\r\n\r\n", None]) as server:
+            url = server.url.replace("http:", "https:")
+            async with table_at(url, config=config, verify=certificates["good"], attempts=1, connect=0.2) as table:
+                ends.append(await end_of(table.update_item(**ADD)))
+            assert "UpdateItem" not in server.operations
+    assert ends[0] == ends[1]
+
+
+async def test_many_tasks_over_tls_get_their_own_answers(serve, certificates):
+    with serve(certificates["good"]) as server:
+        async with table_at(server.url, verify=certificates["good"]) as table:
+            found = await asyncio.gather(*(table.get_item(Key={"pk": str(number)}) for number in range(30)))
+    assert [item["Item"]["pk"] for item in found] == [str(number) for number in range(30)]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nb", "a\0b"])
+async def test_a_header_that_would_begin_another_is_never_sent(value):
+    with WireServer(lambda _, params, __: [of_key(params)]) as server:
+        async with table_at(server.url, attempts=1) as table:
+            client = await table.meta.client.current("get_item")
+
+            def add(request, **_):
+                request.headers["X-Mine"] = value
+
+            client.meta.events.register("before-send.dynamodb", add)
+            end = await end_of(table.get_item(**KEY))
+        assert end[0].__name__ == "HTTPClientError"
+        assert server.operations == []
