@@ -20,6 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, execution_of
 from resilient_ddb.http.aio_session import ProtocolSession
+from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 
 PARENTS: list[Any] = []
 """What belongs to the event loops of the parent, kept as long as the process: if it went, it would be closed."""
@@ -108,12 +109,21 @@ class _Caller:
 
 
 def take(http_session: Any, client: Any) -> None:
-    """Make one client's HTTP session use such connections; a second time, nothing changes."""
+    """Make one client's HTTP session use such connections, over the transport that its policy names."""
+    core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+    counters: Counters = core.host.transport
     if type(http_session) is AIOHTTPSession:
         http_session.__class__ = ProtocolSession
     leave_to_aiohttp(http_session)
-    if isinstance(http_session, ProtocolSession):
-        http_session.caller = _Caller(client._request_signer)  # noqa: SLF001 - aiobotocore has no public way to it
+    if not isinstance(http_session, ProtocolSession):
+        counters.absent = ANOTHER_SESSION
+        return
+    is_on = is_wanted(core.policy)
+    counters.absent = None if is_on else SWITCHED_OFF
+    http_session.counters = counters
+    http_session.connection_max_idle = core.policy.timeouts.connection_max_idle
+    http_session.clock = core.policy.clock.monotonic
+    http_session.caller = _Caller(client._request_signer) if is_on else None  # noqa: SLF001 - aiobotocore has no public way to it
 
 
 def leave_to_aiohttp(http_session: Any) -> None:

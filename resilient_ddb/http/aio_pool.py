@@ -8,7 +8,7 @@ import ssl
 from errno import ECONNRESET
 from functools import lru_cache
 from socket import gaierror
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import aiohttp
 
@@ -46,12 +46,12 @@ class Pool:
         self._is_closed = False
         self._emptied: asyncio.Future[None] | None = None
 
-    def idle(self, target: Target, max_idle: float) -> Connection | None:
+    def idle(self, target: Target, now: float, max_idle: float | None) -> Connection | None:
         """Return a connection that waits to be used, the last used first; None if none is fit for it."""
         waiting = self._idle.get(target[:3])
         while waiting:
             found = waiting.pop()
-            if self.loop.time() - found.idle_since <= max_idle and found.is_open():
+            if (max_idle is None or now - found.idle_since <= max_idle) and found.is_open():
                 return found
             found.abort()
         return None
@@ -66,10 +66,18 @@ class Pool:
             key: Any = _Key(target.host, target.port, target.scheme == "https")
             raise aiohttp.ClientConnectorError(key, ConnectionResetError(ECONNRESET, "Closed before it was used"))
 
-    def put_back(self, target: Target, connection: Connection) -> None:
+    def refuse(self, target: Target) -> NoReturn:
+        """Say that a connection was there too late.
+
+        Raises:
+            aiohttp.ServerTimeoutError: always. Nothing was sent.
+        """
+        raise aiohttp.ServerTimeoutError(f"Connection to host {target.host_header} was there after the deadline")
+
+    def put_back(self, target: Target, connection: Connection, now: float) -> None:
         """Keep a connection for the next request, if it may have one."""
         if connection.is_clean and not self._is_closed:
-            connection.idle_since = self.loop.time()
+            connection.idle_since = now
             self._idle.setdefault(target[:3], []).append(connection)
         else:
             connection.abort()

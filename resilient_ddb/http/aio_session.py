@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import aiohttp
@@ -29,8 +31,8 @@ from botocore.exceptions import (
 
 from resilient_ddb.parts import Original
 
-from .aio_connection import Connection
 from .aio_pool import Pool
+from .fast_path import Counters
 from .message import render
 from .parser import BrokenResponse, Response
 from .plain import Target, headers_of, is_plain, target_of
@@ -65,53 +67,36 @@ class Caller(Protocol):
         """Do something that is to keep nothing of the call that it is done for."""
 
 
-class _Stranger:
-    """The side of a client that is not hardened."""
-
-    async def sign(self, request: Any) -> None:
-        """Leave the signature as it is."""
-
-    def is_waiting(self, request: Any) -> None:
-        """Take no note."""
-
-    def may_send(self, _: Any) -> bool:
-        """Return that it may."""
-        return True
-
-    def apart(self) -> AbstractContextManager[None]:
-        """Do it as it is."""
-        return nullcontext()
-
-
 class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types of its own
     """aiobotocore's HTTP session, whose plain requests go over connections of ours."""
 
-    caller: Caller = _Stranger()
-    max_idle = 60.0
-    """Seconds that a connection may have waited before it is used again."""
     # These are set late: a session that exists already may be made one of this class.
+    caller: Caller | None = None
+    """Whose requests they are; None: all go as aiobotocore sends them."""
+    counters: Counters
+    """Set with `caller`."""
+    connection_max_idle: float | None = None
+    """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
+    clock: Callable[[], float] = time.monotonic
+    """What those seconds are measured with."""
     _pool: Pool | None = None
-    _targets: dict[str, Target | None] | None = None
-    _is_ordinary: bool | None = None
+    _targets: dict[str, Target | str] | None = None
+    _is_set_up_otherwise: bool | None = None
 
     async def send(self, request: Any) -> Any:
         """Send a request, and return its response."""
-        target = self._target_of(request)
-        headers = None if target is None else headers_of(request, target)
-        pool = None if headers is None else self._pool_here()
-        if target is None or headers is None or pool is None:
+        caller = self.caller
+        plain = None if caller is None else self._plain(request)
+        if caller is None or plain is None:
             return await super().send(request)
+        self.counters.taken += 1
+        caller.is_waiting(request)
         try:
-            message = render("POST", target.path, headers, request.body)
-        except ValueError:  # no head of HTTP/1.1: aiohttp is to say so
-            return await super().send(request)
-        self.caller.is_waiting(request)
-        try:
-            response = await self._exchange(pool, target, request, message)
+            response = await self._exchange(caller, *plain, request)
         except (aiohttp.ClientError, BrokenResponse) as error:
             raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
-        headers_given = {name.lower(): value for name, value in response.headers}
-        made = AioAWSResponse(request.url, response.status, headers_given, _Raw(response.body))
+        headers = {name.lower(): value for name, value in response.headers}
+        made = AioAWSResponse(request.url, response.status, headers, _Raw(response.body))
         made._content = response.body  # noqa: SLF001 - read already, as aiobotocore reads it in `send`
         return made
 
@@ -137,27 +122,52 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return pool
 
     # Whether it goes this way.
-    def _target_of(self, request: Any) -> Target | None:
-        """Return where a request goes; None if it is to go as aiobotocore sends it."""
-        if self._is_ordinary is None:
-            self._is_ordinary = self._is_set_up_otherwise()
-        if self._is_ordinary or self._sessions is None or not is_plain(request) or not _nobody_between():
-            return None
-        known = self._targets
-        if known is None:
-            known = self._targets = {}
-        url = request.url
-        if url not in known:
-            if len(known) >= _MOST_TARGETS:
-                known.clear()
-            known[url] = None if self._proxy_config.proxy_url_for(url) else target_of(url)
-        return known[url]
+    def _plain(self, request: Any) -> tuple[Pool, Target, bytes] | None:
+        """Return what a plain request goes by and the bytes that are sent; for any other None, and count why."""
+        reason = self._reason_against(request)
+        target = reason or self._target_of(request.url)
+        if not isinstance(target, str):
+            pool = self._pool_here()
+            reason = "another event loop" if pool is None else "the headers"
+            headers = headers_of(request, target)
+            try:
+                if pool is not None and headers is not None:
+                    return pool, target, render("POST", target.path, headers, request.body)
+            except ValueError:  # no head of HTTP/1.1: aiohttp is to say so
+                pass
+        self.counters.decline(reason or str(target))
+        return None
 
-    def _is_set_up_otherwise(self) -> bool:
+    def _reason_against(self, request: Any) -> str:
+        if self._is_set_up_otherwise is None:
+            self._is_set_up_otherwise = self._has_settings_of_aiohttp()
+        if self._sessions is None:
+            return "a closed client"
+        if not is_plain(request):
+            return "no plain POST of bytes"
+        if self._is_set_up_otherwise:
+            return "settings of the socket or the connector"
+        return "" if _nobody_between() else "somebody's own parts below botocore"
+
+    def _has_settings_of_aiohttp(self) -> bool:
         """Return whether the caller's Config asks for what only aiohttp does."""
         options = self._socket_options or []
         plain_options = all(option[:2] in _PLAIN_SOCKET_OPTIONS and option[2] == 1 for option in options)
-        return bool(self._cert_file) or not plain_options or self._connector_args != _USUAL_CONNECTOR
+        return not plain_options or self._connector_args != _USUAL_CONNECTOR
+
+    def _target_of(self, url: str) -> Target | str:
+        """Return where a URL leads, or why its requests go as aiobotocore sends them."""
+        known = self._targets
+        if known is None:
+            known = self._targets = {}
+        if url not in known:
+            if len(known) >= _MOST_TARGETS:
+                known.clear()
+            if self._cert_file or self._proxy_config.proxy_url_for(url):
+                known[url] = "a proxy or a client certificate"
+            else:
+                known[url] = target_of(url) or "the form of the URL"
+        return known[url]
 
     def _pool_here(self) -> Pool | None:
         """Return the pool of the running loop; None if there is one of another loop that is still open."""
@@ -173,36 +183,30 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return pool
 
     # The way.
-    async def _exchange(self, pool: Pool, target: Target, request: Any, message: bytes) -> Response:
+    async def _exchange(self, caller: Caller, pool: Pool, target: Target, message: bytes, request: Any) -> Response:
         context = request.context or {}
         patience = context.get("read_timeout")
         if patience is None:
             patience = self._timeout.sock_read
         signed_at = pool.loop.time()
         async with pool.permits:
-            connection = pool.idle(target, self.max_idle)
+            connection = pool.idle(target, self.clock(), self.connection_max_idle)
             if connection is None:
-                connection = await self._connect(pool, target)
+                with caller.apart():
+                    context = await self._tls() if target.scheme == "https" else None
+                    connection = await pool.connect(target, context, self._timeout.sock_connect)
             try:
                 if pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
-                    message = await self._signed_anew(request, target)
+                    message = await self._signed_anew(caller, request, target)
                     pool.check(connection, target)
-                self._check_time(request)
+                if not caller.may_send(request):
+                    pool.refuse(target)
                 response = await connection.exchange(message, patience)
             except BaseException:
                 connection.abort()
                 raise
-            pool.put_back(target, connection)
+            pool.put_back(target, connection, self.clock())
             return response
-
-    def _check_time(self, request: Any) -> None:
-        if not self.caller.may_send(request):
-            raise aiohttp.ServerTimeoutError("Connection was there after the deadline")
-
-    async def _connect(self, pool: Pool, target: Target) -> Connection:
-        with self.caller.apart():
-            context = await self._tls() if target.scheme == "https" else None
-            return await pool.connect(target, context, self._timeout.sock_connect)
 
     async def _tls(self) -> ssl.SSLContext:
         """Return the context that aiobotocore made for its own connections."""
@@ -213,7 +217,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         context: ssl.SSLContext = session.connector._ssl  # noqa: SLF001 - aiohttp has no public name for it
         return context
 
-    async def _signed_anew(self, request: Any, target: Target) -> bytes:
+    async def _signed_anew(self, caller: Caller, request: Any, target: Target) -> bytes:
         headers = {
             name: value.decode("latin-1") if isinstance(value, bytes) else value
             for name, value in request.headers.items()
@@ -221,7 +225,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         }
         fresh = AWSRequest(request.method, request.url, headers, request.body)
         fresh.context = request.context
-        await self.caller.sign(fresh)
+        await caller.sign(fresh)
         request.headers = fresh.prepare().headers
         return render("POST", target.path, headers_of(request, target) or [], request.body)
 
@@ -248,6 +252,13 @@ def _nobody_between() -> bool:
 
 def _in_aiobotocores_words(error: Exception, request: Any) -> HTTPClientError:
     """Return the error that aiobotocore raises where aiohttp raises this one."""
+    found = _in_botocores_words(error, request)
+    if isinstance(error, aiohttp.ClientConnectorError) or isinstance(found, ConnectTimeoutError):
+        found.nothing_was_sent = True  # `classification` asks for it
+    return found
+
+
+def _in_botocores_words(error: Exception, request: Any) -> HTTPClientError:
     url = request.url
     if isinstance(error, aiohttp.ClientSSLError):
         return SSLError(endpoint_url=url, error=error)

@@ -38,13 +38,14 @@ def of_key(params):
     return answer({} if "UpdateExpression" in params else {"Item": params["Key"]})
 
 
-def table_at(url, *, config=None, attempts=2, read=20.0, connect=20.0, **options):
+def table_at(url, *, config=None, attempts=2, read=20.0, connect=20.0, connection_max_idle=60.0, **options):
     """Return an async table whose calls are tried twice, at once."""
     chosen = rddb.Policy(
         retry=rddb.Retry(max_attempts=attempts),
         clock=options.pop("clock", None) or FakeClock(),
         breaker=None,
-        timeouts=rddb.Timeouts(connect=connect, read=read),
+        timeouts=rddb.Timeouts(connect=connect, read=read, connection_max_idle=connection_max_idle),
+        fast_path=options.pop("fast_path", None),
     )
     return aio.table("t", endpoint_url=url, policy=chosen, config=config, **ACCESS, **options)
 

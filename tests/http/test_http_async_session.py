@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 
 import aiohttp
@@ -214,16 +215,63 @@ async def test_a_connection_with_more_than_was_asked_for_is_not_used_again():
             assert server.connections == 2
 
 
-async def test_a_connection_is_not_used_after_it_was_idle_for_long(server):
-    async with table_at(server.url) as table:
+@pytest.mark.parametrize(("most", "made"), [(60.0, 2), (61.5, 1), (None, 1)])
+async def test_a_connection_is_not_used_after_it_was_idle_for_long(server, most, made):
+    clock = FakeClock()
+    async with table_at(server.url, clock=clock, connection_max_idle=most) as table:
         await table.get_item(**KEY)
-        session = await session_of(table)
-        session.max_idle = 0.0
-        await asyncio.sleep(0.002)
+        clock.advance(61.0)
         await table.get_item(**KEY)
-        session.max_idle = 60.0
+    assert server.connections == made
+
+
+# The switch, and what is counted.
+
+
+def transport_of(client):
+    return client._resilience.host.transport
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "is_on"), [(None, "0", False), (False, "1", False), (True, "0", True)]
+)
+async def test_the_switch_leaves_all_to_aiohttp(server, argument, variable, is_on, monkeypatch):
+    monkeypatch.setenv("RESILIENT_DDB_FAST_PATH", variable)
+    async with table_at(server.url, fast_path=argument) as table:
         await table.get_item(**KEY)
-    assert server.connections == 2
+        assert await goes_by_aiohttp(table) is not is_on
+        counted = transport_of(table.meta.client)
+        assert (counted.taken, counted.absent) == ((1, None) if is_on else (0, "switched off"))
+
+
+async def test_the_switch_is_that_of_the_policy_which_is_set(server):
+    async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
+        call = {"TableName": "t", "Key": {"pk": {"S": "a"}}}
+        await client.get_item(**call)
+        aio.install(client, policy=rddb.Policy(fast_path=False))
+        await client.get_item(**call)
+        assert (transport_of(client).taken, transport_of(client).absent) == (1, "switched off")
+        aio.install(client, policy=rddb.Policy())
+        await client.get_item(**call)
+        assert (transport_of(client).taken, transport_of(client).absent) == (2, None)
+
+
+async def test_what_is_declined_is_counted_by_reason(server, monkeypatch):
+    async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
+        call = {"TableName": "t", "Key": {"pk": {"S": "a"}}}
+        await client.get_item(**call)
+        original = aiohttp.ClientSession._request
+        with monkeypatch.context() as patch:
+            patch.setattr(aiohttp.ClientSession, "_request", functools.partialmethod(original))
+            await client.get_item(**call)
+
+        def ask_for_more(request, **_):
+            request.headers["TE"] = "trailers"
+
+        client.meta.events.register("before-send.dynamodb", ask_for_more)
+        await client.get_item(**call)
+        assert transport_of(client).taken == 1
+        assert transport_of(client).declined == {"somebody's own parts below botocore": 1, "the headers": 1}
 
 
 async def test_connections_keep_nothing_of_the_call_they_were_made_for(server):
