@@ -12,19 +12,12 @@ from resilient_ddb import aio
 # Made once for each execution environment. Nothing is opened here: that happens at the first call.
 sessions = aio.table("sessions", policy=rddb.Policy(timeouts=rddb.Timeouts(connect=0.5, read=1.0)))
 
-# One event loop for all invocations keeps the connection open between them. asyncio.run works too, and connects anew
-# each time.
-runner = asyncio.Runner()
 
-
-def handler(event, context):
-    with rddb.lambda_deadline(context, margin=0.25):
-        return runner.run(look_up(event["session"]))
-
-
-async def look_up(session_id):
+# One event loop for all invocations keeps the connection open between them.
+@rddb.lambda_handler(margin=0.25)
+async def handler(event, context):  # noqa: ARG001 - Lambda gives it
     try:
-        response = await sessions.get_item(Key={"id": session_id})
+        response = await sessions.get_item(Key={"id": event["session"]})
     except rddb.CircuitOpenError as error:
         return {"statusCode": 503, "headers": {"Retry-After": str(1 + int(error.retry_after))}}
     except rddb.DeadlineExceededError:
@@ -53,7 +46,6 @@ async def make_table():
 
 
 if __name__ == "__main__":
-    with runner:  # Lambda never gets here; a program closes what it opened
-        runner.run(make_table())
-        print(handler({"session": "s-1"}, MadeUpContext()))
-        print(handler({"session": "s-2"}, MadeUpContext()))
+    asyncio.run(make_table())
+    print(handler({"session": "s-1"}, MadeUpContext()))
+    print(handler({"session": "s-2"}, MadeUpContext()))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .sync.versioned_tables import VersionedTable
     from .versioning.idempotent import idempotent_update
     from .versioning.writes import DELETE
+    from .lambda_handlers import lambda_handler
 
 __all__ = [
     "DELETE",
@@ -82,6 +83,7 @@ __all__ = [
     "harden",
     "idempotent_update",
     "lambda_deadline",
+    "lambda_handler",
     "observers",
     "resource",
     "sharding",
@@ -131,6 +133,7 @@ _HOMES = {
     "lambda_deadline": "policy.deadlines",
     "resource": "sync.session",
     "table": "sync.session",
+    "lambda_handler": "lambda_handlers",
 }
 
 

@@ -154,6 +154,9 @@ def _cut_off(operation: str, table: str) -> DeadlineExceededError:
         stopped_by=StopReason.DEADLINE,
     )
     error.add_note(error.resilience.note() + "; the client was still being opened")
+    deadline = current_deadline()
+    if deadline is not None and (words := deadline.words_of_end()):
+        error.add_note(words)
     return error
 
 

@@ -21,6 +21,7 @@ from resilient_ddb.policy.retry import TokenBucket
 
 from .circuit import CLOSED, OPEN, Circuit, HealthSign
 from .classification import Classification
+from .flushing import flush_at_end
 
 if TYPE_CHECKING:
     import pybreaker
@@ -171,6 +172,7 @@ class Core:
         """The fallbacks that remember answers: this core's and its views'. A write is told to all of them."""
         self.renew(policy)
         tell_child(self)
+        flush_at_end(self)
 
     def _in_child(self) -> None:
         """Begin anew in a forked process, as far as circuits share their state: it is taken over from the storage.

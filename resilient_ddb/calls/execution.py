@@ -366,4 +366,6 @@ class Execution:
         response = found if isinstance(found, dict) else None
         error = DeadlineExceededError(operation_name=self.operation, attempts=self.attempts, response=response)
         error.__cause__ = cause
+        if self._deadline is not None and (words := self._deadline.words_of_end()):
+            error.add_note(words)
         return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .checks import check_number
@@ -18,12 +18,22 @@ class Deadline:
 
     at: float
     clock: Clock
+    has_ended: bool = field(default=False, init=False, compare=False)
+    """Whether its block has ended: what still goes by it was begun there, or has a copy of the context of then."""
 
     def remaining(self) -> float:
         """Return the seconds left; negative once it has passed."""
         return self.at - self.clock.monotonic()
 
+    def words_of_end(self) -> str:
+        """Return what is to be said if it is met after its block has ended; nothing before."""
+        return _ENDED if self.has_ended else ""
 
+
+_ENDED = (
+    "the deadline is that of a block that has ended: a task that was begun there keeps it, and an asyncio.Runner "
+    "keeps the context of its first run (give run() a fresh one: context=contextvars.copy_context())"
+)
 _FAR_OFF = 1e6
 """Seconds: longer than any call, and short enough for a socket's timeout."""
 
@@ -64,6 +74,10 @@ class _UntilStopped(Deadline):
         """Return the seconds left: none once it was stopped."""
         return 0.0 if self._stop.is_set else self._outer.remaining()  # type: ignore[attr-defined]  # slots of its own
 
+    def words_of_end(self) -> str:
+        """Return what is to be said of the deadline that it stands beside."""
+        return self._outer.words_of_end()  # type: ignore[attr-defined, no-any-return]  # as above
+
 
 class LambdaContext(Protocol):
     """What `lambda_deadline` asks of AWS Lambda's context object."""
@@ -97,6 +111,7 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[Deadlin
     try:
         yield new
     finally:
+        object.__setattr__(new, "has_ended", True)
         _current.reset(token)
 
 

@@ -1,0 +1,40 @@
+"""What has to be written out before the process stands still: the observers that have a `flush()`.
+
+AWS Lambda freezes a process as soon as its handler has returned. `lambda_handler` flushes before.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+_log = logging.getLogger("resilient_ddb")
+
+
+class Observed(Protocol):
+    """Something whose calls are observed."""
+
+    observers: Sequence[Any]
+    """Those of the policy that it goes by now."""
+
+
+_observed: weakref.WeakSet[Observed] = weakref.WeakSet()
+
+
+def flush_at_end(observed: Observed) -> None:
+    """Have the observers of something flushed by `flush_observers`, as long as it lives."""
+    _observed.add(observed)
+
+
+def flush_observers() -> None:
+    """Flush each observer that can be, once. One that fails is logged, and never fails the caller."""
+    found = {id(observer): observer for observed in list(_observed) for observer in observed.observers}
+    for observer in found.values():
+        flush = getattr(observer, "flush", None)
+        if callable(flush):
+            try:
+                flush()
+            except Exception:  # noqa: BLE001 - whatever an observer raises is its own affair
+                _log.warning("observer %s can't be flushed", type(observer).__name__, exc_info=True)
