@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import aiohttp
@@ -45,9 +46,15 @@ _USUAL_CONNECTOR = AioConfig().connector_args
 _PLAIN_SOCKET_OPTIONS = {(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)}
 """What asyncio and this library set anyway."""
 
-_SDK = Original(AIOHTTPSession, ["send", "_get_session", "__init__"], AIOHTTPSession.__module__)
-_CLIENT = Original(aiohttp.ClientSession, ["__init__", "_request", "request"], aiohttp.ClientSession.__module__)
-_CONNECTOR = Original(aiohttp.TCPConnector, ["__init__", "connect", "_create_connection"], "aiohttp.connector")
+_BETWEEN = Original(
+    SimpleNamespace(session=AIOHTTPSession, client=aiohttp.ClientSession, connector=aiohttp.TCPConnector),
+    [
+        *("session.send", "session._get_session", "session.__init__"),
+        *("client.__init__", "client._request", "client.request"),
+        *("connector.__init__", "connector.connect", "connector._create_connection"),
+    ],
+    *(AIOHTTPSession.__module__, aiohttp.ClientSession.__module__, aiohttp.TCPConnector.__module__),
+)
 _CLASSES = (aiohttp.ClientSession, aiohttp.TCPConnector)
 
 
@@ -242,12 +249,8 @@ class _Raw:
 
 def _nobody_between() -> bool:
     """Return whether all that comes between aiobotocore and the wire is as it was made."""
-    return (
-        (aiohttp.ClientSession, aiohttp.TCPConnector) == _CLASSES
-        and _SDK.stands()
-        and _CLIENT.stands()
-        and _CONNECTOR.stands()
-    )
+    session, connector = _CLASSES
+    return aiohttp.ClientSession is session and aiohttp.TCPConnector is connector and _BETWEEN.stands()
 
 
 def _in_aiobotocores_words(error: Exception, request: Any) -> HTTPClientError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from botocore.awsrequest import HeadersDict
+
 _PORTS = {"http": 80, "https": 443}
 _UNUSUAL = frozenset({"connection", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"})
-_SET_HERE = frozenset({"accept-encoding"})
 
 
 class Target(NamedTuple):
@@ -49,13 +50,24 @@ def is_plain(request: Any) -> bool:
 def headers_of(request: Any, target: Target) -> list[tuple[str, str | bytes]] | None:
     """Return the headers that a plain request is sent with; None if one asks for what is not plain."""
     found: list[tuple[str, str | bytes]] = [("Host", target.host_header), ("Accept-Encoding", "identity")]
-    headers: Mapping[str, Any] = request.headers
-    for name, value in headers.items():
+    has_length = False
+    for name, value in _items(request.headers):
         lower = name.lower()
         if lower in _UNUSUAL:
             return None
-        if lower not in _SET_HERE:
+        if lower == "content-length":
+            has_length = True
+        if lower != "accept-encoding":
             found.append((name, value.encode() if type(value) is str and not value.isascii() else value))
-    if "content-length" not in headers:
+    if not has_length:
         found.append(("Content-Length", str(len(request.body))))
     return found
+
+
+def _items(headers: Any) -> Iterable[tuple[str, Any]]:
+    """Return names and values. botocore's own mapping makes a key anew for each look-up: what it holds is quicker."""
+    held = vars(headers).get("_dict") if type(headers) is HeadersDict else None
+    if type(held) is dict:
+        return [(str(key), value) for key, value in held.items()]
+    items: Iterable[tuple[str, Any]] = headers.items()
+    return items
