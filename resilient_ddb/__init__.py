@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         VersionConflictError,
     )
     from .events import ErrorKind, ThrottlingReason
+    from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline
     from .policy.policy import Policy, Timeouts
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from .sync.versioned_tables import VersionedTable
     from .versioning.idempotent import idempotent_update
     from .versioning.writes import DELETE
-    from .lambda_handlers import lambda_handler
 
 __all__ = [
     "DELETE",

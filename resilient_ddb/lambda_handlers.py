@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, overload
 
-from resilient_ddb.policy.deadlines import lambda_deadline
 from resilient_ddb.calls.flushing import flush_observers
-from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.checks import check_number
+from resilient_ddb.policy.deadlines import lambda_deadline
+from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
     import asyncio

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.errors import CallFacts, DeadlineExceededError
 from resilient_ddb.events import ErrorKind, StopReason
+from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
-from resilient_ddb.http.aio_session import ProtocolSession
 
 from .connections import PARENTS
 

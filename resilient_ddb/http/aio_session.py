@@ -30,7 +30,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from resilient_ddb.parts import Original
+from resilient_ddb.codec.originals import Original
 
 from .aio_pool import Pool
 from .fast_path import Counters

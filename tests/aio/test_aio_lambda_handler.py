@@ -69,7 +69,7 @@ def test_a_runner_s_first_deadline_says_what_it_is(server):
 
 async def _get(orders, *, late=False):
     if late:
-        from resilient_ddb.deadlines import current_deadline  # noqa: PLC0415 - for this test
+        from resilient_ddb.policy.deadlines import current_deadline  # noqa: PLC0415 - for this test
 
         found = current_deadline()
         assert found.has_ended

@@ -148,7 +148,7 @@ async def test_a_write_that_is_cancelled_while_it_waits_for_a_connection_is_told
     events = []
     with WireServer(lambda _, params, number: [1.0 if number == 1 else b"", of_key(params)]) as server:
         config = AioConfig(max_pool_connections=1)
-        policy = rddb.Policy(observers=[events.append], breaker=None)
+        policy = rddb.Policy(observers=[events.append], circuit_breaker=None)
         from http_async_support import ACCESS  # noqa: PLC0415 - for this test
 
         from resilient_ddb import aio  # noqa: PLC0415 - as above

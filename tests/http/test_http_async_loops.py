@@ -173,7 +173,7 @@ def test_a_client_of_the_users_own_follows_to_a_new_loop():
 
         async def opened():
             client = await get_session().create_client("dynamodb", endpoint_url=server.url, **ACCESS).__aenter__()
-            aio.install(client)
+            aio.harden(client)
             await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
             return client
 

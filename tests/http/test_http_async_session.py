@@ -138,13 +138,13 @@ async def test_a_client_that_exists_goes_this_way_once_it_is_hardened(server, us
     async with get_session().create_client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
         if used:
             await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
-        aio.install(client)
+        aio.harden(client)
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
         session = client._endpoint.http_session
         assert isinstance(session, ProtocolSession)
         assert isinstance(session, AIOHTTPSession)
         assert session._pool is not None
-        aio.install(client)
+        aio.harden(client)
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
         assert client._endpoint.http_session is session
     assert server.connections == 1 + used
@@ -248,10 +248,10 @@ async def test_the_switch_is_that_of_the_policy_which_is_set(server):
     async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
         call = {"TableName": "t", "Key": {"pk": {"S": "a"}}}
         await client.get_item(**call)
-        aio.install(client, policy=rddb.Policy(fast_path=False))
+        aio.harden(client, policy=rddb.Policy(fast_path=False))
         await client.get_item(**call)
         assert (transport_of(client).taken, transport_of(client).absent) == (1, "switched off")
-        aio.install(client, policy=rddb.Policy())
+        aio.harden(client, policy=rddb.Policy())
         await client.get_item(**call)
         assert (transport_of(client).taken, transport_of(client).absent) == (2, None)
 
@@ -319,7 +319,7 @@ async def test_a_signature_that_is_refused_for_its_age_is_made_anew_once_for_any
 
     with WireServer(script) as server:
         if kind == "sync":
-            policy = rddb.Policy(clock=FakeClock(), breaker=None)
+            policy = rddb.Policy(clock=FakeClock(), circuit_breaker=None)
             import boto3  # noqa: PLC0415 - for this test
 
             table = rddb.table("t", endpoint_url=server.url, policy=policy, session=boto3.Session(**ACCESS))

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 import resilient_ddb as rddb
-from resilient_ddb.deadlines import Stop, current_deadline
+from resilient_ddb.policy.deadlines import Stop, current_deadline
 from resilient_ddb.testing import FakeClock
 
 
