@@ -1,6 +1,8 @@
 """How Sphinx builds the documentation: `python -m sphinx -W -b html docs docs/_build/html`."""
 
 import importlib.metadata
+import sys
+from pathlib import Path
 from typing import Any
 
 from sphinx.ext.napoleon import Config, GoogleDocstring
@@ -12,7 +14,8 @@ try:
     release = importlib.metadata.version("resilient_ddb")
 except importlib.metadata.PackageNotFoundError:  # built from a checkout that is not installed
     release = ""
-extensions = ["sphinx.ext.autodoc", "myst_parser"]
+sys.path.insert(0, str(Path(__file__).parent))
+extensions = ["sphinx.ext.autodoc", "myst_parser", "rooms"]
 exclude_patterns = ["_build", "**/__pycache__"]
 default_role = "code"  # the docstrings' `names` are code
 html_theme = "furo"
