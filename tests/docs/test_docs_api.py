@@ -55,7 +55,7 @@ WORDS = {"AnyEvent", "ErrorKind", "Observer", "Outcome", "Record", "StopReason",
 
 
 def test_fallbacks_observers_and_events_are_described():
-    assert described(fallback) == {"stale", "replica", "value", "function", "Call"}
+    assert described(fallback) == {"stale", "replica", "response", "function", "Call"}
     assert described(observers) == own_names(observers)
     assert described(events) == own_names(events) - {
         "AnyEvent",
