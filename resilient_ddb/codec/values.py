@@ -222,11 +222,6 @@ def item_as_native(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _deserializer.deserialize(value) for name, value in item.items()}
 
 
-def item_as_typed(item: Mapping[str, Any]) -> dict[str, Typed]:
-    """Return an item with typed values. Raises as `from_native`."""
-    return {name: from_native(value) for name, value in item.items()}
-
-
 def copied(value: Any) -> Any:
     """Return a copy that shares nothing with the original that could change.
 

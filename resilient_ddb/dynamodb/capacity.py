@@ -122,37 +122,6 @@ _SIZERS: dict[type, Callable[[Any], int]] = {
 """How values of each type are measured: by exact type, or else by the first that a value is an instance of."""
 
 
-def typed_item_size(item: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return the bytes of an item with typed values (`{"S": "a"}`), binary ones as bytes or in base64."""
-    return sum(_utf8(name) + _typed_size(value) for name, value in item.items())
-
-
-def _typed_size(typed: Mapping[str, Any]) -> int:  # noqa: PLR0911 - one row for each type of value
-    [(kind, value)] = typed.items()
-    match kind:
-        case "S":
-            return _utf8(value)
-        case "N":
-            return number_size(Decimal(value))
-        case "B":
-            return _binary_size(value)
-        case "NULL" | "BOOL":
-            return 1
-        case "M":
-            return _CONTAINER_BYTES + len(value) + typed_item_size(value)
-        case "L":
-            return _CONTAINER_BYTES + len(value) + sum(map(_typed_size, value))
-        case "SS" | "NS" | "BS":
-            return sum(_typed_size({kind[0]: member}) for member in value)
-    raise TypeError(f"DynamoDB has no type {kind!r}")
-
-
-def _binary_size(value: Any) -> int:
-    if isinstance(value, str):  # base64: three bytes for each four characters, less the padding
-        return len(value) * 3 // 4 - value[-2:].count("=")
-    return len(value)
-
-
 def wire_size(value: Any) -> int:
     """Return the bytes that a native value has in a request's JSON at most, about."""
     if isinstance(value, str):

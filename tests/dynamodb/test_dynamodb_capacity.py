@@ -7,7 +7,7 @@ from boto3.dynamodb.types import Binary, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_ddb.dynamodb.capacity import item_size, number_size, read_units, typed_item_size, value_size, write_units
+from resilient_ddb.dynamodb.capacity import item_size, number_size, read_units, value_size, write_units
 
 NUMBERS = st.one_of(
     st.integers(-(10**38) + 1, 10**38 - 1),
@@ -44,7 +44,6 @@ def test_an_item_weighs_what_the_guide_says(item):
     typed = {name: TypeSerializer().serialize(value) for name, value in item.items()}
     expected = sum(len(name.encode()) + reference(value) for name, value in typed.items())
     assert item_size(item) == expected
-    assert typed_item_size(typed) == expected
 
 
 @pytest.mark.parametrize(
@@ -82,19 +81,10 @@ def test_values_weigh(value, size):
     assert value_size(value) == size
 
 
-def test_base64_weighs_what_it_stands_for():
-    assert [typed_item_size({"": {"B": text}}) for text in ("", "YQ==", "YWI=", "YWJj", "YWJjZA==")] == [0, 1, 2, 3, 4]
-
-
 @pytest.mark.parametrize("value", [1.5, object(), Decimal("NaN"), Decimal("Infinity"), [{"a": 1.5}], range(3)])
 def test_what_has_no_place_is_refused_by_its_type_only(value):
     with pytest.raises(TypeError, match="DynamoDB has no place for"):
         value_size(value)
-
-
-def test_a_type_that_there_is_not_is_refused():
-    with pytest.raises(TypeError, match="no type 'X'"):
-        typed_item_size({"a": {"X": 1}})
 
 
 def test_a_number_of_any_length_is_answered():
