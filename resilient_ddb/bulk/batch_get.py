@@ -16,8 +16,8 @@ from typing import Any
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import identity
-from resilient_ddb.dynamodb.projections import asking_for
 from resilient_ddb.dynamodb.reserved import KEY
 from resilient_ddb.errors import UnprocessedKeysError
 from resilient_ddb.policy.deadlines import current_deadline

@@ -3,10 +3,13 @@
 boto3 keeps one builder for each resource, which two threads race for; and the placeholders that it generates (`#n0`,
 `:v0`) silently overwrite a caller's own of the same name. Here each call has a builder of its own, and where a name is
 taken the generated ones get a prefix of their own.
+
+And asking for attributes that the library needs in an answer, if the caller's projection leaves them out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from itertools import accumulate
 from typing import Any
@@ -26,6 +29,7 @@ EQUALITIES = (
     r"(?<![\w#:.])(?P<value>:\w+)\s*=\s*(?P<name>#?\w+)",
 )
 """Patterns of what a key condition wants to be equal, either way round."""
+_PROJECTION, _LEGACY = "ProjectionExpression", "AttributesToGet"
 _CONDITIONS = ("KeyConditionExpression", "FilterExpression", "ConditionExpression")
 
 
@@ -181,3 +185,36 @@ def _collide(params: Mapping[str, Any], names: Mapping[str, str], values: Mappin
     """Return the generated placeholders that the caller's own would be overwritten by, or that it uses already."""
     own = {**(params.get(_NAMES) or {}), **(params.get(_VALUES) or {})}
     return {name for name in (*names, *values) if name in own}
+
+
+def asking_for(params: Mapping[str, Any], attribute: str, placeholder: str, what: str) -> tuple[dict[str, Any], bool]:
+    """Return a read's parameters with which an attribute is in its answer, and whether the caller did not ask for it.
+
+    Args:
+        params: the parameters. They stay as they are; what is no request as DynamoDB takes it is left to botocore.
+        attribute: the attribute's name.
+        placeholder: what stands for it in an expression, under the reserved prefix.
+        what: what the attribute is to the caller, for errors.
+
+    Raises:
+        ValueError: the projection names a part of the attribute, or uses the placeholder for another.
+    """
+    made = dict(params)
+    listed = params.get(_LEGACY)
+    if isinstance(listed, (list, tuple)) and attribute not in listed:
+        made[_LEGACY] = [*listed, attribute]
+        return made, True
+    projection, names = params.get(_PROJECTION), params.get(_NAMES) or {}
+    if not isinstance(projection, str) or not projection.strip() or not isinstance(names, Mapping):
+        return made, False
+    for path in projection.split(","):
+        first, *rest = re.split(r"[.\[]", path.strip(), maxsplit=1)
+        if names.get(first, first) == attribute:
+            if rest:
+                raise ValueError(f"{_PROJECTION} must not name a part of {what} {attribute!r}; ask for all of it")
+            return made, False
+    if names.get(placeholder, attribute) != attribute:
+        raise ValueError(f"{_NAMES} must leave the name {placeholder!r} free, which is that of {what}")
+    made[_PROJECTION] = f"{projection}, {placeholder}"
+    made[_NAMES] = {**names, placeholder: attribute}
+    return made, True

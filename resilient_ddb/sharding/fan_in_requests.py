@@ -12,8 +12,8 @@ from typing import Any
 from resilient_ddb.calls.described import KeySchema, KeySchemas
 from resilient_ddb.codec.values import from_native
 from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import from_json, identity, to_json
-from resilient_ddb.dynamodb.projections import asking_for
 from resilient_ddb.dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
 from resilient_ddb.policy.checks import check_whole
 

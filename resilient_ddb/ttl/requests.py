@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.operations import same_table
-from resilient_ddb.dynamodb.projections import asking_for
 
 OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
 _PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
