@@ -9,8 +9,8 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, cur
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from resilient_ddb.bulk.batch_shell import Answer
 from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
+from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
 from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import BatchSettings, Request

@@ -6,8 +6,9 @@ one has threads, one has tasks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from resilient_ddb.calls.described import key_schemas
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
@@ -17,12 +18,37 @@ from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import Policy
 
-from .batch_shell import Answer, Shell
 from .pacing import Pace
 from .passes import Passes
 from .queue import Batch, Queue
 from .refusals import OPERATION, Flow, Refused, is_about_items
 from .settings import BatchReport, BatchSettings, Request, Tally
+from .token_bucket import Limiter
+
+Answer = tuple[Batch, Any]
+"""A batch, and the response to it, or what was raised."""
+
+
+class Shell(Protocol):
+    """Does for a flow what takes time. Each method returns what it says, or something to be awaited for it."""
+
+    def open(self) -> Any:
+        """Return the client, open."""
+
+    def pause(self, seconds: float) -> Any:
+        """Sleep."""
+
+    def join(self, limiter: Limiter) -> Any:
+        """Wait until a limiter that shares its rate with others has its part: this may take a while."""
+
+    def start(self, batch: Batch, call: Callable[[], Any]) -> Any:
+        """Make a call for a batch; give the answers that are there by then."""
+
+    def holds(self, batch: Batch) -> bool:
+        """Return whether a batch was started and is still to be collected. If not, it is never going to be sent."""
+
+    def collect(self) -> Any:
+        """Return the answers to batches under way, at least one."""
 
 
 class Batching:

@@ -16,8 +16,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
-from resilient_ddb.bulk.batch_shell import Answer
 from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
+from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
 from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import BatchSettings, Request
