@@ -24,7 +24,7 @@ from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.policy.retry import Backoff
 
-from .read_rate import read_rate
+from .pacing import read_rate
 
 Item = dict[str, Any]
 _OPERATION = "BatchGetItem"

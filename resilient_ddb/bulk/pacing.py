@@ -1,17 +1,25 @@
-"""How fast a batch writer goes: at a stated rate, and slower for as long as DynamoDB says that it is too fast.
+"""How fast a batch writer goes, and a reader.
 
-Additive increase and multiplicative decrease, as TCP has it (Chiu and Jain, "Analysis of the increase and decrease
-algorithms for congestion avoidance", 1989), under a rate that is never exceeded.
+A writer goes at a stated rate, which is never exceeded, and slower for as long as DynamoDB says that it is too fast:
+additive increase and multiplicative decrease, as TCP has it (Chiu and Jain, "Analysis of the increase and decrease
+algorithms for congestion avoidance", 1989).
+
+What a read costs is known from its answer only. Each request is taken for as dear as the last one was, and the
+difference is charged when its answer says what it did cost.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.clock import Clock
+from resilient_ddb.policy.deadlines import current_deadline
 
 from .settings import Rate
 from .token_bucket import CapacityBucket, Limiter, as_limiter
@@ -31,6 +39,8 @@ _SLOWEST_SHARE = 0.02
 _LEAST_STATED = 1.0
 _LEARNING = 0.3
 _log = logging.getLogger("resilient_ddb")
+
+Sleep = Callable[[float], Any]
 
 
 class Pace:
@@ -174,3 +184,68 @@ def _on_demand_units(part: Mapping[str, Any]) -> float:
     warm = (part.get("WarmThroughput") or {}).get("WriteUnitsPerSecond") or NEW_ON_DEMAND_UNITS
     most = (part.get("OnDemandThroughput") or {}).get("MaxWriteRequestUnits") or 0
     return float(min(warm, most) if most > 0 else warm)  # -1: there is no maximum
+
+
+class ReadRate:
+    """A reader's use of a limiter. Safe to share between threads: what is unknown to one of them is an estimate."""
+
+    def __init__(self, limiter: Limiter, clock: Clock, estimate: float) -> None:
+        """Take so many units from `limiter` for the first request, for each part of it."""
+        self._limiter = limiter
+        self._clock = clock
+        self.estimate = estimate
+        """Units that a part of the next request is taken to cost."""
+
+    def take(self, operation: str, parts: int, sleep: Sleep) -> Flow[float]:
+        """Take the units of a request, wait until they may be used, and give them.
+
+        Raises:
+            DeadlineExceededError: the deadline comes first; nothing was taken.
+        """
+        join = getattr(self._limiter, "reserve_async", None) if inspect.iscoroutinefunction(sleep) else None
+        if join is not None:  # a rate that is shared may have to ask for its part first: not on the event loop
+            yield partial(join, 0.0)
+        units = self.estimate * parts
+        wait = self._limiter.reserve(units)
+        deadline = current_deadline()
+        if deadline is not None and wait >= deadline.remaining():
+            self._limiter.charge(-units)
+            raise DeadlineExceededError(operation_name=operation, attempts=0)
+        try:
+            if wait:
+                yield partial(sleep, self._clock.wait(wait))
+        except BaseException:  # interrupted, or cancelled: what is not used goes back
+            self._limiter.charge(-units)
+            raise
+        return units
+
+    def settle(self, taken: float, done: int, response: Mapping[str, Any]) -> None:
+        """Charge what a request cost beyond what was taken for it, or give back what it did not.
+
+        Args:
+            taken: the units that `take` gave.
+            done: the parts of the request that were done.
+            response: its answer.
+        """
+        consumed = _consumed(response)
+        if consumed is not None:
+            self._limiter.charge(consumed - taken)
+            if done:
+                self.estimate = consumed / done
+
+
+def read_rate(rate: Any, clock: Clock, estimate: float) -> ReadRate | None:
+    """Return the pace for a `read_units_per_second`; None where there is none.
+
+    Raises:
+        TypeError, ValueError: it is no number above 0, and no limiter.
+    """
+    return None if rate is None else ReadRate(as_limiter("read_units_per_second", rate, clock), clock, estimate)
+
+
+def _consumed(response: Mapping[str, Any]) -> float | None:
+    """Return the units that an answer says; None where it says nothing of them."""
+    found = response.get("ConsumedCapacity")
+    entries = found if isinstance(found, list) else [found]
+    units = [entry["CapacityUnits"] for entry in entries if entry and "CapacityUnits" in entry]
+    return float(sum(units)) if units else None

@@ -22,8 +22,8 @@ from resilient_ddb.policy.checks import check_callable, check_whole
 from resilient_ddb.policy.policy import policy_of
 
 from . import scan_state
+from .pacing import Sleep, read_rate
 from .paging import Trail, refuse_count
-from .read_rate import Sleep, read_rate
 from .scan_state import DONE, Position, Source
 
 Item = dict[str, Any]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from resilient_ddb.bulk.pacing import ReadRate
 from resilient_ddb.bulk.paging import Trail
-from resilient_ddb.bulk.read_rate import ReadRate
 from resilient_ddb.bulk.token_bucket import as_limiter
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered

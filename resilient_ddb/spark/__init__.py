@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from resilient_ddb.bulk.pacing import auto_rate
+from resilient_ddb.bulk.pacing import ReadRate, auto_rate, read_rate
 from resilient_ddb.bulk.paging import Pages, refuse_count
-from resilient_ddb.bulk.read_rate import ReadRate, read_rate
 from resilient_ddb.bulk.settings import BatchReport
 from resilient_ddb.calls.flows import run
 from resilient_ddb.calls.unanswered import without_fallbacks
