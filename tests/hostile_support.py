@@ -43,7 +43,7 @@ OF_VERBS: dict[str, dict[str, Any]] = {
     "query": {"KeyConditionExpression": Key("pk").eq("a")},
     "query_items": {"KeyConditionExpression": Key("pk").eq("a")},
     "query_many": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
-    "query_many_items": {"keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
+    "query_many_items": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "get_items": {"keys": [KEY]},
 }
 

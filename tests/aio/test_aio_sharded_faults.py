@@ -277,8 +277,8 @@ async def test_keys_that_cannot_be_meant(world):
     ("options", "says"),
     [
         ({"shards": 0}, "shards must be"),
-        ({"shards": 4, "on_unknown_shard": "guess"}, "on_unknown_shard must be 'find' or 'refuse'"),
-        ({"shards": 4, "on_shard_error": "hide"}, "on_shard_error must be 'raise' or 'return'"),
+        ({"shards": 4, "on_unknown_shard": "guess"}, "on_unknown_shard must be 'find' or 'raise'"),
+        ({"shards": 4, "on_shard_error": "hide"}, "on_shard_error must be 'raise' or 'skip'"),
         ({"shards": 4, "on_duplicate": "last"}, "on_duplicate"),
         ({"shards": 4, "shard_attribute": "s"}, "key must name the attribute"),
         ({"shards": 4, "key": "s", "shard_attribute": "s"}, "key must name the attribute"),

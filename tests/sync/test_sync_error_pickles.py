@@ -70,7 +70,7 @@ def test_a_pool_of_processes_hands_on_the_facts_and_what_is_left(failing):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         left, lost = pool.submit(write, table).exception(), pool.submit(update, table).exception()
         early = pool.submit(write, table, 1, 2).exception()  # within the block
-    assert (type(early), early.items) == (rddb.UnprocessedItemsError, BATCH[:2])
-    assert (type(left), left.items) == (rddb.UnprocessedItemsError, BATCH)
+    assert (type(early), early.requests) == (rddb.UnprocessedItemsError, BATCH[:2])
+    assert (type(left), left.requests) == (rddb.UnprocessedItemsError, BATCH)
     assert (type(lost).__name__, lost.resilience.ambiguous) == ("ConnectionClosedError", True)
     assert any("AMBIGUOUS" in note for note in lost.__notes__)
