@@ -49,10 +49,10 @@ def write(path: Path, count: int, chance: random.Random) -> dict[str, int]:
 
 def start(path: Path, url: str) -> subprocess.Popen[bytes]:
     """Start the load."""
-    command = [sys.executable, "-c", _LOAD, "load", str(path), "--table", _TABLE, "--endpoint-url", url]
+    command = [sys.executable, "-c", _LOAD, "load", _TABLE, str(path), "--endpoint-url", url]
     access = {name.upper(): value for name, value in CREDENTIALS.items()}
     return subprocess.Popen(  # noqa: S603 - our own program
-        [*command, "--region", REGION, "--no-progress", "--write-units", _UNITS],
+        [*command, "--region", REGION, "--no-progress", "--write-units-per-second", _UNITS],
         env=environment(ours=False) | access | {"PYTHONPATH": str(REPOSITORY)},
         stderr=subprocess.PIPE,
     )

@@ -101,7 +101,7 @@ def main() -> None:
         print(f"{count:,} rows of {form}, {path.stat().st_size / 2**20:,.0f} MB; {os.cpu_count()} CPUs")
         access = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "stub")
         began = time.monotonic()
-        command = [sys.executable, "-c", _LOAD, "load", str(path), "--table", items.TABLE, "--endpoint-url", url]
+        command = [sys.executable, "-c", _LOAD, "load", items.TABLE, str(path), "--endpoint-url", url]
         process = subprocess.Popen(  # noqa: S603 - our own program
             [*command, "--region", "eu-west-1", "--no-progress"],
             env=environment(ours=False) | access | {"PYTHONPATH": str(REPOSITORY)},

@@ -81,4 +81,4 @@ def _table(url, name):
         return {item[key]: item for item in items}
 
     where = ("--endpoint-url", url, "--region", REGION, "--no-progress")
-    return SimpleNamespace(name=name, url=url, plain=plain, stored=stored, where=where, to=("--table", name, *where))
+    return SimpleNamespace(name=name, url=url, plain=plain, stored=stored, where=where, to=(name, *where))

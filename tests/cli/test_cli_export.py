@@ -52,7 +52,7 @@ def test_what_is_exported_is_loaded_as_it_was(form, command, filled, make, tmp_p
     assert "5 items" in done.err
     files = sorted((tmp_path / "out.parquet").iterdir()) if form == "parquet" else [f"out.{form}"]
     other = make()
-    assert command("load", *files, *other.to, "--format", form).code == 0
+    assert command("load", *other.to, *files, "--format", form).code == 0
     assert other.stored() == filled.stored()
     assert len(filled.stored()) == len(ITEMS)
 
@@ -70,7 +70,7 @@ def test_json_lines_go_to_standard_output_with_hints_for_what_json_has_not(start
     (tmp_path / "again.jsonl").write_bytes(out)
     other = make()
     types = [option for each in ("ss:SS", "ns:NS", "bs:BS", "b:B") for option in ("--type", each)]
-    assert command("load", "again.jsonl", *other.to, *types).code == 0
+    assert command("load", *other.to, "again.jsonl", *types).code == 0
     for key in ("plain", "sets", "other", "digits"):
         assert other.stored()[key] == filled.stored()[key]
 
@@ -118,7 +118,7 @@ def test_an_export_that_is_stopped_goes_on_where_it_was(form, command, many, mak
         assert sorted(found) == [f"{number:04}" for number in range(600)]
     else:
         other = make()
-        assert command("load", *(tmp_path / "out").iterdir(), *other.to).code == 0
+        assert command("load", *other.to, *(tmp_path / "out").iterdir()).code == 0
         assert other.stored() == many.stored()
 
 
@@ -138,7 +138,7 @@ def test_a_damaged_output_is_not_gone_on_with(command, many, tmp_path, monkeypat
 
 def test_the_rate_is_kept(command, many, tmp_path):
     began = time.monotonic()
-    done = command("export", many.name, *many.where, "--read-units", "200", "--output", "out.jsonl")
+    done = command("export", many.name, *many.where, "--read-units-per-second", "200", "--output", "out.jsonl")
     assert done.code == 0
     assert len(lines(tmp_path / "out.jsonl")) == 600
     assert time.monotonic() - began > 0.4  # 300 units, of which 200 at once
@@ -191,7 +191,7 @@ def test_every_number_is_exported_to_the_digit_and_loaded_again(form, command, t
     assert command("export", table.name, *table.where, "--format", form, "--output", "out").code == 0
     other = make()
     files = sorted((tmp_path / "out").iterdir()) if form == "parquet" else ["out"]
-    done = command("load", *files, *other.to, "--format", form)
+    done = command("load", *other.to, *files, "--format", form)
     assert (done.code, done.err.count("refused")) == (0, 0)
     rows = [low.scan(TableName=name)["Items"] for name in (table.name, other.name)]
     here, there = [{row["pk"]["S"]: row for row in found} for found in rows]
@@ -206,7 +206,7 @@ def test_what_boto3_cannot_write_is_exported_to_the_digit_and_refused_when_it_is
     low.put_item(TableName=table.name, Item={"pk": {"S": "a"}, "n": {"N": number}})
     assert command("export", table.name, *table.where, "--output", "out.jsonl").code == 0
     assert lines(tmp_path / "out.jsonl") == [{"pk": "a", "n": Decimal(number)}]
-    done = command("load", "out.jsonl", *table.to)
+    done = command("load", *table.to, "out.jsonl")
     assert done.code == 3
     assert "behind the 165th place" in done.err
     low.close()
@@ -267,7 +267,7 @@ def test_verbose_says_where_an_error_comes_from(command, table):
 
 def test_two_exports_to_one_file_do_not_mix(start, command, many, tmp_path):
     arguments = ("export", many.name, *many.where, "--output", "out.jsonl")
-    process = start(*arguments, "--read-units", "20")
+    process = start(*arguments, "--read-units-per-second", "20")
     wait_until((tmp_path / "out.jsonl.part").exists)  # its lock's file is there a moment before it is locked
     done = command(*arguments)
     assert (done.code, done.err) == (
@@ -291,7 +291,17 @@ def test_what_nobody_has_foreseen_is_said_in_one_line_without_its_text(command, 
 
 
 def test_a_killed_export_goes_on_and_gives_every_item_once(start, many, tmp_path):
-    arguments = ("export", many.name, *many.where, "--segments", "6", "--read-units", "60", "--output", "out.jsonl")
+    arguments = (
+        "export",
+        many.name,
+        *many.where,
+        "--segments",
+        "6",
+        "--read-units-per-second",
+        "60",
+        "--output",
+        "out.jsonl",
+    )
     process = start(*arguments)
     wait_until((tmp_path / "out.jsonl.checkpoint").exists)
     process.kill()

@@ -37,7 +37,7 @@ def test_json_lines_are_written_with_their_types_and_digits(command, table, tmp_
         "\n"
         '{"pk": "b", "l": [1, {"m": "x"}], "e": ""}\n'
     )
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     assert (done.code, done.out) == (0, "")
     assert "2 items written" in done.err
     assert table.stored() == {
@@ -59,7 +59,7 @@ def test_csv_columns_get_the_types_of_what_is_in_them(command, table, tmp_path):
         b'1,01234,9.50,true,"two\r\nlines, ""quoted""",1e5\r\n'
         b"2,94110,10,FALSE,,2e5\r\n"
     )
-    assert command("load", "items.csv", *table.to).code == 0
+    assert command("load", *table.to, "items.csv").code == 0
     assert table.stored() == {
         "1": {
             "pk": "1",
@@ -76,7 +76,7 @@ def test_csv_columns_get_the_types_of_what_is_in_them(command, table, tmp_path):
 def test_types_that_are_given_go_before_those_that_are_told(command, table, tmp_path):
     (tmp_path / "items.csv").write_text('pk;n;tags;blob\n1;7;"[""a"",""b""]";AAE=\n')
     code = command(
-        "load", "items.csv", *table.to, "--delimiter", ";", "--type", "n:S", "--type", "tags:SS", "--type", "blob:B"
+        "load", *table.to, "items.csv", "--delimiter", ";", "--type", "n:S", "--type", "tags:SS", "--type", "blob:B"
     ).code
     assert code == 0
     [item] = table.stored().values()
@@ -85,7 +85,7 @@ def test_types_that_are_given_go_before_those_that_are_told(command, table, tmp_
 
 def test_one_row_is_one_row(command, table, tmp_path):
     (tmp_path / "items.csv").write_text("pk,v\na,1\nb\n")
-    assert lines_of(command("load", "items.csv", *table.to).err) == [
+    assert lines_of(command("load", *table.to, "items.csv").err) == [
         "items.csv, line 3: has 1 cell where the first line has 2",
         f"1 item written to {table.name} in M:SS",
         f"1 row refused: see items.csv.{table.name}.refused.jsonl",
@@ -94,7 +94,7 @@ def test_one_row_is_one_row(command, table, tmp_path):
 
 def test_an_option_for_no_column_is_told(command, table, tmp_path):
     (tmp_path / "items.csv").write_text("pk,price\n1,7\n")
-    done = command("load", "items.csv", *table.to, "--type", "prise:S", "--ttl", "exp")
+    done = command("load", *table.to, "items.csv", "--type", "prise:S", "--ttl", "exp")
     assert done.code == 0
     assert done.err.splitlines()[:2] == [
         "items.csv has no column 'prise': its --type is not used",
@@ -112,7 +112,7 @@ def test_what_aws_exports_is_loaded_from_gzipped_files(command, table, tmp_path)
         "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}, {"B": "AQ=="}]}}},
     }
     (tmp_path / "part.json.gz").write_bytes(gzip.compress(json.dumps({"Item": typed}).encode() + b"\n"))
-    assert command("load", "part.json.gz", *table.to).code == 0
+    assert command("load", *table.to, "part.json.gz").code == 0
     [item] = table.stored().values()
     assert (item["n"], item["ss"], item["ns"]) == (Decimal("1.5"), {"x", "y"}, {1, 2})
     assert [member.value for member in item["bs"]] == [b"\0"]
@@ -122,7 +122,7 @@ def test_what_aws_exports_is_loaded_from_gzipped_files(command, table, tmp_path)
 def test_a_bad_first_row_of_an_export_refuses_itself_only(command, table, tmp_path):
     bad = ("not JSON", '{"Item": {"pk": {"X": "a"}}}', '{"Item": {"pk": {"S": "b"}, "n": {"N": "x"}}}')
     (tmp_path / "part.json").write_text("\n".join((*bad, '{"Item": {"pk": {"S": "c"}}}')))
-    done = command("load", "part.json", *table.to)
+    done = command("load", *table.to, "part.json")
     assert done.code == 3
     assert "3 rows refused" in done.err
     assert table.stored() == {"c": {"pk": "c"}}
@@ -136,20 +136,20 @@ def test_a_first_row_that_is_longer_than_what_is_looked_at_tells_its_format(form
     else:
         row = json.dumps({"Item": {"v": {"L": [{"N": str(n)} for n in numbers]}, "pk": {"S": "a"}}})
     (tmp_path / "part.json").write_text(row + "\n")
-    done = command("load", "part.json", *table.to)
+    done = command("load", *table.to, "part.json")
     assert done.code == 0, done.err
     assert table.stored() == {"a": {"pk": "a", "v": numbers}}
 
 
 def test_standard_input_is_read(start, table):
-    process = start("load", "-", *table.to, stdin=-1)
+    process = start("load", *table.to, "-", stdin=-1)
     _, said = process.communicate(b'{"pk": "a"}\n{"pk": "b"}\nnot json\n', timeout=60)
     assert process.returncode == 3, said
     assert sorted(table.stored()) == ["a", "b"]
 
 
 def test_a_standard_input_that_is_closed_is_said_in_one_line(start, table):
-    process = start("load", "-", *table.to, closed="<&-")
+    process = start("load", *table.to, "-", closed="<&-")
     _, said = process.communicate(timeout=60)
     assert said == b"resilient-ddb: error: standard input can't be read: Bad file descriptor\n"
     assert process.returncode == 1
@@ -158,7 +158,7 @@ def test_a_standard_input_that_is_closed_is_said_in_one_line(start, table):
 def test_bad_rows_are_refused_one_by_one_and_named(command, table, tmp_path):
     rows = ['{"pk": "a"}', "{", '{"no": 1}', '{"pk": 1}', '{"pk": ""}', "[1]", '{"pk": "b", "x": 1e999}', '{"pk": "c"}']
     (tmp_path / "items.jsonl").write_text("\n".join(rows))
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     assert done.code == 3
     assert sorted(table.stored()) == ["a", "c"]
     found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
@@ -176,7 +176,7 @@ def test_what_only_dynamodb_refuses_is_named_and_its_neighbours_are_written(comm
     table = make()
     rows = [{"pk": str(number), **({"": 1} if number == 30 else {})} for number in range(60)]
     write_lines(tmp_path / "items.jsonl", rows)
-    assert command("load", "items.jsonl", *table.to).code == 3
+    assert command("load", *table.to, "items.jsonl").code == 3
     assert set(table.stored()) == {str(number) for number in range(60)} - {"30"}
     [found] = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
     assert found["row"] == 31
@@ -184,7 +184,7 @@ def test_what_only_dynamodb_refuses_is_named_and_its_neighbours_are_written(comm
 
 def test_of_rows_with_one_key_the_last_one_stands(command, table, tmp_path):
     write_lines(tmp_path / "items.jsonl", [{"pk": str(number % 7), "n": number} for number in range(200)])
-    assert command("load", "items.jsonl", *table.to).code == 0
+    assert command("load", *table.to, "items.jsonl").code == 0
     assert {key: item["n"] for key, item in table.stored().items()} == {str(n % 7): n for n in range(193, 200)}
 
 
@@ -200,7 +200,7 @@ def test_keys_of_indexes_are_checked(command, make, tmp_path):
         ],
     )
     write_lines(tmp_path / "items.jsonl", [{"pk": "a"}, {"pk": "b", "score": "x"}, {"pk": "c", "score": 5}])
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     assert done.code == 3
     assert sorted(table.stored()) == ["a", "c"]
     assert "'score', the partition key of index 'by_score', must be a number" in done.err
@@ -233,7 +233,7 @@ def test_what_cannot_be_is_said_in_one_line(arguments, says, command, table, tmp
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"pk": "a"}\n' * 1000)[:-20])
-    done = command("load", *arguments, *table.to)
+    done = command("load", *table.to, *arguments)
     assert done.code == 1
     assert done.err.startswith("resilient-ddb: error: ")
     assert says in done.err
@@ -246,7 +246,7 @@ def test_what_cannot_be_is_said_in_one_line(arguments, says, command, table, tmp
     [
         (("items.jsonl", "items.jsonl"), "would share the checkpoint"),
         (("items.jsonl", "--shard-by", "x"), "--shard-by needs --shards"),
-        (("items.jsonl", "--write-units", "0"), "must be a number above 0, or auto"),
+        (("items.jsonl", "--write-units-per-second", "0"), "must be a number above 0, or auto"),
         (("items.jsonl", "--type", "price"), "must be NAME:TYPE"),
         (("items.jsonl", "--key", "a,b,c"), "must be one name, or two"),
         (("items.jsonl", "--delimiter", ",,"), "must be one character"),
@@ -258,7 +258,7 @@ def test_what_cannot_be_is_said_in_one_line(arguments, says, command, table, tmp
 def test_a_wrong_usage_ends_with_2(arguments, says, command, tmp_path, capsys):
     (tmp_path / "items.jsonl").write_text('{"pk": "a"}\n')
     try:
-        done = command("load", *arguments, "--table", "t")
+        done = command("load", "t", *arguments)
         code, said = done.code, done.err
     except SystemExit as ended:
         code, said = ended.code, capsys.readouterr().err
@@ -270,10 +270,10 @@ def test_with_the_key_given_the_table_need_not_be_described(command, table, tmp_
     with FaultProxy(
         table.url, plan=[faults.ErrorResponse(code="AccessDeniedException", operations={"DescribeTable"})]
     ) as proxy:
-        where = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
-        done = command("load", "items.jsonl", *where)
+        where = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        done = command("load", *where, "items.jsonl")
         assert (done.code, "load does without it if --key names the table's key" in done.err) == (1, True)
-        done = command("load", "items.jsonl", *where, "--key", "pk")
+        done = command("load", *where, "items.jsonl", "--key", "pk")
     assert done.code == 3
     assert len(table.stored()) == 100
     found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
@@ -282,7 +282,7 @@ def test_with_the_key_given_the_table_need_not_be_described(command, table, tmp_
 
 def test_a_missing_table_is_said_in_one_line(command, table, tmp_path):
     (tmp_path / "items.jsonl").write_text('{"pk": "a"}\n')
-    done = command("load", "items.jsonl", "--table", "not-there", *table.where)
+    done = command("load", "not-there", "items.jsonl", *table.where)
     assert (done.code, done.err) == (1, f"resilient-ddb: error: there is no table 'not-there' in {table.url}\n")
 
 
@@ -291,7 +291,7 @@ def test_missing_credentials_are_said_in_one_line(command, table, tmp_path, monk
         monkeypatch.delenv(name)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
     (tmp_path / "items.jsonl").write_text('{"pk": "a"}\n')
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     assert done.code == 1
     assert done.err.startswith("resilient-ddb: error: no AWS credentials were found")
     assert done.err.count("\n") == 1
@@ -310,7 +310,7 @@ def test_times_become_seconds_in_the_ttl_attribute(command, table, tmp_path):
         {"pk": "i", "exp": None},
     ]
     write_lines(tmp_path / "items.jsonl", rows)
-    done = command("load", "items.jsonl", *table.to, "--ttl", "exp")
+    done = command("load", *table.to, "items.jsonl", "--ttl", "exp")
     assert done.code == 3
     assert {key: item.get("exp") for key, item in table.stored().items()} == {
         "a": 1893456000,
@@ -328,7 +328,7 @@ def test_times_become_seconds_in_the_ttl_attribute(command, table, tmp_path):
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(command, table, tmp_path):
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n), "v": "x" * 2000} for n in range(500)] + [{}])
-    done = command("load", "items.jsonl", *table.to, "--dry-run", "--write-units", "100", "--price", "2")
+    done = command("load", *table.to, "items.jsonl", "--dry-run", "--write-units-per-second", "100", "--price", "2")
     assert done.code == 3
     said = dict(line.split(maxsplit=1) for line in done.out.splitlines() if not line.startswith("write units"))
     assert (said["items"], said["refused"]) == ("500", "1")
@@ -341,7 +341,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(command, table, tm
 
 def test_a_dry_run_with_the_key_given_needs_no_aws(command, tmp_path):
     write_lines(tmp_path / "items.jsonl", [{"id": "a"}])
-    done = command("load", "items.jsonl", "--table", "t", "--key", "id", "--dry-run")
+    done = command("load", "t", "items.jsonl", "--key", "id", "--dry-run")
     assert done.code == 0
     assert "not counted" in done.out
 
@@ -349,7 +349,7 @@ def test_a_dry_run_with_the_key_given_needs_no_aws(command, tmp_path):
 def test_the_rate_is_kept_and_batches_go_out_side_by_side(command, table, tmp_path):
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n), "v": "x" * 900} for n in range(300)])
     began = time.monotonic()
-    done = command("load", "items.jsonl", *table.to, "--write-units", "100", "--max-workers", "4")
+    done = command("load", *table.to, "items.jsonl", "--write-units-per-second", "100", "--max-workers", "4")
     assert done.code == 0
     assert len(table.stored()) == 300
     assert time.monotonic() - began > 1.9  # 300 units, of which 100 at once
@@ -359,8 +359,8 @@ def test_a_table_that_takes_nothing_ends_the_load_resumably(command, table, tmp_
     monkeypatch.setattr(target, "_PATIENT", rddb.Retry(max_attempts=3, base_delay=0))
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n)} for n in range(100)])
     with FaultProxy(table.url, plan=[faults.Unprocessed(share=1.0)]) as proxy:
-        where = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
-        done = command("load", "items.jsonl", *where)
+        where = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        done = command("load", *where, "items.jsonl")
     assert done.code == 4
     assert "not surely written" in done.err.splitlines()[0]
     assert "goes on from the last checkpoint" in done.err
@@ -370,8 +370,8 @@ def test_a_table_that_takes_nothing_ends_the_load_resumably(command, table, tmp_
 def test_half_of_every_batch_refused_loses_nothing(command, table, tmp_path):
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n % 250), "n": n} for n in range(500)])
     with FaultProxy(table.url, plan=[faults.Unprocessed(share=0.5, rate=0.7)], seed=3) as proxy:
-        where = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
-        assert command("load", "items.jsonl", *where).code == 0
+        where = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        assert command("load", *where, "items.jsonl").code == 0
     assert {key: item["n"] for key, item in table.stored().items()} == {str(n): n + 250 for n in range(250)}
 
 
@@ -385,8 +385,8 @@ def test_through_lost_replies_throttling_and_damaged_answers_the_last_rows_stand
         faults.Unprocessed(rate=0.3),
     ]
     with FaultProxy(table.url, plan=plan, seed=11) as proxy:
-        where = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
-        done = command("load", "items.jsonl", *where)
+        where = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        done = command("load", *where, "items.jsonl")
     assert done.code == 0, done.err
     assert {key: item["n"] for key, item in table.stored().items()} == {str(n % 400): n for n in range(600, 1000)}
 
@@ -394,7 +394,7 @@ def test_through_lost_replies_throttling_and_damaged_answers_the_last_rows_stand
 def test_a_row_that_a_refused_one_replaced_is_told_of_too(command, table, tmp_path, monkeypatch):
     monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     write_lines(tmp_path / "items.jsonl", [{"pk": "a", "n": 1}, {"pk": "b"}, {"pk": "a", "": 2}])
-    assert command("load", "items.jsonl", *table.to).code == 3
+    assert command("load", *table.to, "items.jsonl").code == 3
     found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
     assert [entry["row"] for entry in found] == [1, 3]
     assert "row 3 has the same key" in found[0]["reason"]
@@ -404,7 +404,7 @@ def test_refused_rows_with_one_key_are_told_of_once(command, table, tmp_path, mo
     monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     rows = [{"pk": "a", "": 1}, *({"pk": str(n)} for n in range(30)), {"pk": "a", "": 2}]
     write_lines(tmp_path / "items.jsonl", rows)
-    done = command("load", "items.jsonl", *table.to, "--max-workers", "1")
+    done = command("load", *table.to, "items.jsonl", "--max-workers", "1")
     assert (done.code, f"30 items written to {table.name}" in done.err) == (3, True)
     found = refused(tmp_path / f"items.jsonl.{table.name}.refused.jsonl")
     assert sorted(entry["row"] for entry in found) == [1, 32]
@@ -415,13 +415,13 @@ def test_an_interrupt_before_anything_runs_is_no_traceback(command, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("resilient_ddb.cli.bulk.commands.load", interrupt)
-    done = command("load", "items.jsonl", "--table", "t")
+    done = command("load", "t", "items.jsonl")
     assert (done.code, done.err) == (130, "resilient-ddb: interrupted\n")
 
 
 def test_only_the_first_refusals_are_shown(command, table, tmp_path):
     (tmp_path / "items.jsonl").write_text("x\n" * 100)
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     assert lines_of(done.err)[4:] == [
         "items.jsonl, line 5: not JSON: Expecting value, at character 1",
         "further refused rows are not shown here",
@@ -434,7 +434,7 @@ def test_plain_lines_tell_of_progress(command, table, tmp_path, monkeypatch):
     monkeypatch.setattr("resilient_ddb.cli.bulk.progress.Progress.every", 0.0)
     monkeypatch.setattr("resilient_ddb.cli.bulk.load._STRETCH_ROWS", 50)
     write_lines(tmp_path / "items.jsonl", [{"pk": str(n)} for n in range(100)])
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     last = [line for line in done.err.splitlines() if "items/s" in line][-1]
     assert last.startswith(f"load {table.name}: 50 items, ")
     assert "0.0% throttled" in last
@@ -448,7 +448,7 @@ def test_on_a_terminal_there_is_a_bar(table, tmp_path, columns):
     own, theirs = pty.openpty()
     arguments = [argument for argument in table.to if argument != "--no-progress"]
     process = subprocess.Popen(  # noqa: S603  # this interpreter, and this package
-        [sys.executable, "-m", "resilient_ddb", "load", "items.jsonl", *arguments],
+        [sys.executable, "-m", "resilient_ddb", "load", *arguments, "items.jsonl"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": columns},
         stderr=theirs,
@@ -464,3 +464,32 @@ def test_on_a_terminal_there_is_a_bar(table, tmp_path, columns):
     assert b"100%" in said
     assert b" left" in said  # and nothing of it is cut off
     assert b"100 items written" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ("load", "items.jsonl", "--table", "t"),
+            "there is no --table: the table is named first, as in load TABLE FILE",
+        ),
+        (("load", "--table=t", "items.jsonl"), "the table is named first"),
+        (("load", "t", "items.jsonl", "--write-units", "5"), "its name is --write-units-per-second"),
+        (("load", "t", "items.jsonl", "--write-units=auto"), "its name is --write-units-per-second"),
+        (("export", "--table", "t"), "there is no --table: the table is named first, as in export TABLE"),
+        (("export", "t", "--read-units", "5"), "its name is --read-units-per-second"),
+    ],
+)
+def test_a_name_that_is_meant_for_another_is_told(arguments, says, command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command(*arguments)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_the_table_stands_before_the_files_wherever_options_stand(command, table, tmp_path):
+    write_lines(tmp_path / "1.jsonl", [{"pk": "a"}])
+    write_lines(tmp_path / "2.jsonl", [{"pk": "b"}])
+    assert command("load", table.name, "1.jsonl", "2.jsonl", *table.where).code == 0
+    assert command("load", *table.where, table.name, "1.jsonl", "2.jsonl").code == 0
+    assert set(table.stored()) == {"a", "b"}

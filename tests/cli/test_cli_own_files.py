@@ -37,7 +37,7 @@ def texts(path):
 
 def load_stdin(command, table, monkeypatch, rows, *more):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(rows.encode())))
-    return command("load", "-", "--format", "jsonl", *table.to, *more)
+    return command("load", *table.to, "-", "--format", "jsonl", *more)
 
 
 def test_the_next_load_from_standard_input_keeps_what_the_last_one_refused(command, table, tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_two_files_of_one_name_keep_what_was_refused_of_each(restart, command, t
         (tmp_path / folder).mkdir()
     for folder in ("one", "two"):
         (tmp_path / folder / "items.jsonl").write_text(f'{{"of": "{folder}"}}\n' + GOOD)
-        assert command("load", f"{folder}/items.jsonl", *table.to, "--work-dir", "work", *restart).code == 3
+        assert command("load", *table.to, f"{folder}/items.jsonl", "--work-dir", "work", *restart).code == 3
     refused = [tmp_path / "work" / f"items.jsonl.{table.name}.refused{ending}.jsonl" for ending in ("", "-2")]
     assert [texts(path) for path in refused] == [['{"of": "one"}'], ['{"of": "two"}']]
 
@@ -62,7 +62,7 @@ def test_two_files_of_one_name_keep_what_was_refused_of_each(restart, command, t
 def test_a_file_that_was_corrected_keeps_what_was_refused_of_it_before(command, table, tmp_path):
     for rows in (BAD, '{"other": 1}\n' + GOOD, GOOD):
         (tmp_path / "items.jsonl").write_text(rows)
-        command("load", "items.jsonl", *table.to)
+        command("load", *table.to, "items.jsonl")
     refused = [tmp_path / f"items.jsonl.{table.name}.refused{ending}.jsonl" for ending in ("", "-2")]
     assert [texts(path) for path in refused] == [[BAD.strip()], ['{"other": 1}']]
     assert len(list(tmp_path.iterdir())) == 3
@@ -74,14 +74,14 @@ def test_a_load_that_goes_on_keeps_its_own_file_and_no_row_twice(command, table,
     rows = [f"bad {number}" if number % 10 == 5 else json.dumps({"pk": f"{number}"}) for number in range(300)]
     (tmp_path / "items.jsonl").write_text("\n".join(rows))
     with FaultProxy(table.url) as proxy:
-        through = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        through = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
         for every in (1, 4, 3):  # none is acknowledged at first
             proxy.plan = [
                 faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=every)
             ]
-            assert command("load", "items.jsonl", *through).code in (1, 4)
+            assert command("load", *through, "items.jsonl").code in (1, 4)
         proxy.plan = []
-        assert command("load", "items.jsonl", *through).code == 3
+        assert command("load", *through, "items.jsonl").code == 3
     path = tmp_path / f"items.jsonl.{table.name}.refused.jsonl"
     assert path.read_text() == "an earlier load's\n"
     assert texts(path.with_name(f"items.jsonl.{table.name}.refused-2.jsonl")) == [f"bad {n}" for n in range(5, 300, 10)]
@@ -95,12 +95,12 @@ def test_a_load_whose_refused_rows_were_removed_names_no_other_file(last, comman
     (tmp_path / "items.jsonl").write_text(BAD + "".join(f'{{"pk": "{number}"}}\n' for number in range(300)) + last)
     own = f"items.jsonl.{table.name}.refused-2.jsonl"
     with FaultProxy(table.url) as proxy:
-        through = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        through = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
         proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=7)]
-        assert command("load", "items.jsonl", *through).code == 4
+        assert command("load", *through, "items.jsonl").code == 4
         (tmp_path / own).unlink()
         proxy.plan = []
-        done = command("load", "items.jsonl", *through)
+        done = command("load", *through, "items.jsonl")
     assert done.code == 3
     assert ("2 rows refused" if last else "1 row refused") in done.err.splitlines()[-1]
     assert ("refused.jsonl" in done.err, f"see {own}" in done.err) == (False, bool(last))
@@ -119,7 +119,7 @@ def test_a_load_writes_through_no_link(place, is_there, command, table, tmp_path
         other.write_text("kept")
     (tmp_path / f"items.jsonl.{table.name}.{place}").symlink_to(other)
     (tmp_path / "items.jsonl").write_text(BAD + GOOD)
-    done = command("load", "items.jsonl", *table.to)
+    done = command("load", *table.to, "items.jsonl")
     assert done.code in (1, 3)
     assert done.code == 3 or "it is a link" in done.err
     assert other.exists() == is_there
@@ -131,14 +131,14 @@ def test_a_load_that_goes_on_writes_through_no_link(command, table, tmp_path, mo
     (tmp_path / "items.jsonl").write_text(BAD + "".join(f'{{"pk": "{number}"}}\n' for number in range(300)))
     refused = tmp_path / f"items.jsonl.{table.name}.refused.jsonl"
     with FaultProxy(table.url) as proxy:
-        through = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        through = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
         proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=7)]
-        assert command("load", "items.jsonl", *through).code == 4
+        assert command("load", *through, "items.jsonl").code == 4
         (tmp_path / "other").write_text("kept" * 100)
         refused.unlink()
         for link in (refused.symlink_to, refused.hardlink_to):
             link(tmp_path / "other")
-            done = command("load", "items.jsonl", *through)
+            done = command("load", *through, "items.jsonl")
             assert (done.code, f"{refused.name} can't be written: it is" in done.err) == (1, True)
             refused.unlink()
     assert (tmp_path / "other").read_text() == "kept" * 100
@@ -216,26 +216,26 @@ def alone(tmp_path):
 
 def test_refused_rows_that_there_is_no_room_for_stop_the_load(alone, command, table, tmp_path):
     (tmp_path / "items.jsonl").write_text(GOOD + "".join(f'{{"no": "{"x" * 900}{n}"}}\n' for n in range(100)))
-    code, said = alone("load", "items.jsonl", *table.to, largest=20_000)
+    code, said = alone("load", *table.to, "items.jsonl", largest=20_000)
     name = f"items.jsonl.{table.name}"
     assert said.splitlines()[-2:] == [
         f"resilient-ddb: error: {name}.refused.jsonl can't be written: File too large",
         "resilient-ddb: stopped; the same command goes on from the last checkpoint",
     ]
     assert code == 4
-    assert command("load", "items.jsonl", *table.to).code == 3
+    assert command("load", *table.to, "items.jsonl").code == 3
     assert len(texts(tmp_path / f"{name}.refused.jsonl")) == 100
 
 
 @pytest.mark.parametrize("size", [3000, 0], ids=["later", "from the beginning"])
 def test_a_checkpoint_that_there_is_no_room_for_stops_the_load(size, alone, command, table, tmp_path):
     (tmp_path / "items.csv").write_text(f"pk,{'x' * 5000}\na,1\n")
-    code, said = alone("load", "items.csv", *table.to, largest=size)
+    code, said = alone("load", *table.to, "items.csv", largest=size)
     name = f"items.csv.{table.name}"
     assert f"resilient-ddb: error: the checkpoint {name}.checkpoint can't be written: File too large\n" in said
     assert (code, said.count("\n")) == (4, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["items.csv"]
-    assert command("load", "items.csv", *table.to).code == 0
+    assert command("load", *table.to, "items.csv").code == 0
 
 
 @pytest.mark.parametrize("form", ["jsonl", pytest.param("parquet", marks=needs_pyarrow)])
@@ -278,7 +278,7 @@ def test_a_load_that_nobody_listens_to_goes_on(alone, table, tmp_path):
     rows = "".join(f'{{"pk": "{number}"}}\n{BAD}' for number in range(200))
     (tmp_path / "items.jsonl").write_text(rows)
     with deaf_pipe() as pipe:
-        assert alone("load", "items.jsonl", *table.to, stdout=pipe, stderr=pipe)[0] == 3
+        assert alone("load", *table.to, "items.jsonl", stdout=pipe, stderr=pipe)[0] == 3
     assert len(table.stored()) == 200
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "items.jsonl",
@@ -289,7 +289,7 @@ def test_a_load_that_nobody_listens_to_goes_on(alone, table, tmp_path):
 def test_an_estimate_that_is_read_in_part_is_no_failure(alone, table, tmp_path):
     (tmp_path / "items.jsonl").write_text(GOOD)
     with deaf_pipe() as pipe:
-        assert alone("load", "items.jsonl", *table.to, "--dry-run", stdout=pipe) == (0, "")
+        assert alone("load", *table.to, "items.jsonl", "--dry-run", stdout=pipe) == (0, "")
 
 
 # Hostile names and checkpoints.
@@ -299,10 +299,10 @@ HOSTILE = "\x1b[2Jred\r\n.jsonl"
 
 def test_the_names_of_files_cannot_move_the_cursor(command, table, tmp_path):
     (tmp_path / HOSTILE).write_text(BAD + GOOD)
-    done = command("load", HOSTILE, *table.to)
+    done = command("load", *table.to, HOSTILE)
     assert done.code == 3
     assert "\\x1b[2Jred\\r\\n.jsonl, line 1: has no 'pk'" in done.err
-    missing = command("load", f"no{HOSTILE}", *table.to)
+    missing = command("load", *table.to, f"no{HOSTILE}")
     exported = command("export", table.name, *table.where, "--output", f"no/{HOSTILE}")
     for said in (done.err, missing.err, exported.err):
         assert all(line.isprintable() for line in said.split("\n")), said
@@ -337,11 +337,11 @@ def test_a_tampered_checkpoint_of_a_load_is_said_in_one_line(name, command, tabl
     monkeypatch.setattr(load_module, "_STRETCH_ROWS", 50)
     write(tmp_path / name, [{"pk": f"{number}"} for number in range(300)])
     with FaultProxy(table.url) as proxy:
-        through = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        through = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
         proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=7)]
-        assert command("load", name, *through).code == 4
+        assert command("load", *through, name).code == 4
         path = tmp_path / f"{name}.{table.name}.checkpoint"
-        check_tampered(path, TAMPERED, lambda: command("load", name, *through))
+        check_tampered(path, TAMPERED, lambda: command("load", *through, name))
 
 
 def test_a_tampered_checkpoint_of_an_export_is_said_in_one_line(command, table, tmp_path, monkeypatch):

@@ -143,7 +143,7 @@ def test_what_is_no_parquet_is_said(tmp_path):
 
 def test_a_parquet_file_is_loaded(command, table, tmp_path):
     pq.write_table(pa.table({"pk": ["a", "b", None], "n": [1, None, 3]}), tmp_path / "items.parquet")
-    done = command("load", "items.parquet", *table.to)
+    done = command("load", *table.to, "items.parquet")
     assert done.code == 3
     assert table.stored() == {"a": {"pk": "a", "n": 1}, "b": {"pk": "b"}}
     assert "items.parquet, row 3: has no 'pk'" in done.err
@@ -152,7 +152,7 @@ def test_a_parquet_file_is_loaded(command, table, tmp_path):
 def test_without_pyarrow_the_extra_is_named(command, table, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     (tmp_path / "items.parquet").write_bytes(b"PAR1")
-    done = command("load", "items.parquet", *table.to)
+    done = command("load", *table.to, "items.parquet")
     assert (done.code, done.err) == (
         1,
         "resilient-ddb: error: Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'\n",

@@ -77,7 +77,7 @@ def test_a_small_file_takes_little_memory_and_its_large_rows_are_refused(name, t
     size = (tmp_path / "items.parquet").stat().st_size
     assert size < MB
     done = subprocess.run(  # noqa: S603  # this interpreter, and our own code
-        [sys.executable, "-c", COUNTED, "load", "items.parquet", *table.to],
+        [sys.executable, "-c", COUNTED, "load", *table.to, "items.parquet"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -193,11 +193,11 @@ def test_what_pandas_made_up_is_left_out_and_said_once(command, table, tmp_path)
     frame[frame["n"].isin([1, 3, 4])].to_parquet(tmp_path / "items.parquet")
     assert "__index_level_0__" in pq.read_schema(tmp_path / "items.parquet").names
     for more in (("--dry-run",), ()):
-        done = command("load", "items.parquet", *table.to, *more)
+        done = command("load", *table.to, "items.parquet", *more)
         assert done.code == 0
         assert done.err.count("'__index_level_0__' is the index that pandas gave the rows, and is left out") == 1
     assert table.stored() == {key: {"pk": key, "n": n} for key, n in (("a", 1), ("c", 3), ("d", 4))}
-    assert command("load", "items.parquet", *table.to, "--type", "__index_level_0__:N").code == 0
+    assert command("load", *table.to, "items.parquet", "--type", "__index_level_0__:N").code == 0
     assert table.stored()["c"] == {"pk": "c", "n": 3, "__index_level_0__": 2}
 
 
@@ -209,5 +209,5 @@ def test_an_attribute_of_that_name_that_pandas_did_not_make_stays(source):
 def test_an_index_with_a_name_is_an_attribute(command, table, tmp_path):
     pandas = pytest.importorskip("pandas")
     pandas.DataFrame({"n": [1]}, index=pandas.Index(["a"], name="pk")).to_parquet(tmp_path / "items.parquet")
-    assert command("load", "items.parquet", *table.to).code == 0
+    assert command("load", *table.to, "items.parquet").code == 0
     assert table.stored() == {"a": {"pk": "a", "n": 1}}

@@ -26,7 +26,7 @@ def stored(table):
 
 
 def test_what_was_loaded_is_found_by_the_sharded_table(command, events):
-    assert command("load", "events.jsonl", *events.to, "--shards", "4").code == 0
+    assert command("load", *events.to, "events.jsonl", "--shards", "4").code == 0
     assert len({item["pk"] for item in stored(events)}) == 4
     table = rddb.table(events.name, endpoint_url=events.url, region_name="eu-west-1").sharded(4, by="sk")
     assert table.get_item(Key={"pk": "day", "sk": "007"})["Item"]["n"] == 7
@@ -38,12 +38,12 @@ def test_rows_that_are_written_again_meet_their_own_items(command, events, monke
     monkeypatch.setattr(load_module, "_STRETCH_ROWS", 30)
     options = ("--shards", "4", "--shard-by", "n", "--shard-separator", "|", "--shard-pad", "2", "--max-workers", "1")
     with FaultProxy(events.url) as proxy:
-        where = ("--table", events.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        where = (events.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
         proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=6)]
-        assert command("load", "events.jsonl", *where, *options).code == 4
+        assert command("load", *where, "events.jsonl", *options).code == 4
         proxy.plan = []
-        assert "differs in shards" in command("load", "events.jsonl", *where, *options, "--shards", "5").err
-        assert command("load", "events.jsonl", *where, *options).code == 0
+        assert "differs in shards" in command("load", *where, "events.jsonl", *options, "--shards", "5").err
+        assert command("load", *where, "events.jsonl", *options).code == 0
     assert len(stored(events)) == len(ROWS)
     assert {item["pk"] for item in stored(events)} == {"day|00", "day|01", "day|02", "day|03"}
 
@@ -51,10 +51,10 @@ def test_rows_that_are_written_again_meet_their_own_items(command, events, monke
 def test_rows_without_a_place_in_a_shard_are_refused(command, events, tmp_path, monkeypatch):
     rows = [{"pk": "a#b", "sk": "1"}, {"pk": "a", "sk": "2"}, {"pk": "a", "sk": "3", "by": "x"}]
     (tmp_path / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = command("load", "odd.jsonl", *events.to, "--shards", "2", "--shard-by", "by")
+    done = command("load", *events.to, "odd.jsonl", "--shards", "2", "--shard-by", "by")
     assert done.code == 3
     assert len(stored(events)) == 1
-    found = command("load", "odd.jsonl", *events.to, "--shards", "2", "--shard-by", "by", "--dry-run")
+    found = command("load", *events.to, "odd.jsonl", "--shards", "2", "--shard-by", "by", "--dry-run")
     assert (found.code, "refused     2" in found.out) == (3, True)
     assert "must not contain the separator" in done.err
     assert "must have the attribute 'by'" in done.err
@@ -63,7 +63,7 @@ def test_rows_without_a_place_in_a_shard_are_refused(command, events, tmp_path, 
 def test_a_row_that_dynamodb_refuses_is_found_again_under_its_shards_key(command, events, tmp_path, monkeypatch):
     monkeypatch.setattr("resilient_ddb.cli.bulk.prepare.check_item", lambda _item, _keys: 100)
     (tmp_path / "odd.jsonl").write_text('{"pk": "a", "sk": "1"}\n{"pk": "a", "sk": "2", "": 0}\n')
-    done = command("load", "odd.jsonl", *events.to, "--shards", "2")
+    done = command("load", *events.to, "odd.jsonl", "--shards", "2")
     assert done.code == 3
     assert "odd.jsonl, line 2: " in done.err
 
@@ -72,13 +72,13 @@ def test_without_a_sort_key_the_attribute_must_be_given(command, make, tmp_path)
     (tmp_path / "events.jsonl").write_text('{"pk": "a"}\n')
     table = make()
     for more in ((), ("--dry-run",)):
-        done = command("load", "events.jsonl", *table.to, "--shards", "4", *more)
+        done = command("load", *table.to, "events.jsonl", "--shards", "4", *more)
         assert (done.code, "--shards needs --shard-by" in done.err) == (2, True)
 
 
 def test_the_key_alone_chooses_no_shard(command, events):
     for more in ((), ("--dry-run",)):  # the table that is sharded so refuses it as well
-        done = command("load", "events.jsonl", *events.to, "--shards", "4", "--shard-by", "pk", *more)
+        done = command("load", *events.to, "events.jsonl", "--shards", "4", "--shard-by", "pk", *more)
         assert done.code == 1
         assert "--shards: by must name an attribute in which the items of one key differ: by 'pk' alone" in done.err
     assert stored(events) == []

@@ -51,7 +51,7 @@ def test_every_form_is_read(name, form, command, table, tmp_path, monkeypatch):
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
     else:
         (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
-    done = command("load", name, *table.to)
+    done = command("load", *table.to, name)
     assert (done.code, "5 items written" in done.err) == (0, True), done.err
     assert len(table.stored()) == 5
     assert table.stored()["3"]["m"] == {"t": "é]}"}
@@ -97,11 +97,11 @@ def test_a_load_of_it_that_is_stopped_goes_on(command, table, tmp_path, monkeypa
     monkeypatch.setattr(load_module, "_STRETCH_ROWS", 50)
     (tmp_path / "items.json").write_text(json.dumps({"Items": [typed(number) for number in range(300)]}, indent=4))
     with FaultProxy(table.url) as proxy:
-        through = ("--table", table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
+        through = (table.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1")
         proxy.plan = [faults.ErrorResponse(code="AccessDeniedException", operations={"BatchWriteItem"}, every=7)]
-        assert command("load", "items.json", *through).code == 4
+        assert command("load", *through, "items.json").code == 4
         proxy.plan = []
-        done = command("load", "items.json", *through)
+        done = command("load", *through, "items.json")
     assert (done.code, "rows were done before" in done.err) == (0, True)
     assert len(table.stored()) == 300
 

@@ -56,7 +56,7 @@ def test_an_option_is_refused_by_the_command_itself(capsys):
     for arguments in (
         ["demo", "--records", "many"],
         ["demo", "--seed", "x"],
-        ["load", "a", "--table", "t", "--shards", "0"],
+        ["load", "t", "a", "--shards", "0"],
     ):
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)

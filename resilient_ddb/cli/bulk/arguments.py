@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .conversions import type_option
 from .options import FORMATS, OUTPUT_FORMATS, PRICE_PER_MILLION, Access, ExportOptions, LoadOptions, Rate
@@ -25,11 +25,16 @@ def add_load(commands: Any) -> None:
             "run, 2 for a wrong usage."
         ),
     )
+    load.add_argument("table", metavar="TABLE", help="the table, by its name or its ARN")
     load.add_argument("files", nargs="+", metavar="FILE", help="what to load, gzipped or not; - for standard input")
-    load.add_argument("--table", required=True, metavar="NAME", help="the table, by its name or its ARN")
     load.add_argument(
-        "--write-units", type=_rate, metavar="N", help="write capacity units a second, or auto: what the table allows"
+        "--write-units-per-second",
+        type=_rate,
+        metavar="N",
+        help="write capacity units a second, or auto: what the table allows",
     )
+    _refuse(load, "--table", "the table is named first, as in load TABLE FILE")
+    _refuse(load, "--write-units", "its name is --write-units-per-second")
     load.add_argument("--format", choices=FORMATS, help="the files' format (default: told by their names and contents)")
     load.add_argument("--delimiter", type=_character, metavar="C", help="what separates the cells of CSV")
     load.add_argument(
@@ -98,11 +103,29 @@ def add_export(commands: Any) -> None:
     export.add_argument(
         "--output", type=Path, metavar="PATH", help="a file, or for Parquet a folder (default: standard output)"
     )
-    export.add_argument("--read-units", type=_units, metavar="N", help="read capacity units a second")
+    export.add_argument("--read-units-per-second", type=_units, metavar="N", help="read capacity units a second")
+    _refuse(export, "--table", "the table is named first, as in export TABLE")
+    _refuse(export, "--read-units", "its name is --read-units-per-second")
     export.add_argument("--segments", type=whole, metavar="N", help="how many parts of the table are read at once")
     export.add_argument("--ttl", metavar="NAME", help="the TTL attribute: expired items are left out")
-    export.add_argument("--consistent", action="store_true", help="strongly consistent reads, at twice the read units")
+    export.add_argument(
+        "--consistent-read", action="store_true", help="strongly consistent reads, at twice the read units"
+    )
     _add_common(export)
+
+
+class _Refused(argparse.Action):
+    """An option that somebody may take for another: it says which."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """End the program, as for any wrong usage."""
+        parser.error(f"there is no {self.option_strings[0]}: {self.const}")
+
+
+def _refuse(parser: argparse.ArgumentParser, option: str, instead: str) -> None:
+    parser.add_argument(
+        option, action=_Refused, const=instead, nargs="?", dest=argparse.SUPPRESS, help=argparse.SUPPRESS
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +153,7 @@ def load_options(parsed: argparse.Namespace) -> LoadOptions:
         shard_by=parsed.shard_by,
         shard_separator=parsed.shard_separator,
         shard_pad=parsed.shard_pad,
-        write_units=parsed.write_units,
+        write_units_per_second=parsed.write_units_per_second,
         workers=parsed.max_workers,
         folder=parsed.work_dir,
         restart=parsed.restart,
@@ -146,9 +169,9 @@ def export_options(parsed: argparse.Namespace) -> ExportOptions:
         form=parsed.format,
         output=parsed.output,
         ttl=parsed.ttl,
-        read_units=parsed.read_units,
+        read_units_per_second=parsed.read_units_per_second,
         segments=parsed.segments or "auto",
-        consistent=parsed.consistent,
+        consistent_read=parsed.consistent_read,
         restart=parsed.restart,
         live=parsed.progress,
     )

@@ -32,7 +32,7 @@ def estimate(
     Raises:
         BulkError: a file can't be read.
     """
-    rate = options.write_units if isinstance(options.write_units, float) else None
+    rate = options.write_units_per_second if isinstance(options.write_units_per_second, float) else None
     made = Estimate(description, rate, options.price)
     prepare = Preparation(options, keys)
     for name in options.files:
@@ -64,7 +64,7 @@ class Estimate:
         if units_per_second is not None:
             self._pace = units_per_second, "the rate given"
         elif description:
-            self._pace = auto_rate(description), "the rate of --write-units auto"
+            self._pace = auto_rate(description), "the rate of --write-units-per-second auto"
         else:
             self._pace = NEW_ON_DEMAND_UNITS, "what a new on-demand table takes"
         self._price = price

@@ -98,10 +98,10 @@ class Export:
         try:
             scan = self._target.table.parallel_scan(
                 segments=options.segments,
-                read_units_per_second=options.read_units,
+                read_units_per_second=options.read_units_per_second,
                 on_page=self._page_given,
                 resume=self._scan_state,
-                **({"ConsistentRead": True} if options.consistent else {}),
+                **({"ConsistentRead": True} if options.consistent_read else {}),
             )
             with scan as items:
                 for item in items:

@@ -61,7 +61,7 @@ class LoadOptions:
     """What stands between a key and its shard's number."""
     shard_pad: int = 0
     """Digits that the number is filled up to."""
-    write_units: Rate = None
+    write_units_per_second: Rate = None
     """Write capacity units a second."""
     workers: int = 8
     """Batches under way at once."""
@@ -117,11 +117,11 @@ class ExportOptions:
     """A file, or a folder for Parquet; standard output where None."""
     ttl: str | None = None
     """The TTL attribute: expired items are left out."""
-    read_units: float | None = None
+    read_units_per_second: float | None = None
     """Read capacity units a second."""
     segments: int | Literal["auto"] = "auto"
     """How many parts of the table are read at once."""
-    consistent: bool = False
+    consistent_read: bool = False
     """Whether to read with strong consistency, which costs twice as much."""
     restart: bool = False
     """Whether to begin anew where an earlier run was stopped."""

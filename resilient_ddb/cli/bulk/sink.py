@@ -23,7 +23,7 @@ class Sink:
         self._keys = target.key_names
         self._batch = target.table.batch_writer(
             overwrite_by_pkeys=self._keys,
-            write_units_per_second=options.write_units,
+            write_units_per_second=options.write_units_per_second,
             max_workers=options.workers,
             on_unprocessed=self._take,
         )
