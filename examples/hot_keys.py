@@ -52,10 +52,11 @@ def main():
         limited = rddb.resource("dynamodb", endpoint_url=proxy.endpoint_url, policy=once)
         plain = limited.Table("orders-without-shards")
         print(f"without shards: {throttled(plain)} of {len(ORDERS)} orders throttled")
-        spread = limited.Table("orders-with-shards").sharded(shards=8, by="order_id")
+        # The sort key, order_id, tells an order's shard.
+        spread = limited.Table("orders-with-shards").sharded(8)
         print(f"with 8 shards: {throttled(spread)} of {len(ORDERS)} orders throttled")
 
-    orders = dynamodb.Table("orders-with-shards").sharded(shards=8, by="order_id")
+    orders = dynamodb.Table("orders-with-shards").sharded(8)
     newest = {"KeyConditionExpression": Key("tenant").eq("whale"), "ScanIndexForward": False}
     page = orders.query(**newest, Limit=3)
     print("the newest three:", ", ".join(order["order_id"] for order in page["Items"]))
@@ -64,11 +65,11 @@ def main():
     one = orders.get_item(Key={"tenant": "whale", "order_id": "o-042"})["Item"]
     print("one, from its shard:", one["tenant"], one["order_id"])
 
-    grown = dynamodb.Table(orders.name).sharded(shards=12, by="order_id", previous=(8,))
+    grown = dynamodb.Table(orders.name).sharded(12, previous=(8,))
     print(f"with 12 shards, before anything was moved: {sum(1 for _ in grown.query_items(**newest))} orders")
-    report = rddb.sharding.reshard(grown, ["whale"], write_units_per_second=10_000)
+    report = grown.reshard(["whale"], write_units_per_second=10_000)
     print(f"moved: {report.moved}, left over: {report.occupied + report.unplaced}")
-    settled = dynamodb.Table(orders.name).sharded(shards=12, by="order_id")
+    settled = dynamodb.Table(orders.name).sharded(12)
     print(f"with 12 shards alone: {sum(1 for _ in settled.query_items(**newest))} orders")
 
     for name in ("orders-without-shards", "orders-with-shards"):

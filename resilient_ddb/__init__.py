@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .policy.deadlines import deadline, lambda_deadline
     from .policy.policy import Policy, Timeouts
     from .policy.retry import Retry, RetryBudget
+    from .sharding.shard_layout import ShardLayout
     from .sync.batch_get import BatchGet
     from .sync.batch_writer import BatchWriter
     from .sync.limiter import RateLimiter
@@ -65,6 +66,7 @@ __all__ = [
     "ResilientTable",
     "Retry",
     "RetryBudget",
+    "ShardLayout",
     "ShardedTable",
     "SharedRateLimiter",
     "ThrottlingReason",
@@ -116,6 +118,7 @@ _HOMES = {
     "ResilientTable": "sync.tables",
     "Retry": "policy.retry",
     "RetryBudget": "policy.retry",
+    "ShardLayout": "sharding.shard_layout",
     "ShardedTable": "sync.sharded_tables",
     "SharedRateLimiter": "sync.shared_limiter",
     "ThrottlingReason": "events",

@@ -4,6 +4,8 @@ from boto3.dynamodb.conditions import Key
 from wire_server import answer
 from wire_stub import DESCRIPTION, TABLE
 
+from resilient_ddb.sharding import RANDOM
+
 
 def put(pk, **attributes):
     return {"PutRequest": {"Item": {"pk": {"S": pk}, **attributes}}}
@@ -67,8 +69,8 @@ HOLLOW = {
 """What a server answers to DescribeTable, with all the marks of DynamoDB's answers."""
 
 ASKING = {
-    "sharded": lambda table: table.sharded(2).put_item(Item={"pk": "0"}),
-    "a query of shards": lambda table: table.sharded(2).query(KeyConditionExpression=Key("pk").eq("0")),
+    "sharded": lambda table: table.sharded(2, by=RANDOM).put_item(Item={"pk": "0"}),
+    "a query of shards": lambda table: table.sharded(2, by=RANDOM).query(KeyConditionExpression=Key("pk").eq("0")),
     "parallel scan": lambda table: table.parallel_scan(2),
     "several workers": lambda table: table.batch_writer(max_workers=2),
     "the table's rate": lambda table: table.batch_writer(write_units_per_second="auto"),

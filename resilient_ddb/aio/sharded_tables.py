@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +16,9 @@ from .pending import Pending, pending
 from .together import together
 
 if TYPE_CHECKING:
+    from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
+    from resilient_ddb.sharding.resharding import ReshardReport
 
     from .versioned_tables import AsyncVersionedTable
 
@@ -31,7 +33,6 @@ class AsyncShardedTable(ShardedQueries):
 
     _sleep = staticmethod(asyncio.sleep)
     _together = staticmethod(together)
-    _run = staticmethod(run_async)
 
     def put_item(self, Item: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
         """Put an item into a shard: a random one, or the one that is calculated."""
@@ -60,7 +61,7 @@ class AsyncShardedTable(ShardedQueries):
     def query_many(
         self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
     ) -> Pending[Response]:
-        """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.fan_in`."""
+        """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.query_many`."""
         return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
 
     def query_many_items(
@@ -84,6 +85,20 @@ class AsyncShardedTable(ShardedQueries):
 
         self._refuse_random("versioned()")
         return AsyncVersionedTable(self, attribute, write_token)
+
+    def reshard(
+        self,
+        partition_keys: Iterable[Any] | None = None,
+        *,
+        write_units_per_second: float | Limiter | None = None,
+        resume: Mapping[str, Any] | None = None,
+        on_page: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> Pending[ReshardReport]:
+        """Move items to where the present layout has them. See `resilient_ddb.ShardedTable.reshard`."""
+        from resilient_ddb.sharding.resharding import resharding  # noqa: PLC0415 - only where it is used
+
+        flow = resharding(self, partition_keys, write_units_per_second, resume, on_page)
+        return pending(flow, "sharded.reshard")
 
     def _transact_write_items(self, **params: Any) -> Any:
         return run_async(self._transact(params))

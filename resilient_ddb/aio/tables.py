@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
+    from resilient_ddb.sharding.shard_layout import By, ShardLayout
     from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TtlFilter
 
@@ -179,7 +180,7 @@ class AsyncTable(AsyncResource, _TableTypes):
     def query_many(
         self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError = "raise", **params: Any
     ) -> Pending[dict[str, Any]]:
-        """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.fan_in`."""
+        """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
         from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
 
         from .together import together  # noqa: PLC0415 - as above
@@ -199,9 +200,9 @@ class AsyncTable(AsyncResource, _TableTypes):
 
     def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
-        shards: Shards,
+        shards: Shards | ShardLayout,
         *,
-        by: str | Sequence[str] | None = None,
+        by: By | None = None,
         key: str | None = None,
         shard_attribute: str | None = None,
         separator: str = "#",
@@ -210,17 +211,20 @@ class AsyncTable(AsyncResource, _TableTypes):
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",
+        **unknown: Never,
     ) -> AsyncShardedTable:
         """Return this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
-        from resilient_ddb.sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.shard_layout import layout_of, refuse_unknown  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import AsyncShardedTable  # noqa: PLC0415 - as above
 
+        refuse_unknown(unknown)
+        layout = layout_of(
+            shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
+        )
         return AsyncShardedTable(
             self,
-            layout_of(shards, by=by, previous=previous, separator=separator, pad=pad),
-            key=key,
-            shard_attribute=shard_attribute,
+            layout,
             on_unknown_shard=on_unknown_shard,
             on_duplicate=on_duplicate,
             on_shard_error=on_shard_error,

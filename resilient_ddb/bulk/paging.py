@@ -74,7 +74,7 @@ class Pages:
             TypeError, ValueError: `limit` is no whole number of 1 or more, or `params` ask for no items.
         """
         if limit is not None:
-            check_whole("limit", limit, least=1)
+            check_whole("max_items", limit, least=1)
         refuse_count(operation, params)
         self._params: dict[str, Any] = dict(params)
         self._left = limit

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .buckets import reshard, time_buckets
+    from .buckets import time_buckets
     from .resharding import ReshardReport
+    from .shard_layout import RANDOM
 
-__all__ = ["ReshardReport", "reshard", "time_buckets"]
+__all__ = ["RANDOM", "ReshardReport", "time_buckets"]
+
+_HOMES = {"RANDOM": "shard_layout", "ReshardReport": "resharding", "time_buckets": "buckets"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import buckets  # noqa: PLC0415 - loaded when it is asked for
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    meant = "; call reshard(partition_keys) of the sharded table" if name == "reshard" else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{meant}")
 
-    return getattr(buckets, name)
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -41,6 +41,7 @@ class Reading:
         request: Request,
         *,
         name_of: Callable[[int], Any],
+        key_of: Callable[[int], Any] | None = None,
         told_as: Callable[[int], str],
         as_seen: Callable[[Item], None],
         on_shard_error: OnShardError = "raise",
@@ -54,6 +55,7 @@ class Reading:
             together: makes several calls at the same time.
             request: what is asked for.
             name_of: gives the name of a source, for `missing_shards`.
+            key_of: gives the partition key of a source, for `missing_keys`; None: there is one key only.
             told_as: gives what it is called in errors, which hold no values of keys.
             as_seen: makes of a stored item what the caller sees, in place.
             on_shard_error: what becomes of an answer when a source can't be read.
@@ -64,14 +66,15 @@ class Reading:
             TypeError, ValueError: `limit` is no whole number of 1 or more.
         """
         if limit is not None:
-            check_whole("limit", limit, least=1)
+            check_whole("max_items", limit, least=1)
         self._query = query
         self._together = together
         self._request = request
         self._name_of = name_of
+        self._key_of = key_of
         self._told_as = told_as
         self._as_seen = as_seen
-        self._on_partial = on_shard_error
+        self._on_shard_error = on_shard_error
         self._fan = FanIn(len(request.stored), request.order, request.place)
         self._left = limit
         self._page = page
@@ -143,7 +146,7 @@ class Reading:
 
     def _leave_out(self, index: int, error: BaseException) -> None:
         error.add_note(f"fan-in of {len(self._request.stored)}: {self._told_as(index)} could not be read")
-        if self._on_partial == "raise" or not isinstance(error, Exception) or not _can_pass(error):
+        if self._on_shard_error == "raise" or not isinstance(error, Exception) or not _can_pass(error):
             try:
                 raise error
             finally:
@@ -206,9 +209,12 @@ class Reading:
         if last is not None:
             answer["LastEvaluatedKey"] = last
         joined = joined_facts(read)
-        missing = [self._name_of(index) for index in self._fan.missing]
+        missing = self._fan.missing
         if missing:
-            joined["ResponseMetadata"].setdefault("Resilience", {})["missing_shards"] = missing
+            marks = joined["ResponseMetadata"].setdefault("Resilience", {})
+            marks["missing_shards"] = [self._name_of(index) for index in missing]
+            if self._key_of is not None:
+                marks["missing_keys"] = list({id(key): key for key in map(self._key_of, missing)}.values())  # each once
         return {**answer, **joined}
 
 
@@ -216,7 +222,7 @@ def check_on_shard_error(value: Any) -> None:
     """Refuse what is no way to go on.
 
     Raises:
-        ValueError: it is neither `raise` nor `return`.
+        ValueError: it is neither `raise` nor `skip`.
     """
     if value not in ("raise", "skip"):
         raise ValueError(f"on_shard_error must be 'raise' or 'skip'; got {value!r}")

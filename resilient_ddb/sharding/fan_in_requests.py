@@ -92,9 +92,13 @@ def with_key(params: Params, stored_in: str) -> Condition:
     names, values = dict(made.get(NAMES) or {}), dict(made.get(VALUES) or {})
     condition = made.get(_CONDITION)
     if _LEGACY_CONDITION in made:
-        raise ValueError(f"{_LEGACY_CONDITION} must not be given beside keys; use {_CONDITION}, on the sort key alone")
+        raise ValueError(
+            f"{_LEGACY_CONDITION} must not be given beside partition_keys; use {_CONDITION}, on the sort key alone"
+        )
     if _find_equality(condition, names, stored_in) is not None:
-        raise ValueError(f"{_CONDITION} must leave the partition key {stored_in!r} out: `keys` says which are read")
+        raise ValueError(
+            f"{_CONDITION} must leave the partition key {stored_in!r} out: `partition_keys` says which are read"
+        )
     ours = f"{_NAME} = {SHARD}"
     made[_CONDITION] = ours if condition is None else f"{ours} AND {condition}"
     return _filled_in(made, names, values, stored_in, None)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from resilient_ddb.calls.described import KeySchemas
 from resilient_ddb.dynamodb.expressions import inject, join_assignments
-from resilient_ddb.dynamodb.keys import to_json
 from resilient_ddb.dynamodb.operations import attributes_changed
 from resilient_ddb.dynamodb.reserved import NAMES, PREFIX
 
 from .fan_in import Item
 from .fan_in_requests import CURSOR
-from .layout import Layout, Uniform
+from .layout import Layout, Uniform, text_of
 
 _EXISTS = re.compile(r"attribute_(?:not_)?exists\s*\(\s*#?\w+\s*\)", re.IGNORECASE)
 _FIRST_OF_PATH = re.compile(r"(?<![\w.#:])#?\w+")
@@ -56,9 +54,7 @@ class ShardKeys:
 
     def text(self, key: Any) -> Any:
         """Return a key as the text that a suffix is added to, where it is stored apart."""
-        if self.stored_in == self.key or isinstance(key, bool) or not isinstance(key, (int, Decimal)):
-            return key
-        return to_json({"": key})[""]["N"]
+        return key if self.stored_in == self.key else text_of(key)
 
     def split(self, key: Any) -> tuple[Item, Any]:
         """Return the key of an item as DynamoDB takes it, and the caller's partition key.

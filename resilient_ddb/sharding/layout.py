@@ -8,11 +8,12 @@ the Amazon DynamoDB Developer Guide.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.dynamodb.keys import identity, to_json
 from resilient_ddb.policy.checks import check_plain, check_whole
 
 MOST_SHARDS = 1_000
@@ -219,18 +220,7 @@ def _count(shards: Shards, key: Any) -> int:
     return _checked_count("what shards gives for a key", shards(key)) if callable(shards) else shards
 
 
-def layout_of(
-    shards: Shards, *, by: str | Sequence[str] | None, previous: Sequence[Shards], separator: str, pad: int
-) -> Layout:
-    """Return the layout that a caller describes.
-
-    Raises:
-        TypeError, ValueError: it can't be meant.
-    """
-    names = (by,) if isinstance(by, str) else () if by is None else by
-    are_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names)
-    if not are_names or (by is not None and not names):  # none by mistake would be a random shard
-        raise TypeError(f"by must be the name of an attribute, or several; got {by!r}")
-    if not isinstance(previous, (list, tuple)):
-        raise TypeError(f"previous must be a sequence of earlier shards, such as (10,); got {previous!r}")
-    return Layout(shards=shards, by=tuple(names), previous=tuple(previous), separator=separator, pad=pad)
+def text_of(key: Any) -> Any:
+    """Return a key as the text that a suffix is added to, where it is stored apart: a number as DynamoDB writes it."""
+    is_number = isinstance(key, (int, Decimal)) and not isinstance(key, bool)
+    return to_json({"": key})[""]["N"] if is_number else key

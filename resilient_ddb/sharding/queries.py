@@ -33,7 +33,7 @@ class ShardedQueries(ShardedVerbs):
         if found is None or (found[2] != keys.stored_in and not has_suffixes):
             return (yield from self._query_one(keys, params))
         request = self._request(keys, params, *found)
-        response = yield from fan_in_flows.answer(self._making(keys, request, self._on_partial), request)
+        response = yield from fan_in_flows.answer(self._making(keys, request, self._on_shard_error), request)
         if has_suffixes and "LastEvaluatedKey" in response:
             response["LastEvaluatedKey"] = keys.token_as_seen(response["LastEvaluatedKey"])
         return response
@@ -60,11 +60,11 @@ class ShardedQueries(ShardedVerbs):
     ) -> Flow[Response]:
         if on_shard_error is not None:
             check_on_shard_error(on_shard_error)
-        request, make = yield from self._of_keys(chosen, params, on_shard_error or self._on_partial)
+        request, make = yield from self._of_keys(chosen, params, on_shard_error or self._on_shard_error)
         return (yield from fan_in_flows.answer(make, request))
 
     def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
-        refuse_count("fan_in", params)
+        refuse_count("query_many", params)
         request, make = yield from self._of_keys(chosen, params, "raise")
         return make(limit=limit, page=request.limit, query=stored_query(self._table))
 
@@ -75,14 +75,15 @@ class ShardedQueries(ShardedVerbs):
         keys = yield from self._keys(params.get("IndexName"))
         for argument in _FILTERS:
             keys.refuse_comparison(argument, params)
-        of_each = [self._layout.stored_keys(keys.text(key)) for key in given]
+        of_each = [keys.layout.stored_keys(keys.text(key)) for key in given]
         stored = [name for names in of_each for name in names]
         request = self._request(keys, params, with_key(params, keys.stored_in), stored, keys.stored_in)
-        owners = [f"keys[{at}]" for at, names in enumerate(of_each) for _ in names]
+        owners = [at for at, names in enumerate(of_each) for _ in names]
         return request, partial(
             self._making(keys, request, on_shard_error),
             name_of=lambda index: stored[index],
-            told_as=lambda index: f"{self._shard(stored[index])} of {owners[index]}",
+            key_of=lambda index: given[owners[index]],
+            told_as=lambda index: f"{_shard(keys, stored[index])} of partition_keys[{owners[index]}]",
         )
 
     def _asked(self, keys: ShardKeys, params: Mapping[str, Any]) -> tuple[Condition, Sequence[Any], str] | None:
@@ -105,7 +106,7 @@ class ShardedQueries(ShardedVerbs):
         for argument in _FILTERS:
             keys.refuse_comparison(argument, params)
         condition = without_key(params, keys.key, keys.stored_in)
-        return condition, self._layout.stored_keys(keys.text(condition.key)), keys.stored_in
+        return condition, keys.layout.stored_keys(keys.text(condition.key)), keys.stored_in
 
     def _request(
         self,
@@ -125,15 +126,16 @@ class ShardedQueries(ShardedVerbs):
             query=client_query(self._table),
             together=self._together,
             request=request,
-            name_of=lambda index: self._layout.number_of(request.stored[index]),
-            told_as=lambda index: self._shard(request.stored[index]),
+            name_of=lambda index: keys.layout.number_of(request.stored[index]),
+            told_as=lambda index: _shard(keys, request.stored[index]),
             as_seen=keys.as_seen,
             on_shard_error=on_shard_error,
         )
 
-    def _shard(self, stored: Any) -> str:
-        number = self._layout.number_of(stored)
-        return "the key without a suffix" if number is None else f"shard {number}"
+
+def _shard(keys: ShardKeys, stored: Any) -> str:
+    number = keys.layout.number_of(stored)
+    return "the key without a suffix" if number is None else f"shard {number}"
 
 
 # Tables without shards.
@@ -142,7 +144,7 @@ class ShardedQueries(ShardedVerbs):
 def fan_in(
     table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], on_shard_error: OnShardError
 ) -> Flow[Response]:
-    """Read several partition keys as one. See `ResilientTable.fan_in`."""
+    """Read several partition keys as one. See `ResilientTable.query_many`."""
     check_on_shard_error(on_shard_error)
     request, make = yield from _of_table(table, together, chosen, params, on_shard_error)
     return (yield from fan_in_flows.answer(make, request))
@@ -152,7 +154,7 @@ def fan_in_reading(
     table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None
 ) -> Flow[Reading]:
     """Begin to read several partition keys as one. See `ResilientTable.query_many_items`."""
-    refuse_count("fan_in", params)
+    refuse_count("query_many", params)
     request, make = yield from _of_table(table, together, chosen, params, "raise")
     return make(limit=limit, page=request.limit, query=stored_query(table))
 
@@ -173,7 +175,8 @@ def _of_table(
         together=together,
         request=request,
         name_of=lambda index: given[index],
-        told_as=lambda index: f"keys[{index}]",
+        key_of=lambda index: given[index],
+        told_as=lambda index: f"partition_keys[{index}]",
         as_seen=lambda _: None,
         on_shard_error=on_shard_error,
     )
@@ -198,8 +201,8 @@ def checked_keys(chosen: Any) -> list[Any]:
         TypeError, ValueError: they are none, or too many.
     """
     if isinstance(chosen, (str, bytes, Mapping)) or not isinstance(chosen, Iterable):
-        raise TypeError(f"keys must be a list of partition keys; got {type(chosen).__name__}")
+        raise TypeError(f"partition_keys must be a list of partition keys; got {type(chosen).__name__}")
     given = list({identity({"": key}): key for key in chosen}.values())
     if not given or len(given) > MOST_SHARDS:
-        raise ValueError(f"keys must be 1 to {MOST_SHARDS} partition keys; got {len(given)}")
+        raise ValueError(f"partition_keys must be 1 to {MOST_SHARDS} partition keys; got {len(given)}")
     return given

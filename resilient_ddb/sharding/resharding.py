@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import from_json, identity, to_json
 from resilient_ddb.dynamodb.reserved import KEY, NAMES, VALUES
+from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
 from .fan_in import Item
@@ -45,14 +46,30 @@ class ReshardReport:
     more than 140 attributes, which can't be compared with what was read."""
 
 
-def reshard_flow(
+def resharding(
     table: ShardedVerbs,
-    chosen: Sequence[Any] | None,
+    chosen: Iterable[Any] | None,
     rate: Any,
     resume: Mapping[str, Any] | None,
-    on_page: Callable[[dict[str, Any]], None] | None,
+    on_page: Callable[[dict[str, Any]], Any] | None,
 ) -> Flow[ReshardReport]:
-    """Move items. See `sharding.reshard`."""
+    """Return the flow that moves items. See `ShardedTable.reshard`.
+
+    Raises:
+        TypeError: `on_page` can't be called.
+    """
+    if on_page is not None:
+        check_callable("on_page", on_page, takes="where the work stands")
+    return _reshard(table, chosen, rate, resume, on_page)
+
+
+def _reshard(
+    table: ShardedVerbs,
+    chosen: Iterable[Any] | None,
+    rate: Any,
+    resume: Mapping[str, Any] | None,
+    on_page: Callable[[dict[str, Any]], Any] | None,
+) -> Flow[ReshardReport]:
     given = None if chosen is None else checked_keys(chosen)
     clock = policy_of(table).clock
     pace = (
@@ -60,7 +77,7 @@ def reshard_flow(
     )
     keys = yield from table._keys()  # noqa: SLF001 - this library's own
     if not keys.is_of_table:
-        raise ValueError("table must be sharded by its own partition key: an index's items have one place in the table")
+        raise ValueError("reshard() needs a table sharded by its own partition key: an index's items have one place")
     sources = [None] if given is None else [name for key in given for name in _sources(keys, key)]
     query = hashlib.blake2b(
         json.dumps([table.name, sources, _layout(keys)]).encode("utf-8", "surrogatepass"), digest_size=12
@@ -105,7 +122,7 @@ def _layout(keys: ShardKeys) -> list[Any]:
 def _place(resume: Mapping[str, Any] | None, query: str, count: int) -> tuple[int, Item | None]:
     if resume is None:
         return 0, None
-    wrong = "resume must be what on_page was given by a reshard of the same table, keys and layouts"
+    wrong = "resume must be what on_page was given by a reshard of the same table, partition keys and layouts"
     if not isinstance(resume, Mapping) or resume.get("query") != query:
         raise ValueError(f"{wrong}; got one of another")
     number, after = resume.get("source"), resume.get("after")

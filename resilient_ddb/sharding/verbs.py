@@ -24,6 +24,7 @@ from .keys import ShardKeys
 from .layout import Layout
 from .moving import Moved, move
 from .reads import ShardReads
+from .shard_layout import RANDOM, ShardLayout, placing
 
 OnDuplicate = Callable[[Sequence[Item]], Item | None]
 _KEY_NAME = f"#{PREFIX}shard"
@@ -37,29 +38,18 @@ class ShardedVerbs:
 
     _sleep: Callable[[float], Any]
     _together: Together
-    _run: Callable[[Flow[Any]], Any]
-    """Runs a flow: at once, or giving what is to be awaited."""
     _stores_other_keys = True
 
     def __init__(
         self,
         table: Any,
-        layout: Layout,
+        layout: ShardLayout,
         *,
-        key: str | None = None,
-        shard_attribute: str | None = None,
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",
     ) -> None:
         """Spread the items of `table` as `layout` says. See `Table.sharded`."""
-        for name, value in (("key", key), ("shard_attribute", shard_attribute)):
-            if value is not None and (not isinstance(value, str) or not value):
-                raise TypeError(f"{name} must be the name of an attribute; got {value!r}")
-        if shard_attribute is not None and key in (None, shard_attribute):
-            raise ValueError(
-                f"key must name the attribute whose values are spread, another one than shard_attribute; got {key!r}"
-            )
         if on_unknown_shard not in ("find", "raise"):
             raise ValueError(f"on_unknown_shard must be 'find' or 'raise'; got {on_unknown_shard!r}")
         if on_duplicate != "raise":
@@ -71,11 +61,11 @@ class ShardedVerbs:
         check_on_shard_error(on_shard_error)
         self._table = table
         self._layout = layout
-        self._key = key
-        self._shard_attribute = shard_attribute
-        self._unknown_shard = on_unknown_shard
+        self._placings: dict[tuple[str, str | None], Layout] = {}
+        """What the layout is for a table's keys: they are known at the first call."""
+        self._on_unknown_shard = on_unknown_shard
         self._on_duplicate = None if on_duplicate == "raise" else on_duplicate
-        self._on_partial: OnShardError = on_shard_error
+        self._on_shard_error: OnShardError = on_shard_error
 
     @property
     def table(self) -> Any:
@@ -90,26 +80,29 @@ class ShardedVerbs:
         return getattr(self._table, name)
 
     def __repr__(self) -> str:
-        return f"{self._table!r}.sharded(shards={self._layout.shards!r})"
+        return f"{self._table!r}.sharded({self._layout!r})"
 
     def _keys(self, index: str | None = None) -> Flow[ShardKeys]:
-        stored_in = self._shard_attribute or self._key
-        argument = "key" if self._shard_attribute is None else "shard_attribute"
+        given = self._layout
+        stored_in = given.attribute or given.key
+        argument = "key" if given.attribute is None else "shard_attribute"
         schemas = yield from key_schemas(self._table.meta.client, self._table.name, index, stored_in)
         if stored_in is not None and stored_in not in schemas.partitions:
             raise ValueError(
                 f"{argument} must be the partition key of table {self._table.name!r}, or of an index of it; got "
                 f"{stored_in!r}"
             )
-        own = schemas.table.names if self._shard_attribute is not None else schemas.table.names[1:]
+        own = schemas.table.names if given.attribute is not None else schemas.table.names[1:]
         if stored_in in own:
             raise ValueError(
                 f"{argument} must leave the key of table {self._table.name!r} as it is: an item could not be found by "
                 f"it; got {stored_in!r}; have the suffix kept in an attribute for the index, with shard_attribute="
             )
-        key = self._key or schemas.table.partition
-        self._layout.refuse_key_alone(key)
-        return ShardKeys(layout=self._layout, schemas=schemas, key=key, stored_in=stored_in or key)
+        key = given.key or schemas.table.partition
+        asked = (key, schemas.table.sort)
+        if asked not in self._placings:
+            self._placings[asked] = placing(given, *asked)
+        return ShardKeys(layout=self._placings[asked], schemas=schemas, key=key, stored_in=stored_in or key)
 
     # One item.
 
@@ -127,13 +120,13 @@ class ShardedVerbs:
         if not keys.is_of_table:
             return (yield from self._send(keys, partial(self._table.get_item, Key=key, **params)))
         table_key, value = keys.split(key)
-        homes = self._layout.homes(value, key)
+        homes = keys.layout.homes(value, key)
         if len(homes) == 1:
             place = {**table_key, keys.key: homes[0]}
             return (yield from self._send(keys, partial(self._table.get_item, Key=place, **params)))
         reads = self._reads(keys, table_key, homes, params)
         items = yield from reads.all()
-        if len(items) != 1 and self._layout.previous:  # it may have been moved while the shards were read one by one
+        if len(items) != 1 and keys.layout.previous:  # it may have been moved while the shards were read one by one
             again = self._reads(keys, table_key, homes, {**params, **_CONSISTENT})
             items = yield from again.all()
             reads.responses += again.responses
@@ -166,8 +159,8 @@ class ShardedVerbs:
         if not keys.is_of_table:
             return (yield from self._send(keys, partial(call, Key=key, **params)))
         table_key, value = keys.split(key)
-        homes = self._layout.homes(value, key)
-        if self._layout.knows(key):
+        homes = keys.layout.homes(value, key)
+        if keys.layout.knows(key):
             yield from self._brought_home(keys, value, key)
         elif len(homes) > 1:
             return (yield from self._change_where_it_is(keys, verb, table_key, homes, params))
@@ -178,10 +171,10 @@ class ShardedVerbs:
     def _change_where_it_is(
         self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
     ) -> Flow[Response]:
-        if self._unknown_shard == "raise":
+        if self._on_unknown_shard == "raise":
             raise ValueError(
                 "Key must have the attributes that the shard is calculated from "
-                f"({', '.join(self._layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', "
+                f"({', '.join(keys.layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', "
                 "to look for the item first"
             )
         for name in _OLD_PARAMETERS:
@@ -217,12 +210,12 @@ class ShardedVerbs:
 
     def _change_nothing(self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]) -> Flow[Response]:
         """Update or delete an item that is in none of the shards."""
-        if verb == "update_item" and self._layout.by and not expects_version(params):  # that begins none
+        if verb == "update_item" and keys.layout.by and not expects_version(params):  # that begins none
             raise ValueError(
-                f"there is no such item to update, and a new one has no shard without {', '.join(self._layout.by)}: "
+                f"there is no such item to update, and a new one has no shard without {', '.join(keys.layout.by)}: "
                 "give that in Key, or use put_item"
             )
-        home = self._layout.home_of_key(key[keys.key], key)  # two that begin the same item at once meet there
+        home = keys.layout.home_of_key(key[keys.key], key)  # two that begin the same item at once meet there
         call = getattr(self._table, verb)
         return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **params)))
 
@@ -238,9 +231,9 @@ class ShardedVerbs:
 
     def _brought_home(self, keys: ShardKeys, value: Any, attributes: Mapping[str, Any]) -> Flow[None]:
         """Move an item, if it is still where an earlier layout has put it, before it is written."""
-        if not self._layout.previous or not keys.is_of_table or not self._layout.knows(attributes):
+        if not keys.layout.previous or not keys.is_of_table or not keys.layout.knows(attributes):
             return
-        home, *others = self._layout.homes(value, attributes)
+        home, *others = keys.layout.homes(value, attributes)
         key = {name: attributes[name] for name in keys.schemas.table.names if name in attributes}
         outcomes = [Moved.OVERTAKEN] if others else []
         while Moved.OVERTAKEN in outcomes:
@@ -275,7 +268,7 @@ class ShardedVerbs:
             if keys.stored_in != keys.key:
                 item.pop(keys.stored_in, None)
             elif isinstance(item.get(keys.key), dict) and "S" in item[keys.key]:
-                item[keys.key] = {"S": self._layout.key_of(item[keys.key]["S"])}
+                item[keys.key] = {"S": keys.layout.key_of(item[keys.key]["S"])}
 
     def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
         """Write in a transaction whose entries have the keys that callers see."""
@@ -311,7 +304,7 @@ class ShardedVerbs:
         Raises:
             ValueError: suffixes are random.
         """
-        if not self._layout.by and self._key is None:
+        if self._layout.by is RANDOM and self._layout.key is None:
             raise _unknown(what)
 
     def _check_batch_writer(self, overwrite_by_pkeys: Any) -> None:
@@ -322,21 +315,27 @@ class ShardedVerbs:
         """
         if overwrite_by_pkeys:
             self._refuse_random("overwrite_by_pkeys")
-        if self._layout.by and self._layout.previous:
-            raise ValueError(
-                "batch_writer() can't move items that are still where `previous` has put them: have them moved first, "
-                "with resilient_ddb.sharding.reshard, or use put_item"
-            )
+        if self._layout.by is not RANDOM and self._layout.previous and self._layout.key is None:
+            raise _unmoved()
 
     def _keys_of_batch(self, overwrite_by_pkeys: Any) -> Flow[ShardKeys]:
         keys = yield from self._keys()
-        if overwrite_by_pkeys and keys.is_of_table and not self._layout.by:  # `key` named the table's own
+        if overwrite_by_pkeys and keys.is_of_table and not keys.layout.by:  # `key` named the table's own
             raise _unknown("overwrite_by_pkeys")
+        if keys.layout.by and keys.layout.previous and keys.is_of_table:
+            raise _unmoved()
         return keys
 
 
 def _unknown(what: str) -> ValueError:
     return ValueError(f"{what} needs to know an item's shard: have it calculated, with by=")
+
+
+def _unmoved() -> ValueError:
+    return ValueError(
+        "batch_writer() can't move items that are still where `previous` has put them: have them moved first, with "
+        "sharded.reshard(), or use put_item"
+    )
 
 
 def _is_conditional(error: ClientError) -> bool:

@@ -15,7 +15,9 @@ from resilient_ddb.sharding.queries import ShardedQueries
 from .together import together
 
 if TYPE_CHECKING:
+    from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
+    from resilient_ddb.sharding.resharding import ReshardReport
 
     from .versioned_tables import VersionedTable
 
@@ -30,7 +32,6 @@ class ShardedTable(ShardedQueries):
     """
 
     _sleep = staticmethod(time.sleep)
-    _run = staticmethod(run)
 
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return together(self._table.meta.client, calls)
@@ -112,9 +113,11 @@ class ShardedTable(ShardedQueries):
     def query_many(
         self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
     ) -> Response:
-        """Query all shards of several partition keys. See `ResilientTable.fan_in`.
+        """Query all shards of several partition keys. See `ResilientTable.query_many`.
 
-        `on_shard_error` is what `Table.sharded` was given, where it is left out.
+        `on_shard_error` is what `Table.sharded` was given, if it is left out. Of what was skipped,
+        `response["ResponseMetadata"]["Resilience"]` has the partition keys, as they were given, in `missing_keys`, and
+        the stored keys in `missing_shards`.
         """
         return run(self._fan_in(partition_keys, params, on_shard_error))
 
@@ -148,6 +151,42 @@ class ShardedTable(ShardedQueries):
 
         self._refuse_random("versioned()")
         return VersionedTable(self, attribute, write_token)
+
+    def reshard(
+        self,
+        partition_keys: Iterable[Any] | None = None,
+        *,
+        write_units_per_second: float | Limiter | None = None,
+        resume: Mapping[str, Any] | None = None,
+        on_page: Callable[[dict[str, Any]], None] | None = None,
+    ) -> ReshardReport:
+        """Move items to where the present layout has them. Can be stopped, and gone on with.
+
+        Each item is moved in a transaction of its own, if it is still what was read: point reads and writes of this
+        table, made with `previous`, find it all the while. One that is changed meanwhile is read and moved again; one
+        whose key is taken where it belongs stays, and is counted. On a Table with `ttl=`, expired items stay behind. A
+        query that runs meanwhile may miss an item that is moved between two of its requests, or give it twice.
+
+        Args:
+            partition_keys: the partition keys whose items are moved, as callers see them, 1,000 at most; None: all of
+                the table, by a scan.
+            write_units_per_second: write capacity units to use at most, a second: a number, or a limiter such as
+                `resilient_ddb.RateLimiter`. No limit where left out. A move takes four times the units of a put.
+            resume: what `on_page` was given last, to go on from there.
+            on_page: called after each page with where the work stands: a dict for `json.dumps`.
+
+        Returns:
+            A `ReshardReport` of this call: what earlier ones did, before `resume`, is not in it.
+
+        Raises:
+            TypeError, ValueError: an argument can't be meant, `resume` is of another reshard, or the table is sharded
+                by an index's key.
+            ClientError: a request failed. What was moved stays moved: go on from the last page, or begin anew.
+        """
+        from resilient_ddb.sharding.resharding import resharding  # noqa: PLC0415 - only where it is used
+
+        report: ReshardReport = run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
+        return report
 
     def _transact_write_items(self, **params: Any) -> Response:
         return run(self._transact(params))

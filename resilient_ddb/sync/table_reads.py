@@ -127,8 +127,9 @@ class TableReads(_Table):
 
         Args:
             partition_keys: the values of the partition key, of the table or of `IndexName`: 1,000 at most.
-            on_shard_error: where a key can't be read for the moment, `raise` the error; or `return` the items of the
-                others, with the missing keys in `response["ResponseMetadata"]["Resilience"]["missing_shards"]`.
+            on_shard_error: if a key can't be read for the moment, `raise` the error; or `skip` it, and return the items
+                of the others, with the missing keys, as they were given, in
+                `response["ResponseMetadata"]["Resilience"]["missing_keys"]`.
             params: query's parameters. `KeyConditionExpression` is for the sort key alone, and may be left out.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Unpack
 
 from .table_reads import TableReads
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
+    from resilient_ddb.sharding.shard_layout import By, ShardLayout
     from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TtlFilter
 
@@ -134,9 +135,9 @@ class ResilientTable(_Native, TableReads):
 
     def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
-        shards: Shards,
+        shards: Shards | ShardLayout,
         *,
-        by: str | Sequence[str] | None = None,
+        by: By | None = None,
         key: str | None = None,
         shard_attribute: str | None = None,
         separator: str = "#",
@@ -145,6 +146,7 @@ class ResilientTable(_Native, TableReads):
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",
+        **unknown: Never,
     ) -> ShardedTable:
         """Return this table with the items of each partition key spread over shards: more than one partition can take.
 
@@ -153,33 +155,40 @@ class ResilientTable(_Native, TableReads):
 
         Args:
             shards: how many shards a key has: a number, a mapping of keys to numbers (1 for those that are not in it),
-                or a callable that gives the number for a key. 1: the key is stored as it is.
-            by: the attributes, of text, numbers or bytes, that an item's shard is calculated from. By default it is
-                drawn at random, for data that is only added to: a key that is put twice may be in two shards.
+                or a callable that gives the number for a key. 1: the key is stored as it is. Or a `ShardLayout`, which
+                holds this and all settings up to `previous`.
+            by: the attributes, of text, numbers or bytes, that an item's shard is calculated from. By default the
+                table's sort key; for a table without one it must be given. `resilient_ddb.sharding.RANDOM`: the shard
+                is drawn at each put, for data that is only added to: a key that is put twice may be there twice.
             key: the attribute whose values are spread, where that is not the table's partition key but an index's.
             shard_attribute: the attribute that holds the suffixed key for an index, while `key` stays as it is.
             separator: what stands between a key and its shard's number, and in no key.
             pad: digits that the number is filled up to with zeros.
             previous: what `shards` was before. Items are read there as well; written where they belong now.
             on_unknown_shard: what becomes of an update or delete of an item whose shard can't be calculated: `find` it
-                first, or `refuse`.
-            on_duplicate: given the items that one key was found with, gives the one that is meant. It may be async on
-                the async Table.
+                first, or `raise` a ValueError.
+            on_duplicate: what becomes of a point read that finds several items with one key: `raise` a
+                `DuplicateShardItemError`, or a function that takes the items and returns the one that is meant. It may
+                be async on the async Table.
             on_shard_error: if a shard can't be read for the moment, `raise` the error; or `skip` it, and return what
                 the others have.
+            unknown: none.
 
         Raises:
-            TypeError, ValueError: an argument can't be meant.
+            TypeError, ValueError: an argument can't be meant, or there is none of that name. At the first call, a
+                ValueError: the table has no sort key, and `by` was not given.
         """
-        from resilient_ddb.sharding.layout import layout_of  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.shard_layout import layout_of, refuse_unknown  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import ShardedTable  # noqa: PLC0415 - as above
 
+        refuse_unknown(unknown)
+        layout = layout_of(
+            shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
+        )
         return ShardedTable(
             self,
-            layout_of(shards, by=by, previous=previous, separator=separator, pad=pad),
-            key=key,
-            shard_attribute=shard_attribute,
+            layout,
             on_unknown_shard=on_unknown_shard,
             on_duplicate=on_duplicate,
             on_shard_error=on_shard_error,

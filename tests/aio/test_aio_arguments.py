@@ -7,6 +7,7 @@ import pytest
 import resilient_ddb as rddb
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
+from resilient_ddb.sharding import RANDOM
 
 
 async def function(*_):
@@ -77,9 +78,9 @@ PLACES = {
     "random": lambda given: rddb.Policy(random=made(Chance, uniform=given)),
     "a rate": lambda given: table().batch_writer(write_units_per_second=made(Limiter, reserve=given)),
     "a rate of reads": lambda given: table().get_items([], read_units_per_second=made(Limiter, charge=given)),
-    "shards": lambda given: table().sharded(given),
+    "shards": lambda given: table().sharded(given, by=RANDOM),
     "on_unprocessed": lambda given: table().batch_writer(on_unprocessed=given),
-    "on_unprocessed of a sharded table": lambda given: table().sharded(2).batch_writer(on_unprocessed=given),
+    "on_unprocessed of a sharded table": lambda given: table().sharded(2, by=RANDOM).batch_writer(on_unprocessed=given),
     "on_page": lambda given: table().parallel_scan(on_page=given),
     "change": lambda given: table().versioned().modify({"pk": "a"}, given),
 }

@@ -12,6 +12,7 @@ from wire_stub import TABLE, WireStub
 import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.aio.resources import resource_class
+from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import FakeClock
 
 BY_KEY = {"KeyConditionExpression": boto3.dynamodb.conditions.Key("pk").eq("a")}
@@ -49,7 +50,7 @@ CALLS = {
     "get_items": lambda table: listed(table.get_items([{"pk": "a"}])),
     "parallel_scan": lambda table: listed(table.parallel_scan(2)),
     "query_many": lambda table: table.query_many(["a", "b"]),
-    "sharded": lambda table: table.sharded(2).query(**BY_KEY),
+    "sharded": lambda table: table.sharded(2, by=RANDOM).query(**BY_KEY),
     "versioned": lambda table: table.versioned().get_item(**KEY),
     "modify": lambda table: table.versioned().modify({"pk": "a"}, lambda item: {"pk": "a"}),
     "writer": lambda table: write(table.batch_writer()),

@@ -14,6 +14,7 @@ from hostile_support import KEY, NAMES, PARTS, arguments, check_error, names_of,
 from wire_server import WireServer
 
 from resilient_ddb import aio
+from resilient_ddb.sharding import RANDOM
 
 KINDS = {
     "client": lambda client: client,
@@ -22,9 +23,9 @@ KINDS = {
     "Table with TTL": lambda resource: resource.Table("t", ttl="expires_at"),
     "Table that looks its TTL up": lambda resource: resource.Table("t", ttl="auto"),
     "table for module scope": lambda table: table,
-    "sharded": lambda table: table.sharded(2, key="pk"),
+    "sharded": lambda table: table.sharded(2, key="pk", by=RANDOM),
     "versioned": lambda table: table.versioned(),
-    "versioned and sharded": lambda table: table.sharded(2, key="pk").versioned(),
+    "versioned and sharded": lambda table: table.sharded(2, key="pk", by=RANDOM).versioned(),
 }
 
 

@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
-from resilient_ddb.sharding.layout import layout_of
+from resilient_ddb.sharding import RANDOM
+from resilient_ddb.sharding.layout import Layout
 from resilient_ddb.testing import faults
 
 OLD, NEW = {"shards": 2, "by": "sk"}, {"shards": 7, "by": "sk", "previous": (2,)}
@@ -38,7 +39,7 @@ def homes(world):
 
 
 async def in_new_layout(world, count=20):
-    other = layout_of(7, by="sk", previous=(), separator="#", pad=0)
+    other = Layout(shards=7, by=("sk",))
     return {number: other.homes("a", {"sk": number})[0] for number in range(count)}
 
 
@@ -71,17 +72,17 @@ async def test_both_layouts_are_read_and_the_new_one_is_written(world):
 
 async def test_a_random_suffix_is_read_where_it_may_be(world):
     await fill(world, shards=7)
-    fewer = world.table.sharded(3, previous=(7, 1))
+    fewer = world.table.sharded(3, previous=(7, 1), by=RANDOM)
     world.direct.put_item(Item={"pk": "a", "sk": 99, "n": 0})
     assert (await done(fewer.query(**ALL)))["Count"] == 21
     for number in (5, 99):
         assert (await done(fewer.get_item(Key={"pk": "a", "sk": number})))["Item"]["n"] == 0
         await done(fewer.update_item(Key={"pk": "a", "sk": number}, **SET))
     assert len(world.stored(n=7)) == 2
-    report = await done(rddb.sharding.reshard(fewer, ["a"]))
+    report = await done(fewer.reshard(["a"]))
     assert set(homes(world).values()) <= {"a#0", "a#1", "a#2"}
     assert report.moved > 1
-    assert (await done(world.table.sharded(3).query(**ALL)))["Count"] == 21
+    assert (await done(world.table.sharded(3, by=RANDOM).query(**ALL)))["Count"] == 21
 
 
 async def test_an_item_that_both_layouts_have(world):
@@ -98,16 +99,14 @@ async def test_an_item_that_both_layouts_have(world):
         with pytest.raises(rddb.DuplicateShardItemError) as caught:
             await done(getattr(docs, verb)(**params))
         assert caught.value.items == [{"pk": "a", "sk": number, "n": n} for n in (1, 0)]
-    report = await done(rddb.sharding.reshard(docs, ["a"]))
+    report = await done(docs.reshard(["a"]))
     assert report.occupied == 1
     assert sorted(item["n"] for item in world.stored(sk=number)) == [0, 1]
 
 
 async def left_in_old_layout(world, **item):
     """Put an item where only the old layout has it; gives its key, and where it belongs now."""
-    (old,), (home,) = [
-        layout_of(shards, by="sk", previous=(), separator="#", pad=0).homes("a", {"sk": 5}) for shards in (2, 7)
-    ]
+    (old,), (home,) = [Layout(shards=shards, by=("sk",)).homes("a", {"sk": 5}) for shards in (2, 7)]
     assert old != home
     world.direct.put_item(Item={"pk": old, "sk": 5, **item})
     return {"pk": "a", "sk": 5}, home
@@ -123,7 +122,7 @@ async def test_an_expired_item_gives_way_to_one_that_is_moved(world, how):
             await done(docs.update_item(Key=key, UpdateExpression="SET m = n"))
         expected = {**key, "pk": home, "n": 1, "m": 1}
     else:
-        assert (await done(rddb.sharding.reshard(docs, ["a"]))).moved == 1
+        assert (await done(docs.reshard(["a"]))).moved == 1
         expected = {**key, "pk": home, "n": 1}
     assert world.stored() == [expected]
 
@@ -132,7 +131,7 @@ async def test_an_expired_item_gives_way_to_one_that_is_moved(world, how):
 async def test_what_is_moved_is_not_held_to_what_a_put_may_hold(world, expires):
     key, home = await left_in_old_layout(world, expires=expires)
     docs = (await world.make(ttl="expires")).sharded(**NEW)
-    assert (await done(rddb.sharding.reshard(docs))).moved == 1
+    assert (await done(docs.reshard())).moved == 1
     assert world.stored() == [{**key, "pk": home, "expires": expires}]
     with pytest.raises(ValueError, match="looks like milliseconds"):
         await done(docs.put_item(Item={**key, "expires": expires}))
@@ -194,10 +193,10 @@ async def test_all_items_of_a_table_are_moved(world):
     for number, key in others.items():
         world.direct.put_item(Item={"pk": key, "sk": number})
     expected = await in_new_layout(world)
-    report = await done(rddb.sharding.reshard(world.table.sharded(**NEW)))
+    report = await done(world.table.sharded(**NEW).reshard())
     assert homes(world) == {**expected, **others}
     assert (report.occupied, report.unplaced, report.moved + report.kept) == (0, 3, 20)
-    again = await done(rddb.sharding.reshard(world.table.sharded(**NEW)))
+    again = await done(world.table.sharded(**NEW).reshard())
     assert again.moved == 0
 
 
@@ -207,7 +206,7 @@ async def test_an_item_that_cant_be_compared_keeps_no_other_from_being_moved(wor
     old = {number: next(key for key in ("a#0", "a#1") if key != expected[number]) for number in range(3)}
     for number in range(3):
         world.direct.put_item(Item={"pk": old[number], "sk": number, **(wide if number == 1 else {})})
-    report = await done(rddb.sharding.reshard(world.table.sharded(**NEW), ["a"]))
+    report = await done(world.table.sharded(**NEW).reshard(["a"]))
     assert homes(world) == {0: expected[0], 1: old[1], 2: expected[2]}
     assert (report.moved, report.unplaced) == (2, 1)
 
@@ -242,7 +241,7 @@ async def test_it_goes_on_after_each_page(world, monkeypatch):
             world.proxy.clear()
             pages += 1
             try:
-                await done(rddb.sharding.reshard(docs, chosen, resume=state, on_page=stop))
+                await done(docs.reshard(chosen, resume=state, on_page=stop))
                 break
             except Stop:
                 assert operations(world).count("Query") + operations(world).count("Scan") == 1
@@ -251,9 +250,9 @@ async def test_it_goes_on_after_each_page(world, monkeypatch):
         assert pages > 7
         other = ["b"] if chosen else ["a"]
         with pytest.raises(ValueError, match="resume must be what on_page was given by a reshard of the same table"):
-            await done(rddb.sharding.reshard(docs, other, resume=state))
+            await done(docs.reshard(other, resume=state))
     with pytest.raises(ValueError, match="resume must be"):
-        await done(rddb.sharding.reshard(docs, resume={**state, "source": 9}))
+        await done(docs.reshard(resume={**state, "source": 9}))
 
 
 class Meddling:
@@ -286,7 +285,7 @@ async def test_an_item_that_is_overtaken(world, what):
                 world.direct.delete_item(Key=key)
         left.clear()
 
-    report = await done(rddb.sharding.reshard(docs, ["a"], write_units_per_second=Meddling(meddle)))
+    report = await done(docs.reshard(["a"], write_units_per_second=Meddling(meddle)))
     now = {int(item["sk"]): (item["pk"], item["n"]) for item in world.stored()}
     if what == "changed":
         assert now == {number: (home, 1) for number, home in expected.items()}
@@ -300,7 +299,7 @@ async def test_lost_replies_and_conflicts_move_each_item_once(world):
     await fill(world)
     docs, expected = world.table.sharded(**NEW), await in_new_layout(world)
     world.proxy.plan = [faults.LoseReply(operations={"TransactWriteItems"}, every=3), faults.Throttle(every=7)]
-    report = await done(rddb.sharding.reshard(docs, ["a"]))
+    report = await done(docs.reshard(["a"]))
     assert homes(world) == expected
     assert report.occupied == 0
 
@@ -308,7 +307,7 @@ async def test_lost_replies_and_conflicts_move_each_item_once(world):
 async def test_it_keeps_to_its_rate(world):
     await fill(world)
     docs, before = world.table.sharded(**NEW), sum(world.clock.waits)
-    report = await done(rddb.sharding.reshard(docs, ["a"], write_units_per_second=8))
+    report = await done(docs.reshard(["a"], write_units_per_second=8))
     waited = sum(world.clock.waits) - before
     assert report.moved * 4 / 8 - 1 <= waited + 1
     assert waited <= report.moved * 4 / 8 + 1
@@ -316,15 +315,15 @@ async def test_it_keeps_to_its_rate(world):
 
 async def test_what_cannot_be_resharded(world):
     for table, keys, says in (
-        (world.table.sharded(4, key="st"), None, "must be sharded by its own partition key"),
-        (world.table.sharded(4), "a", "keys must be a list"),
-        (world.table.sharded(4), [], "keys must be 1 to 1000"),
-        (world.table.sharded(4), ["a#b"], "must not contain the separator"),
+        (world.table.sharded(4, key="st", by=RANDOM), None, "needs a table sharded by its own partition key"),
+        (world.table.sharded(4, by=RANDOM), "a", "partition_keys must be a list"),
+        (world.table.sharded(4, by=RANDOM), [], "partition_keys must be 1 to 1000"),
+        (world.table.sharded(4, by=RANDOM), ["a#b"], "must not contain the separator"),
     ):
         with pytest.raises((TypeError, ValueError), match=says):
-            await done(rddb.sharding.reshard(table, keys))
+            await done(table.reshard(keys))
     with pytest.raises((TypeError, ValueError), match="write_units_per_second"):
-        await done(rddb.sharding.reshard(world.table.sharded(4), write_units_per_second=0))
+        await done(world.table.sharded(4, by=RANDOM).reshard(write_units_per_second=0))
     with pytest.raises(TypeError, match="on_page"):
-        rddb.sharding.reshard(world.table.sharded(4), on_page=5)
+        world.table.sharded(4, by=RANDOM).reshard(on_page=5)
     assert "TransactWriteItems" not in operations(world)

@@ -6,7 +6,7 @@ from botocore.exceptions import PaginationError
 from paging_rings import Ring
 from sharded_support import ALL, done
 
-import resilient_ddb as rddb
+from resilient_ddb.sharding import RANDOM
 
 AT_MOST = {"Limit": 5}
 BY_INDEX = {"IndexName": "by-at", "KeyConditionExpression": Key("pk").eq("a")}
@@ -21,12 +21,12 @@ READERS = {
     "query_many, partly": lambda table: table.query_many(["a", "b"], on_shard_error="skip", **AT_MOST),
     "query_many, counted": lambda table: table.query_many(["a", "b"], Select="COUNT", **AT_MOST),
     "query_many_items": lambda table: table.query_many_items(["a", "b"]),
-    "sharded query": lambda table: table.sharded(2).query(**ALL, **AT_MOST),
-    "sharded query_items": lambda table: table.sharded(2).query_items(**ALL),
-    "sharded query_many": lambda table: table.sharded(2).query_many(["a"], **AT_MOST),
-    "sharded query_many_items": lambda table: table.sharded(2).query_many_items(["a"]),
-    "reshard": lambda table: rddb.sharding.reshard(table.sharded(2, previous=[4])),
-    "reshard of a key": lambda table: rddb.sharding.reshard(table.sharded(2, previous=[4]), keys=["a"]),
+    "sharded query": lambda table: table.sharded(2, by=RANDOM).query(**ALL, **AT_MOST),
+    "sharded query_items": lambda table: table.sharded(2, by=RANDOM).query_items(**ALL),
+    "sharded query_many": lambda table: table.sharded(2, by=RANDOM).query_many(["a"], **AT_MOST),
+    "sharded query_many_items": lambda table: table.sharded(2, by=RANDOM).query_many_items(["a"]),
+    "reshard": lambda table: table.sharded(2, previous=[4], by=RANDOM).reshard(),
+    "reshard of a key": lambda table: table.sharded(2, previous=[4], by=RANDOM).reshard(partition_keys=["a"]),
 }
 
 
@@ -70,5 +70,5 @@ async def test_a_scan_that_was_stopped_by_a_ring_says_where_it_stands(either):
 async def test_a_source_that_leads_back_is_named(either):
     either.proxy.plan = [Ring()]
     with pytest.raises(PaginationError) as raised:
-        await read(either.table.sharded(2).query_items(**ALL))
+        await read(either.table.sharded(2, by=RANDOM).query_items(**ALL))
     assert raised.value.__notes__ == ["fan-in of 2: shard 0 could not be read"]

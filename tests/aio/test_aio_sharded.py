@@ -10,6 +10,7 @@ from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import faults
 
 AFRESH = {"ExclusiveStartKey": None, "Limit": 100}
@@ -24,7 +25,7 @@ def world(either):
 
 
 async def test_what_is_stored_has_suffixes_and_what_is_seen_has_none(world):
-    docs = world.table.sharded(10)
+    docs = world.table.sharded(10, by=RANDOM)
     items = [{"pk": "a", "sk": number, "st": "x"} for number in range(40)]
     before = copy.deepcopy(items)
     for item in items:
@@ -47,7 +48,7 @@ async def test_what_is_stored_has_suffixes_and_what_is_seen_has_none(world):
 
 
 async def test_an_item_is_found_then_changed(world):
-    docs = world.table.sharded(5)
+    docs = world.table.sharded(5, by=RANDOM)
     await done(docs.put_item(Item={"pk": "a", "sk": 1, "n": 1}))
     [before] = world.stored()
     changed = await done(docs.update_item(Key={"pk": "a", "sk": 1}, ReturnValues="ALL_NEW", **SET))
@@ -69,7 +70,7 @@ async def test_an_item_is_found_then_changed(world):
 
 
 async def test_an_item_that_is_not_there_is_changed_as_without_shards(world):
-    docs = world.table.sharded(5)
+    docs = world.table.sharded(5, by=RANDOM)
     await done(docs.delete_item(Key={"pk": "a", "sk": 1}))
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
         await done(docs.delete_item(Key={"pk": "a", "sk": 1}, ConditionExpression=Attr("pk").exists()))
@@ -81,7 +82,7 @@ async def test_an_item_that_is_not_there_is_changed_as_without_shards(world):
 
 
 async def test_where_the_shard_is_not_known_that_can_be_refused(world):
-    for options in ({}, {"by": "id"}):
+    for options in ({"by": RANDOM}, {"by": "id"}):
         docs = world.table.sharded(5, on_unknown_shard="raise", **options)
         world.proxy.clear()
         for verb, params in (("update_item", SET), ("delete_item", {})):
@@ -93,7 +94,7 @@ async def test_where_the_shard_is_not_known_that_can_be_refused(world):
 async def test_an_item_in_two_shards(world):
     for number in (4, 1):
         world.direct.put_item(Item={"pk": f"a#{number}", "sk": 1, "n": number})
-    docs = world.table.sharded(5)
+    docs = world.table.sharded(5, by=RANDOM)
     both = [{"pk": "a", "sk": 1, "n": number} for number in (1, 4)]
     for verb, params in (("get_item", {}), ("update_item", SET), ("delete_item", {})):
         with pytest.raises(rddb.DuplicateShardItemError) as caught:
@@ -101,13 +102,13 @@ async def test_an_item_in_two_shards(world):
         assert caught.value.items == both
         assert isinstance(caught.value, rddb.ResilienceError)
     assert len(world.stored(n=1) + world.stored(n=4)) == 2
-    decided = world.table.sharded(5, on_duplicate=lambda items: max(items, key=lambda item: item["n"]))
+    decided = world.table.sharded(5, on_duplicate=lambda items: max(items, key=lambda item: item["n"]), by=RANDOM)
     assert (await done(decided.get_item(Key={"pk": "a", "sk": 1})))["Item"] == both[1]
 
     async def later(items):
         return items[0]
 
-    decided = world.table.sharded(5, on_duplicate=later)
+    decided = world.table.sharded(5, on_duplicate=later, by=RANDOM)
     if world.is_sync:
         with pytest.raises(TypeError, match="gave an awaitable"):
             decided.get_item(Key={"pk": "a", "sk": 1})
@@ -211,7 +212,7 @@ async def test_by_the_sort_key(world):
 
 
 async def test_only_some_keys_are_sharded(world):
-    docs = world.table.sharded({"a": 5})
+    docs = world.table.sharded({"a": 5}, by=RANDOM)
     for key in ("a", "b"):
         await done(docs.put_item(Item={"pk": key, "sk": 1}))
         assert (await done(docs.get_item(Key={"pk": key, "sk": 1})))["Item"] == {"pk": key, "sk": 1}
@@ -254,7 +255,7 @@ async def tokens_of_another_index(docs, index):
 
 
 async def test_indexes_of_a_sharded_table(world):
-    docs = world.table.sharded(4)
+    docs = world.table.sharded(4, by=RANDOM)
     items = [{"pk": "ab"[number % 2], "sk": number, "at": 100 - number, "st": "x"} for number in range(12)]
     for item in items:
         await done(docs.put_item(Item=item))
@@ -284,7 +285,7 @@ async def test_indexes_of_a_sharded_table(world):
         await done(docs.query(IndexName="nowhere", **ALL))
 
 
-@pytest.mark.parametrize("by", [None, "id"])
+@pytest.mark.parametrize("by", [RANDOM, "id"])
 async def test_an_index_key_that_is_sharded_in_place(world, by):
     docs = world.table.sharded(4, key="st", by=by)
     items = [{"pk": f"p{number}", "sk": number, "st": "open", "id": f"o-{number}"} for number in range(10)]
@@ -323,7 +324,7 @@ async def test_an_index_on_numbers_through_an_attribute_of_its_own(world):
 
 
 async def test_the_tables_own_key_may_be_spread_in_an_index(world):
-    docs = world.table.sharded(4, key="pk", shard_attribute="shard")
+    docs = world.table.sharded(4, key="pk", shard_attribute="shard", by=RANDOM)
     items = [{"pk": "a", "sk": number} for number in range(10)]
     for item in items:
         await done(docs.put_item(Item=item))
@@ -341,7 +342,7 @@ async def test_the_tables_own_key_may_be_spread_in_an_index(world):
 # With a batch writer, versions and TTL.
 
 
-@pytest.mark.parametrize("by", [None, "sk"])
+@pytest.mark.parametrize("by", [RANDOM, "sk"])
 async def test_what_a_batch_writer_leaves_has_the_callers_keys(world, by):
     docs = world.table.sharded(4, by=by)
     await done(docs.get_item(Key={"pk": "a", "sk": 1}))
@@ -377,7 +378,7 @@ async def left_by(world, writer, error=None):
     return writer.__exit__(*given) if world.is_sync else await writer.__aexit__(*given)
 
 
-@pytest.mark.parametrize("by", [None, "sk"])
+@pytest.mark.parametrize("by", [RANDOM, "sk"])
 @pytest.mark.parametrize("end", ["block", "flush", "put", "delete"])
 async def test_a_batch_writer_keeps_what_it_is_given_before_it_knows_the_keys(world, by, end):
     world.proxy.plan = NO_KEYS
@@ -394,7 +395,7 @@ async def test_a_batch_writer_keeps_what_it_is_given_before_it_knows_the_keys(wo
         assert writer.unprocessed == []
     elif end == "put":
         await done(batch.put_item(Item={"pk": "b", "sk": 9}))
-    elif end == "delete" and by is not None:
+    elif end == "delete" and by is not RANDOM:
         await done(batch.delete_item(Key={"pk": "b", "sk": 9}))
     await left_by(world, writer)
     assert writer.unprocessed == []
@@ -457,7 +458,7 @@ async def test_whoever_takes_leftovers_sees_the_callers_keys(world):
 
 
 async def test_what_needs_a_known_shard_is_refused_where_key_names_the_tables_own(world):
-    docs = world.table.sharded(4, key="pk")
+    docs = world.table.sharded(4, key="pk", by=RANDOM)
     versions = docs.versioned()  # the table is not described yet
     for write in (
         lambda: versions.modify({"pk": "a", "sk": 1}, lambda _: {"n": 1}),
@@ -474,11 +475,11 @@ async def test_what_needs_a_known_shard_is_refused_where_key_names_the_tables_ow
 
 async def test_a_batch_writer_refuses_what_it_cannot_do(world):
     with pytest.raises(ValueError, match="overwrite_by_pkeys needs to know an item's shard"):
-        world.table.sharded(4).batch_writer(overwrite_by_pkeys=["pk", "sk"])
+        world.table.sharded(4, by=RANDOM).batch_writer(overwrite_by_pkeys=["pk", "sk"])
     with pytest.raises(ValueError, match=r"batch_writer\(\) can't move items"):
         world.table.sharded(4, by="sk", previous=(2,)).batch_writer()
     world.table.sharded(4, by="sk").batch_writer(overwrite_by_pkeys=["pk", "sk"])
-    writer = world.table.sharded(4).batch_writer()
+    writer = world.table.sharded(4, by=RANDOM).batch_writer()
     for delete in ({"pk": "a", "sk": 1},):
         with pytest.raises(ValueError, match="Key must tell the item's shard"):
             await done(writer.delete_item(Key=delete))
@@ -486,9 +487,9 @@ async def test_a_batch_writer_refuses_what_it_cannot_do(world):
 
 async def test_versions_in_a_sharded_table(world):
     with pytest.raises(ValueError, match=r"versioned\(\) needs to know an item's shard"):
-        world.table.sharded(4).versioned()
+        world.table.sharded(4, by=RANDOM).versioned()
     with pytest.raises(TypeError, match=r"take table\.sharded\(\.\.\.\)\.versioned\(\.\.\.\)"):
-        world.table.versioned().sharded(4)
+        world.table.versioned().sharded(4, by=RANDOM)
     for write_token in (None, "_wt"):
         docs = world.table.sharded(4, by="id").versioned(write_token=write_token)
         key = {"pk": f"v{write_token}", "sk": 1, "id": "o-1"}
@@ -514,7 +515,7 @@ async def test_versions_in_a_sharded_table(world):
 
 async def test_expired_items_of_a_sharded_table(world):
     table = await world.make(ttl="expires")
-    docs = table.sharded(4)
+    docs = table.sharded(4, by=RANDOM)
     now = int(world.clock.time())
     await done(docs.put_item(Item={"pk": "a", "sk": 1}, ttl_seconds=60))
     await done(docs.put_item(Item={"pk": "a", "sk": 2, "expires": now - 1}))

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, ThrottleShards, done, operations
 
 import resilient_ddb as rddb
+from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import faults
 
 HOT = ("TableReadKeyRangeThroughputExceeded",)
@@ -21,7 +22,7 @@ async def world(either):
     with either.direct.batch_writer() as batch:
         for number in range(40):
             batch.put_item(Item={"pk": f"a#{number % 4}", "sk": number})
-    await done(either.table.sharded(4).query(Limit=1, **ALL))
+    await done(either.table.sharded(4, by=RANDOM).query(Limit=1, **ALL))
     either.proxy.clear()
     return either
 
@@ -33,12 +34,12 @@ def numbers(response):
 @pytest.mark.parametrize("reasons", [(), HOT])
 async def test_the_error_names_the_shard(world, reasons):
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), reasons=reasons)]
-    docs = world.table.sharded(4)
+    docs = world.table.sharded(4, by=RANDOM)
     for call, called in (
         (lambda: docs.query(**ALL), "shard 2"),
         (lambda: docs.query_items(**ALL), "shard 2"),
-        (lambda: docs.query_many(["b", "a"]), "shard 2 of keys[1]"),
-        (lambda: world.table.query_many(["a#0", "a#1", "a#2"]), "keys[2]"),
+        (lambda: docs.query_many(["b", "a"]), "shard 2 of partition_keys[1]"),
+        (lambda: world.table.query_many(["a#0", "a#1", "a#2"]), "partition_keys[2]"),
     ):
         with pytest.raises(ClientError) as caught:
             await done(call())
@@ -50,12 +51,12 @@ async def test_the_error_names_the_shard(world, reasons):
 async def test_keys_that_are_left_undone_are_the_callers(world, verb):
     world.proxy.plan = [faults.Unprocessed(operations={"BatchGetItem"}, share=1.0)]
     with pytest.raises(rddb.UnprocessedKeysError) as caught:
-        await done(getattr(world.table.sharded(4), verb)(Key=KEY))
+        await done(getattr(world.table.sharded(4, by=RANDOM), verb)(Key=KEY))
     assert caught.value.keys == [KEY]
 
 
 async def test_a_part_of_the_answer(world):
-    docs = world.table.sharded(4, on_shard_error="skip")
+    docs = world.table.sharded(4, on_shard_error="skip", by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     expected = [number for number in range(40) if number % 4 != 2]
     first = await done(docs.query(Limit=10, **ALL))
@@ -72,7 +73,7 @@ async def test_a_part_of_the_answer(world):
 
 
 async def test_the_last_page_tells_where_the_rest_is_to_be_had(world):
-    docs = world.table.sharded(4, on_shard_error="skip")
+    docs = world.table.sharded(4, on_shard_error="skip", by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     for select, params in (("Items", {}), ("Count", {"Select": "COUNT"})):
         found = await done(docs.query(**ALL, **params))
@@ -86,13 +87,13 @@ async def test_the_last_page_tells_where_the_rest_is_to_be_had(world):
         assert "LastEvaluatedKey" not in late
         world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     both = await done(world.table.query_many(["a#1", "a#2"], on_shard_error="skip"))
-    assert both["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#2"]
+    assert both["ResponseMetadata"]["Resilience"] == {"missing_shards": ["a#2"], "missing_keys": ["a#2"]}
     both = await done(docs.query_many(["b", "a"]))
-    assert both["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#2"]
+    assert both["ResponseMetadata"]["Resilience"] == {"missing_shards": ["a#2"], "missing_keys": ["a"]}
 
 
 async def test_all_shards_failing_is_an_error_and_so_is_a_mistake(world):
-    docs = world.table.sharded(4, on_shard_error="skip")
+    docs = world.table.sharded(4, on_shard_error="skip", by=RANDOM)
     world.proxy.plan = [faults.Throttle(operations={"Query"})]
     with pytest.raises(ClientError, match=r"Throttl|Exceeded"):
         await done(docs.query(**ALL))
@@ -102,7 +103,7 @@ async def test_all_shards_failing_is_an_error_and_so_is_a_mistake(world):
 
 
 async def test_a_shard_that_is_hot_leaves_the_others_their_retries(world):
-    docs = world.table.sharded(4, on_shard_error="skip")
+    docs = world.table.sharded(4, on_shard_error="skip", by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), reasons=HOT)]
     for _ in range(30):  # more than any budget
         assert len(numbers(await done(docs.query(**ALL)))) == 30
@@ -117,7 +118,7 @@ async def test_a_shard_that_is_hot_leaves_the_others_their_retries(world):
 
 async def test_a_stale_part_makes_the_whole_stale(world):
     table = await world.make(fallback=rddb.fallback.stale(max_age=60))
-    docs = table.sharded(4)
+    docs = table.sharded(4, by=RANDOM)
     await done(docs.query(**ALL))
     world.clock.advance(7.0)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
@@ -134,7 +135,7 @@ async def test_a_fallbacks_answer_may_lack_its_counts(world, select):
     def instead(call, _error):
         return {"Items": [{"pk": "a#2", "sk": 2}]} if call.is_read else None
 
-    docs = (await world.make(fallback=instead)).sharded(4)
+    docs = (await world.make(fallback=instead)).sharded(4, by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
     found = await done(docs.query(**ALL, **select))
     assert (found["Count"], found["ScannedCount"]) == (31, 31)
@@ -146,7 +147,7 @@ async def test_a_fallback_may_count_more_than_was_asked_for(world):
     def instead(call, _error):
         return {"Count": 2} if call.is_read else None
 
-    docs = (await world.make(fallback=instead)).sharded(4)
+    docs = (await world.make(fallback=instead)).sharded(4, by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#0"}))]
     found = await done(docs.query(Select="COUNT", Limit=1, **ALL))
     assert found["Count"] == 2
@@ -156,7 +157,7 @@ async def test_a_fallback_may_count_more_than_was_asked_for(world):
 
 async def test_an_iterator_whose_items_could_not_say_so_gives_none_from_elsewhere(world):
     table = await world.make(fallback=rddb.fallback.stale(max_age=60))
-    docs, stored = table.sharded(4), Key("pk").eq("a#2")
+    docs, stored = table.sharded(4, by=RANDOM), Key("pk").eq("a#2")
     for _ in range(2):
         for call in (
             lambda: docs.query_items(**ALL),
@@ -177,10 +178,10 @@ async def test_an_iterator_whose_items_could_not_say_so_gives_none_from_elsewher
 
 async def test_a_deadline_reaches_every_shard(world):
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}))]
-    docs = world.table.sharded(4)
+    docs = world.table.sharded(4, by=RANDOM)
     with pytest.raises(rddb.DeadlineExceededError), rddb.deadline(0.001):
         await done(docs.query(**ALL))
-    part = world.table.sharded(4, on_shard_error="skip")
+    part = world.table.sharded(4, on_shard_error="skip", by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), retry_after_ms=60_000)]
     with rddb.deadline(30.0):
         found = await done(part.query(**ALL))
@@ -206,7 +207,7 @@ QUERIES = {
 @pytest.mark.parametrize("what", QUERIES)
 async def test_a_query_that_cannot_be_meant(world, what):
     params, says = QUERIES[what]
-    docs = world.table.sharded(4)
+    docs = world.table.sharded(4, by=RANDOM)
     for verb in ("query", "query_items"):
         with pytest.raises((TypeError, ValueError), match=says):
             await done(getattr(docs, verb)(**params))
@@ -214,14 +215,14 @@ async def test_a_query_that_cannot_be_meant(world, what):
 
 
 async def test_a_token_of_another_query_or_number_of_shards(world):
-    token = (await done(world.table.sharded(4).query(Limit=5, **ALL)))["LastEvaluatedKey"]
+    token = (await done(world.table.sharded(4, by=RANDOM).query(Limit=5, **ALL)))["LastEvaluatedKey"]
     world.proxy.clear()
     other = {"KeyConditionExpression": Key("pk").eq("b")}
     for docs, params in (
-        (world.table.sharded(4), other),
-        (world.table.sharded(4), {**ALL, "ScanIndexForward": False}),
-        (world.table.sharded(5), ALL),
-        (world.table.sharded(8, previous=(4,)), ALL),
+        (world.table.sharded(4, by=RANDOM), other),
+        (world.table.sharded(4, by=RANDOM), {**ALL, "ScanIndexForward": False}),
+        (world.table.sharded(5, by=RANDOM), ALL),
+        (world.table.sharded(8, previous=(4,), by=RANDOM), ALL),
     ):
         with pytest.raises(ValueError, match="got that of another query, or from before the number of shards"):
             await done(docs.query(ExclusiveStartKey=token, **params))
@@ -243,7 +244,7 @@ ITEMS = {
 async def test_a_put_that_cannot_be_meant(world, what):
     item, params, says = ITEMS[what]
     with pytest.raises((TypeError, ValueError), match=says):
-        await done(world.table.sharded(4).put_item(Item=item, **params))
+        await done(world.table.sharded(4, by=RANDOM).put_item(Item=item, **params))
     assert operations(world) == []
 
 
@@ -262,7 +263,7 @@ async def test_what_a_calculated_shard_needs(world):
 
 
 async def test_keys_that_cannot_be_meant(world):
-    docs = world.table.sharded(4)
+    docs = world.table.sharded(4, by=RANDOM)
     for key, says in (({"sk": 1}, "Key must have the partition key 'pk'"), ("a", "Key must be a dict")):
         for verb, params in (("get_item", {}), ("update_item", SET), ("delete_item", {})):
             with pytest.raises((TypeError, ValueError), match=says):
@@ -292,8 +293,8 @@ async def test_options_that_cannot_be_meant(world, options, says):
 
 async def test_a_fan_in_that_cannot_be_meant(world):
     for keys, params, says in (
-        ("a", {}, "keys must be a list of partition keys"),
-        ([], {}, "keys must be 1 to 1000"),
+        ("a", {}, "partition_keys must be a list of partition keys"),
+        ([], {}, "partition_keys must be 1 to 1000"),
         (map(str, range(1001)), {}, "got 1001"),
         ([None], {}, "a key's values must be"),
         (["a"], {"KeyConditionExpression": Key("pk").eq("a")}, "must leave the partition key 'pk' out"),
@@ -305,20 +306,20 @@ async def test_a_fan_in_that_cannot_be_meant(world):
     with pytest.raises(ValueError, match="Select must not be 'COUNT'"):
         await done(world.table.query_many_items(["a"], Select="COUNT"))
     with pytest.raises(ValueError, match="Select must not be 'COUNT'"):
-        await done(world.table.sharded(4).query_items(Select="COUNT", **ALL))
+        await done(world.table.sharded(4, by=RANDOM).query_items(Select="COUNT", **ALL))
     assert operations(world) == []
 
 
 async def test_verbs_whose_items_have_stored_keys(world):
     for name in ("scan", "scan_items", "parallel_scan", "get_items", "sharded"):
         with pytest.raises(AttributeError, match=rf"take sharded\.table\.{name}"):
-            getattr(world.table.sharded(4), name)
-    assert world.table.sharded(4).name == world.name
+            getattr(world.table.sharded(4, by=RANDOM), name)
+    assert world.table.sharded(4, by=RANDOM).name == world.name
 
 
 @pytest.mark.parametrize("either", ["async"], indirect=True)  # for threads see tests/sync/test_sync_sharded.py
 async def test_a_task_that_is_cancelled_leaves_nothing_behind(either):
-    docs = either.table.sharded(200)
+    docs = either.table.sharded(200, by=RANDOM)
     await docs.query(**ALL)
     either.proxy.clear()
     either.proxy.plan = [faults.Delay(seconds=0.3, operations={"Query"})]
@@ -339,7 +340,7 @@ async def test_a_task_that_is_cancelled_leaves_nothing_behind(either):
 async def test_hot_shards_do_not_pay_for_each_others_writes(world):
     docs = world.table.sharded(4, by="id")
     reasons = ("TableWriteKeyRangeThroughputExceeded",)
-    shard_of = {f"o-{number}": docs._layout.homes("a", {"id": f"o-{number}"})[0] for number in range(20)}
+    shard_of = {f"o-{number}": docs._layout.stored_key("a", {"id": f"o-{number}"}) for number in range(20)}
     hot, other = "o-0", next(name for name, shard in shard_of.items() if shard != shard_of["o-0"])
     always = faults.Throttle(reasons=reasons, key={"pk": {"S": shard_of[hot]}})
     world.proxy.plan = [always]
@@ -351,7 +352,7 @@ async def test_hot_shards_do_not_pay_for_each_others_writes(world):
 
 
 async def test_hot_shards_do_not_pay_for_each_other(world):
-    docs = world.table.sharded(4, on_shard_error="skip")
+    docs = world.table.sharded(4, on_shard_error="skip", by=RANDOM)
     world.proxy.plan = [ThrottleShards(stored=frozenset({"a#2"}), reasons=HOT)]
     for _ in range(30):
         await done(docs.query(**ALL))

@@ -12,6 +12,8 @@ from boto3.dynamodb.conditions import Attr, Key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from resilient_ddb.sharding import RANDOM
+
 SORT_KEYS = {
     "S": st.text("aßz\U0001f600￼", min_size=1, max_size=3),
     "N": st.integers(-50, 50) | st.decimals(-5, 5, places=2),
@@ -54,7 +56,7 @@ def queries(draw):
     projections = [{}, {"ProjectionExpression": "n"}, {"ProjectionExpression": "#s, id", "names": {"#s": "sk"}}]
     return SimpleNamespace(
         shards=draw(st.integers(1, 6)),
-        by=draw(st.sampled_from([None, "id", ("id", "n")])),
+        by=draw(st.sampled_from([None, RANDOM, "id", ("id", "n")])),
         forward=draw(st.booleans()),
         limits=draw(st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=3)),
         filter=draw(st.sampled_from(conditions)),

@@ -159,7 +159,7 @@ async def test_items_are_iterated(filled):
     await items.aclose()
     with pytest.raises(TypeError):
         iter(table.scan_items())
-    with pytest.raises(ValueError, match="limit must be 1 or more"):
+    with pytest.raises(ValueError, match="max_items must be 1 or more"):
         table.scan_items(max_items=0)
 
 

@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 import resilient_ddb as rddb
+from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import faults
 from resilient_ddb.testing.calls import Call
 
@@ -61,7 +62,7 @@ def throttled(shards: int | None, seconds: float = SECONDS) -> float:
     partitions = Partitions()
     dynamodb.meta.client.meta.events.register("before-send.dynamodb", partitions)
     table: Any = dynamodb.Table("t")
-    docs = table if shards is None else table.sharded(shards)
+    docs = table if shards is None else table.sharded(shards, by=RANDOM)
     offered, refused = int(seconds * WRITES_A_SECOND), 0
     for number in range(offered):
         partitions.now = number / WRITES_A_SECOND

@@ -51,7 +51,7 @@ def test_the_callers_own_page_size_stands():
 
 @pytest.mark.parametrize(("limit", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)])
 def test_a_limit_that_can_not_be_meant_is_refused(limit, error):
-    with pytest.raises(error, match="limit must be"):
+    with pytest.raises(error, match="max_items must be"):
         Pages("query", {}, limit, table="orders")
 
 

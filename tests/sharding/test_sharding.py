@@ -21,8 +21,9 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.operations import attributes_changed
 from resilient_ddb.sharding.fan_in_requests import with_key, without_key
 from resilient_ddb.sharding.keys import ShardKeys
-from resilient_ddb.sharding.layout import Layout, layout_of
+from resilient_ddb.sharding.layout import Layout
 from resilient_ddb.sharding.moving import Moved, move
+from resilient_ddb.sharding.shard_layout import ShardLayout
 
 V, N, C = "ExpressionAttributeValues", "ExpressionAttributeNames", "KeyConditionExpression"
 
@@ -169,9 +170,8 @@ def test_an_item_of_which_only_the_key_is_known_has_one_home():
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_refused(arguments, says):
-    arguments = {"shards": 10, "by": None, "previous": (), "separator": "#", "pad": 0, **arguments}
     with pytest.raises((TypeError, ValueError), match=says):
-        layout_of(**arguments)
+        ShardLayout(**{"shards": 10, **arguments})
 
 
 @pytest.mark.parametrize(("count", "error"), [(0, ValueError), ("3", TypeError), (None, TypeError), (1001, ValueError)])
@@ -472,7 +472,7 @@ def test_a_condition_for_several_keys():
     for condition in (":x = pk", "pk = :x", Key("pk").eq("a"), Key("pk").eq("a") & Key("sk").eq(1)):
         with pytest.raises(ValueError, match="must leave the partition key 'pk' out"):
             with_key({C: condition}, "pk")
-    with pytest.raises(ValueError, match="KeyConditions must not be given beside keys"):
+    with pytest.raises(ValueError, match="KeyConditions must not be given beside partition_keys"):
         with_key({"KeyConditions": {}}, "pk")
 
 

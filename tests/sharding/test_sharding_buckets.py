@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_ddb.sharding.buckets import reshard, time_buckets
+from resilient_ddb.sharding.buckets import time_buckets
 
 NAIVE, WEST = datetime, timezone(timedelta(hours=-2))
 
@@ -53,8 +53,3 @@ def test_every_moment_is_in_a_bucket(start, hours, by):
 def test_buckets_that_cannot_be_meant(arguments, says):
     with pytest.raises((TypeError, ValueError), match=says):
         time_buckets(*arguments)
-
-
-def test_reshard_takes_a_sharded_table():
-    with pytest.raises(TypeError, match=r"table must be what Table\.sharded"):
-        reshard("table")

@@ -10,8 +10,9 @@ from botocore.exceptions import ClientError
 from unit_support import ALONE
 
 from resilient_ddb.calls.flows import run
-from resilient_ddb.sharding.layout import layout_of
+from resilient_ddb.sharding import RANDOM
 from resilient_ddb.sharding.queries import fan_in
+from resilient_ddb.sharding.shard_layout import ShardLayout
 from resilient_ddb.sync.sharded_tables import ShardedTable
 
 DESCRIPTION = {
@@ -40,15 +41,11 @@ def refused(**_):
     raise AssertionError("nothing is to be sent")
 
 
-def layout(shards=2, by=None):
-    return layout_of(shards, by=by, previous=(), separator="#", pad=0)
-
-
-def sharded(verbs=None, shards=2, by=None, **options):
+def sharded(verbs=None, shards=2, *, by=RANDOM, key=None, shard_attribute=None, **options):
     verbs = verbs or {"put_item": refused}
     client = SimpleNamespace(describe_table=lambda **_: {"Table": DESCRIPTION}, meta=SimpleNamespace(), **verbs)
     table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client), **verbs)
-    made = ShardedTable(table, layout(shards, by), **options)
+    made = ShardedTable(table, ShardLayout(shards, by=by, key=key, attribute=shard_attribute), **options)
     made._together = lambda calls: [_outcome(call) for call in calls]
     return made
 
@@ -121,13 +118,13 @@ def test_an_item_collection_is_told_by_the_callers_key():
 @pytest.mark.parametrize("shards", [{20261121: 4}, {b"a": 4}])
 def test_a_mapping_whose_keys_are_no_texts_would_never_match(shards):
     with pytest.raises(TypeError, match="a mapping of texts"):
-        layout(shards)
+        ShardLayout(shards)
 
 
 @pytest.mark.parametrize("by", [5, [5], [""], [], ()])
 def test_by_names_attributes(by):
     with pytest.raises(TypeError, match="by must be the name of an attribute"):
-        layout(by=by)
+        ShardLayout(2, by=by)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +180,7 @@ def test_a_fan_in_says_for_itself_what_a_part_is_worth():
 
     docs = sharded({"query": query})
     answer = docs.query_many(["a"], on_shard_error="skip")
-    assert answer["ResponseMetadata"]["Resilience"]["missing_shards"] == ["a#1"]
+    assert answer["ResponseMetadata"]["Resilience"] == {"missing_shards": ["a#1"], "missing_keys": ["a"]}
     with pytest.raises(ClientError):
         docs.query_many(["a"])
     with pytest.raises(ValueError, match="on_shard_error"):

@@ -16,6 +16,7 @@ from typing import Any
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.sharding import RANDOM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ def tables_of(items: Any, expiring: Any, remembering: Any, ledgers: Any, spread:
         remembering=remembering,
         ledgers=ledgers,
         spread=spread.sharded(4, by="sk"),
-        scattered=scattered.sharded(4),
+        scattered=scattered.sharded(4, by=RANDOM),
     )
 
 

@@ -12,6 +12,7 @@ from hostile_support import KEY, NAMES, PARTS, arguments, check_error, names_of,
 from wire_server import WireServer
 
 import resilient_ddb as rddb
+from resilient_ddb.sharding import RANDOM
 
 MAKERS = {
     "client": lambda resource, client: client,
@@ -19,9 +20,9 @@ MAKERS = {
     "Table": lambda resource, client: resource.Table("t"),
     "Table with TTL": lambda resource, client: resource.Table("t", ttl="expires_at"),
     "Table that looks its TTL up": lambda resource, client: resource.Table("t", ttl="auto"),
-    "sharded": lambda resource, client: resource.Table("t").sharded(2, key="pk"),
+    "sharded": lambda resource, client: resource.Table("t").sharded(2, key="pk", by=RANDOM),
     "versioned": lambda resource, client: resource.Table("t").versioned(),
-    "versioned and sharded": lambda resource, client: resource.Table("t").sharded(2, key="pk").versioned(),
+    "versioned and sharded": lambda resource, client: resource.Table("t").sharded(2, key="pk", by=RANDOM).versioned(),
 }
 
 

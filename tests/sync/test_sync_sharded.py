@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from thread_support import calling_threads, end_soon
 
 import resilient_ddb as rddb
+from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import faults
 
 ALL = {"KeyConditionExpression": Key("pk").eq("a")}
@@ -117,7 +118,7 @@ def test_a_fallback_may_fan_in_itself(shards, proxy):
         return {"Items": [], "Count": 0, "ScannedCount": count}
 
     docs = shards(200, policy=rddb.Policy(retry=rddb.Retry(max_attempts=1), circuit_breaker=None), fallback=elsewhere)
-    inner = docs.table.sharded(3)
+    inner = docs.table.sharded(3, by=RANDOM)
     docs.query(Limit=1, **ALL)
     proxy.plan = [faults.Throttle(operations={"Query"})]
     outcome = []

@@ -730,7 +730,7 @@ def test_tables_without_a_ttl_have_iterators_too(filled):
 
 
 def test_what_iterators_can_not_give_is_refused_at_once(many):
-    with pytest.raises(ValueError, match="limit must be 1 or more"):
+    with pytest.raises(ValueError, match="max_items must be 1 or more"):
         many.query_items(max_items=0)
     with pytest.raises(ValueError, match="Select must not be 'COUNT'"):
         many.scan_items(Select="COUNT")

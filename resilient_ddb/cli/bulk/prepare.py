@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from resilient_ddb.sharding.layout import Layout, layout_of
+from resilient_ddb.sharding.shard_layout import ShardLayout
 from resilient_ddb.ttl.writes import Puts
 
 from .conversions import convert
@@ -51,11 +51,11 @@ class Preparation:
             size = check_item(item, self._keys)
         return item, size
 
-    def _in_its_shard(self, item: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    def _in_its_shard(self, item: dict[str, Any], layout: ShardLayout) -> dict[str, Any]:
         """Return an item with the key that it is stored under, as the batch writer of a sharded table would."""
         partition = self._keys[0].name
         try:
-            return {**item, partition: layout.home(item[partition], item, _not_drawn)}
+            return {**item, partition: layout.stored_key(item[partition], item)}
         except (TypeError, ValueError) as error:
             raise RefusedRowError(str(error)) from None
 
@@ -73,7 +73,7 @@ class Preparation:
         return made
 
 
-def _layout(options: LoadOptions, keys: Sequence[KeyAttribute]) -> Layout | None:
+def _layout(options: LoadOptions, keys: Sequence[KeyAttribute]) -> ShardLayout | None:
     if options.shards is None:
         return None
     partition, *others = [key for key in keys if key.required]
@@ -83,15 +83,12 @@ def _layout(options: LoadOptions, keys: Sequence[KeyAttribute]) -> Layout | None
     if partition.kind not in (None, "S"):
         raise BulkError(f"--shards: {shown(partition.name)}, the table's partition key, is no string and has no suffix")
     try:
-        made = layout_of(options.shards, by=by, previous=(), separator=options.shard_separator, pad=options.shard_pad)
-        made.refuse_key_alone(partition.name)
+        made = ShardLayout(
+            options.shards, by=by, separator=options.shard_separator, pad=options.shard_pad, key=partition.name
+        )
     except (TypeError, ValueError) as error:
         raise BulkError(f"--shards: {error}") from error
     return made
-
-
-def _not_drawn(_least: float, _most: float) -> float:
-    raise AssertionError("a shard is calculated: a row that is written again must meet its own item")
 
 
 def _moment(ttl: str, text: str) -> Any:
