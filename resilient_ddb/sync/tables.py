@@ -172,7 +172,7 @@ class ResilientTable(_Native, TableReads):
                 be async on the async Table.
             on_shard_error: if a shard can't be read for the moment, `raise` the error; or `skip` it, and return what
                 the others have.
-            unknown: none.
+            unknown: nothing: an option of another name is refused.
 
         Raises:
             TypeError, ValueError: an argument can't be meant, or there is none of that name. At the first call, a

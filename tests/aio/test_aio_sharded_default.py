@@ -38,13 +38,23 @@ async def by_batches(world, docs):
                 await batch.put_item(Item={**KEY, "n": number})
 
 
+async def by_one_batch(world, docs):
+    writer, items = docs.batch_writer(), [{**KEY, "n": number} for number in range(TIMES)]
+    if world.is_sync:
+        with writer as batch:
+            [batch.put_item(Item=item) for item in items]
+    else:
+        async with writer as batch:
+            [await batch.put_item(Item=item) for item in items]
+
+
 async def by_versions(world, docs):
     versioned = docs.versioned()
     for number in range(TIMES):
         await done(versioned.modify(KEY, lambda item, n=number: {**(item or KEY), "n": n}))
 
 
-WAYS = [by_puts, by_conditional_puts, by_updates, by_batches, by_versions]
+WAYS = [by_puts, by_conditional_puts, by_updates, by_batches, by_one_batch, by_versions]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -95,6 +105,17 @@ async def test_reshard_goes_by_the_default_too(either):
     said = either.table.sharded(rddb.ShardLayout(10, by="sk", previous=(3,)))
     again = await done(said.reshard(partition_keys=["a"], resume=states[-1]))  # the same work, said in full
     assert again.moved == 0
+
+
+async def test_items_of_random_shards_are_moved_to_where_their_keys_say(either):
+    for number in range(20):
+        await done(either.table.sharded(10, by=RANDOM).put_item(Item={"pk": "a", "sk": number}))
+    docs, layout = either.table.sharded(10), rddb.ShardLayout(10, by="sk")
+    report = await done(docs.reshard())
+    assert (report.moved > 0, report.occupied, report.unplaced) == (True, 0, 0)
+    assert {item["sk"]: item["pk"] for item in either.stored()} == {
+        number: layout.stored_key("a", {"sk": number}) for number in range(20)
+    }
 
 
 async def test_a_table_without_a_sort_key_needs_it_said(world):

@@ -28,7 +28,11 @@ def stored(table):
 def test_what_was_loaded_is_found_by_the_sharded_table(command, events):
     assert command("load", *events.to, "events.jsonl", "--shards", "4").code == 0
     assert len({item["pk"] for item in stored(events)}) == 4
-    table = rddb.table(events.name, endpoint_url=events.url, region_name="eu-west-1").sharded(4, by="sk")
+    layout = rddb.ShardLayout(4, by="sk")
+    assert {(item["pk"], item["sk"]) for item in stored(events)} == {
+        (layout.stored_key(row["pk"], row), row["sk"]) for row in ROWS
+    }
+    table = rddb.table(events.name, endpoint_url=events.url, region_name="eu-west-1").sharded(4)
     assert table.get_item(Key={"pk": "day", "sk": "007"})["Item"]["n"] == 7
     found = table.query(KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": "day"})["Items"]
     assert [item["sk"] for item in found] == [row["sk"] for row in ROWS]
