@@ -57,6 +57,8 @@ async def test_errors_name_the_arguments(either, is_sharded):
         (lambda: table.query_many(["a"], KeyConditions={}), "must not be given beside partition_keys"),
         (lambda: table.query_many_items(["a"], max_items=0), "^max_items must be"),
         (lambda: table.query_items(max_items=0, KeyConditionExpression="pk = :a"), "^max_items must be|partition key"),
+        (lambda: table.query_many_items(["a"], limit=5), "did you mean max_items, or boto3's Limit"),
+        (lambda: table.query_items(limit=5, KeyConditionExpression="pk = :a"), "did you mean max_items"),
         (lambda: table.query_many_items(["a"], Select="COUNT"), r"call query_many\(\.\.\.\) instead"),
         (lambda: table.query_many(["a"], on_shard_error="return"), "^on_shard_error must be 'raise' or 'skip'"),
     ):

@@ -118,6 +118,24 @@ async def test_items_of_random_shards_are_moved_to_where_their_keys_say(either):
     }
 
 
+async def put_in_a_block(writer):
+    if hasattr(writer, "__aenter__"):
+        async with writer as batch:
+            await batch.put_item(Item={"pk": "a"})
+    else:
+        with writer as batch:
+            batch.put_item(Item={"pk": "a"})
+
+
+async def test_a_batch_writer_says_so_too_and_hands_back_what_it_was_given(world):
+    for table in (world.sync_table(), await world.table()):
+        writer = table.sharded(4).batch_writer()
+        with pytest.raises(ValueError, match="by must be given"):
+            await put_in_a_block(writer)
+        assert writer.unprocessed == [{"PutRequest": {"Item": {"pk": "a"}}}]
+    assert operations(world) == []
+
+
 async def test_a_table_without_a_sort_key_needs_it_said(world):
     for table in (world.sync_table(), await world.table()):
         docs = table.sharded(4)
