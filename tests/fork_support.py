@@ -175,6 +175,7 @@ VERBS = {
     "load": ((), {}),
     "reload": ((), {}),
     "wait_until_exists": ((), {}),
+    "reshard": ((), {}),
     "modify": ((ITEM, lambda item: {**(item or ITEM), "n": 1}), {}),
     **READERS,
 }

@@ -35,7 +35,7 @@ OWN = {
         "query_many",
         "query_many_items",
     }
-    | {"batch_writer"},
+    | {"batch_writer", "reshard"},
     "versioned": {"put_item", "update_item", "delete_item", "modify"},
 }
 

@@ -33,7 +33,7 @@ OWN = {
         "query_many",
         "query_many_items",
     }
-    | {"batch_writer"},
+    | {"batch_writer", "reshard"},
     "versioned": {"put_item", "update_item", "delete_item", "modify"},
 }
 
@@ -85,7 +85,7 @@ def done(kind, table, verb):
     if verb == "batch_writer":
         with result as batch:
             batch.put_item(Item=ITEM)
-    elif result is not None and not isinstance(result, dict):
+    elif result is not None and not isinstance(result, dict | rddb.sharding.ReshardReport):
         list(result)
 
 

@@ -223,7 +223,7 @@ CALLS = {
     "table": TABLE,
     "a table with ttl": TABLE,
     "a table with a fallback": TABLE,
-    "sharded": ITEMS,
+    "sharded": {**ITEMS, "reshard": lambda table, key: table.reshard([key]).kept == 1},
     "versioned": VERSIONED,
     "client": CLIENT,
     "resource": RESOURCE,
