@@ -49,13 +49,13 @@ class SkewedClock:
     """One machine's clocks: each began somewhere else."""
 
     def __init__(self, world, rng):
-        self._world, self._start, self._skew = world, rng.uniform(0, 1e6), rng.uniform(-10_000, 10_000)
+        self._world, self._start, self.skew = world, rng.uniform(0, 1e6), rng.uniform(-10_000, 10_000)
 
     def monotonic(self):
         return self._start + self._world.now
 
     def time(self):
-        return 1_700_000_000 + self._skew + self._world.now
+        return 1_700_000_000 + self.skew + self._world.now
 
     def wait(self, seconds):
         raise AssertionError("the simulation waits by itself")

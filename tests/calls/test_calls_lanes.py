@@ -1,8 +1,8 @@
 """What a client keeps for each table is bounded, whatever names it meets."""
 
 import pytest
+from unit_support import make_core
 
-import resilient_ddb as rddb
 from resilient_ddb.calls import core as core_module
 from resilient_ddb.calls.circuit import HealthSign
 
@@ -13,8 +13,7 @@ ROOM = 5
 def core(monkeypatch):
     monkeypatch.setattr(core_module, "_MOST_LANES", ROOM)
     monkeypatch.setattr(core_module, "_MOST_KNOWN", ROOM)
-    client = rddb.client("dynamodb", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
-    return client._resilience
+    return make_core()
 
 
 def lane(core, name, operation="GetItem"):
@@ -24,7 +23,7 @@ def lane(core, name, operation="GetItem"):
 def test_the_oldest_lanes_go(core):
     for number in range(1_000):
         lane(core, f"t-{number}")
-    assert list(core._lanes) == [(f"t-{number}", "read") for number in range(1_000 - ROOM, 1_000)]
+    assert list(core.circuits) == [f"t-{number}/read" for number in range(1_000 - ROOM, 1_000)]
     assert lane(core, "t-999") is lane(core, "t-999")
 
 
@@ -34,13 +33,13 @@ def test_an_open_circuit_stays_as_long_as_there_are_others(core):
     for number in range(100):
         lane(core, f"t-{number}")
     assert lane(core, "down") is opened
-    assert len(core._lanes) == ROOM
+    assert len(core.circuits) == ROOM
 
 
 def test_where_all_are_open_the_oldest_goes(core):
     for number in range(100):
         lane(core, f"t-{number}").circuit.adopt("open", "an outage")
-    assert len(core._lanes) == ROOM
+    assert len(core.circuits) == ROOM
 
 
 def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
@@ -56,8 +55,8 @@ def test_views_share_the_bound(core):
     view = core.view()
     for number in range(100):
         lane(view, f"t-{number}")
-    assert view._lanes is core._lanes
-    assert len(core._lanes) == ROOM
+    assert view.circuits == core.circuits
+    assert len(core.circuits) == ROOM
 
 
 def test_what_was_learnt_of_tables_is_bounded(core):

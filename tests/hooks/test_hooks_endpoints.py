@@ -28,7 +28,7 @@ class Events:
     """A client's events: an emitter behind another's face."""
 
     def __init__(self):
-        self._emitter = HierarchicalEmitter()
+        self.emitter = self._emitter = HierarchicalEmitter()
 
 
 def make_memory(events=None, **builtins):
@@ -94,16 +94,16 @@ def test_while_a_handler_has_a_say_there_is_no_key(event, way):
     memory = make_memory(events)
     before = memory.key(GET, {"TableName": "t"}, ())
     assert before is not None
-    getattr(events._emitter, way)(event, handler)
+    getattr(events.emitter, way)(event, handler)
     assert memory.key(GET, {"TableName": "t"}, ()) is None
-    events._emitter.unregister(event, handler)
+    events.emitter.unregister(event, handler)
     assert memory.key(GET, {"TableName": "t"}, ()) == before
 
 
 @pytest.mark.parametrize("event", ["before-endpoint-resolution.s3", "before-call.dynamodb", "before-endpoint"])
 def test_handlers_of_other_events_do_not_matter(event):
     events = Events()
-    events._emitter.register(event, handler)
+    events.emitter.register(event, handler)
     assert make_memory(events).key(GET, {"TableName": "t"}, ()) is not None
 
 
