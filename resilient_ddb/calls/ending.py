@@ -130,7 +130,7 @@ def _checked(member: Any, answer: Any) -> Any:
     if answer is None or isinstance(answer, Mapping):
         return answer
     raise TypeError(
-        f"fallback {name_of(member)} must give a response, which is a mapping, or None; gave {type(answer)}"
+        f"fallback {name_of(member)} must give a response, which is a mapping, or None; gave {type(answer).__name__}"
     )
 
 

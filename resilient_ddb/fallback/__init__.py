@@ -218,7 +218,7 @@ class FixedResponse(Fallback):
     def __init__(self, answer: Mapping[str, Any]) -> None:
         """Answer reads with `answer`."""
         if not isinstance(answer, Mapping):
-            raise TypeError(f"answer must be a mapping such as {{'Item': {{...}}}}; got {type(answer)}")
+            raise TypeError(f"answer must be a mapping such as {{'Item': {{...}}}}; got {type(answer).__name__}")
         self._response = copy.deepcopy(dict(answer))
 
     def __call__(self, call: Call, error: Exception) -> Response | None:
