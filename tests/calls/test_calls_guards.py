@@ -70,7 +70,7 @@ def test_an_answer_that_is_no_response_is_refused_by_name():
     execution = Execution(core, *GET)
     execution.admit()
     execution.stopped_by = "max_attempts"
-    with pytest.raises(TypeError, match="must give a response, which is a mapping, or None; gave <class 'int'>"):
+    with pytest.raises(TypeError, match="must give a response, which is a mapping, or None; gave int"):
         run(recover(execution, RuntimeError()))
 
 
