@@ -108,7 +108,7 @@ class ResilientTable(_Native, TableReads):
 
         Raises:
             UnprocessedItemsError: from the writer, as the block ends or `max_attempts` passes made no progress; its
-                `items` are all that is not surely written. Where an error is the reason, it is of that class, too.
+                `requests` are all that is not surely written. Where an error is the reason, it is of that class, too.
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
         from resilient_ddb.bulk.settings import BatchSettings  # noqa: PLC0415 - as above

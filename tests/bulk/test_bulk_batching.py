@@ -240,7 +240,7 @@ def test_what_is_left_is_written_after_an_exception_if_so_wished():
     with pytest.raises(KeyError) as raised, Writer(table, flush_on_error=True) as writer:  # noqa: PT012 - as above
         writer.put(pk=2)
         raise KeyError("mine")
-    assert "1 request for table 't' not surely written" in raised.value.__notes__[0]
+    assert "1 request for table 't' is not surely written" in raised.value.__notes__[0]
     assert writer.core.unprocessed == [put(pk=2)]
 
 
@@ -274,7 +274,7 @@ def test_a_cause_of_whatever_class_is_told(cause):
     assert isinstance(error, UnprocessedItemsError)
     assert isinstance(error, type(cause)) or not isinstance(cause, TypeError)
     assert error.__cause__ is cause
-    assert str(error) == f"{cause}; 1 request for table 't' not surely written: so"
+    assert str(error) == f"{cause}; 1 request for table 't' is not surely written: so"
     assert error.response["Error"]["Code"] == "UnprocessedItems"
 
 

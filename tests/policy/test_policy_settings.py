@@ -340,7 +340,7 @@ def test_errors_say_what_they_know():
     assert "ThrottlingException" in str(late)
     left = made["UnprocessedItemsError"]
     assert left.requests == [{"PutRequest": {"Item": {"pk": "1"}}}]
-    assert "1 request for table 't' not surely written: gave up" in str(left)
+    assert "1 request for table 't' is not surely written: gave up" in str(left)
     assert "pk" not in str(left)
 
 
