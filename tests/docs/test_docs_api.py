@@ -61,9 +61,7 @@ def test_fallbacks_observers_and_events_are_described():
         "AnyEvent",
         "ErrorKind",
         "Observer",
-        "Outcome",
         "Record",
-        "StopReason",
         "ThrottlingReason",
     }
 
