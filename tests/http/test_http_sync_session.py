@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import boto3
 import botocore.awsrequest
@@ -23,7 +24,7 @@ from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from fork_support import FORKS, QUIET, in_child
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
-from urllib3 import HTTPHeaderDict
+from urllib3._collections import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
@@ -240,7 +241,11 @@ class Equal:
     def __get__(self, instance, owner=None):
         if instance is None:
             return self
-        return lambda *args, **kwargs: (self.seen.append(1), self.wrapped(instance, *args, **kwargs))[1]
+        return partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        self.seen.append(1)
+        return self.wrapped(*args, **kwargs)
 
     def __eq__(self, other):
         return other is self.wrapped
