@@ -313,7 +313,7 @@ def test_so_does_the_session_of_one_client(server, make, monkeypatch):
     ("reason", "options"),
     [
         ("a proxy", {"config": Config(proxies={"http": "PROXY"})}),
-        ("the form of the URL", {"path": "/a%20b"}),
+        ("the form of the URL", {"path": "/a\u00e9"}),
     ],
 )
 def test_what_is_unusual_goes_botocores_way(server, make, reason, options):
@@ -326,7 +326,7 @@ def test_what_is_unusual_goes_botocores_way(server, make, reason, options):
     assert (counters(table).taken, counters(table).declined) == (0, {reason: 1})
 
 
-@pytest.mark.parametrize("header", ["Expect", "Upgrade", "Connection"])
+@pytest.mark.parametrize("header", ["Expect", "Upgrade", "Connection", "Host"])
 def test_so_does_a_header_that_asks_for_more(server, make, header):
     table = make(server.url)
     table.meta.client.meta.events.register(
