@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -324,6 +325,21 @@ def test_what_is_unusual_goes_botocores_way(server, make, reason, options):
     table = make(url, **options)
     assert table.get_item(Key=KEY)["Item"] == KEY
     assert (counters(table).taken, counters(table).declined) == (0, {reason: 1})
+
+
+def test_a_client_with_a_certificate_of_its_own_goes_botocores_way(server, make):
+    table = make(server.url, config=Config(client_cert="client.pem"))
+    assert table.get_item(Key=KEY)["Item"] == KEY
+    assert counters(table).declined == {"a client certificate": 1}
+
+
+def test_whoever_reads_urllib3s_debug_log_finds_the_requests_there(server, make, caplog):
+    table = make(server.url)
+    with caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
+        table.get_item(Key=KEY)
+    assert '"POST / HTTP/1.1" 200' in caplog.text
+    table.get_item(Key=KEY)
+    assert (counters(table).taken, counters(table).declined) == (1, {"a debug log of urllib3's": 1})
 
 
 @pytest.mark.parametrize("header", ["Expect", "Upgrade", "Connection", "Host"])
