@@ -8,10 +8,13 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import boto3
 import botocore.awsrequest
@@ -35,6 +38,7 @@ from resilient_ddb.testing import FakeClock
 KEY = {"pk": "a"}
 ADD = {"Key": KEY, "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 PATIENCE = 20.0
+ROOT = Path(__file__).parents[2]
 
 
 def of_key(operation, params, number):
@@ -301,6 +305,21 @@ def test_so_does_a_class_that_somebody_puts_there(server, make, monkeypatch, own
         patch.setattr(owner, name, Own)
         table.get_item(Key=KEY)
     assert (counters(table).taken, sum(counters(table).declined.values())) == (0, 1)
+
+
+BEFORE = """
+import http.client
+whole = http.client.HTTPConnection.putrequest
+http.client.HTTPConnection.putrequest = lambda self, *args, **kwargs: whole(self, *args, **kwargs)
+from resilient_ddb.http.sync_guards import is_untouched
+assert not is_untouched()
+http.client.HTTPConnection.putrequest = whole
+assert not is_untouched()
+"""
+
+
+def test_so_does_what_was_there_before_this_library():
+    subprocess.run([sys.executable, "-c", BEFORE], check=True, cwd=ROOT)
 
 
 def test_so_does_the_session_of_one_client(server, make, monkeypatch):
