@@ -152,11 +152,11 @@ class LeanSession:
                 raise _unsent(_too_late(request))
             try:
                 connection.send(message, timeout, end)
-            except OSError as error:
+            except Exception as error:
                 raise _of_the_wire(error, request, sending=True) from error
             try:
                 answer, is_reusable = connection.receive(timeout, end)
-            except (OSError, BrokenResponse) as error:
+            except Exception as error:
                 raise _of_the_wire(error, request) from error
             return answer
         finally:
@@ -320,7 +320,9 @@ def _of_the_wire(error: Exception, request: Any, *, sending: bool = False) -> Ex
         found = bx.SSLError(endpoint_url=request.url, error=ux.SSLError(error))
     elif isinstance(error, TimeoutError) and not sending:
         found = bx.ReadTimeoutError(endpoint_url=request.url, error=error)
-    else:
+    elif isinstance(error, OSError | BrokenResponse):
         broken = ux.ProtocolError("Connection aborted.", error)
         found = bx.ConnectionClosedError(error=broken, request=request, endpoint_url=request.url)
+    else:  # whatever it was, the request is on its way
+        found = bx.HTTPClientError(error=error)
     return found

@@ -23,7 +23,7 @@ import pytest
 import urllib3.connectionpool
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from fork_support import FORKS, QUIET, in_child
@@ -547,6 +547,20 @@ def test_after_ctrl_c_the_next_call_gets_its_own_answer(make):
         more.is_read.set()
         assert not waiting(table)
         assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
+
+
+def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_ambiguous(server, make, monkeypatch):
+    table = make(server.url, policy=policy(retry=rddb.Retry(max_attempts=1)))
+    table.get_item(Key=KEY)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(waiting(table)[0], "_receive", no_memory)
+    with pytest.raises(HTTPClientError) as raised:
+        table.update_item(**ADD)
+    assert raised.value.resilience.ambiguous
+    assert not waiting(table)
 
 
 # Deadlines.
