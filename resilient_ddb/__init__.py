@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from .sync.shared_limiter import SharedRateLimiter
     from .sync.tables import ResilientServiceResource, ResilientTable
     from .sync.versioned_tables import VersionedTable
-    from .versioning.idempotent import idempotent_update
     from .versioning.writes import DELETE
 
 __all__ = [
@@ -83,7 +82,6 @@ __all__ = [
     "events",
     "fallback",
     "harden",
-    "idempotent_update",
     "lambda_deadline",
     "lambda_handler",
     "observers",
@@ -131,7 +129,6 @@ _HOMES = {
     "classify": "calls.classification",
     "client": "sync.session",
     "deadline": "policy.deadlines",
-    "idempotent_update": "versioning.idempotent",
     "harden": "sync.session",
     "lambda_deadline": "policy.deadlines",
     "resource": "sync.session",

@@ -12,9 +12,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if importlib.util.find_spec("aiobotocore") is None:
-    raise ImportError("resilient_ddb.aio needs aiobotocore: pip harden 'resilient_ddb[aio]'", name="aiobotocore")
+    raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
-from .idempotent import idempotent_update
 from .session import client, harden, resource, table
 from .tables import AsyncServiceResource, AsyncTable
 
@@ -33,7 +32,6 @@ __all__ = [
     "AsyncVersionedTable",
     "client",
     "harden",
-    "idempotent_update",
     "resource",
     "table",
 ]

@@ -11,6 +11,7 @@ from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
+from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
 from .together import together
@@ -99,6 +100,10 @@ class AsyncShardedTable(ShardedQueries):
 
         flow = resharding(self, partition_keys, write_units_per_second, resume, on_page)
         return pending(flow, "sharded.reshard")
+
+    def idempotent_update(self, **params: Any) -> Pending[Response]:
+        """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`."""
+        return pending(idempotent_update(self, params), "sharded.idempotent_update")
 
     def _transact_write_items(self, **params: Any) -> Any:
         return run_async(self._transact(params))

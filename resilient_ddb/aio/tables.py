@@ -236,6 +236,12 @@ class AsyncTable(AsyncResource, _TableTypes):
 
         return AsyncVersionedTable(self, attribute, write_token)
 
+    def idempotent_update(self, **params: Any) -> Pending[dict[str, Any]]:
+        """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`."""
+        from resilient_ddb.versioning.idempotent import idempotent_update  # noqa: PLC0415 - only where it is used
+
+        return pending(idempotent_update(self, params), "table.idempotent_update")
+
     def _transact_write_items(self, **params: Any) -> Any:
         """Write in a transaction; what stands for a table and has keys of its own translates them here."""
         return self.meta.client.transact_write_items(**params)

@@ -16,6 +16,7 @@ of the call attached as `error.resilience` (a `CallFacts`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -206,12 +207,19 @@ class VersionConflictError(ResilienceError):
         self.expected = expected
         self.current = current
         if current is None:
-            met = "there is no such item"
+            found = "there is no such item"
         elif attribute not in current:
-            met = f"the item has no attribute {attribute!r}"
+            found = f"found an item without the attribute {attribute!r}"
         else:
-            met = "the item is there" if expected is None else "the item is at another version"
-        self.args = (f"{self}: version conflict in table {table!r}, {met}",)
+            found = f"found {_version(current[attribute])}"
+        wanted = f"no version in {attribute!r}" if expected is None else f"version {expected}"
+        self.args = (f"{self}: version conflict in table {table!r}: expected {wanted}, {found}",)
+
+
+def _version(value: Any) -> str:
+    """Return a version that was met, in words; of what is none only its type, as it may be anything."""
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return f"version {value}" if is_number else f"a version that is no number, but a {type(value).__name__}"
 
 
 @lru_cache(maxsize=256)

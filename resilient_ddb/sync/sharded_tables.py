@@ -11,6 +11,7 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
+from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .together import together
 
@@ -187,6 +188,14 @@ class ShardedTable(ShardedQueries):
 
         report: ReshardReport = run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
         return report
+
+    def idempotent_update(self, **params: Any) -> Response:
+        """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`.
+
+        Raises:
+            ValueError: its shard can't be calculated from `Key`.
+        """
+        return run(idempotent_update(self, params))
 
     def _transact_write_items(self, **params: Any) -> Response:
         return run(self._transact(params))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Unpack
 
+from resilient_ddb.calls.flows import run
+
 from .table_reads import TableReads
 
 if TYPE_CHECKING:
@@ -208,6 +210,30 @@ class ResilientTable(_Native, TableReads):
         from .versioned_tables import VersionedTable  # noqa: PLC0415 - only where it is used
 
         return VersionedTable(self, attribute, write_token)
+
+    def idempotent_update(self, **params: Any) -> dict[str, Any]:
+        """Update an item so that the request can be sent again without being applied twice: a counter, a list.
+
+        The update is sent as a transaction of one item, which DynamoDB recognises for 10 minutes by its token: after
+        a lost reply it is sent again, and the answer is certain. It takes twice the write units of `update_item`.
+
+        Args:
+            params: `update_item`'s: `Key`, `UpdateExpression`, `ConditionExpression`, `ExpressionAttributeNames` and
+                `ExpressionAttributeValues`, `ReturnValuesOnConditionCheckFailure`, `ReturnConsumedCapacity` and
+                `ReturnItemCollectionMetrics`. And `ClientRequestToken`: a token of your own, for a call that you mean
+                to repeat yourself; up to 36 characters, one for each update. By default each call has a new one.
+
+        Returns:
+            The response of `transact_write_items`.
+
+        Raises:
+            ConditionalCheckFailedException: the condition did not hold. Its `__cause__` is the transaction's error.
+            TransactionCanceledException: the update can't be made, for another reason.
+            TypeError, ValueError: a transaction can't do what is asked, such as return values.
+        """
+        from resilient_ddb.versioning.idempotent import idempotent_update  # noqa: PLC0415 - only where it is used
+
+        return run(idempotent_update(self, params))
 
     def _transact_write_items(self, **params: Any) -> Any:
         """Write in a transaction; what stands for a table and has keys of its own translates them here."""

@@ -86,16 +86,12 @@ class Puts:
 
     def _settled(self, value: Any) -> Any:
         """Return a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
-        settled = value
-        if isinstance(value, datetime):
-            if value.utcoffset() is None:
-                raise ValueError(
-                    f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
-                    "number of seconds since the epoch; got a datetime without a time zone"
-                )
-            settled = math.ceil(value.timestamp())
-        elif isinstance(value, float) and math.isfinite(value):
-            settled = math.ceil(value)
+        if isinstance(value, datetime) and value.utcoffset() is None:
+            raise ValueError(
+                f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
+                "number of seconds since the epoch; got a datetime without a time zone"
+            )
+        settled = whole_seconds(value)
         if is_number(settled) and MILLISECONDS <= settled < math.inf:  # what is infinite, boto3 refuses
             raise ValueError(
                 f"Item[{self._attribute!r}] must be in seconds since the epoch, and looks like milliseconds: the item "
@@ -104,6 +100,13 @@ class Puts:
         if settled is not value:
             self.converted = type(value).__name__
         return settled
+
+
+def whole_seconds(value: Any) -> Any:
+    """Return a point in time as it is stored, in whole seconds since the epoch; anything else as it is."""
+    if isinstance(value, datetime):
+        return math.ceil(value.timestamp())
+    return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def keys_of(operation: str, params: Mapping[str, Any], table: str) -> Iterator[Any]:

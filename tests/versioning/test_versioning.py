@@ -160,8 +160,8 @@ class Versioned(VersionedVerbs):
     def delete_item(self, key, params, expected):
         return run(self._delete(key, params, expected))
 
-    def modify(self, key, change, attempts=10):
-        return run(self._modify(key, change, attempts))
+    def modify(self, key, change, *, max_attempts=10):
+        return run(self._modify(key, change, max_attempts))
 
 
 # One write: what it has to come to, said plainly.
@@ -272,7 +272,7 @@ def test_with_write_tokens_every_increment_is_counted_once(random, verb):
 
     def increment():
         if verb == "modify":
-            return docs.modify(KEY, add_one, attempts=1000)
+            return docs.modify(KEY, add_one, max_attempts=1000)
         item = table.get_item(Key=KEY).get("Item")
         if item is None or verb == "put":
             return docs.put_item({**KEY, **add_one(item)})
