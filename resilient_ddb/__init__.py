@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         UnprocessedItemsError,
         UnprocessedKeysError,
         VersionConflictError,
+        call_facts,
     )
     from .events import ErrorKind, ThrottlingReason
+    from .fallback.response_info import ResponseInfo, response_info
     from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline
@@ -63,6 +65,7 @@ __all__ = [
     "ResilienceError",
     "ResilientServiceResource",
     "ResilientTable",
+    "ResponseInfo",
     "Retry",
     "RetryBudget",
     "ShardLayout",
@@ -76,6 +79,7 @@ __all__ = [
     "VersionedTable",
     "__version__",
     "aio",
+    "call_facts",
     "classify",
     "client",
     "deadline",
@@ -86,6 +90,7 @@ __all__ = [
     "lambda_handler",
     "observers",
     "resource",
+    "response_info",
     "sharding",
     "spark",
     "table",
@@ -114,6 +119,7 @@ _HOMES = {
     "ResilienceError": "errors",
     "ResilientServiceResource": "sync.tables",
     "ResilientTable": "sync.tables",
+    "ResponseInfo": "fallback.response_info",
     "Retry": "policy.retry",
     "RetryBudget": "policy.retry",
     "ShardLayout": "sharding.shard_layout",
@@ -126,12 +132,14 @@ _HOMES = {
     "Classification": "calls.classification",
     "VersionConflictError": "errors",
     "VersionedTable": "sync.versioned_tables",
+    "call_facts": "errors",
     "classify": "calls.classification",
     "client": "sync.session",
     "deadline": "policy.deadlines",
     "harden": "sync.session",
     "lambda_deadline": "policy.deadlines",
     "resource": "sync.session",
+    "response_info": "fallback.response_info",
     "table": "sync.session",
     "lambda_handler": "lambda_handlers",
 }

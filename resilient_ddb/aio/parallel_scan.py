@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from resilient_ddb.bulk.segments import Item, Request, Segments
 from resilient_ddb.calls.flows import run_async
@@ -47,9 +47,6 @@ class AsyncParallelScan(AsyncIterator[Item]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("parallel_scan is the async one: write 'async for'")
 
 
 async def _items(segments: Segments) -> AsyncGenerator[Item, None]:

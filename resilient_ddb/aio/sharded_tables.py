@@ -121,9 +121,9 @@ async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
 class AsyncShardedBatchWriter(ShardedBatch):
     """A batch writer for an async sharded table."""
 
-    async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
         """Put an item into a shard, now or with a later batch."""
-        await run_async(self._put(Item))
+        await run_async(self._put(Item, ttl_seconds))
 
     async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""

@@ -228,7 +228,9 @@ class BatchReads:
         return policy.clock.wait(delay)
 
     def _given_up(self, why: str) -> UnprocessedKeysError:
-        return UnprocessedKeysError(operation_name=_OPERATION, table=self._table.name, keys=self.unread, why=why)
+        return UnprocessedKeysError(
+            operation_name=_OPERATION, table=self._table.name, keys=self.unread, why=why, attempts=self._fruitless
+        )
 
 
 def check_keys(keys: Any) -> None:

@@ -383,7 +383,10 @@ class Batching:
         return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why=why)
+        batches = self._tally.batches
+        return UnprocessedItemsError(
+            operation_name=OPERATION, table=self._table, requests=items, why=why, attempts=batches
+        )
 
 
 def _is_no_failure(error: BaseException) -> bool:

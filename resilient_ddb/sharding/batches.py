@@ -77,7 +77,9 @@ class ShardedBatch:
 
         return seen_later if is_async(take) else seen
 
-    def _put(self, item: Any) -> Flow[None]:
+    def _put(self, item: Any, ttl_seconds: Any) -> Flow[None]:
+        if ttl_seconds is not None:  # from now on, not from when the table's keys are known
+            item = yield partial(self._writer._expiring, item, ttl_seconds)  # noqa: SLF001 - this library's own
         yield from self._write({"PutRequest": {"Item": item}})
 
     def _delete(self, key: Any) -> Flow[None]:

@@ -211,9 +211,9 @@ def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
 class ShardedBatchWriter(ShardedBatch):
     """A batch writer for a sharded table."""
 
-    def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
-        """Put an item into a shard, now or with a later batch."""
-        run(self._put(Item))
+    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+        """Put an item into a shard, now or with a later batch. See `BatchWriter.put_item`."""
+        run(self._put(Item, ttl_seconds))
 
     def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Unpack
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Never, Unpack
 
 from resilient_ddb.calls.flows import run
 
@@ -44,13 +44,6 @@ class _Native:
 
 class ResilientServiceResource(_Native, _ServiceResource):
     """boto3's `dynamodb.ServiceResource`, hardened."""
-
-    def __aenter__(self) -> NoReturn:
-        raise TypeError(
-            "resource is the sync one: use it without 'async with', or take resilient_ddb.aio.resource(...)"
-        )
-
-    __aexit__ = None
 
     if TYPE_CHECKING:
 
@@ -238,10 +231,6 @@ class ResilientTable(_Native, TableReads):
     def _transact_write_items(self, **params: Any) -> Any:
         """Write in a transaction; what stands for a table and has keys of its own translates them here."""
         return self.meta.client.transact_write_items(**params)
-
-    def __await__(self) -> Generator[Any, None, NoReturn]:
-        raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")
-        yield
 
     def __copy__(self) -> ResilientTable:
         """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""

@@ -68,16 +68,8 @@ class Puts:
 
     def _item(self, item: Mapping[str, Any], seconds: Any) -> Mapping[str, Any]:
         if seconds is not None:
-            if isinstance(seconds, Decimal):  # as boto3 gives numbers
-                seconds = float(seconds)
-            check_number(ARGUMENT, seconds, above=0)
-            if seconds >= _LONGEST:
-                raise ValueError(
-                    f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
-                    "milliseconds, or like a point in time"
-                )
             self.has_attribute = True
-            return {**item, self._attribute: math.ceil(self._now + seconds)}
+            return stamped(item, self._attribute, seconds, self._now)
         if self._attribute not in item:
             return item
         self.has_attribute = True
@@ -100,6 +92,23 @@ class Puts:
         if settled is not value:
             self.converted = type(value).__name__
         return settled
+
+
+def stamped(item: Mapping[str, Any], attribute: str, seconds: Any, now: float) -> Mapping[str, Any]:
+    """Return an item that expires so many seconds from now.
+
+    Raises:
+        TypeError, ValueError: `seconds` is no number above 0, or can't be meant.
+    """
+    if isinstance(seconds, Decimal):  # as boto3 gives numbers
+        seconds = float(seconds)
+    check_number(ARGUMENT, seconds, above=0)
+    if seconds >= _LONGEST:
+        raise ValueError(
+            f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
+            "milliseconds, or like a point in time"
+        )
+    return {**item, attribute: math.ceil(now + seconds)}
 
 
 def whole_seconds(value: Any) -> Any:

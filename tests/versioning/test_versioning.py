@@ -532,10 +532,10 @@ def test_a_conflict_of_a_plain_client_error_is_one_without_facts():
 @pytest.mark.parametrize(
     ("stored", "expected", "words"),
     [
-        ({}, 1, "has no attribute 'version'"),
+        ({}, 1, "without the attribute 'version'"),
         (None, 1, "there is no such item"),
-        ({"version": 2}, 1, "at another version"),
-        ({"version": 2}, None, "is there"),
+        ({"version": 2}, 1, "expected version 1, found version 2"),
+        ({"version": 2}, None, "found version 2"),
     ],
 )
 def test_a_conflict_says_what_it_met(stored, expected, words):
