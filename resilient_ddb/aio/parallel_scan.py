@@ -22,6 +22,9 @@ class AsyncParallelScan(AsyncIterator[Item]):
         self._segments = Segments(table, **arguments)
         self._items = _items(self._segments)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of table {self._segments.table.name!r}>"
+
     @property
     def state(self) -> dict[str, Any] | None:
         """Where the scan stands, for `resume=`. See `resilient_ddb.ParallelScan.state`."""

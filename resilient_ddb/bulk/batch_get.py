@@ -83,6 +83,9 @@ class BatchReads:
         """What was wrong with the last answer, if it was no answer to what was asked."""
         self._backoff: Backoff | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of table {self._table.name!r}>"
+
     @property
     def unread(self) -> list[Item]:
         """The keys that were taken, and whose items are neither given nor missing yet, in order."""

@@ -33,6 +33,11 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
         tell_child(self)
 
+    def __repr__(self) -> str:
+        number = len(self.unprocessed)
+        left = f"{number} request{'' if number == 1 else 's'} to write"
+        return f"<{type(self).__name__} of table {self._table_name!r}, {left}>"
+
     def _begin(self, table_name: str, client: Any) -> None:  # noqa: ARG002 - for those who make requests
         """Begin with nothing to write, and with locks that nobody holds."""
         self._batching = Batching(table_name, self._settings)

@@ -41,6 +41,11 @@ class ShardedBatch:
         """What was given while the table's keys could not be had: as it was given, and without a shard."""
         tell_child(self)
 
+    def __repr__(self) -> str:
+        number = len(self.unprocessed)
+        left = f"{number} request{'' if number == 1 else 's'} to write"
+        return f"<{type(self).__name__} of table {self._writer._table_name!r}, {left}>"  # noqa: SLF001 - boto3's name
+
     def _in_child(self) -> None:
         """Begin anew in a forked process, as the writer does: what was given is written by the parent."""
         self._unplaced = deque()
