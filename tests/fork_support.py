@@ -169,6 +169,7 @@ VERBS = {
     "put_item": ((), {"Item": ITEM}),
     "update_item": ((), {"Key": ITEM, **SET}),
     "delete_item": ((), {"Key": ITEM}),
+    "idempotent_update": ((), {"Key": ITEM, **SET}),
     "query": ((), BY_PARTITION),
     "scan": ((), {}),
     "batch_writer": ((), {}),
