@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from .errors.words import counted
 from .events import AnyEvent, AttemptEvent, CallEndEvent, CircuitEvent, FallbackEvent, RetryEvent
 from .policy.checks import check_number
 
@@ -66,8 +67,8 @@ def _describe(event: AnyEvent) -> str:
             ambiguous = ", AMBIGUOUS" if event.ambiguous else ""
             kind_text = f" ({event.kind})" if event.kind else ""
             return (
-                f"{call}: {event.outcome}{kind_text}{ambiguous} after {event.attempts} "
-                f"attempt{'' if event.attempts == 1 else 's'} in {event.elapsed:.3f} s"
+                f"{call}: {event.outcome}{kind_text}{ambiguous} after "
+                f"{counted(event.attempts, 'attempt')} in {event.elapsed:.3f} s"
             )
 
 

@@ -15,6 +15,7 @@ from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.forks import tell_child
 
 from .batching import Batching
@@ -34,9 +35,8 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         tell_child(self)
 
     def __repr__(self) -> str:
-        number = len(self.unprocessed)
-        left = f"{number} request{'' if number == 1 else 's'} to write"
-        return f"<{type(self).__name__} of table {self._table_name!r}, {left}>"
+        left = counted(len(self.unprocessed), "request")
+        return f"<{type(self).__name__} of table {self._table_name!r}, {left} to write>"
 
     def _begin(self, table_name: str, client: Any) -> None:  # noqa: ARG002 - for those who make requests
         """Begin with nothing to write, and with locks that nobody holds."""
@@ -118,7 +118,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         if not left:
             return
         self._tell(left)
-        requests = "1 request that is" if len(left) == 1 else f"{len(left)} requests that are"
+        requests = counted(len(left), "request that is", "requests that are")
         text = (
             f"a batch writer of table {self._table_name!r} was dropped with {requests} not surely written: "
             "leave its block in the usual way, or call flush()"

@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from resilient_ddb.events import ErrorKind, StopReason
 
 from .portable import REDUCE, keep_whole, reduced
+from .words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ class CallFacts:
         """Return one line for a person who reads the traceback."""
         sent = "nothing was sent"
         if self.attempts:
-            sent = f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} in {self.elapsed:.3f} s"
+            sent = f"{counted(self.attempts, 'attempt')} in {self.elapsed:.3f} s"
         if self.stopped_by and self.kind not in _ENDS:
             sent += f", no more: {_STOPS[self.stopped_by]}" if self.attempts else f": {_STOPS[self.stopped_by]}"
         parts = [f"{self.operation}{f' on {self.table}' if self.table else ''}: {_KINDS[self.kind]}", sent]
@@ -159,7 +160,7 @@ class DeadlineExceededError(ResilienceError):
 
     def __init__(self, *, operation_name: str, attempts: int, response: Mapping[str, Any] | None = None) -> None:
         """Say after how many attempts the deadline passed; `response` is the last failed attempt's."""
-        done = f"{attempts} attempt{'' if attempts == 1 else 's'} had been made" if attempts else "nothing was sent"
+        done = f"{counted(attempts, 'attempt')} had been made" if attempts else "nothing was sent"
         message = f"the deadline passed: {done}"
         super().__init__(
             response or {"Error": {"Code": "DeadlineExceeded", "Message": message}},
@@ -199,8 +200,8 @@ class UnprocessedItemsError(ResilienceError):
         """
         self.requests = list(requests)
         """The write requests left, as the batch writer was given them."""
-        number, verb = ("1 request", "is") if len(self.requests) == 1 else (f"{len(self.requests)} requests", "are")
-        message = f"{number} for table {table!r} {verb} not surely written: {why}"
+        verb = "is" if len(self.requests) == 1 else "are"
+        message = f"{counted(len(self.requests), 'request')} for table {table!r} {verb} not surely written: {why}"
         super().__init__(
             {"Error": {"Code": "UnprocessedItems", "Message": message}},
             operation_name,
@@ -242,8 +243,7 @@ class UnprocessedKeysError(ResilienceError):
         """Take the keys left over, and why. `attempts` is the number of requests that gave none of them."""
         self.keys = list(keys)
         """The keys left, as `get_items` was given them. Those for which there is no item are not among them."""
-        number = "1 key" if len(self.keys) == 1 else f"{len(self.keys)} keys"
-        message = f"{number} of table {table!r} not read: {why}"
+        message = f"{counted(len(self.keys), 'key')} of table {table!r} not read: {why}"
         super().__init__(
             {"Error": {"Code": "UnprocessedKeys", "Message": message}},
             operation_name,

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.forks import tell_child
 
@@ -42,9 +43,8 @@ class ShardedBatch:
         tell_child(self)
 
     def __repr__(self) -> str:
-        number = len(self.unprocessed)
-        left = f"{number} request{'' if number == 1 else 's'} to write"
-        return f"<{type(self).__name__} of table {self._writer._table_name!r}, {left}>"  # noqa: SLF001 - boto3's name
+        left = counted(len(self.unprocessed), "request")
+        return f"<{type(self).__name__} of table {self._writer._table_name!r}, {left} to write>"  # noqa: SLF001 - boto3's name
 
     def _in_child(self) -> None:
         """Begin anew in a forked process, as the writer does: what was given is written by the parent."""

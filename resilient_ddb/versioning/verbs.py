@@ -16,6 +16,7 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.codec.values import copied, from_native, item_as_native
 from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach
+from resilient_ddb.errors.words import counted
 from resilient_ddb.events import StopReason
 from resilient_ddb.fallback import Response
 from resilient_ddb.policy.checks import check_callable, check_whole
@@ -241,9 +242,7 @@ class VersionedVerbs:
                 backoff = Backoff(replace(policy.retry, max_attempts=max_attempts, stop=None), policy.uniform, now)
             delay = backoff.delay(attempt, failure, now)
             if delay is None:
-                failure.add_note(
-                    f"modify: {attempt} attempt{'' if attempt == 1 else 's'}, each overtaken by another write"
-                )
+                failure.add_note(f"modify: {counted(attempt, 'attempt')}, each overtaken by another write")
                 try:
                     raise failure
                 finally:
