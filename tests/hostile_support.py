@@ -45,6 +45,7 @@ OF_VERBS: dict[str, dict[str, Any]] = {
     "query_many": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "query_many_items": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "get_items": {"keys": [KEY]},
+    "idempotent_update": {"Key": KEY, "UpdateExpression": "REMOVE n"},
 }
 
 

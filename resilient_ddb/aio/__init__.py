@@ -3,6 +3,8 @@
 from resilient_ddb import aio
 
 orders = aio.table("orders")                        # module scope: opens on first use
+dynamodb = aio.resource("dynamodb")                 # likewise; its Tables share one client
+orders = dynamodb.Table("orders")
 async with aio.resource("dynamodb") as dynamodb:    # or as aioboto3 does it
     orders = await dynamodb.Table("orders")
 """
