@@ -10,8 +10,8 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.policy.policy import policy_of
 
+from .pacing import Sleep, read_rate
 from .paging import Pages
-from .read_rate import Sleep, read_rate
 
 
 class Items:
