@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .fallback.response_info import ResponseInfo, response_info
     from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
-    from .policy.deadlines import deadline, lambda_deadline
+    from .policy.deadlines import deadline, lambda_deadline, no_deadline
     from .policy.policy import Policy, Timeouts
     from .policy.retry import Retry, RetryBudget
     from .sharding.shard_layout import ShardLayout
@@ -88,6 +88,7 @@ __all__ = [
     "harden",
     "lambda_deadline",
     "lambda_handler",
+    "no_deadline",
     "observers",
     "resource",
     "response_info",
@@ -138,6 +139,7 @@ _HOMES = {
     "deadline": "policy.deadlines",
     "harden": "sync.session",
     "lambda_deadline": "policy.deadlines",
+    "no_deadline": "policy.deadlines",
     "resource": "sync.session",
     "response_info": "fallback.response_info",
     "table": "sync.session",

@@ -114,8 +114,8 @@ class LazyClient(Lazy):
         try:
             async with asyncio.timeout(None if deadline is None else deadline.remaining()) as limit:
                 return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
-        except TimeoutError:
-            if limit.expired():
+        except TimeoutError as error:
+            if limit.expired() and not isinstance(error, DeadlineExceededError):
                 raise _cut_off(operation, self._table) from None
             raise
         finally:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from .base import Settings
 from .checks import check_callables, check_fallback, check_methods, check_number
 from .circuit_breaker import CircuitBreaker
 from .clock import SYSTEM_CLOCK, Clock
@@ -19,8 +20,10 @@ else:  # annotations can be evaluated without loading what only observers need
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """How long one attempt may take. A caller's own `Config(connect_timeout=..., read_timeout=...)` wins.
+class Timeouts(Settings):
+    """How long one attempt may take, and a whole call.
+
+    A caller's own `Config(connect_timeout=..., read_timeout=...)` wins.
 
     Raises:
         TypeError, ValueError: a value is no number above 0.
@@ -33,16 +36,22 @@ class Timeouts:
     connection_max_idle: float | None = 60.0
     """Seconds after which a connection that waited for a request is not used again; None: it is, if it is open still.
     What lies between, a load balancer or NAT, may drop it without a word. Only on the fast path."""
+    call: float | None = None
+    """Seconds that a whole call may take: all its attempts, and the waits between them. It then ends in a
+    `DeadlineExceededError`, as with `resilient_ddb.deadline`; of the two, the earlier holds. None: no bound. A
+    fallback in another region has a bound of its own."""
 
     def __post_init__(self) -> None:
         check_number("connect", self.connect, above=0)
         check_number("read", self.read, above=0)
         if self.connection_max_idle is not None:
             check_number("connection_max_idle", self.connection_max_idle, above=0)
+        if self.call is not None:
+            check_number("call", self.call, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(Settings):
     """How calls are made. Immutable, and shared by any number of clients: what changes is kept by each client.
 
     Raises:

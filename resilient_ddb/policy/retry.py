@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .base import Settings
 from .checks import check_number, check_plain, check_whole
 from .forks import tell_child
 
@@ -32,7 +33,7 @@ _MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
+class Retry(Settings):
     """How often, and how far apart, a call is attempted.
 
     Raises:
@@ -71,7 +72,7 @@ class Retry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetryBudget:
+class RetryBudget(Settings):
     """What retries may cost: a token bucket for each table and operation kind.
 
     With the default, a steady failure rate of 30% is retried in full (0.3 / 0.7 = 0.43 retries for each success),
