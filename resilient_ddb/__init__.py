@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from .events import ErrorKind, ThrottlingReason
     from .fallback.response_info import ResponseInfo, response_info
+    from .hardening import harden, set_policy
     from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline, no_deadline
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     from .sync.batch_writer import BatchWriter
     from .sync.limiter import RateLimiter
     from .sync.parallel_scan import ParallelScan
-    from .sync.session import client, harden, resource, table
+    from .sync.session import client, resource, table
     from .sync.sharded_tables import ShardedTable
     from .sync.shared_limiter import SharedRateLimiter
     from .sync.tables import ResilientServiceResource, ResilientTable
     from .sync.versioned_tables import VersionedTable
+    from .ttl.rule import TimeToLive
     from .versioning.writes import DELETE
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "ShardedTable",
     "SharedRateLimiter",
     "ThrottlingReason",
+    "TimeToLive",
     "Timeouts",
     "UnprocessedItemsError",
     "UnprocessedKeysError",
@@ -92,6 +95,7 @@ __all__ = [
     "observers",
     "resource",
     "response_info",
+    "set_policy",
     "sharding",
     "spark",
     "table",
@@ -127,6 +131,7 @@ _HOMES = {
     "ShardedTable": "sync.sharded_tables",
     "SharedRateLimiter": "sync.shared_limiter",
     "ThrottlingReason": "events",
+    "TimeToLive": "ttl.rule",
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",
@@ -137,11 +142,12 @@ _HOMES = {
     "classify": "calls.classification",
     "client": "sync.session",
     "deadline": "policy.deadlines",
-    "harden": "sync.session",
+    "harden": "hardening",
     "lambda_deadline": "policy.deadlines",
     "no_deadline": "policy.deadlines",
     "resource": "sync.session",
     "response_info": "fallback.response_info",
+    "set_policy": "hardening",
     "table": "sync.session",
     "lambda_handler": "lambda_handlers",
 }

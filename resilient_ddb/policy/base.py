@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Self
 class Settings:
     """The base of the frozen dataclasses that hold settings."""
 
+    _by_position = 0
+    """How many settings may be given without their names."""
+
     if not TYPE_CHECKING:  # type checkers go by the fields
 
         def __new__(cls, *args: Any, **settings: Any) -> Self:
             """Make a value, and refuse what is none of its settings with the name of what is meant."""
             fields = cls.__dataclass_fields__
-            if args or not fields.keys() >= settings.keys():
+            if len(args) > cls._by_position or not fields.keys() >= settings.keys():
                 from .meant import refusal  # noqa: PLC0415 - loaded if something is wrong
 
-                raise refusal(cls, args, settings, Settings.__subclasses__())
+                raise refusal(cls, settings, Settings.__subclasses__())
             return object.__new__(cls)
 
     def replace(self, **changes: Any) -> Self:

@@ -63,7 +63,6 @@ class Stop:
             yield
 
 
-
 _ENDED = (
     "the deadline is that of a block that has ended: a task that was begun there keeps it, and an asyncio.Runner "
     "keeps the context of its first run (give run() a fresh one: context=contextvars.copy_context())"

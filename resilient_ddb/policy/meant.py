@@ -69,13 +69,13 @@ _NOT_OF_A_POLICY: dict[str, str] = {
 _MOST_SHOWN = 40
 
 
-def refusal(cls: type, args: tuple[Any, ...], settings: Mapping[str, Any], family: Sequence[type]) -> TypeError:
+def refusal(cls: type, settings: Mapping[str, Any], family: Sequence[type]) -> TypeError:
     """Return the error for settings of `cls` that were given by position, or by a name that it has not.
 
     `family` are the classes of settings that were loaded: one of them may have what is meant.
     """
     own = _names(cls)
-    if args:
+    if not settings.keys() - set(own):
         return TypeError(f"{cls.__name__} takes its settings by name, such as {cls.__name__}({own[0]}=...)")
     name = next(name for name in settings if name not in own)
     home, meant = _OTHER_WORDS.get(name) or _found(cls, name, family)

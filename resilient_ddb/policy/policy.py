@@ -68,11 +68,11 @@ class Policy(Settings):
     """What becomes of a write whose reply was lost and that may not be sent twice: `raise` the error, with
     `error.resilience.ambiguous` true, or `retry` it, and risk that it is applied twice."""
     timeouts: Timeouts = field(default_factory=Timeouts)
-    """How long one attempt may take. Only for clients made with this policy: it can't be set afterwards."""
+    """How long one attempt, and a whole call, may take."""
     observers: Sequence[Observer] = ()
     """Plain functions that are told what happens; an async one, which nobody would await, is refused."""
     fallback: Callable[[Any, Exception], Any] | None = None
-    """What answers when DynamoDB can't; a Table's own `fallback=` comes in its place."""
+    """What answers when DynamoDB can't; a Table's own policy may have another."""
     clock: Clock = SYSTEM_CLOCK
     """Where time comes from."""
     random: random_module.Random | None = None
@@ -104,9 +104,9 @@ class Policy(Settings):
 
 def policy_of(table: Any) -> Policy:
     """Return the policy of a Table. A module-level async one that has not opened its client yet knows its own."""
-    core = getattr(table.meta.client, "_resilience", None)
-    recipe = {} if core is not None else getattr(table.meta.client, "recipe", {})
-    policy: Policy = core.policy if core is not None else recipe.get("policy") or Policy()
+    client = table.meta.client
+    core = getattr(client, "_resilience", None)
+    policy: Policy = core.policy if core is not None else getattr(client, "policy", None) or Policy()
     return policy
 
 

@@ -111,6 +111,14 @@ class TokenBucket:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
+    def follow(self, budget: RetryBudget, clock: Clock) -> None:
+        """Go by other settings from now on. What was spent stays spent."""
+        with self._lock:
+            tokens = self._refill()
+            self._budget, self._clock = budget, clock
+            self._tokens = min(budget.capacity, tokens)
+            self._filled_at = clock.monotonic()
+
     @property
     def tokens(self) -> float:
         """Return the retries left now."""

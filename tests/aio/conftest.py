@@ -91,12 +91,12 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clo
         return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})
 
     async def table(fallback=None, config=None, options=None, **settings):
-        made = await hardened(proxy.endpoint_url, policy(**settings), config=config)
-        return await made.Table(name, fallback=fallback, **(options or {}))
+        made = await hardened(proxy.endpoint_url, policy(fallback=fallback, **settings), config=config)
+        return await made.Table(name, **(options or {}))
 
     def sync_table(fallback=None, config=None, options=None, **settings):
-        made = hardened_sync(proxy.endpoint_url, policy(**settings), config=config)
-        return made.Table(name, fallback=fallback, **(options or {}))
+        made = hardened_sync(proxy.endpoint_url, policy(fallback=fallback, **settings), config=config)
+        return made.Table(name, **(options or {}))
 
     def stored(key="a"):
         return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")
