@@ -6,12 +6,13 @@ import pickle
 import boto3
 import pytest
 from aiobotocore.session import AioSession
-from conftest import ACCESS
+from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.testing import faults
 
+ACCESS = {"region_name": REGION, **CREDENTIALS}
 KEY = {"pk": "a"}
 TYPED = {"pk": {"S": "a"}}
 

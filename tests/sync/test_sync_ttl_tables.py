@@ -6,12 +6,13 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
-from conftest import ACCESS
+from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.testing import FakeClock, faults
 
+ACCESS = {"region_name": REGION, **CREDENTIALS}
 NOW = int(FakeClock().time())
 LIVE, GONE = NOW + 60, NOW - 60
 
