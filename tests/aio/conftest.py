@@ -142,10 +142,11 @@ async def either(request, dynamodb_local, proxy, make_table, plain, hardened, ha
     policy = rddb.Policy(clock=clock, random=random.Random(7), timeouts=PATIENT)
     direct = plain_resource(dynamodb_local.endpoint_url).Table(name)
 
-    async def table(**options):
+    async def table(fallback=None, **options):
+        by = policy.replace(fallback=fallback)
         if request.param == "sync":
-            return hardened_sync(proxy.endpoint_url, policy).Table(name, **options)
-        return await (await hardened(proxy.endpoint_url, policy)).Table(name, **options)
+            return hardened_sync(proxy.endpoint_url, by).Table(name, **options)
+        return await (await hardened(proxy.endpoint_url, by)).Table(name, **options)
 
     made = await table()
 
