@@ -6,11 +6,11 @@ import asyncio
 import functools
 import json
 
-import aiohttp
 import pytest
 
 pytest.importorskip("aiobotocore")
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
