@@ -113,28 +113,28 @@ class _Caller:
 
 
 def take(http_session: Any, client: Any) -> None:
-    """Make one client's HTTP session use such connections, over the transport that its policy names."""
+    """Make one client's HTTP session use such connections, over the transport that its policy names.
+
+    A session class of the caller's own stays as it is. aiobotocore's default becomes ours, whether the client was made
+    here or before: a Config of botocore's, and aiobotocore 3.0's `merge`, have no room for `http_session_cls`.
+    """
     core = client._resilience  # noqa: SLF001 - the attribute is this library's own
     counters: Counters = core.host.transport
-    if type(http_session) is AIOHTTPSession:
-        http_session.__class__ = ProtocolSession
-    leave_to_aiohttp(http_session)
+    cls: Any = type(http_session)
+    if cls is AIOHTTPSession:
+        cls = ProtocolSession
+    if not issubclass(cls, _Noted):
+        http_session.__class__ = _mixed(cls)
     if not isinstance(http_session, ProtocolSession):
         counters.absent = ANOTHER_SESSION
         return
-    is_on = is_wanted(core.policy)
+    signer = getattr(client, "_request_signer", None)  # aiobotocore has no public way to it
+    is_on = is_wanted(core.policy) and signer is not None
     counters.absent = None if is_on else SWITCHED_OFF
     http_session.counters = counters
     http_session.connection_max_idle = core.policy.timeouts.connection_max_idle
     http_session.clock = core.policy.clock.monotonic
-    http_session.caller = _Caller(client._request_signer) if is_on else None  # noqa: SLF001 - aiobotocore has no public way to it
-
-
-def leave_to_aiohttp(http_session: Any) -> None:
-    """Leave a session that goes by aiohttp, or by another library, as it is."""
-    cls: Any = type(http_session)
-    if not issubclass(cls, _Noted):
-        http_session.__class__ = _mixed(cls)
+    http_session.caller = _Caller(signer) if is_on else None
 
 
 @cache

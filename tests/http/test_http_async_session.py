@@ -14,6 +14,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
+from botocore.config import Config
 from http_async_support import (
     ACCESS,
     ADD,
@@ -44,11 +45,17 @@ class OwnSession(AIOHTTPSession):
     """Somebody's own."""
 
 
+@pytest.mark.parametrize("config", [None, Config(), AioConfig(), Config(read_timeout=7), AioConfig(read_timeout=7)])
+async def test_a_config_that_asks_for_nothing_of_aiohttps_goes_this_way(server, config):
+    async with table_at(server.url, config=config) as table:
+        await table.get_item(**KEY)
+        assert not await goes_by_aiohttp(table)
+
+
 @pytest.mark.parametrize(
     "config",
     [
         BY_AIOHTTP,
-        AioConfig(http_session_cls=AIOHTTPSession),
         AioConfig(http_session_cls=OwnSession),
         AioConfig(connector_args={"use_dns_cache": False}),
     ],
