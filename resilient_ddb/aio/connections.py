@@ -19,7 +19,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 
-from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, connect_timeout, execution_of
+from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, connect_timeout
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 
@@ -86,19 +86,19 @@ class _Caller:
 
     async def sign(self, request: Any) -> None:
         """Sign a request."""
-        execution = execution_of(request.context)
+        execution = CURRENT.get()
         if execution is not None:
             await self._signer.sign(execution.operation, request)
 
-    def is_waiting(self, request: Any) -> None:
-        """Take note that nothing of a request is sent yet."""
-        execution = execution_of(request.context)
+    def is_waiting(self) -> None:
+        """Take note that nothing of the request is sent yet."""
+        execution = CURRENT.get()
         if execution is not None:
             execution.is_sent = False
 
-    def may_send(self, request: Any) -> bool:
-        """Return whether a request may be sent, and take note that it is from now on."""
-        execution = execution_of(request.context)
+    def may_send(self) -> bool:
+        """Return whether the request may be sent, and take note that it is from now on."""
+        execution = CURRENT.get()
         return execution is None or execution.may_send()
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import botocore.session
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
@@ -285,6 +286,9 @@ def _arguments(
 async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, ttl: TtlTables | None) -> Any:
     chosen = _botocore_session(session) or _own_session()
     config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
+    given = getattr(arguments.get("config"), "http_session_cls", AIOHTTPSession)
+    if given is not AIOHTTPSession:
+        config.http_session_cls = given  # aiobotocore 3.0's `merge` loses it
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
     hardened = install_on_client(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own

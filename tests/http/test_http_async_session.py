@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import json
 
 import pytest
@@ -14,6 +15,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from http_async_support import (
     ACCESS,
@@ -33,6 +35,8 @@ import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.testing import FakeClock
+
+HAS_CONTEXT = "context" in inspect.signature(AWSPreparedRequest).parameters
 
 
 @pytest.fixture
@@ -346,6 +350,7 @@ async def test_a_signature_that_stays_refused_is_told_after_one_more():
     assert end[4] is False
 
 
+@pytest.mark.skipif(not HAS_CONTEXT, reason="this botocore does not say of a prepared request how it was signed")
 async def test_a_request_is_signed_anew_once_its_connection_is_there(server, monkeypatch):
     monkeypatch.setattr("resilient_ddb.http.aio_session._SIGNED_LONG_AGO", -1.0)
     async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:

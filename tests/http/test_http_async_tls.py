@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("aiobotocore")
 pytest.importorskip("cryptography")
 
+from aiobotocore.httpsession import AIOHTTPSession
 from http_async_support import (
     ADD,
     BY_AIOHTTP,
@@ -24,6 +25,8 @@ from http_async_support import (
 )
 from wire_server import WireServer
 
+CHECKS_THE_HOST = hasattr(AIOHTTPSession, "_build_verify_context")
+"""aiobotocore 3.0 takes a trusted certificate for any host. Our connections don't."""
 TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
 
 
@@ -85,14 +88,14 @@ async def test_what_aiobotocore_refuses_is_refused_in_its_words_and_nothing_is_s
     name, trusted, says, serve, certificates
 ):
     ends = []
-    for config in (None, BY_AIOHTTP):
+    for config in (None, BY_AIOHTTP) if name != "for another host" or CHECKS_THE_HOST else (None,):
         with serve(certificates[name]) as server:
             async with table_at(server.url, config=config, verify=certificates.get(trusted)) as table:
                 ends.append(await end_of(table.update_item(**ADD)))
                 if config is not None:
                     assert await goes_by_aiohttp(table)
             assert server.operations == []
-    assert ends[0] == ends[1]
+    assert ends[0] == ends[-1]
     assert ends[0][0].__name__ == "SSLError"
     assert says in ends[0][1][0]
     assert ends[0][4] is False
