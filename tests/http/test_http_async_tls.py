@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
+import threading
 
 import pytest
 
@@ -132,3 +135,25 @@ async def test_a_header_that_would_begin_another_is_never_sent(value):
             end = await end_of(table.get_item(**KEY))
         assert end[0].__name__ == "HTTPClientError"
         assert server.operations == []
+
+
+@pytest.mark.parametrize("says", [b"", b"\x15\x03\x03\x00\x02\x02\x28"], ids=["closes", "an alert"])
+async def test_a_handshake_that_fails_is_surely_not_sent(says, certificates):
+    def serve(listening):
+        with contextlib.suppress(OSError):
+            while True:
+                found, _ = listening.accept()
+                found.recv(1 << 16)
+                found.sendall(says)
+                found.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        async with table_at(url, verify=certificates["good"]) as table:
+            end = await end_of(table.update_item(**ADD))
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    _, _, kind, attempts, ambiguous, _ = end
+    assert (kind, attempts, ambiguous) == ("transient", 2, False)
