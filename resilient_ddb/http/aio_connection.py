@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self.is_clean = False
         """Whether the last request was sent, and answered, as a whole and with nothing beyond: another may follow."""
         self.idle_since = 0.0
+        self.is_lost = False
 
     # What the loop tells.
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,8 +67,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End what is under way."""
-        transport, self._transport = self._transport, None
-        del transport
+        self._transport, self.is_lost = None, True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import json
+import socket
 
 import pytest
 
@@ -33,6 +34,7 @@ from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.http.aio_names import Names
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.testing import FakeClock
 
@@ -213,6 +215,49 @@ async def test_no_more_connections_than_the_pool_allows(most):
             assert pool.permits._value == most
     assert [item["Item"]["pk"] for item in found] == [str(n) for n in range(40)]
     assert highest[0] == most
+
+
+async def test_connections_that_are_made_together_look_a_name_up_once(server, monkeypatch):
+    original, asked = socket.getaddrinfo, []
+
+    def look_up(host, *args, **options):
+        asked.append(host)
+        return original("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    url = server.url.replace("127.0.0.1", "localhost")
+    async with table_at(url) as table:
+        found = await asyncio.gather(*(table.get_item(Key={"pk": str(n)}) for n in range(10)))
+        assert [each["Item"]["pk"] for each in found] == [str(n) for n in range(10)]
+    assert asked == ["localhost"]
+    assert server.connections > 1
+
+
+async def test_a_look_up_that_failed_or_is_old_is_made_again(monkeypatch):
+    names, asked = Names(asyncio.get_running_loop()), []
+
+    def look_up(*_, **__):
+        asked.append(1)
+        if len(asked) == 1:
+            raise socket.gaierror(socket.EAI_AGAIN, "not now")
+        return ["an address"]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    failed = await asyncio.gather(*(names.addresses("a", 1) for _ in range(3)), return_exceptions=True)
+    assert [type(error) for error in failed] == [socket.gaierror] * 3
+    assert len({id(error) for error in failed}) == 3
+    for _ in range(2):
+        assert await names.addresses("a", 1) == ["an address"]
+    assert len(asked) == 2
+    monkeypatch.setattr("resilient_ddb.http.aio_names._KEPT_SECONDS", -1.0)
+    await names.addresses("a", 1)
+    assert len(asked) == 3
+    first = asyncio.create_task(names.addresses("b", 1))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await names.addresses("b", 1) == ["an address"]
+    await asyncio.wait([first])
+    assert len(asked) == 4
 
 
 async def test_a_connection_with_more_than_was_asked_for_is_not_used_again():
