@@ -33,6 +33,7 @@ from botocore.httpsession import create_urllib3_context
 
 from resilient_ddb.codec.originals import Original
 
+from .aio_connection import Connection
 from .aio_pool import Pool
 from .fast_path import Counters
 from .message import render
@@ -210,7 +211,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
                     pool.check(connection, target)
                 if not caller.may_send():
                     pool.refuse(target)
-                response = await connection.exchange(message, patience)
+                response = await _answer(connection, message, patience)
             except BaseException:
                 connection.abort()
                 raise
@@ -243,6 +244,15 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         await caller.sign(fresh)
         request.headers = fresh.prepare().headers
         return render("POST", target.path, headers_of(request, target) or [], request.body)
+
+
+async def _answer(connection: Connection, message: bytes, patience: float | None) -> Response:
+    try:
+        return await connection.exchange(message, patience)
+    except (aiohttp.ClientError, BrokenResponse):
+        raise
+    except Exception as error:  # whatever it was, the request may be on its way
+        raise HTTPClientError(error=RuntimeError(repr(error))) from error
 
 
 class _Raw:

@@ -225,3 +225,20 @@ async def test_bytes_that_drip_in_are_life():
         else:
             with pytest.raises(aiohttp.ServerTimeoutError):
                 await waiting
+
+
+@pytest.mark.parametrize("error", [MemoryError, AttributeError, RuntimeError])
+async def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_open(error, monkeypatch):
+    with WireServer(lambda _, params, __: [of_key(params)]) as server:
+        async with table_at(server.url, attempts=1) as table:
+            await table.get_item(**KEY)
+
+            async def fail(*_):
+                raise error("odd")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "exchange", fail)
+                end = await end_of(table.update_item(**ADD))
+            assert (end[0].__name__, end[4]) == ("HTTPClientError", True)
+            assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+            assert server.connections == 2
