@@ -36,6 +36,7 @@ from resilient_ddb.codec.originals import Original
 from .aio_connection import Connection
 from .aio_pool import Pool
 from .fast_path import Counters
+from .headers import AnswerHeaders
 from .message import render
 from .parser import BrokenResponse, Response
 from .plain import Target, headers_of, is_plain, target_of
@@ -105,10 +106,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
             response = await self._exchange(caller, *plain, request)
         except (aiohttp.ClientError, BrokenResponse) as error:
             raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
-        headers = {name.lower(): value for name, value in response.headers}
-        made = AioAWSResponse(request.url, response.status, headers, _Raw(response.body))
-        made._content = response.body  # noqa: SLF001 - read already, as aiobotocore reads it in `send`
-        return made
+        return _Answer(request.url, response)
 
     async def __aexit__(self, *exc_info: object) -> None:
         pool, self._pool = self._pool, None
@@ -253,6 +251,16 @@ async def _answer(connection: Connection, message: bytes, patience: float | None
         raise
     except Exception as error:  # whatever it was, the request may be on its way
         raise HTTPClientError(error=RuntimeError(repr(error))) from error
+
+
+class _Answer(AioAWSResponse):  # type: ignore[misc]  # aiobotocore has no types of its own
+    """aiobotocore's response, of which all is there: aiobotocore reads it in `send` as well."""
+
+    def __init__(self, url: str, response: Response) -> None:
+        self.url, self.status_code = url, response.status
+        self.headers = AnswerHeaders(response.headers)
+        self.raw = _Raw(response.body)
+        self._content = response.body
 
 
 class _Raw:

@@ -16,7 +16,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
-from botocore.awsrequest import AWSPreparedRequest
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.config import Config
 from http_async_support import (
     ACCESS,
@@ -361,6 +361,31 @@ async def test_a_call_under_way_as_the_client_is_closed_is_open():
         end = await ending
     assert end[0].__name__ == "ConnectionClosedError"
     assert end[4] is True
+
+
+async def test_a_response_is_what_aiobotocore_makes_of_it():
+    twice = answer({}).replace(b"\r\n\r\n", b"\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n", 1)
+    found = []
+    with WireServer(lambda *_: [twice]) as server:
+        for config in (None, BY_AIOHTTP):
+            async with aio.client("dynamodb", endpoint_url=server.url, config=config, **ACCESS) as client:
+                session = client._endpoint.http_session
+                request = AWSRequest("POST", server.url, {"X-Amz-Target": "DynamoDB_20120810.ListTables"}, b"{}")
+                made = await session.send(request.prepare())
+                found.append(made)
+    ours, theirs = found
+    assert isinstance(ours, type(theirs))
+    assert dict(ours.headers) == dict(theirs.headers)
+    assert (ours.status_code, await ours.content, await ours.text) == (theirs.status_code, b"{}", "{}")
+    assert await ours.raw.read() == b"{}"
+    headers = ours.headers
+    assert headers["X-TWICE"] == headers.get("x-twice") == "2"
+    assert "content-type" in headers
+    assert 5 not in headers
+    headers["X-Mine"] = "1"
+    del headers["x-twice"]
+    assert "x-mine" in repr(headers)
+    assert len(headers) == len(theirs.headers)
 
 
 # Signatures.
