@@ -357,7 +357,7 @@ async def test_a_call_under_way_as_the_client_is_closed_is_open():
         table = table_at(server.url, attempts=1)
         ending = asyncio.create_task(end_of(table.update_item(**ADD)))
         await until(lambda: server.operations)
-        await table.aclose()
+        await table.close()
         end = await ending
     assert end[0].__name__ == "ConnectionClosedError"
     assert end[4] is True
