@@ -96,6 +96,10 @@ class _Caller:
         if execution is not None:
             execution.is_sent = False
 
+    def connect_timeout(self) -> float | None:
+        """Return the seconds that the present call gives a connection; None: as much as the client does."""
+        return connect_timeout()
+
     def may_send(self) -> bool:
         """Return whether the request may be sent, and take note that it is from now on."""
         execution = CURRENT.get()

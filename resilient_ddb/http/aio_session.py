@@ -70,6 +70,10 @@ class Caller(Protocol):
     def is_waiting(self) -> None:
         """Take note that nothing of the request is sent yet."""
 
+    def connect_timeout(self) -> float | None:
+        """Return the seconds that the present call gives a connection; None: as much as the client does."""
+        ...
+
     def may_send(self) -> bool:
         """Return whether the request may be sent, and take note that it is from now on."""
         ...
@@ -200,9 +204,10 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         async with pool.permits:
             connection = pool.idle(target, self.clock(), self.connection_max_idle)
             if connection is None:
+                own = caller.connect_timeout()
                 with caller.apart():
                     tls = await self._tls() if target.scheme == "https" else None
-                    connection = await pool.connect(target, tls, self._timeout.sock_connect)
+                    connection = await pool.connect(target, tls, self._timeout.sock_connect if own is None else own)
             try:
                 if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
                     message = await self._signed_anew(caller, request, target)
