@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         VersionConflictError,
     )
     from .events import ErrorKind, ThrottlingReason
+    from .hooks.steering import CircuitHandle, Circuits, circuits
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline
     from .policy.policy import Policy, Timeouts
@@ -50,7 +51,9 @@ __all__ = [
     "BatchWriter",
     "CallFacts",
     "CircuitBreaker",
+    "CircuitHandle",
     "CircuitOpenError",
+    "Circuits",
     "Classification",
     "DeadlineExceededError",
     "DuplicateShardItemError",
@@ -74,6 +77,7 @@ __all__ = [
     "VersionedTable",
     "__version__",
     "aio",
+    "circuits",
     "classify",
     "client",
     "deadline",
@@ -100,6 +104,9 @@ _HOMES = {
     "BatchWriter": "sync.batch_writer",
     "CircuitBreaker": "policy.circuit_breaker",
     "CallFacts": "errors",
+    "CircuitHandle": "hooks.steering",
+    "Circuits": "hooks.steering",
+    "circuits": "hooks.steering",
     "CircuitOpenError": "errors",
     "DELETE": "versioning.writes",
     "DeadlineExceededError": "errors",

@@ -185,6 +185,8 @@ class CircuitEvent(Event):
     """`closed`, `open` or `half-open`."""
     reason: str
     """Why."""
+    forced: bool
+    """True if a person holds it in the new state. See `resilient_ddb.circuits`."""
 
 
 class FallbackEvent(Event):

@@ -53,8 +53,8 @@ def _describe(event: AnyEvent) -> str:
             return f"{call}: attempt {attempt} {end} in {elapsed:.3f} s, request id {request_id or '-'}"
         case RetryEvent(attempt=attempt, kind=kind, code=code, delay=delay):
             return f"{call}: attempt {attempt} failed: {kind} ({code}); next in {delay:.3f} s"
-        case CircuitEvent(circuit=circuit, old_state=old, new_state=new, reason=reason):
-            return f"circuit {circuit}: {old} -> {new}: {reason}"
+        case CircuitEvent(circuit=circuit, old_state=old, new_state=new, reason=reason, forced=forced):
+            return f"circuit {circuit}: {old} -> {'forced ' if forced else ''}{new}: {reason}"
         case FallbackEvent(fallback=fallback, answered=answered):
             return f"{call}: fallback {fallback} {'answered' if answered else 'had no answer'}"
         case CallEndEvent():

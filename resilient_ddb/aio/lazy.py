@@ -20,6 +20,8 @@ from resilient_ddb.policy.forks import tell_child
 from .connections import PARENTS
 
 if TYPE_CHECKING:
+    from resilient_ddb.calls.circuit import Forced
+    from resilient_ddb.calls.core import Core
     from resilient_ddb.ttl.rule import TimeToLive
 
 OpenClient = Callable[[], Awaitable[Any]]
@@ -35,6 +37,10 @@ class LazyClient:
         self._table = table
         self.time_to_live = time_to_live
         self._open_client = open_client
+        self.core: Core | None = None
+        """What calls go by, on every event loop: of the first client that was opened."""
+        self.held: dict[str, Forced] = {}
+        """The circuits that a person holds, also before a client was opened. See `resilient_ddb.circuits`."""
         self._verbs = verbs
         self._begin()
         tell_child(self)

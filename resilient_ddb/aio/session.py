@@ -32,7 +32,6 @@ from .tables import AsyncServiceResource, AsyncTable
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
-    from resilient_ddb.calls.core import Core
     from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.ttl.rule import TtlFilter
@@ -158,16 +157,14 @@ def table(
         Chain(fallback)  # refuses what can't answer
     settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
 
-    kept_core: Core | None = None
-
     async def open_client() -> Any:
-        nonlocal kept_core
         made = await _open(arguments, policy, session)
         # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
-        if kept_core is None:
-            kept_core = made._resilience  # noqa: SLF001 - the attribute is this library's own
+        if lazy.core is None:
+            lazy.core = made._resilience  # noqa: SLF001 - the attribute is this library's own
+            lazy.core.forced = lazy.held
         else:
-            made._resilience = kept_core.view(host=made._resilience.host)  # noqa: SLF001 - as above
+            made._resilience = lazy.core.view(host=made._resilience.host)  # noqa: SLF001 - as above
         made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
         return with_options(made, name, fallback=fallback, ttl=settings)
 

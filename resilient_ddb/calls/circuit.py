@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.forks import tell_child
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _PROBE_PATIENCE_SECONDS = 60.0
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
-StateChange = Callable[["Circuit", str, str, str], None]
+StateChange = Callable[["Circuit", str, str, str, bool], None]
+"""Takes the circuit, its old state, its new one, why, and whether the new one is forced."""
 MakeBreaker = Callable[["Circuit"], "pybreaker.CircuitBreaker"]
 
 
@@ -39,6 +40,15 @@ class HealthSign(Enum):
     SUCCESS = "success"
     FAILURE = "failure"
     NEITHER = "neither"
+
+
+class Forced(NamedTuple):
+    """What a person has decided for a circuit, until it is released."""
+
+    state: str
+    """`open` or `closed`."""
+    reason: str
+    """Why, in the person's words."""
 
 
 class Window:
@@ -95,9 +105,13 @@ class Circuit:
         """
         self.name = name
         self.state = CLOSED
-        """`closed`, `open` or `half-open`."""
+        """`closed`, `open` or `half-open`: what the attempts say. See `standing` for what holds."""
         self.reason = ""
         """Why it is in that state."""
+        self.forced: Forced | None = None
+        """What a person has decided; until it is released, nothing that attempts say changes the state."""
+        self.lets_all_through = True
+        """Whether every attempt goes through: one look, as each call asks for it."""
         self.settings = breaker
         self.clock = clock
         self._uniform = uniform
@@ -111,7 +125,7 @@ class Circuit:
         self._probe_outcomes = 0
         self._probe_failures = 0
         self._reopens_at = self._entered_at = 0.0
-        self._changes: list[tuple[str, str, str]] = []
+        self._changes: list[tuple[str, str, str, bool]] = []
         self._pybreaker: pybreaker.CircuitBreaker | None = None
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
@@ -133,9 +147,20 @@ class Circuit:
             CircuitOpenError: the circuit is open, or half-open with every permit taken.
         """
         permit = self._period  # read first: a circuit that opens right now must not give out a permit of its open time
-        if self.state == CLOSED:
+        if self.lets_all_through:
             return permit
         with self._lock:
+            if self.forced is not None:
+                if self.forced.state == CLOSED:
+                    return permit
+                raise CircuitOpenError(
+                    operation_name=operation,
+                    circuit=self.name,
+                    state=OPEN,
+                    reason=self.forced.reason,
+                    retry_after=0.0,
+                    forced=True,
+                )
             now = self.clock.monotonic()
             if self.state == OPEN and now >= self._reopens_at:
                 self._because("its open time is over: probing", self.breaker.half_open)
@@ -166,13 +191,51 @@ class Circuit:
                 return
             if sign is not HealthSign.NEITHER:
                 self._count(sign, elapsed, code)
-            elif self.state == HALF_OPEN:
+            elif self.state == HALF_OPEN and self.forced is None:
                 self._probes -= 1
         self._tell()
 
     def release(self, permit: int) -> None:
         """Return a permit unused: the attempt was cancelled, or never came about."""
         self.record(permit, HealthSign.NEITHER, 0.0)
+
+    @property
+    def standing(self) -> str:
+        """Return the state that holds: the forced one, or else what the attempts say."""
+        forced = self.forced
+        return self.state if forced is None else forced.state
+
+    def force(self, forced: Forced | None) -> None:
+        """Hold the circuit in a state, or release it with None: what attempts under way say is dropped."""
+        with self._lock:
+            if forced == self.forced:
+                return
+            old = self.standing
+            self.forced = forced
+            self._begin_period(self.clock.monotonic())
+            reason = "released" if forced is None else forced.reason
+            self._changes.append((old, self.standing, reason, forced is not None))
+        self._tell()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an operator asks of it, as it is at one moment."""
+        with self._lock:
+            now = self.clock.monotonic()
+            calls, failures, _ = self._window.totals(now)
+            forced, state = self.forced, self.standing
+            waits = forced is None and state == OPEN
+            return {
+                "name": self.name,
+                "state": state,
+                "reason": self._reason_now() if forced is None else forced.reason,
+                "forced": forced is not None,
+                "calls": calls,
+                "failures": failures,
+                "retry_after": max(0.0, self._reopens_at - now) if waits else None,
+            }
+
+    def _reason_now(self) -> str:
+        return "" if self.state == CLOSED else self.reason
 
     @property
     def breaker(self) -> pybreaker.CircuitBreaker:
@@ -185,6 +248,8 @@ class Circuit:
     def adopt(self, state: str, reason: str) -> None:
         """Take over a state that another process has found."""
         with self._lock:
+            if self.forced is not None:
+                return
             if state == OPEN and self.state == CLOSED:
                 self._because(reason, self.breaker.open)
             elif state == CLOSED and self.state != CLOSED:
@@ -196,7 +261,9 @@ class Circuit:
         slow = limit is not None and elapsed > limit
         failed = sign is HealthSign.FAILURE
         now = self.clock.monotonic()
-        if self.state == CLOSED:
+        if self.forced is not None:
+            self._window.add(now, failed=failed, slow=slow)
+        elif self.state == CLOSED:
             self._count_closed(now, failed=failed, slow=slow, code=code)
         else:
             self._count_probe((code or "no code") if failed else f"it took {elapsed:.2f} s" if slow else "")
@@ -253,15 +320,15 @@ class Circuit:
         if self._period != period:
             if self.state != HALF_OPEN:  # there, what had opened it is still the reason
                 self.reason = reason
-            self._changes.append((old, self.state, reason))
+            self._changes.append((old, self.state, reason, False))
 
     def _tell(self) -> None:
         while self._changes:
             try:
-                old, new, reason = self._changes.pop(0)
+                change = self._changes.pop(0)
             except IndexError:  # another thread was quicker
                 return
-            self._on_change(self, old, new, reason)
+            self._on_change(self, *change)
 
     # What pybreaker's storage protocol comes down to: see pybreaker_storage.
 
@@ -280,6 +347,7 @@ class Circuit:
     def _begin_period(self, now: float) -> None:
         self._entered_at = now
         self._period += 1
+        self.lets_all_through = self.standing == CLOSED
         self._window.clear()
         self._probes = self._probe_outcomes = self._probe_failures = 0
 

@@ -19,7 +19,7 @@ from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import TokenBucket
 
-from .circuit import CLOSED, OPEN, Circuit, HealthSign
+from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign
 from .classification import Classification
 
 if TYPE_CHECKING:
@@ -71,24 +71,36 @@ class Host(Protocol):
 class Lane:
     """What is kept for one table and operation kind."""
 
-    __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "table")
+    __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "name", "table")
 
     def __init__(self, table: str | None, kind: str, core: Core) -> None:
         """Begin with a closed circuit and full budgets."""
         policy = core.policy
         self.table = table
+        self.name = circuit_name(table, kind)
         self.circuit: Circuit | None = None
         if policy.circuit_breaker is not None:
-            name = f"{table or '*'}/{kind}"
-            self.circuit = Circuit(
-                name, policy.circuit_breaker, core.clock, policy.uniform, core.circuit_changed, _make_breaker
-            )
+            self.circuit = self._make_circuit(policy.circuit_breaker, core)
         # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
         self.budget = None if policy.retry_budget is None else TokenBucket(policy.retry_budget, core.clock)
         self.hot_budget = None if policy.retry_budget is None else TokenBucket(policy.retry_budget, core.clock)
         self._hot_budgets: dict[str, TokenBucket] = {}
         """Those of keys that were hot, as far as requests tell their key: one shard does not pay for another."""
         self._core = core
+
+    def _make_circuit(self, settings: CircuitBreaker, core: Core) -> Circuit:
+        return Circuit(self.name, settings, core.clock, core.policy.uniform, core.circuit_changed, _make_breaker)
+
+    def hold(self, forced: Forced | None) -> None:
+        """Hold the circuit in a state, or release it with None. Without circuit breakers, one is there only then."""
+        core = self._core
+        settings = core.policy.circuit_breaker
+        if self.circuit is None and forced is not None:
+            self.circuit = self._make_circuit(CircuitBreaker(), core)
+        if self.circuit is not None:
+            self.circuit.force(forced)
+            if forced is None and settings is None:
+                self.circuit = None
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
@@ -137,7 +149,7 @@ class Lane:
 
     def refuses_retries(self) -> bool:
         """Return whether the circuit is open: a retry would only be refused later."""
-        return self.circuit is not None and self.circuit.state == OPEN
+        return self.circuit is not None and self.circuit.standing == OPEN
 
 
 class Known(dict[Any, Any]):
@@ -164,6 +176,8 @@ class Core:
         self.ttl: TableOption | None = None
         self.known = Known()
         """What was learnt of tables on behalf of their options."""
+        self.forced: dict[str, Forced] = {}
+        """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
         self._base = self
         self._own_fallback: FallbackFunction | None = None
         self._views: weakref.WeakSet[Core] = weakref.WeakSet()
@@ -242,7 +256,19 @@ class Core:
         if lane is None:  # two threads may both make one: setdefault keeps the first
             self._make_room()
             lane = self._lanes.setdefault(key, Lane(*key, self))
+            if self.forced:  # after it is to be found: what is forced from now on finds it
+                lane.hold(self.forced.get(lane.name))
         return lane
+
+    def force(self, name: str, forced: Forced | None) -> None:
+        """Hold the circuit of that name in a state, or release it with None: now, and whenever it is made anew."""
+        if forced is None:
+            self.forced.pop(name, None)
+        else:
+            self.forced[name] = forced
+        for lane in list(self._base._lanes.values()):  # noqa: SLF001 - one of its own
+            if lane.name == name:
+                lane.hold(self.forced.get(name))
 
     def _make_room(self) -> None:
         """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
@@ -257,7 +283,7 @@ class Core:
         lanes = list(self._lanes.values())
         return {lane.circuit.name: lane.circuit for lane in lanes if lane.circuit is not None}
 
-    def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str) -> None:
+    def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""
         if self.observers:
             from resilient_ddb.events import CircuitEvent  # noqa: PLC0415 - loaded where somebody listens
@@ -271,6 +297,7 @@ class Core:
                     old_state=old,
                     new_state=new,
                     reason=reason,
+                    forced=forced,
                 )
             )
 
@@ -289,6 +316,11 @@ class Core:
                         _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
         finally:
             _telling.set(False)
+
+
+def circuit_name(table: str | None, kind: str) -> str:
+    """Return the name of the circuit of a table's reads, writes or other calls."""
+    return f"{table or '*'}/{kind}"
 
 
 def _make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:

@@ -875,7 +875,7 @@ def test_a_call_is_told_in_order_with_names_numbers_and_codes():
     call(core, *GET, [LOST])
     assert told[0] == CircuitEvent(
         table="t", operation="", circuit="t/read", old_state=CLOSED, new_state=OPEN,
-        reason="1 of 2 attempts failed within 10 s, the last with ReadTimeoutError",
+        reason="1 of 2 attempts failed within 10 s, the last with ReadTimeoutError", forced=False,
     )  # fmt: skip
     assert (told[1].code, told[1].request_id) == ("ReadTimeoutError", None)
     assert (told[-1].outcome, told[-1].kind) == ("error", ErrorKind.TRANSIENT)

@@ -424,7 +424,7 @@ LINES = [
         "GetItem t: attempt 1 failed: throttling (Throttled); next in 0.250 s",
     ),
     (
-        event(events.CircuitEvent, circuit="t/read", old_state="closed", new_state="open", reason="why"),
+        event(events.CircuitEvent, circuit="t/read", old_state="closed", new_state="open", reason="why", forced=False),
         logging.WARNING,
         "circuit t/read: closed -> open: why",
     ),
