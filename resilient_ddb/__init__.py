@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         VersionConflictError,
     )
     from .events import ErrorKind, ThrottlingReason
+    from .hooks.status import Status, status
     from .hooks.steering import CircuitHandle, Circuits, circuits
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline
@@ -69,6 +70,7 @@ __all__ = [
     "RetryBudget",
     "ShardedTable",
     "SharedRateLimiter",
+    "Status",
     "ThrottlingReason",
     "Timeouts",
     "UnprocessedItemsError",
@@ -90,6 +92,7 @@ __all__ = [
     "resource",
     "sharding",
     "spark",
+    "status",
     "table",
     "testing",
     "ttl",
@@ -123,6 +126,8 @@ _HOMES = {
     "RetryBudget": "policy.retry",
     "ShardedTable": "sync.sharded_tables",
     "SharedRateLimiter": "sync.shared_limiter",
+    "Status": "hooks.status",
+    "status": "hooks.status",
     "ThrottlingReason": "events",
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",

@@ -126,6 +126,7 @@ class AioHost(ClientHost):
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
     take_connections = staticmethod(connections.take)
+    counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(asyncio.Lock)
 
     async def lead(self, key: Any, mark: object) -> None:

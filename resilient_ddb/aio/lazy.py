@@ -79,6 +79,10 @@ class LazyClient:
         finally:
             del task  # an error that it has knows this frame: they would keep each other
 
+    def clients(self) -> list[Any]:
+        """Return the clients that are open, on any event loop."""
+        return [task.result() for task in list(self._opening.values()) if _has_succeeded(task)]
+
     def enter(self) -> None:
         """Begin a block at whose end the running loop's client is closed."""
         loop = asyncio.get_running_loop()

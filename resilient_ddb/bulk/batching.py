@@ -54,6 +54,11 @@ class Batching:
         return self.queue.in_order(self.refused.unprocessed)
 
     @property
+    def rates(self) -> tuple[float | None, float | None]:
+        """Return the units a second that it keeps to now, and those that it was told to keep to."""
+        return (None, None) if self._client is None else (self._pace.current_rate, self._pace.stated_rate)
+
+    @property
     def report(self) -> BatchReport:
         """Return what was done so far."""
         consumed, rate = (0.0, None) if self._client is None else (self._pace.consumed, self._pace.current_rate)

@@ -68,6 +68,11 @@ class Pace:
             return None
         return self._stated() if self._slower is None else self._slower.units_per_second
 
+    @property
+    def stated_rate(self) -> float | None:
+        """Return the units a second that it was told to keep to; None if no rate is held."""
+        return None if self._limiter is None else self._stated()
+
     def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
         """Where the rate is the table's, see what it is: at first, and every five minutes."""
         now = self._clock.monotonic()

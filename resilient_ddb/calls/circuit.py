@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from resilient_ddb.policy.retry import Uniform
 
 _PROBE_PATIENCE_SECONDS = 60.0
+_FACTS_PATIENCE_SECONDS = 0.01
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
 StateChange = Callable[["Circuit", str, str, str, bool], None]
@@ -74,6 +75,11 @@ class Window:
         while self._attempts and self._attempts[0][0] <= now - self._seconds:
             self._forget_oldest()
         return len(self._attempts), self._failed, self._slow
+
+    def counts(self, now: float) -> tuple[int, int]:
+        """Return attempts and failures of the window that ends `now`, and change nothing: no lock is needed."""
+        recent = [failed for at, failed, _ in tuple(self._attempts) if at > now - self._seconds]
+        return len(recent), sum(recent)
 
     def clear(self) -> None:
         """Forget all."""
@@ -218,24 +224,26 @@ class Circuit:
         self._tell()
 
     def facts(self) -> dict[str, Any]:
-        """Return what an operator asks of it, as it is at one moment."""
-        with self._lock:
+        """Return what an operator asks of it, as it is at one moment. No slow listener is waited for."""
+        is_whole = self._lock.acquire(timeout=_FACTS_PATIENCE_SECONDS)
+        try:
             now = self.clock.monotonic()
-            calls, failures, _ = self._window.totals(now)
+            calls, failures = self._window.counts(now)
             forced, state = self.forced, self.standing
+            reason = "" if state == CLOSED else self.reason
             waits = forced is None and state == OPEN
             return {
                 "name": self.name,
                 "state": state,
-                "reason": self._reason_now() if forced is None else forced.reason,
+                "reason": reason if forced is None else forced.reason,
                 "forced": forced is not None,
                 "calls": calls,
                 "failures": failures,
                 "retry_after": max(0.0, self._reopens_at - now) if waits else None,
             }
-
-    def _reason_now(self) -> str:
-        return "" if self.state == CLOSED else self.reason
+        finally:
+            if is_whole:
+                self._lock.release()
 
     @property
     def breaker(self) -> pybreaker.CircuitBreaker:

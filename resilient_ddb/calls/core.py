@@ -178,6 +178,8 @@ class Core:
         """What was learnt of tables on behalf of their options."""
         self.forced: dict[str, Forced] = {}
         """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
+        self.last_errors: dict[ErrorKind, tuple[str, float]] = {}
+        """The code and the time (since the epoch) of the last failed attempt of each kind."""
         self._base = self
         self._own_fallback: FallbackFunction | None = None
         self._views: weakref.WeakSet[Core] = weakref.WeakSet()
@@ -266,7 +268,7 @@ class Core:
             self.forced.pop(name, None)
         else:
             self.forced[name] = forced
-        for lane in list(self._base._lanes.values()):  # noqa: SLF001 - one of its own
+        for lane in self._base.lanes():
             if lane.name == name:
                 lane.hold(self.forced.get(name))
 
@@ -277,11 +279,14 @@ class Core:
             closed = (key for key, lane in lanes if lane.circuit is None or lane.circuit.state == CLOSED)
             self._lanes.pop(next(closed, lanes[0][0]), None)
 
+    def lanes(self) -> list[Lane]:
+        """Return what is kept, for each table and kind of operation."""
+        return list(self._lanes.values())
+
     @property
     def circuits(self) -> dict[str, Circuit]:
         """Return the circuits there are, by name."""
-        lanes = list(self._lanes.values())
-        return {lane.circuit.name: lane.circuit for lane in lanes if lane.circuit is not None}
+        return {lane.circuit.name: lane.circuit for lane in self.lanes() if lane.circuit is not None}
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""

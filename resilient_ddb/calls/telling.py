@@ -34,6 +34,8 @@ def attempt_ended(
     execution: Told, elapsed: float, kind: ErrorKind | None, code: str | None, parsed: Mapping[str, Any] | None
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
+    if kind is not None and code is not None:
+        execution.core.last_errors[kind] = (code, execution.core.clock.time())
     if execution.core.observers:
         from resilient_ddb.events import AttemptEvent  # noqa: PLC0415 - see above
 

@@ -130,6 +130,9 @@ class ClientHost(ABC):
     def take_connections(self, http_session: Any) -> None:
         """Make the client's HTTP session use connections that return the answers to what was sent, and no others."""
 
+    counted: Callable[[Any], tuple[int, int] | None]
+    """Return how many connections of a client are in use, and how many are idle; None if that can't be told."""
+
     @abstractmethod
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
         """Make a call in another region, and mark its answer."""

@@ -32,7 +32,7 @@ def target_of(target: Any, asked_by: str) -> Target:
     inner = vars(target).get("_writer") if hasattr(target, "__dict__") else None
     target = target if inner is None else inner  # a sharded writer
     if hasattr(target, "_batching"):
-        table, writer = target._table_name, target._batching  # noqa: SLF001 - the attribute is this library's own
+        table, writer = target._table_name, target  # noqa: SLF001 - the attribute is this library's own
         client = target._client  # noqa: SLF001 - as above
     else:
         client = getattr(getattr(target, "meta", None), "client", target)

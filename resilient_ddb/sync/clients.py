@@ -62,6 +62,7 @@ class SyncHost(ClientHost):
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
     take_connections = staticmethod(connections.take)
+    counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(threading.Lock)
 
     def lead(self, key: Any, mark: object) -> None:
