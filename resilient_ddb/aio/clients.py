@@ -80,11 +80,13 @@ class ResilientAioClient:
 
     async def close(self) -> None:
         """Close the connections, also those to other regions. What is closed stays so: aiobotocore 3.0 fails there."""
+        self._resilience.flush()
         await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         if not self._is_closed:
             await super().close()  # type: ignore[misc]  # mixed in
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._resilience.flush()
         try:
             await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         finally:

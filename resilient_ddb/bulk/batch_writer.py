@@ -136,6 +136,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
             yield
         except UnprocessedItemsError as error:
             self._tell(error.requests)
+            self._batching.tell_unprocessed(error)
             raise
 
     @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
-from resilient_ddb.events import ErrorKind
+from resilient_ddb.events import CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
@@ -38,6 +38,10 @@ _telling: ContextVar[bool] = ContextVar("resilient_ddb.calls.telling", default=F
 
 class Host(Protocol):
     """What a core asks of the client that it serves: the rim's part."""
+
+    @property
+    def region(self) -> str | None:
+        """The region that the client asks."""
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
         """Return the client's own exception for an error response."""
@@ -290,25 +294,53 @@ class Core:
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""
-        if self.observers:
-            from resilient_ddb.events import CircuitEvent  # noqa: PLC0415 - loaded where somebody listens
-
-            table = circuit.name.rpartition("/")[0]
-            self.tell(
-                CircuitEvent(
-                    table=None if table == "*" else table,
-                    operation="",
-                    circuit=circuit.name,
-                    old_state=old,
-                    new_state=new,
-                    reason=reason,
-                    forced=forced,
-                )
+        table = circuit.name.rpartition("/")[0]
+        self.warn(
+            CircuitEvent(
+                table=None if table == "*" else table,
+                operation="",
+                circuit=circuit.name,
+                old_state=old,
+                new_state=new,
+                reason=reason,
+                forced=forced,
             )
+        )
+
+    def warn(self, event: AnyEvent) -> None:
+        """Tell of what an operator must hear of: the observers, and, unless one of them does so, the log."""
+        self.tell(event)
+        if not any(getattr(observer, "writes_warnings", False) for observer in self.observers):
+            try:
+                self._base._written(event)  # noqa: SLF001 - one of its own
+            except Exception:  # noqa: BLE001 - a handler's own affair: it fails no call
+                _log.debug("a warning could not be written", exc_info=True)
+
+    def _written(self, event: AnyEvent) -> None:
+        warnings = self.__dict__.get("_warnings")
+        if warnings is None:
+            from resilient_ddb.observers.logs import Warnings  # noqa: PLC0415 - loaded where there is something to say
+
+            made = Warnings(_log, self.clock)
+            warnings = self.__dict__.setdefault("_warnings", made)
+            if warnings is made:  # at exit, or as the client goes
+                weakref.finalize(self, made.flush)
+        warnings(event)
+
+    def flush(self) -> None:
+        """Write what was counted and not yet written: here, and by each observer that has a `flush`."""
+        kept = self._base.__dict__.get("_warnings")
+        for each in (kept, *self.observers):
+            flush = getattr(each, "flush", None)
+            if flush is not None:
+                try:
+                    flush()
+                except Exception:  # noqa: BLE001 - an observer's own affair
+                    self._log_failure(each)
 
     def tell(self, event: AnyEvent) -> None:
         """Tell every observer. One that fails is logged, once, and never fails the call."""
-        if _telling.get():  # an observer that calls a table is not told of its own calls
+        if not self.observers or _telling.get():  # an observer that calls a table is not told of its own calls
             return
         _telling.set(True)
         try:
@@ -316,11 +348,14 @@ class Core:
                 try:
                     observer(event)
                 except Exception:  # noqa: BLE001 - whatever an observer raises is its own affair
-                    if id(observer) not in self._failed_observers:
-                        self._failed_observers.add(id(observer))
-                        _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
+                    self._log_failure(observer)
         finally:
             _telling.set(False)
+
+    def _log_failure(self, observer: Any) -> None:
+        if id(observer) not in self._failed_observers:
+            self._failed_observers.add(id(observer))
+            _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
 
 
 def circuit_name(table: str | None, kind: str) -> str:

@@ -83,6 +83,12 @@ class ClientHost(ABC):
             del self.flights[key]
             flight[1].set()
 
+    @property
+    def region(self) -> str | None:
+        """The region that the client asks."""
+        region: str | None = self.client.meta.region_name
+        return region
+
     @abstractmethod
     def forget_connections(self) -> None:
         """Leave the connections that are open to the parent process, which has them too."""

@@ -50,6 +50,7 @@ class ResilientClient:
 
     def close(self) -> None:
         """Close the connections, also those that fallbacks made to other regions."""
+        self._resilience.flush()
         for sibling in self._resilience.host.open_siblings():  # type: ignore[attr-defined]  # a SyncHost
             sibling.close()
         super().close()  # type: ignore[misc]  # mixed in
