@@ -9,12 +9,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .emf import EmfObserver
     from .logs import LoggingObserver
+    from .otel import OpenTelemetryObserver
+    from .powertools import PowertoolsObserver
+    from .prometheus import PrometheusObserver
 
-__all__ = ["LoggingObserver"]
+__all__ = ["EmfObserver", "LoggingObserver", "OpenTelemetryObserver", "PowertoolsObserver", "PrometheusObserver"]
 
 _HOMES = {
+    "EmfObserver": "emf",
     "LoggingObserver": "logs",
+    "OpenTelemetryObserver": "otel",
+    "PowertoolsObserver": "powertools",
+    "PrometheusObserver": "prometheus",
 }
 
 
