@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, events, fallback, observers, sharding, spark, testing, ttl
+    from . import aio, events, fallback, observers, sharding, spark, storages, testing, ttl
     from .bulk.settings import BatchReport, RejectedItem
     from .calls.classification import Classification, classify
     from .errors import (
@@ -93,6 +93,7 @@ __all__ = [
     "sharding",
     "spark",
     "status",
+    "storages",
     "table",
     "testing",
     "ttl",
@@ -100,7 +101,7 @@ __all__ = [
 
 # Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
 # the sync Table, and importing the package costs next to nothing.
-_MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "testing", "ttl")
+_MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "storages", "testing", "ttl")
 _HOMES = {
     "BatchGet": "sync.batch_get",
     "BatchReport": "bulk.settings",

@@ -28,6 +28,7 @@ FLOORS = {
     "sync": 7,
     "aio": 7,
     "spark": 8,
+    "storages": 8,
     "cli": 8,
     "__init__": 9,  # the front doors
     "__main__": 9,

@@ -131,10 +131,13 @@ class Circuit:
         self._probe_outcomes = 0
         self._probe_failures = 0
         self._reopens_at = self._entered_at = 0.0
+        self.on_call: Callable[[], None] | None = None
+        """What is to be called as each call begins: a storage that is only looked at while a call is under way."""
         self._changes: list[tuple[str, str, str, bool]] = []
         self._pybreaker: pybreaker.CircuitBreaker | None = None
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
+            self.lets_all_through = self.on_call is None
 
     def _in_child(self) -> None:
         """Begin anew in a forked process, in the same state: the permits that are out are the parent's.
@@ -155,6 +158,10 @@ class Circuit:
         permit = self._period  # read first: a circuit that opens right now must not give out a permit of its open time
         if self.lets_all_through:
             return permit
+        if self.on_call is not None:
+            self.on_call()
+            if self.standing == CLOSED:
+                return permit
         with self._lock:
             if self.forced is not None:
                 if self.forced.state == CLOSED:
@@ -355,7 +362,7 @@ class Circuit:
     def _begin_period(self, now: float) -> None:
         self._entered_at = now
         self._period += 1
-        self.lets_all_through = self.standing == CLOSED
+        self.lets_all_through = self.standing == CLOSED and self.on_call is None
         self._window.clear()
         self._probes = self._probe_outcomes = self._probe_failures = 0
 

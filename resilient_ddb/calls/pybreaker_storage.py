@@ -112,7 +112,11 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
         name=circuit.name,
         throw_new_error_on_trip=False,
     )
-    if settings.storage is not None:
+    join = getattr(settings.storage, "join", None)
+    if join is not None:  # it shares the states of many circuits, each time that a call is under way
+        storage.wake = settings.storage.wake  # type: ignore[union-attr]  # as it has the one, it has the other
+        circuit.on_call = join(circuit)
+    elif settings.storage is not None:
         _start_synchronising(circuit, storage.wake)
     return breaker
 
