@@ -12,13 +12,12 @@ from resilient_ddb.events import AnyEvent
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.forks import tell_child
 
-from .metrics import METRICS, Kind, labels_of, measured
+from .metrics import METRICS, Kind, cloudwatch_unit, labels_of, measured
 
 _MOST_VALUES = 100
 """CloudWatch takes no more values of one metric in a line."""
 _MOST_GROUPS = 1_000
 _LONGEST_NAMESPACE = 256
-_UNITS = {"seconds": "Seconds", "state": "None"}
 _METRICS = {metric.name: metric for metric in METRICS}
 
 _Group = dict[str, Any]
@@ -109,7 +108,7 @@ class _Sums:
         directive = {
             "Namespace": self._namespace,
             "Dimensions": [list(labels), ["table"]],
-            "Metrics": [{"Name": name, "Unit": _UNITS.get(_METRICS[name].unit, "Count")} for name in group],
+            "Metrics": [{"Name": name, "Unit": cloudwatch_unit(_METRICS[name])} for name in group],
         }
         about = {"Timestamp": int(self._clock.time() * 1000), "CloudWatchMetrics": [directive]}
         return json.dumps({"_aws": about, **dict(zip(labels, values, strict=True)), **group})

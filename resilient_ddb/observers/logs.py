@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -145,8 +146,12 @@ class LoggingObserver:
     writes_warnings = True
     """Whether this observer writes what an operator must hear of: the library then does not."""
 
-    def __init__(self, logger: logging.Logger | None = None, *, slow_call_duration: float = 1.0) -> None:
+    def __init__(
+        self, logger: logging.Logger | None = None, *, slow_call_duration: float = 1.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         """Log to `logger` (by default `resilient_ddb`); calls slower than `slow_call_duration` are logged as info.
+
+        `clock` tells when a summary is due.
 
         Raises:
             TypeError, ValueError: `slow_call_duration` is no number above 0.
@@ -154,7 +159,8 @@ class LoggingObserver:
         check_number("slow_call_duration", slow_call_duration, above=0)
         self._logger = logger or logging.getLogger("resilient_ddb")
         self._slow_call_seconds = slow_call_duration
-        self._warnings = Warnings(self._logger)
+        self._warnings = Warnings(self._logger, clock)
+        weakref.finalize(self, self._warnings.flush)  # at exit, or as it goes
 
     def __call__(self, event: AnyEvent) -> None:
         """Write one event."""

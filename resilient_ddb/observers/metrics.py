@@ -69,6 +69,16 @@ METRICS = (
 )
 
 
+def prometheus_name(metric: Metric) -> str:
+    """Return a metric's name in Prometheus, without the ending that its kind brings."""
+    return f"resilient_ddb_{metric.name}{'_seconds' if metric.unit == 'seconds' else ''}"
+
+
+def cloudwatch_unit(metric: Metric) -> str:
+    """Return a metric's unit in CloudWatch."""
+    return {"seconds": "Seconds", "state": "None"}.get(metric.unit, "Count")
+
+
 def labels_of(event: AnyEvent) -> tuple[str, ...]:
     """Return the values of the labels of an event's metrics, in their order."""
     table = event.table or NO_TABLE

@@ -6,9 +6,7 @@ from typing import Any
 
 from resilient_ddb.events import AnyEvent
 
-from .metrics import Kind, measured
-
-_UNITS = {"seconds": "Seconds", "state": "None"}
+from .metrics import Kind, cloudwatch_unit, measured
 
 
 class PowertoolsObserver:
@@ -32,5 +30,5 @@ class PowertoolsObserver:
         """Add what an event measures."""
         for metric, value in measured(event):
             if metric.kind is not Kind.GAUGE:  # of several circuits, without their names, it would say nothing
-                unit = _UNITS.get(metric.unit, "Count")
-                self._metrics.add_metric(name=f"{self._prefix}{metric.name}", unit=unit, value=value)
+                name = f"{self._prefix}{metric.name}"
+                self._metrics.add_metric(name=name, unit=cloudwatch_unit(metric), value=value)

@@ -6,14 +6,13 @@ from typing import Any
 
 from resilient_ddb.events import AnyEvent
 
-from .metrics import METRICS, Kind, labels_of, measured
+from .metrics import METRICS, Kind, labels_of, measured, prometheus_name
 
 try:
     import prometheus_client
 except ImportError as error:
     raise ImportError("PrometheusObserver needs prometheus_client: pip install 'resilient_ddb[prometheus]'") from error
 
-PREFIX = "resilient_ddb_"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _MADE = {Kind.COUNTER: prometheus_client.Counter, Kind.GAUGE: prometheus_client.Gauge}
 
@@ -56,7 +55,7 @@ class PrometheusObserver:
 
 
 def _made(metric: Any, registry: Any) -> Any:
-    name = PREFIX + metric.name + ("_seconds" if metric.unit == "seconds" else "")
+    name = prometheus_name(metric)
     if metric.kind is Kind.HISTOGRAM:
         return prometheus_client.Histogram(name, metric.help, metric.labels, registry=registry, buckets=_BUCKETS)
     return _MADE[metric.kind](name, metric.help, metric.labels, registry=registry)

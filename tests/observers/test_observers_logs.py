@@ -130,7 +130,9 @@ def run(work):
 
 
 def test_nothing_is_said_twice_where_a_logging_observer_is(lines):
-    core = make_core(retry=ONE, observers=[LoggingObserver()], circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
+    core = make_core(
+        retry=ONE, observers=[LoggingObserver(clock=FakeClock())], circuit_breaker=rddb.CircuitBreaker(minimum_calls=2)
+    )
     for _ in range(3):
         call(core, *ADD, [LOST])
     core.flush()
