@@ -11,11 +11,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from .calls.circuit import CLOSED, HALF_OPEN, OPEN
+from .calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
 from .policy.checks import check_methods, check_number
 from .policy.clock import SYSTEM_CLOCK, Clock
 from .policy.forks import tell_child
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DynamoDBStorage", "create_table", "dynamodb"]
 
 KEY, STATE, REVISION, EXPIRES_AT = "circuit", "state", "revision", "expires_at"
+FORCED, REASON = "forced", "reason"
 _KEPT_SECONDS = 86_400.0
 _KEYS_A_REQUEST = 100
 _log = logging.getLogger("resilient_ddb")
@@ -74,13 +75,34 @@ def create_table(dynamodb: Any, name: str) -> Any:
     return table
 
 
+class _Known(NamedTuple):
+    """What an item says of a circuit."""
+
+    state: str
+    forced: Forced | None
+
+
+_NEVER_SEEN = (0, _Known(CLOSED, None))
+
+
+def _known_from(item: Mapping[str, Any]) -> _Known:
+    state, forced = item.get(STATE), item.get(FORCED)
+    held = Forced(forced, str(item.get(REASON, ""))) if forced in (OPEN, CLOSED) else None
+    return _Known(OPEN if state == OPEN else CLOSED, held)
+
+
 @dataclass(slots=True)
 class _Member:
-    """A circuit of this process, and the state that it and the table last agreed on."""
+    """A circuit of this process, and what it and the table last agreed on."""
 
     circuit: weakref.ref[Circuit]
     name: str
     agreed: str = CLOSED
+    agreed_forced: Forced | None = None
+
+    @property
+    def known(self) -> _Known:
+        return _Known(self.agreed, self.agreed_forced)
 
 
 class DynamoDBStorage:
@@ -106,7 +128,8 @@ class DynamoDBStorage:
         """Set when a circuit changed, or a read is due and a call is under way."""
         self._table = None if isinstance(self._given, str) else self._given
         self._members: list[_Member] = []
-        self._revisions: dict[str, int] = {}
+        self._seen: dict[str, tuple[int, _Known]] = {}
+        """The revision of each item as it was seen last, and what it said."""
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._due = float("-inf")
@@ -166,33 +189,50 @@ class DynamoDBStorage:
 
     def _write_changes(self) -> None:
         for member, circuit in self._alive():
-            state = circuit.state
-            if state not in (member.agreed, HALF_OPEN):  # that is for each process by itself
-                self._write(member.name, state)
-                member.agreed = state
+            state = member.agreed if circuit.state == HALF_OPEN else circuit.state  # that is for each process by itself
+            mine = _Known(state, circuit.forced)
+            if mine != member.known:
+                self._write(member, mine)
 
-    def _write(self, name: str, state: str) -> None:
-        """Write a change: over what this process has seen, or, the second time, over what came meanwhile."""
+    def _write(self, member: _Member, mine: _Known) -> None:
+        """Write what changed here into what this process has seen, or, the second time, into what came meanwhile."""
         for is_last in (False, True):
-            revision = self._revisions.get(name, 0)
-            now = self._clock.time()
-            item = {KEY: name, STATE: state, REVISION: revision + 1, EXPIRES_AT: int(now + _KEPT_SECONDS)}
+            revision, theirs = self._seen.get(member.name, _NEVER_SEEN)
+            wanted = _Known(
+                mine.state if mine.state != member.agreed else theirs.state,
+                mine.forced if mine.forced != member.agreed_forced else theirs.forced,
+            )
+            if wanted == theirs:
+                break
             try:
                 self._opened().put_item(
-                    Item=item,
+                    Item=self._item(member.name, wanted, revision + 1),
                     ConditionExpression=f"attribute_not_exists({KEY}) OR {REVISION} = :seen",
                     ExpressionAttributeValues={":seen": revision},
                 )
             except ClientError as error:
                 if is_last or error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                     raise
-                found = self._opened().get_item(Key={KEY: name}, ConsistentRead=True).get("Item") or {}
-                self._revisions[name] = int(found.get(REVISION, 0))
-                if found.get(STATE) == state:
-                    return
+                self._see(member.name, self._opened().get_item(Key={KEY: member.name}, ConsistentRead=True).get("Item"))
             else:
-                self._revisions[name] = revision + 1
-                return
+                self._seen[member.name] = (revision + 1, wanted)
+                break
+        member.agreed, member.agreed_forced = mine
+
+    def _see(self, name: str, item: Mapping[str, Any] | None) -> _Known | None:
+        """Take note of what an item says; None where there is none."""
+        if item is None:
+            self._seen.pop(name, None)
+            return None
+        known = _known_from(item)
+        self._seen[name] = (int(item.get(REVISION, 0)), known)
+        return known
+
+    def _item(self, name: str, known: _Known, revision: int) -> dict[str, Any]:
+        item = {KEY: name, STATE: known.state, REVISION: revision}
+        if known.forced is None:
+            return {**item, EXPIRES_AT: int(self._clock.time() + _KEPT_SECONDS)}
+        return {**item, FORCED: known.forced.state, REASON: known.forced.reason}  # until a person releases it
 
     def _read(self) -> None:
         members = self._alive()
@@ -217,17 +257,18 @@ class DynamoDBStorage:
         return {item[KEY]: item for item in items}, {key[KEY] for key in undone}
 
     def _take_over(self, member: _Member, circuit: Circuit, item: Mapping[str, Any] | None) -> None:
-        if item is None:  # it was never written, or is lost: what this process knows is written again
-            self._revisions.pop(member.name, None)
-            member.agreed = CLOSED
+        theirs = self._see(member.name, item)
+        if theirs is None:  # it was never written, or is lost: what this process knows is written again
+            member.agreed, member.agreed_forced = CLOSED, None
             return
-        self._revisions[member.name] = int(item.get(REVISION, 0))
-        theirs = str(item.get(STATE))
-        if theirs not in (OPEN, CLOSED) or circuit.state not in (member.agreed, HALF_OPEN):
-            return  # changed since: that is written first
-        circuit.adopt(theirs, "another process found it so")
-        if circuit.state in (theirs, HALF_OPEN):
-            member.agreed = theirs
+        if circuit.forced == member.agreed_forced:  # else it changed since: that is written first
+            member.agreed_forced = theirs.forced
+            if circuit.forced != theirs.forced:
+                circuit.adopt_forced(theirs.forced)
+        if circuit.state in (member.agreed, HALF_OPEN):  # as above
+            circuit.adopt(theirs.state, "another process found it so")
+            if circuit.state in (theirs.state, HALF_OPEN):
+                member.agreed = theirs.state
 
     def _opened(self) -> Any:
         if self._table is None:

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -22,6 +23,7 @@ from resilient_ddb.testing import FakeClock
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 CONDITION_FAILED = (400, {"__type": "x#ConditionalCheckFailedException", "message": "no"})
+SHUT = Forced(OPEN, "maintenance")
 DOWN = (500, {"__type": "x#InternalServerError", "message": "down"})
 
 
@@ -62,6 +64,16 @@ class Items:
     def table(self):
         policy = rddb.Policy(circuit_breaker=None, retry=rddb.Retry(max_attempts=1))
         return rddb.table("t", endpoint_url=self.stub.endpoint_url, policy=policy, **ACCESS)
+
+    def client(self):
+        """Return a client that has made a read, its storage, and its clock."""
+        clock = FakeClock()
+        storage = storages.dynamodb(self.table(), clock=clock)
+        storage._start = lambda: None
+        policy = rddb.Policy(circuit_breaker=rddb.CircuitBreaker(storage=storage), clock=clock)
+        client = rddb.client("dynamodb", endpoint_url=self.stub.endpoint_url, policy=policy, **ACCESS)
+        client.get_item(TableName="t", Key={"circuit": {"S": "none"}})
+        return SimpleNamespace(client=client, storage=storage, clock=clock)
 
     def count(self, operation=None):
         return len([name for name, _ in self.stub.requests if operation in (None, name)])
@@ -283,14 +295,55 @@ def test_a_change_that_comes_while_the_table_is_read_is_still_written(process, i
     assert items.items["t/read"]["revision"] == {"N": "8"}
 
 
-def test_what_is_forced_here_is_not_changed_by_others(process):
+def test_what_is_forced_in_one_process_is_forced_in_all_until_one_releases_it(process, items):
     one, two = process(), process()
-    one.circuit.force(Forced(CLOSED, "needed"))
-    two.attempt(HealthSign.FAILURE)
+    assert [one.call(), two.call()] == [CLOSED, CLOSED]
+    one.circuit.force(SHUT)
+    one.sync()
+    assert "expires_at" not in items.items["t/read"]
+    two.later()
+    assert (two.circuit.forced, two.circuit.facts()["forced_is_shared"]) == (SHUT, True)
+    assert process().later() == CLOSED  # what attempts say is another matter
+    two.circuit.force(None)
     two.sync()
-    assert one.call() == CLOSED
+    one.later()
+    assert one.circuit.forced is None
+    assert "expires_at" in items.items["t/read"]
+    assert items.count("PutItem") == 2
+
+
+def test_a_decision_and_a_change_that_come_at_once_are_both_kept(process, items):
+    one, two = process(), process()
+    one.call(), two.call()
+    one.circuit.force(SHUT)
+    two.attempt(HealthSign.FAILURE)
+    one.sync(), two.sync()
+    kept = items.items["t/read"]
+    assert (kept["state"], kept["forced"], kept["reason"]) == ({"S": OPEN}, {"S": OPEN}, {"S": "maintenance"})
+    two.later()
+    one.later()
+    assert (two.circuit.forced, one.circuit.forced) == (SHUT, SHUT)
     one.circuit.force(None)
+    one.sync()
     assert one.later() == OPEN
+
+
+def test_what_another_process_has_forced_holds_for_the_client_s_new_circuits_too(items):
+    one, two = items.client(), items.client()
+    rddb.circuits(one.client)["t/read"].force_open("maintenance")
+    one.storage.synchronise()
+    with pytest.raises(KeyError):
+        rddb.circuits(two.client)["t/write"]
+    two.storage.synchronise()
+    handle = rddb.circuits(two.client)["t/read"]
+    assert (handle.state, handle.reason, handle.forced) == (OPEN, "maintenance", True)
+    assert two.client._resilience.forced == {"t/read": SHUT}
+    handle.release()
+    two.storage.synchronise()
+    one.clock.advance(5)
+    one.storage.synchronise()
+    assert rddb.circuits(one.client)["t/read"].state == CLOSED
+    one.client.close(), two.client.close()
 
 
 def test_each_item_expires(process, items):

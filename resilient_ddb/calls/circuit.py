@@ -131,6 +131,12 @@ class Circuit:
         self._probe_outcomes = 0
         self._probe_failures = 0
         self._reopens_at = self._entered_at = 0.0
+        self.hold_by_name: Callable[[str, Forced | None], None] | None = None
+        """Holds the circuit of a name, wherever it is kept: for what another process has decided."""
+        self.on_forced: Callable[[], None] | None = None
+        """Called when a person has decided something: a storage is to be told."""
+        self.shares_forced = False
+        """Whether what a person decides is shared with other processes, by the storage."""
         self.on_call: Callable[[], None] | None = None
         """What is to be called as each call begins: a storage that is only looked at while a call is under way."""
         self._changes: list[tuple[str, str, str, bool]] = []
@@ -228,7 +234,16 @@ class Circuit:
             self._begin_period(self.clock.monotonic())
             reason = "released" if forced is None else forced.reason
             self._changes.append((old, self.standing, reason, forced is not None))
+        if self.on_forced is not None:
+            self.on_forced()
         self._tell()
+
+    def adopt_forced(self, forced: Forced | None) -> None:
+        """Take over what a person has decided in another process."""
+        if self.hold_by_name is None:
+            self.force(forced)
+        else:
+            self.hold_by_name(self.name, forced)
 
     def facts(self) -> dict[str, Any]:
         """Return what an operator asks of it, as it is at one moment. No slow listener is waited for."""
@@ -244,6 +259,7 @@ class Circuit:
                 "state": state,
                 "reason": reason if forced is None else forced.reason,
                 "forced": forced is not None,
+                "forced_is_shared": self.shares_forced,
                 "calls": calls,
                 "failures": failures,
                 "retry_after": max(0.0, self._reopens_at - now) if waits else None,

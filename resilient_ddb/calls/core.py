@@ -93,7 +93,9 @@ class Lane:
         self._core = core
 
     def _make_circuit(self, settings: CircuitBreaker, core: Core) -> Circuit:
-        return Circuit(self.name, settings, core.clock, core.policy.uniform, core.circuit_changed, _make_breaker)
+        made = Circuit(self.name, settings, core.clock, core.policy.uniform, core.circuit_changed, _make_breaker)
+        made.hold_by_name = core.force
+        return made
 
     def hold(self, forced: Forced | None) -> None:
         """Hold the circuit in a state, or release it with None. Without circuit breakers, one is there only then."""

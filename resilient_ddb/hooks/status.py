@@ -31,6 +31,8 @@ class CircuitStatus:
     """Why it is in that state; empty if it is closed, and not forced."""
     forced: bool
     """Whether a person holds it in that state. See `resilient_ddb.circuits`."""
+    forced_is_shared: bool
+    """Whether that would hold in other processes as well: the circuit breaker's storage shares it."""
     calls: int
     """Attempts that lie in its window."""
     failures: int
@@ -158,7 +160,16 @@ def _unopened(target: Any, found: Target) -> Status:
     return Status(
         policy=recipe.get("policy") or Policy(),
         circuits=tuple(
-            CircuitStatus(name=name, state=state, reason=reason, forced=True, calls=0, failures=0, retry_after=None)
+            CircuitStatus(
+                name=name,
+                state=state,
+                reason=reason,
+                forced=True,
+                forced_is_shared=False,
+                calls=0,
+                failures=0,
+                retry_after=None,
+            )
             for name, (state, reason) in held
         ),
         budgets=(),

@@ -199,6 +199,7 @@ def test_while_a_circuit_is_forced_closed_its_window_goes_on():
         "state": CLOSED,
         "reason": "needed",
         "forced": True,
+        "forced_is_shared": False,
         "calls": 5,
         "failures": 5,
         "retry_after": None,
