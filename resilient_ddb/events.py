@@ -275,7 +275,7 @@ class CallEndEvent(Event):
 
 
 class WaitEvent(Event):
-    """A batch is about to wait."""
+    """A batch, or a read at a stated rate, is about to wait."""
 
     seconds: float
     """For how long."""

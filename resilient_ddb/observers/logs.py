@@ -159,6 +159,7 @@ class LoggingObserver:
         check_number("slow_call_duration", slow_call_duration, above=0)
         self._logger = logger or logging.getLogger("resilient_ddb")
         self._slow_call_seconds = slow_call_duration
+        self._clock = clock
         self._warnings = Warnings(self._logger, clock)
         weakref.finalize(self, self._warnings.flush)  # at exit, or as it goes
 
@@ -175,6 +176,9 @@ class LoggingObserver:
         """Write what is counted and not yet written."""
         self._warnings.flush()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._logger, self._slow_call_seconds, self._clock)
+
     def _level(self, event: AnyEvent) -> int:
         match event:
             case FallbackEvent(answered=False):
@@ -186,6 +190,10 @@ class LoggingObserver:
                 return logging.DEBUG if quiet else logging.INFO
             case _:
                 return logging.DEBUG
+
+
+def _restored(logger: logging.Logger, slow_call_duration: float, clock: Clock) -> LoggingObserver:
+    return LoggingObserver(logger, slow_call_duration=slow_call_duration, clock=clock)
 
 
 def _subject_of(event: AnyEvent) -> _Subject | None:

@@ -135,6 +135,33 @@ def test_a_writer_tells_of_its_waits_its_rate_and_its_progress(rim, server):
 
 
 @pytest.mark.parametrize("rim", ["sync", "async"])
+def test_a_reader_tells_of_its_waits_for_a_rate(rim, server):
+    told = []
+    pages = [{"Items": [], "Count": 0, "LastEvaluatedKey": {"pk": {"S": str(page)}}} for page in range(4)]
+    end = {"Items": [], "Count": 0}
+
+    def answer(operation, params):
+        return {**(pages.pop(0) if pages else end), "ConsumedCapacity": {"TableName": "t", "CapacityUnits": 50.0}}
+
+    server.answer = answer
+    side = server.side(rim, rddb.Policy(observers=[told.append], clock=rddb.testing.FakeClock()))
+
+    async def read():
+        return [item async for item in side.table.parallel_scan(1, read_units_per_second=10)]
+
+    if rim == "sync":
+        assert list(side.table.parallel_scan(1, read_units_per_second=10)) == []
+    else:
+        import asyncio  # noqa: PLC0415 - only for the async rim
+
+        assert asyncio.run(read()) == []
+    waits = [event for event in told if isinstance(event, events.WaitEvent)]
+    assert {(event.table, event.operation, event.waits_for) for event in waits} == {("t", "Scan", "rate")}
+    assert max(event.seconds for event in waits) >= 4
+    side.close()
+
+
+@pytest.mark.parametrize("rim", ["sync", "async"])
 def test_every_event_of_an_outage_has_all_its_facts(rim, server):
     told = []
     policy = rddb.Policy(
