@@ -236,3 +236,24 @@ def test_an_exporter_that_fails_fails_no_call(server, rim):
 def test_without_any_provider_nothing_is_done():
     core = make_core(observers=[OpenTelemetryObserver()])
     assert call(core, *GET, [good()]).error is None
+
+
+def test_beside_botocore_s_own_instrumentation_each_has_its_span(server, rim):
+    botocore = pytest.importorskip("opentelemetry.instrumentation.botocore")
+    told = Told()
+    instrumentor = botocore.BotocoreInstrumentor()
+    instrumentor.instrument(tracer_provider=told.tracers)
+    try:
+        answers = [SERVER_ERROR, {}]
+        server.answer = lambda operation, params: answers.pop(0)
+        side = server.side(rim, policy(told))
+        with told.tracer.start_as_current_span("handler") as handler:
+            side.call("get_item", Key=KEY)
+        side.close()
+    finally:
+        instrumentor.uninstrument()
+    [ours] = [span for span in told.spans() if span.instrumentation_scope.name == "resilient_ddb"]
+    theirs = [span for span in told.spans() if "botocore" in span.instrumentation_scope.name]
+    assert ours.parent.span_id == handler.get_span_context().span_id
+    assert [event.name for event in ours.events] == ["attempt", "wait", "attempt"]
+    assert [span.parent.span_id for span in theirs] == [ours.context.span_id] * (rim == "sync")  # it knows no async one
