@@ -140,7 +140,7 @@ class DynamoDBStorage:
         """Begin anew in a forked process: the thread and the locks are the parent's."""
         self._begin()
 
-    def join(self, circuit: Circuit) -> Callable[[], None]:
+    def share(self, circuit: Circuit) -> Callable[[], None]:
         """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
         with self._lock:
             self._members = [member for member in self._members if member.circuit() is not None]

@@ -114,11 +114,11 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
         name=circuit.name,
         throw_new_error_on_trip=False,
     )
-    join = getattr(settings.storage, "join", None)
-    if join is not None:  # it shares the states of many circuits, each time that a call is under way
+    share = getattr(settings.storage, "share", None)
+    if share is not None:  # it shares the states of many circuits, each time that a call is under way
         storage.wake = settings.storage.wake  # type: ignore[union-attr]  # as it has the one, it has the other
         circuit.shares_forced = True
-        circuit.on_call = join(circuit)
+        circuit.on_call = share(circuit)
     elif settings.storage is not None:
         _start_synchronising(circuit, storage.wake)
     circuit.on_forced = storage.wake.set

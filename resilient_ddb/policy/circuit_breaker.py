@@ -24,7 +24,7 @@ class SharedCircuits(Protocol):
     wake: Any
     """An event that is set when a circuit's state changes."""
 
-    def join(self, circuit: Any) -> Callable[[], None]:
+    def share(self, circuit: Any) -> Callable[[], None]:
         """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
         ...
 
@@ -88,7 +88,7 @@ class CircuitBreaker:
         object.__setattr__(self, "listeners", tuple(self.listeners))
         for listener in self.listeners:
             check_plain_methods("each of listeners", listener, *_LISTENS)
-        shares_by_itself = hasattr(self.storage, "join")  # `resilient_ddb.storages.dynamodb`
+        shares_by_itself = hasattr(self.storage, "share")  # `resilient_ddb.storages.dynamodb`
         if self.storage is not None and not shares_by_itself and not _is_pybreaker_storage(self.storage):
             takes = "a circuit's name and giving a pybreaker storage, such as lambda name: CircuitRedisStorage(...)"
             check_plain("storage", self.storage, takes=takes)
