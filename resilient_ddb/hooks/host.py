@@ -47,6 +47,8 @@ class ClientHost(ABC):
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
         self.client = client
+        self.region: str | None = client.meta.region_name
+        """The region that the client asks."""
         self.native = False
         """Whether the client takes and gives native values."""
         self.values = self.values_class()
@@ -82,12 +84,6 @@ class ClientHost(ABC):
         if flight is not None and flight[0] is mark:
             del self.flights[key]
             flight[1].set()
-
-    @property
-    def region(self) -> str | None:
-        """The region that the client asks."""
-        region: str | None = self.client.meta.region_name
-        return region
 
     @abstractmethod
     def forget_connections(self) -> None:
