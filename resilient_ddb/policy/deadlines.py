@@ -26,6 +26,8 @@ class Deadline:
     """What the policy says, if this is the deadline of one call that `Timeouts(call=...)` sets."""
     stops: tuple[Stop, ...] = ()
     """What makes it come earlier."""
+    copied: Deadline | None = field(default=None, compare=False, repr=False)
+    """The deadline of a block that this one repeats, with a stop more."""
     has_ended: bool = field(default=False, init=False, compare=False)
     """Whether its block has ended: what still goes by it was begun there, or has a copy of the context of then."""
 
@@ -37,6 +39,8 @@ class Deadline:
 
     def words_of_end(self) -> str:
         """Return what is to be said if it is met after its block has ended; nothing before."""
+        if self.copied is not None:
+            return self.copied.words_of_end()
         return _ENDED if self.has_ended else ""
 
     @contextmanager
@@ -59,7 +63,7 @@ class Stop:
     def watched(self) -> Iterator[None]:
         """Hold the calls within to this, beside the deadline that there is."""
         outer = _current.get() or _far_off()
-        with replace(outer, stops=(*outer.stops, self)).held():
+        with replace(outer, stops=(*outer.stops, self), copied=outer).held():
             yield
 
 
