@@ -230,7 +230,7 @@ class UnprocessedItemsError(ResilienceError):
         """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
         try:
             cls = _unprocessed_class(type(cause))  # type: ignore[arg-type]  # a class can be hashed
-            made = (OSError if issubclass(cls, OSError) else Exception).__new__(cls)  # not by a `__new__` of the cause's
+            made = (OSError if issubclass(cls, OSError) else Exception).__new__(cls)
         except TypeError:  # a class that can't have another beside it, such as UnicodeError
             made = self
         text = f"{cause if told is None else told}; {self.response['Error']['Message']}"
