@@ -73,7 +73,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         """
         core = getattr(client, "_resilience", None)
         ttl = None if core is None or core.ttl is None else core.ttl.of(self._table_name)
-        if ttl is None:
+        if core is None or ttl is None:
             raise ValueError("ttl_seconds needs a Table that was made with ttl=...")
         execution = Execution(core, "DescribeTimeToLive", {"TableName": self._table_name})
         ask = client._make_api_call  # noqa: SLF001 - botocore's own way to call an operation by its name
