@@ -21,10 +21,11 @@ from botocore import xform_name
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
+from resilient_ddb.hooks.actions import plain_operation
 from resilient_ddb.hooks.host import settings_of_ttl, with_options
 from resilient_ddb.hooks.models import resource_definitions
 
-from .lazy import opened
+from .lazy import LazyClient, opened
 from .pending import Pending
 from .tables import AsyncResource, AsyncServiceResource, AsyncTable
 
@@ -172,6 +173,9 @@ def _loader() -> Callable[..., Any]:
 
 
 def _action(model: Any, *, clears: bool) -> Callable[..., Any]:
+    plain = plain_operation(model) if clears else None
+    if plain is not None:
+        return _verb(_call(model.request.operation, plain), model.name)
     operation = xform_name(model.request.operation)
     handle = _response_handler(model)
 
@@ -185,6 +189,20 @@ def _action(model: Any, *, clears: bool) -> Callable[..., Any]:
         return handle(self, params, response)
 
     return _verb(act, model.name)
+
+
+def _call(operation: str, method: str) -> Callable[..., Any]:
+    """Return an action that calls the client's method at once: its parameters need no look at the model."""
+
+    async def act(self: Any, *args: Any, **kwargs: Any) -> Any:
+        client = self.meta.client
+        if isinstance(client, LazyClient):
+            client = await client.current(operation)
+        response = await getattr(client, method)(*args, **{"TableName": self.name, **kwargs})
+        self.meta.data = None  # read anew when an attribute is asked for
+        return response
+
+    return act
 
 
 def _response_handler(model: Any) -> Any:
@@ -211,9 +229,10 @@ def _waiter(model: Any) -> Callable[..., Any]:
 
 def _verb(function: Callable[..., Coroutine[Any, Any, Any]], name: str) -> Callable[..., Pending[Any]]:
     function.__name__, function.__qualname__ = name, f"AsyncTable.{name}"  # for "... was never awaited"
+    described = f"table.{name}(...)"
 
     def verb(self: Any, *args: Any, **kwargs: Any) -> Pending[Any]:
-        return Pending(function(self, *args, **kwargs), f"table.{name}(...)")
+        return Pending(function(self, *args, **kwargs), described)
 
     verb.__name__ = verb.__qualname__ = name
     return verb
