@@ -18,11 +18,11 @@ from boto3.resources.model import ResourceModel
 from boto3.resources.params import create_request_parameters
 from boto3.resources.response import RawHandler, ResourceHandler
 from botocore import xform_name
-from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
 from resilient_ddb.hooks.actions import plain_operation
 from resilient_ddb.hooks.host import settings_of_ttl, with_options
+from resilient_ddb.hooks.loading import plain_loader
 from resilient_ddb.hooks.models import resource_definitions
 
 from .lazy import LazyClient, opened
@@ -45,7 +45,7 @@ def service_model() -> ServiceModel:
 @lru_cache(maxsize=1)
 def shared_loader() -> Any:
     """Return the loader that all of this library's own async sessions share: it keeps the models that it has read."""
-    return create_loader(botocore.session.get_session().get_config_variable("data_path"))
+    return plain_loader(botocore.session.get_session().get_config_variable("data_path"))
 
 
 @lru_cache(maxsize=1)

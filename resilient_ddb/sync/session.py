@@ -16,6 +16,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from resilient_ddb.hooks.host import check_policy, default_options, settled_config
+from resilient_ddb.hooks.loading import reading_plainly
 from resilient_ddb.hooks.models import resource_definitions
 
 from .clients import ResilientClient, install_on_client
@@ -64,7 +65,7 @@ def client(
     arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
-    made = chosen.client(**{**arguments, "config": config})
+    made = reading_plainly(chosen).client(**{**arguments, "config": config})
     hardened = install_on_client(made, policy)
     hardened._resilience.host.config = config  # noqa: SLF001 - the attribute is this library's own
     return cast("DynamoDBClient", hardened)
