@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -190,7 +189,7 @@ def _is_conditional(error: Exception) -> bool:
 def _verdict_unsent(execution: Execution, error: Exception) -> Classification:
     """Judge an error that came without a response having been judged: from a stub, or before anything was sent."""
     if isinstance(error, CircuitOpenError | DeadlineExceededError):
-        return replace(PERMANENT, kind=ErrorKind.TRANSIENT)
+        return PERMANENT.replaced(kind=ErrorKind.TRANSIENT)
     if isinstance(error, ClientError):
         return classify(error, operation=execution.operation, params=execution.params)
     return PERMANENT

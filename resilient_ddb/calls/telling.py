@@ -1,9 +1,11 @@
-"""What observers are told of a call. Events are only made, and their classes loaded, where somebody listens."""
+"""What observers are told of a call. Events are only made where somebody listens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
+
+from resilient_ddb.events import AttemptEvent, CallEndEvent, FallbackEvent, RetryEvent
 
 if TYPE_CHECKING:
     from resilient_ddb.events import ErrorKind, Outcome
@@ -35,16 +37,16 @@ def attempt_ended(
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
     if execution.core.observers:
-        from resilient_ddb.events import AttemptEvent  # noqa: PLC0415 - see above
-
-        event = AttemptEvent(
-            table=execution.lane.table,
-            operation=execution.operation,
-            attempt=execution.attempts,
-            elapsed=elapsed,
-            kind=kind,
-            code=code,
-            request_id=(parsed or {}).get("ResponseMetadata", {}).get("RequestId"),
+        event = AttemptEvent.of(
+            {
+                "table": execution.lane.table,
+                "operation": execution.operation,
+                "attempt": execution.attempts,
+                "elapsed": elapsed,
+                "kind": kind,
+                "code": code,
+                "request_id": (parsed or {}).get("ResponseMetadata", {}).get("RequestId"),
+            }
         )
         execution.core.tell(event)
 
@@ -52,8 +54,6 @@ def attempt_ended(
 def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -> None:
     """Tell that another attempt follows after `delay` seconds."""
     if execution.core.observers:
-        from resilient_ddb.events import RetryEvent  # noqa: PLC0415 - see above
-
         event = RetryEvent(
             table=execution.lane.table,
             operation=execution.operation,
@@ -68,8 +68,6 @@ def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -
 def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
     """Tell that a fallback was asked."""
     if execution.core.observers:
-        from resilient_ddb.events import FallbackEvent  # noqa: PLC0415 - see above
-
         event = FallbackEvent(
             table=execution.lane.table, operation=execution.operation, fallback=name, answered=answered
         )
@@ -79,17 +77,17 @@ def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
 def call_ended(execution: Told, outcome: Outcome, response: Mapping[str, Any] | None = None) -> None:
     """Tell that a call ended, and how."""
     if execution.core.observers:
-        from resilient_ddb.events import CallEndEvent  # noqa: PLC0415 - see above
-
-        event = CallEndEvent(
-            table=execution.lane.table,
-            operation=execution.operation,
-            outcome=outcome,
-            kind=execution.verdict.kind if execution.verdict else None,
-            attempts=execution.attempts,
-            elapsed=execution.core.clock.monotonic() - execution.started,
-            ambiguous=execution.ambiguous,
-            consumed_capacity=_consumed(response),
+        event = CallEndEvent.of(
+            {
+                "table": execution.lane.table,
+                "operation": execution.operation,
+                "outcome": outcome,
+                "kind": execution.verdict.kind if execution.verdict else None,
+                "attempts": execution.attempts,
+                "elapsed": execution.core.clock.monotonic() - execution.started,
+                "ambiguous": execution.ambiguous,
+                "consumed_capacity": _consumed(response),
+            }
         )
         execution.core.tell(event)
 

@@ -15,11 +15,12 @@ of the call attached as `error.resilience` (a `CallFacts`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from resilient_ddb.events import Record
 
 from .portable import REDUCE, keep_whole, reduced
 
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from resilient_ddb.events import ErrorKind, StopReason, ThrottlingReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(Record):
     """What is known of a call that ended in an error: attached to it as `error.resilience`."""
 
     table: str | None

@@ -11,7 +11,6 @@ import logging
 import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from typing import Any, cast
@@ -42,16 +41,14 @@ _ASKING_FOR_MORE = frozenset({"expect", "transfer-encoding", "upgrade", "connect
 _urllib3_log = logging.getLogger("urllib3.connectionpool")
 
 
-@dataclass(frozen=True, slots=True)
 class _Origin:
     """Where a URL's requests go."""
 
-    scheme: str
-    host: str
-    port: int
-    target: str
-    name: str
-    """What the Host header says."""
+    __slots__ = ("host", "name", "port", "scheme", "target")
+
+    def __init__(self, scheme: str, host: str, port: int, target: str, name: str) -> None:
+        """Take the parts of a URL; `name` is what the Host header says."""
+        self.scheme, self.host, self.port, self.target, self.name = scheme, host, port, target, name
 
 
 class LeanSession:
