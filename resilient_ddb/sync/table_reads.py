@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from resilient_ddb.bulk.paging import Pages
 from resilient_ddb.calls.flows import run
-from resilient_ddb.calls.unanswered import unanswered
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
@@ -40,11 +38,11 @@ class TableReads(_Table):
             TypeError, ValueError: `max_items` is no whole number of 1 or more, or `Select` is `COUNT`.
             PaginationError: from the iterator, a page leads back to one of before, which would have no end.
         """
-        return _items(self.query, Pages("query", params, max_items, table=self.name))
+        return _items(self, self.query, "query", params, max_items)
 
     def scan_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
-        return _items(self.scan, Pages("scan", params, max_items, table=self.name))
+        return _items(self, self.scan, "scan", params, max_items)
 
     def get_items(
         self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
@@ -168,6 +166,16 @@ class TableReads(_Table):
         return together(self.meta.client, calls)
 
 
-def _items(read: Callable[..., Any], pages: Pages) -> Iterator[dict[str, Any]]:
-    while not pages.is_over:
-        yield from pages.items(unanswered(partial(read, **pages.params))())
+def _items(
+    table: TableReads, read: Callable[..., Any], operation: str, params: dict[str, Any], max_items: int | None
+) -> Iterator[dict[str, Any]]:
+    from resilient_ddb.bulk.paging import Pages  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.calls.unanswered import unanswered  # noqa: PLC0415 - as above
+
+    pages = Pages(operation, params, max_items, table=table.name)
+
+    def items() -> Iterator[dict[str, Any]]:
+        while not pages.is_over:
+            yield from pages.items(unanswered(partial(read, **pages.params))())
+
+    return items()
