@@ -11,7 +11,6 @@ import atexit
 import contextlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.calls.core import lane_settings
@@ -362,7 +361,7 @@ class LazyView(Lazy):
 
 def _cut_off(operation: str, table: str | None) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=operation, attempts=0)
-    facts = replace(error.resilience, table=table)
+    facts = error.resilience.replaced(table=table)
     attach(error, facts, f"{facts.note()}; the client was still being opened")
     deadline = current_deadline()
     if deadline is not None and (words := deadline.words_of_end()):

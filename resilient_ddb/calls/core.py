@@ -19,7 +19,6 @@ from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
 from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign
-from .classification import Classification
 from .flushing import flush_at_end
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.events import AnyEvent
 
+    from .classification import Classification
     from .options import TableOption
 
 _MOST_HOT_KEYS = 1_000

@@ -15,14 +15,13 @@ of the call attached as `error.resilience` (a `CallFacts`). `call_facts(error)` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from resilient_ddb.events import ErrorKind, StopReason
+from resilient_ddb.events import ErrorKind, Record, StopReason
 
 from .portable import REDUCE, keep_whole, reduced
 from .words import counted
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
     from resilient_ddb.events import ThrottlingReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(Record):
     """What is known of a call that ended in an error: attached to it as `error.resilience`."""
 
     table: str | None
