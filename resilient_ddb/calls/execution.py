@@ -67,6 +67,7 @@ class Execution:
         "values_are_native",
         "verdict",
         "was_answered",
+        "witness",
     )
 
     def __init__(self, core: Core, operation: str, params: Mapping[str, Any]) -> None:
@@ -97,6 +98,8 @@ class Execution:
         self.response_bytes = 0
         self.values_are_native = False
         """Whether the response at hand was read with its values native."""
+        self.witness: Any = None
+        """Who looks at the call's first request as the SDK sends it: to see what those of others will be like."""
         self.verdict: Classification | None = None
         self._deadline = current_deadline()
         self._permit: int | None = None

@@ -43,7 +43,7 @@ _urllib3_log = logging.getLogger("urllib3.connectionpool")
 
 
 @dataclass(frozen=True, slots=True)
-class _Origin:
+class Origin:
     """Where a URL's requests go."""
 
     scheme: str
@@ -70,7 +70,7 @@ class LeanSession:
         """What those seconds are measured with."""
         self._came_over_the_wire = came_over_the_wire
         self._pools: dict[tuple[str, str, int], Pool] = {}
-        self._origins: dict[str, _Origin | None] = {}
+        self._origins: dict[str, Origin | None] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Return what botocore's session has beyond this one's: some programs look into it."""
@@ -97,23 +97,46 @@ class LeanSession:
 
         Raises what botocore's session raises. An error has `nothing_was_sent` if that is sure.
         """
-        deadline = current_deadline()
-        end = None
-        if deadline is not None:  # it may have passed while credentials were fetched, for the signature
-            left = deadline.remaining()
-            if left <= 0:
-                raise _unsent(_too_late(request))
-            end = now() + left
+        deadline, end = _limits(request)
         origin, message = self._plain(request)
         if origin is None:
             response: AWSResponse = self.original.send(request)
             return response
+        return _Answer(request.url, self._deliver(origin, message, request, deadline, end))
+
+    # For requests that are bytes already.
+    def reason_against(self, origin: Origin) -> str | None:
+        """Return why bytes can't be sent to a place by this session now; None if they can."""
+        if self.original._proxy_config._proxies.get(origin.scheme):  # noqa: SLF001 - there is no public way
+            return "a proxy"
+        return self._reason_on_the_way()
+
+    def rendered(self, request: Any) -> tuple[Origin, bytes] | None:
+        """Return where a request would be sent, and the bytes of it; None for one that is not plain."""
+        origin = self._origin_of(request.url)
+        if origin is None or _reason_in(request) or self.reason_against(origin):
+            return None
+        try:
+            return origin, _message(origin, request)
+        except ValueError:
+            return None
+
+    def exchange(self, origin: Origin, message: bytes, request: Any) -> Response:
+        """Send bytes, and return the answer. `request` is what they are of: its URL, and its context with timeouts.
+
+        Raises what `send` raises.
+        """
+        return self._deliver(origin, message, request, *_limits(request))
+
+    def _deliver(
+        self, origin: Origin, message: bytes, request: Any, deadline: Deadline | None, end: float | None
+    ) -> Response:
         self.counters.taken += 1
         answer = self._exchange(origin, message, request, deadline, end)
         self._came_over_the_wire()
-        return _Answer(request.url, answer)
+        return answer
 
-    def _plain(self, request: Any) -> tuple[_Origin | None, bytes]:
+    def _plain(self, request: Any) -> tuple[Origin | None, bytes]:
         """Return where a plain request goes and the bytes that are sent; for any other None, and count why."""
         reason = self._reason_against(request)
         if reason is None:
@@ -131,9 +154,10 @@ class LeanSession:
         return None, b""
 
     def _reason_against(self, request: Any) -> str | None:
+        return _reason_in(request) or self._reason_on_the_way()
+
+    def _reason_on_the_way(self) -> str | None:
         original = self.original
-        if request.method != "POST" or type(request.body) is not bytes or request.stream_output:
-            return "no plain POST of bytes"
         if original._cert_file is not None:  # noqa: SLF001 - there is no public way
             return "a client certificate"
         if "send" in vars(original) or not is_untouched():
@@ -142,7 +166,7 @@ class LeanSession:
             return "a debug log of urllib3's"
         return None
 
-    def _origin_of(self, url: str) -> _Origin | None:
+    def _origin_of(self, url: str) -> Origin | None:
         try:
             return self._origins[url]
         except KeyError:
@@ -154,7 +178,7 @@ class LeanSession:
     # The way over the wire.
 
     def _exchange(
-        self, origin: _Origin, message: bytes, request: Any, deadline: Deadline | None, end: float | None
+        self, origin: Origin, message: bytes, request: Any, deadline: Deadline | None, end: float | None
     ) -> Response:
         pool = self._pool_of(origin)
         timeout = _read_timeout(self.original, request)
@@ -181,7 +205,7 @@ class LeanSession:
             elif connection is not None:
                 connection.close()
 
-    def _pool_of(self, origin: _Origin) -> Pool:
+    def _pool_of(self, origin: Origin) -> Pool:
         key = (origin.scheme, origin.host, origin.port)
         pool = self._pools.get(key)
         if pool is None:
@@ -192,7 +216,7 @@ class LeanSession:
                     oldest.close()
         return pool
 
-    def _open(self, origin: _Origin, request: Any, end: float | None) -> Connection:
+    def _open(self, origin: Origin, request: Any, end: float | None) -> Connection:
         """Return a new connection. Whatever fails here, nothing was sent."""
         original, url = self.original, request.url
         timeout = _connect_timeout(original)
@@ -225,6 +249,26 @@ class LeanSession:
         return secured
 
 
+def _limits(request: Any) -> tuple[Deadline | None, float | None]:
+    """Return the deadline, and the moment at which it passes; (None, None) if there is none.
+
+    Raises ConnectTimeoutError: it has passed, for instance while credentials were fetched for the signature.
+    """
+    deadline = current_deadline()
+    if deadline is None:
+        return None, None
+    left = deadline.remaining()
+    if left <= 0:
+        raise _unsent(_too_late(request))
+    return deadline, now() + left
+
+
+def _reason_in(request: Any) -> str | None:
+    if request.method != "POST" or type(request.body) is not bytes or request.stream_output:
+        return "no plain POST of bytes"
+    return None
+
+
 class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of its own
     """botocore's response, of which all is there."""
 
@@ -241,6 +285,16 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
         return HTTPResponse(
             BytesIO(), dict(self.headers), self.status_code, preload_content=False, enforce_content_length=False
         )
+
+
+def headers_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by their names in lower case. Of a name that is there more than once the values are joined."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        lower = name.lower()
+        known = found.get(lower)
+        found[lower] = value if known is None else f"{known}, {value}"
+    return found
 
 
 class _Headers(HeadersDict):  # type: ignore[misc]  # as above
@@ -282,7 +336,7 @@ class _Headers(HeadersDict):  # type: ignore[misc]  # as above
         return repr(dict(self.items()))
 
 
-def _parse(url: str) -> _Origin | None:
+def _parse(url: str) -> Origin | None:
     """Return where the requests to a URL go; None if it is one that urllib3 might write otherwise."""
     try:
         parts = urlsplit(url)
@@ -298,10 +352,10 @@ def _parse(url: str) -> _Origin | None:
         port = _PORTS[scheme]
     elif port != _PORTS[scheme]:
         name = f"{name}:{port}"
-    return _Origin(scheme, host, port, parts.path or "/", name)
+    return Origin(scheme, host, port, parts.path or "/", name)
 
 
-def _message(origin: _Origin, request: Any) -> bytes:
+def _message(origin: Origin, request: Any) -> bytes:
     """Return the bytes of a request, with what http.client would add to its headers.
 
     Raises ValueError: it has a header that asks for more than this, or lacks one, or one is not sound.
