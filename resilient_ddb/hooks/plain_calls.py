@@ -144,7 +144,7 @@ class PlainCalls:
         if not _are_settled(credentials):
             return "credentials that are to be fetched"
         if plan is None:
-            execution.witness = Witness(self, client, execution, notes, key, credentials)
+            execution.witness = Witness(self, client, notes, key, credentials)
             return "the first call"
         if isinstance(plan, str):
             return plan
@@ -171,13 +171,10 @@ class PlainCalls:
 class Witness:
     """Looks at the first request of a call that goes the SDK's way, and makes a plan of it."""
 
-    def __init__(
-        self, calls: PlainCalls, client: Any, execution: Execution, notes: _Notes, key: Key, credentials: Any
-    ) -> None:
+    def __init__(self, calls: PlainCalls, client: Any, notes: _Notes, key: Key, credentials: Any) -> None:
         """Wait for the request."""
         self._calls = calls
         self._client = client
-        self._execution = execution
         self._notes = notes
         self._key = key
         self.credentials = credentials
@@ -197,8 +194,7 @@ class Witness:
 
     def learn(self, frozen: Any) -> None:
         """Keep a plan, or why there is none. `frozen` are the credentials that requests are signed with now."""
-        execution, self._execution.witness = self._execution, None
-        if not self._is_seen or execution.attempts == 0:
+        if not self._is_seen:
             return
         plans = self._notes.plans
         if len(plans) >= _MOST_PLANS:
