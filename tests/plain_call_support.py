@@ -67,14 +67,18 @@ class Heard(WireServer):
         heard, self.heard = self.heard, []
         return heard
 
+    def reply(self, body: bytes) -> Any:
+        """Return what is said to a request."""
+        del body
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
     def _serve(self, connected: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connected, connected.makefile("rb") as reader:
             while lines := list(iter(lambda: reader.readline().rstrip(b"\r\n").decode("latin-1"), "")):
                 [length] = [line[16:] for line in lines if line.lower().startswith("content-length: ")]
-                self.heard.append((lines, reader.read(int(length))))
-                said = self.answers[0]
-                if len(self.answers) > 1:
-                    del self.answers[0]
+                body = reader.read(int(length))
+                self.heard.append((lines, body))
+                said = self.reply(body)
                 for piece in said if isinstance(said, list) else [said]:
                     if piece is None:
                         return

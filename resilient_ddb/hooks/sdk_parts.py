@@ -21,6 +21,7 @@ from .signing import botocore_signs_as_usual
 Functions = Mapping[tuple[str, str], Sequence[str]]
 """The names of functions by the module and the class that they are found in."""
 
+_SDKS_CLIENTS = {("botocore.client", "BaseClient"), ("aiobotocore.client", "AioBaseClient")}
 _OF_CLIENT = (
     "_make_request",
     "_emit_api_params",
@@ -125,15 +126,17 @@ class Pieces:
         by_name = dict(zip(_PIECES, self._found, strict=True))
         self.own_functions = [by_name[name] for name in _OWN_PIECES]
         mro = type(client).__mro__
-        behind = mro[mro.index(first) + 1 :]
-        own = next(
-            place for place, cls in enumerate(behind) if cls.__module__ in ("botocore.client", "aiobotocore.client")
-        )
+        behind = mro.index(first)
+        sdks = next(at for at, cls in enumerate(mro) if (cls.__module__, cls.__qualname__) in _SDKS_CLIENTS)
+        api_call = frozenset(("_make_api_call",))
         self._without: list[tuple[Any, frozenset[str]]] = [
-            *((vars(cls).keys(), frozenset({"_make_api_call", *_OF_CLIENT})) for cls in behind[:own]),
+            *((vars(cls).keys(), frozenset(_OF_CLIENT)) for cls in mro[:sdks]),
+            *((vars(cls).keys(), api_call) for cls in mro[behind + 1 : sdks]),
             (vars(client).keys(), frozenset(_OF_CLIENT)),
             (vars(client._endpoint).keys(), frozenset(_OF_ENDPOINT)),  # noqa: SLF001 - there is no public way
             (vars(client._request_signer).keys(), frozenset({*_OF_SIGNER} - {"get_auth_instance"})),  # noqa: SLF001 - as above
+            (vars(client._serializer).keys(), frozenset(("serialize_to_request",))),  # noqa: SLF001 - as above
+            (vars(client._endpoint.http_session).keys(), frozenset(("send",))),  # noqa: SLF001 - as above
             (vars(client.meta.events).keys(), frozenset(_OF_EVENTS)),
             (vars(client.meta.events._emitter).keys(), frozenset(_OF_EMITTER)),  # noqa: SLF001 - as above
         ]
