@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 from boto3.dynamodb.conditions import Attr, Key
 from codec_calls import ACCESS
-from hostile_support import policy
-from wire_server import WireServer, answer
+from hostile_support import AWAITED, BYTES, policy
+from wire_server import MARKS, WireServer, answer, error
 
 import resilient_ddb as rddb
 
@@ -52,6 +52,83 @@ PARAMS: dict[str, dict[str, Any]] = {
     "BatchWriteItem": {"RequestItems": {"t": [{"PutRequest": {"Item": {"pk": "a"}}}]}},
 }
 """Parameters of each, in native values."""
+
+TYPED = {
+    "GetItem": {"TableName": "t", "Key": {"pk": {"S": "a"}}},
+    "PutItem": {"TableName": "t", "Item": {"pk": {"S": "a"}, "b": {"B": b"\x00\xff"}}},
+    "UpdateItem": {
+        "TableName": "t",
+        "Key": {"pk": {"S": "a"}},
+        "UpdateExpression": "ADD n :one",
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+    },
+    "DeleteItem": {"TableName": "t", "Key": {"pk": {"S": "a"}}},
+    "Query": {
+        "TableName": "t",
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": "a"}},
+    },
+    "Scan": {"TableName": "t"},
+    "BatchGetItem": {"RequestItems": {"t": {"Keys": [{"pk": {"S": "a"}}]}}},
+    "BatchWriteItem": {"RequestItems": {"t": [{"DeleteRequest": {"Key": {"pk": {"S": "a"}}}}]}},
+}
+"""The same in typed values."""
+
+MARK = "x-amzn-requestid: R\r\nContent-Type: application/x-amz-json-1.0\r\n"
+
+
+def _raw(head: str, body: bytes, status: int = 200) -> bytes:
+    return f"HTTP/1.1 {status} X\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode("latin-1") + body
+
+
+CONDITION = "ConditionalCheckFailedException"
+DATED = {**MARKS, "Date": "Sat, 21 Nov 2026 10:00:00 GMT"}
+ANSWERS = {
+    **{
+        f"bytes: {name}": [said, None] if name in AWAITED else said
+        for name, said in BYTES.items()
+        if name not in ("a long length", "an interim one")  # the transports differ: what is no HTTP is a lost reply
+    },
+    "nothing": [None],
+    "a part of the body": [answer({"Item": ITEM})[:-5], None],
+    "another body than its checksum": answer({"Item": ITEM}).replace(b'"a"', b'"c"'),
+    "no HTTP": [b"SSH-2.0-x\r\n", None],
+    "an empty body": answer(b""),
+    "an empty body, accepted": answer(b"", 202),
+    "no content": [b"HTTP/1.1 204 X\r\nx-amzn-RequestId: R\r\n\r\n"],
+    "a list": answer(b"[]"),
+    "null": answer(b"null"),
+    "half an object": answer(b'{"Item":', crc=False),
+    "null members": answer({"Item": None, "Attributes": None, "Items": None, "Responses": None, "Count": None}),
+    "strange members": answer({"Item": [], "Attributes": 5, "Items": {}, "Responses": [], "More": {"a": 1}}),
+    "strange values": answer({"Item": {"pk": {"X": 1}}, "Attributes": {"pk": {"S": "a", "N": "1"}}, "Count": 0}),
+    "a number too long": answer({"Item": {"n": {"N": "1" * 50}}, "Attributes": {"n": {"N": "1" * 50}}}),
+    "no JSON numbers": answer({"Item": {"n": {"N": "x"}}, "Attributes": {"n": {"N": "x"}}}),
+    "metadata": answer({"ResponseMetadata": {"a": 1}, "Item": ITEM, "Count": 0}),
+    "no marks": _raw("", b"{}"),
+    "headers twice": _raw(MARK + "a: b\r\nA: c\r\n", b'{"Count": 0, "Responses": {}}'),
+    "a request id twice": _raw(MARK + "x-amzn-requestid: S\r\n", b'{"Count": 0}'),
+    "a header in latin-1": _raw(MARK + "a: \xfc\r\n", b'{"Count": 0}'),
+    "a validation error": error("ValidationException"),
+    "an unknown error": error("NoSuchException", 418),
+    "an error without type": answer({"message": "x"}, 400),
+    "an error with an item": error("ValidationException", Item=ITEM),
+    "an error in HTML": answer(b"<html>", 503, {"Content-Type": "text/html"}),
+    "an error without body": answer(b"", 500),
+    "a redirect": _raw("Location: http://127.0.0.1:1/\r\n", b"", 307),
+    "a condition": error(CONDITION),
+    "a condition with the item": error(CONDITION, Item=ITEM),
+    "a condition with a strange item": error(CONDITION, Item={"pk": {"X": 1}}),
+    "throttled": error("ThrottlingException"),
+    "too much": error("ProvisionedThroughputExceededException"),
+    "a server error": error("InternalServerError", 500),
+    "no such table": error("ResourceNotFoundException"),
+    "too old": error("InvalidSignatureException", 400),
+    "a token that expired": error("ExpiredTokenException", 400),
+    "a dated error": answer({"__type": "x#InternalServerError"}, 500, DATED),
+    "a date that is none": answer({"__type": "x#InternalServerError"}, 500, {**MARKS, "Date": "soon"}),
+}
+"""What a server may answer to any of them."""
 
 
 class Heard(WireServer):

@@ -19,6 +19,7 @@ import botocore.endpoint
 import botocore.handlers
 from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 from botocore.credentials import Credentials
+from botocore.handlers import add_recursion_detection_header
 from botocore.hooks import EventAliaser
 
 from resilient_ddb.calls.integrity import botocores_parser
@@ -294,7 +295,7 @@ class PlainCall:
             self._invocation = new_invocation()
         body: bytes = self._request["body"]
         trace: dict[str, str] = {}
-        botocore.handlers.add_recursion_detection_header({"headers": trace})
+        add_recursion_detection_header({"headers": trace})
         message = self._plan.message(
             body,
             keys,
@@ -492,8 +493,7 @@ def _listen_only(client: Any, host: Any, operation: str) -> bool:
     search = client.meta.events._emitter._handlers.prefix_search  # noqa: SLF001 - there is no public way
     own = _own_handlers(host)
     for event in _EVENTS:
-        expected = own.get(event, ())
-        rest: list[Any] = list(expected)
+        rest: list[Any] = list(own.get(event, ()))
         for handler in search(f"{event}.dynamodb.{operation}"):
             if rest and is_same(handler, rest[0]):
                 del rest[0]
@@ -510,6 +510,7 @@ def _own_handlers(host: Any) -> dict[str, tuple[Any, ...]]:
     own = {
         "provide-client-params": (hooks.attach,),
         "request-created": (hooks.request_created,),
+        "before-call": (add_recursion_detection_header,),  # the SDK's, and to be there: the header is not sent always
         "before-send": (hooks.before_send,),
         "before-parse": (hooks.before_parse, found.read),
         "response-received": (hooks.response_received,),

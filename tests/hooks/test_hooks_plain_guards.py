@@ -527,7 +527,7 @@ def test_many_calls_leave_nothing(server, client, said):
     calls(100)
     before = sys.getallocatedblocks()
     calls(300)
-    assert sys.getallocatedblocks() - before < 500
+    assert sys.getallocatedblocks() - before < 1_500  # a call that is kept has more than five
 
 
 @pytest.mark.parametrize("operation", PARAMS)
