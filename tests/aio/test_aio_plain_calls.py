@@ -64,6 +64,7 @@ async def client_of(server, *, told=None, listens=False, warm=True, **settings):
     )
     table = aio.table("t", endpoint_url=server.url, policy=chosen, **ACCESS)
     client = await table.meta.client.current("get_item")
+    client.its_table = table  # with which it would be closed
     if listens:
         client.meta.events.register("before-sign.dynamodb", listening)
     if warm:
