@@ -154,8 +154,17 @@ def _comparable(line: str) -> str:
 
 def timestamp_now() -> str:
     """Return the time that a request is signed with. Another clock, where botocore's signer has one, is asked."""
-    timestamp: str = botocore.auth.get_current_datetime().strftime(_TIMESTAMP)
+    global _second  # noqa: PLW0603 - of all calls of one second the text is the same
+    now = botocore.auth.get_current_datetime().replace(microsecond=0)
+    known, timestamp = _second
+    if known != now:
+        timestamp = now.strftime(_TIMESTAMP)
+        _second = now, timestamp
     return timestamp
+
+
+_second: tuple[Any, str] = (None, "")
+"""A time, and the text of it."""
 
 
 def new_invocation() -> str:
