@@ -467,7 +467,9 @@ def _account(frozen: Any) -> Any:
 
 def _pieces(client: Any, mixin: type) -> Pieces | None:
     found = Pieces(client, mixin)
-    if all(home_of(function).startswith("resilient_ddb.hooks.") for function in found.own_functions):
+    if found.are_signed_as_usual and all(
+        home_of(function).startswith("resilient_ddb.hooks.") for function in found.own_functions
+    ):
         return found
     return None
 

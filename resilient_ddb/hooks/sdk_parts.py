@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from operator import attrgetter, is_
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
+import botocore.auth
 from botocore.history import HISTORY_RECORDER
 
-from resilient_ddb.codec.originals import Original, part
+from resilient_ddb.codec.originals import Original, home_of, part
 
 from .signing import botocore_signs_as_usual
 
@@ -59,6 +60,8 @@ _LOGS = [
     logging.getLogger(f"botocore.{name}")
     for name in ("hooks", "endpoint", "parsers", "auth", "regions", "client", "credentials", "awsrequest")
 ]
+_SIGNATURE = "v4"
+_HOMES_OF_SIGNING = ("botocore.auth", "botocore.crt.auth")
 _get_context = part("botocore.context", "get_context")
 
 # What a client is made of. Where a shorter way of this library's own stands in an object, it is one object each time;
@@ -78,6 +81,11 @@ _OWN_PIECES = (
     "_ruleset_resolver.construct_endpoint",
     "_user_agent_creator.to_string",
 )
+
+
+def _signing() -> Any:
+    """Return the function that signs requests: that of the class that botocore makes signers of at this time."""
+    return botocore.auth.AUTH_TYPE_MAPS[_SIGNATURE].add_auth
 
 
 class SdkParts:
@@ -123,7 +131,14 @@ class Pieces:
             AttributeError: the client is made otherwise.
         """
         self._found: tuple[Any, ...] = _find_pieces(client)
+        self._add_auth = _signing()
         by_name = dict(zip(_PIECES, self._found, strict=True))
+        self.are_signed_as_usual = (
+            by_name["_request_signer._signature_version"] == _SIGNATURE
+            and type(self._add_auth) is FunctionType
+            and home_of(self._add_auth) in _HOMES_OF_SIGNING
+        )
+        """Whether requests are signed by botocore: by its own signer, or by the one that it has for awscrt."""
         self.own_functions = [by_name[name] for name in _OWN_PIECES]
         mro = type(client).__mro__
         behind = mro.index(first)
@@ -145,6 +160,8 @@ class Pieces:
         """Return whether a client, or a view of it, is made of just these, and nobody put a function into one."""
         try:
             if not all(map(is_, _find_pieces(client), self._found)):
+                return False
+            if _signing() is not self._add_auth:
                 return False
         except AttributeError:
             return False

@@ -21,6 +21,7 @@ import botocore.parsers
 import botocore.session
 import botocore.signers
 import pytest
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.credentials import Credentials, DeferredRefreshableCredentials, RefreshableCredentials
 from botocore.history import get_global_history_recorder
@@ -362,6 +363,49 @@ def test_signatures_are_botocores(server, given, path):
             client.close()
     assert sent[True] == sent[False]
     assert sent[True][0] == sent[True][1]
+
+
+class LikeAwscrt(botocore.auth.SigV4Auth):
+    """Signs as awscrt does: the same signature, with headers made anew, and the host among them."""
+
+    def add_auth(self, request):
+        super().add_auth(request)
+        headers = HTTPHeaders()
+        for name, value in reversed([*request.headers.items(), ("host", request.url.split("/")[2])]):
+            headers.add_header(name, value)
+        request.headers = headers
+
+
+class Wrongly(botocore.auth.SigV4Auth):
+    """Signs another text."""
+
+    def string_to_sign(self, request, canonical_request):
+        return super().string_to_sign(request, canonical_request) + "."
+
+
+@pytest.mark.parametrize("home", ["botocore.crt.auth", "shop"])
+@pytest.mark.parametrize("cls", [LikeAwscrt, Wrongly])
+def test_another_signers_signatures_are_matched_or_left_to_it(server, cls, home):
+    add_auth = FunctionType(
+        cls.add_auth.__code__,
+        {**cls.add_auth.__globals__, "__name__": home},
+        "add_auth",
+        None,
+        cls.add_auth.__closure__,
+    )
+    signer = type("CrtSigV4Auth", (cls,), {"add_auth": add_auth})
+    client = _made(server, Credentials(**keys(1)), fast_path=True)
+    with at(NOW), mock.patch.dict(botocore.auth.AUTH_TYPE_MAPS, v4=signer):
+        for _ in range(3):
+            client.get_item(**TYPED)
+        first, *others = _authorizations(server)
+        assert counters(client).calls == (2 if (cls, home) == (LikeAwscrt, "botocore.crt.auth") else 0)
+    assert others[0] == others[1]
+    assert [line.lower() for line in first if line.lower().startswith("host")] == [
+        line.lower() for line in others[0] if line.lower().startswith("host")
+    ]
+    assert not is_taken(client, TYPED)  # with the signer that is there now
+    client.close()
 
 
 def test_a_day_later_the_signature_is_botocores(server):
