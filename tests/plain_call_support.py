@@ -241,8 +241,16 @@ _CHANGING = {
 
 
 def wire(heard: list[tuple[list[str], bytes]]) -> Any:
-    """Return what was heard, without the order of headers, times and ids."""
-    return [([lines[0], *sorted(map(_steady, lines[1:]))], body) for lines, body in heard]
+    """Return what was heard, without the order of headers and sets, times and ids."""
+    return [([lines[0], *sorted(map(_steady, lines[1:]))], _ordered(body)) for lines, body in heard]
+
+
+_SET = re.compile(rb'("(?:SS|NS|BS)":\[)([^\]\[]*)\]')
+
+
+def _ordered(body: bytes) -> bytes:
+    """Return a body with the members of its sets in order: a copy of a set may have another one."""
+    return _SET.sub(lambda found: found[1] + b",".join(sorted(found[2].split(b","))) + b"]", body)
 
 
 def _steady(line: str) -> str:

@@ -516,7 +516,7 @@ def test_a_policy_switches_it_off_and_on(client):
 
 
 def test_views_of_a_client_share_its_plans(client):
-    assert is_taken(with_options(client, "t", fallback=lambda *_: None))
+    assert is_taken(with_options(client, "t", ttl="gone"))
 
 
 def test_forty_threads_each_get_their_own(server):
