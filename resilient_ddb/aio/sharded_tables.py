@@ -13,6 +13,7 @@ from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 
 from .pending import Pending, pending
+from .table_behind import AsyncTableBehind
 from .together import together
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class AsyncShardedTable(ShardedQueries):
+class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
 
     Parameters, results and errors are those of `resilient_ddb.ShardedTable`; each verb is to be awaited.

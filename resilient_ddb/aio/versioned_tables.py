@@ -10,11 +10,12 @@ from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
 from .pending import Pending, pending
+from .table_behind import AsyncReadsBehind
 
 Response = dict[str, Any]
 
 
-class AsyncVersionedTable(VersionedVerbs):
+class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
     """An async Table whose writes go by each item's version. Made by `table.versioned()`; tasks may share it.
 
     Parameters, results and errors are those of `resilient_ddb.VersionedTable`; each verb is to be awaited. `get_item`,

@@ -12,6 +12,7 @@ from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 
+from .table_behind import TableBehind
 from .together import together
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class ShardedTable(ShardedQueries):
+class ShardedTable(ShardedQueries, TableBehind):
     """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
 
     What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;

@@ -11,10 +11,12 @@ from resilient_ddb.policy.checks import is_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
+from .table_behind import ReadsBehind
+
 Response = dict[str, Any]
 
 
-class VersionedTable(VersionedVerbs):
+class VersionedTable(VersionedVerbs, ReadsBehind):
     """A Table whose writes go by each item's version. Made by `table.versioned()`; threads may share it.
 
     `get_item`, `query`, `scan` and all else that is not named here is the Table's own.
