@@ -21,7 +21,7 @@ def list_price(call, error):
 
 
 def show(response):
-    source = response.get("ResponseMetadata", {"Resilience": "the list price"}).get("Resilience", "DynamoDB")
+    source = rddb.response_info(response).source
     print(f"{response['Item']['name']}: {response['Item']['price']}, from {source}")
 
 

@@ -40,7 +40,7 @@ def sell(customer):
 
     try:
         with rddb.deadline(10.0):
-            stock.modify({"sku": "tea"}, take_one, attempts=50)
+            stock.modify({"sku": "tea"}, take_one, max_attempts=50)
     except SoldOutError:
         return False
     return True

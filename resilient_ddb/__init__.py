@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         UnprocessedItemsError,
         UnprocessedKeysError,
         VersionConflictError,
+        call_facts,
     )
     from .events import ErrorKind, ThrottlingReason
+    from .fallback.response_info import ResponseInfo, response_info
     from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from .sync.shared_limiter import SharedRateLimiter
     from .sync.tables import ResilientServiceResource, ResilientTable
     from .sync.versioned_tables import VersionedTable
-    from .versioning.idempotent import idempotent_update
     from .versioning.writes import DELETE
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "ResilienceError",
     "ResilientServiceResource",
     "ResilientTable",
+    "ResponseInfo",
     "Retry",
     "RetryBudget",
     "ShardLayout",
@@ -77,17 +79,18 @@ __all__ = [
     "VersionedTable",
     "__version__",
     "aio",
+    "call_facts",
     "classify",
     "client",
     "deadline",
     "events",
     "fallback",
     "harden",
-    "idempotent_update",
     "lambda_deadline",
     "lambda_handler",
     "observers",
     "resource",
+    "response_info",
     "sharding",
     "spark",
     "table",
@@ -116,6 +119,7 @@ _HOMES = {
     "ResilienceError": "errors",
     "ResilientServiceResource": "sync.tables",
     "ResilientTable": "sync.tables",
+    "ResponseInfo": "fallback.response_info",
     "Retry": "policy.retry",
     "RetryBudget": "policy.retry",
     "ShardLayout": "sharding.shard_layout",
@@ -128,13 +132,14 @@ _HOMES = {
     "Classification": "calls.classification",
     "VersionConflictError": "errors",
     "VersionedTable": "sync.versioned_tables",
+    "call_facts": "errors",
     "classify": "calls.classification",
     "client": "sync.session",
     "deadline": "policy.deadlines",
-    "idempotent_update": "versioning.idempotent",
     "harden": "sync.session",
     "lambda_deadline": "policy.deadlines",
     "resource": "sync.session",
+    "response_info": "fallback.response_info",
     "table": "sync.session",
     "lambda_handler": "lambda_handlers",
 }

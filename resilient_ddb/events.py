@@ -9,6 +9,22 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn, dataclass_transform
 
+__all__ = [
+    "AnyEvent",
+    "AttemptEvent",
+    "CallEndEvent",
+    "CircuitEvent",
+    "ErrorKind",
+    "Event",
+    "FallbackEvent",
+    "Observer",
+    "Outcome",
+    "Record",
+    "RetryEvent",
+    "StopReason",
+    "ThrottlingReason",
+]
+
 
 class ErrorKind(StrEnum):
     """What a failure is. Compares equal to its word: `verdict.kind == "throttling"`."""
@@ -217,3 +233,7 @@ AnyEvent = AttemptEvent | RetryEvent | CircuitEvent | FallbackEvent | CallEndEve
 Observer = Callable[[AnyEvent], object]
 """Called with each event, on the thread or loop of the call: it should be quick. What it raises is logged once and
 otherwise ignored."""
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

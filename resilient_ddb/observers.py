@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from .errors.words import counted
 from .events import AnyEvent, AttemptEvent, CallEndEvent, CircuitEvent, FallbackEvent, RetryEvent
 from .policy.checks import check_number
+
+__all__ = ["LoggingObserver"]
 
 
 class LoggingObserver:
@@ -25,6 +28,9 @@ class LoggingObserver:
         check_number("slow_call_duration", slow_call_duration, above=0)
         self._logger = logger or logging.getLogger("resilient_ddb")
         self._slow_call_seconds = slow_call_duration
+
+    def __repr__(self) -> str:
+        return f"LoggingObserver({self._logger.name!r}, slow_call_duration={self._slow_call_seconds!r})"
 
     def __call__(self, event: AnyEvent) -> None:
         """Write one event."""
@@ -61,6 +67,10 @@ def _describe(event: AnyEvent) -> str:
             ambiguous = ", AMBIGUOUS" if event.ambiguous else ""
             kind_text = f" ({event.kind})" if event.kind else ""
             return (
-                f"{call}: {event.outcome}{kind_text}{ambiguous} after {event.attempts} "
-                f"attempt{'' if event.attempts == 1 else 's'} in {event.elapsed:.3f} s"
+                f"{call}: {event.outcome}{kind_text}{ambiguous} after "
+                f"{counted(event.attempts, 'attempt')} in {event.elapsed:.3f} s"
             )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

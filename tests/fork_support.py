@@ -169,6 +169,7 @@ VERBS = {
     "put_item": ((), {"Item": ITEM}),
     "update_item": ((), {"Key": ITEM, **SET}),
     "delete_item": ((), {"Key": ITEM}),
+    "idempotent_update": ((), {"Key": ITEM, **SET}),
     "query": ((), BY_PARTITION),
     "scan": ((), {}),
     "batch_writer": ((), {}),
@@ -181,7 +182,7 @@ VERBS = {
 }
 """How each verb of a Table is called: what it has that is not here, or in `NOTHING_SENT`, fails the test."""
 VERSIONED = {verb: ((), {**VERBS[verb][1], "expected_version": None}) for verb in ("update_item", "delete_item")}
-NOTHING_SENT = {"get_available_subresources", "sharded", "versioned", "Batch", "aclose", "close"}
+NOTHING_SENT = {"get_available_subresources", "sharded", "versioned", "Batch", "close"}
 FOR_THE_TABLE = {"delete", "update", "wait_until_not_exists"}
 """They change the table itself, or wait for its end: by the same client as `load`."""
 

@@ -27,8 +27,8 @@ KEY = {"pk": "a", "sk": "b"}
 ITEM = {**KEY, "version": 1}
 OPERATION_OF = {xform_name(name): name for name in OPERATIONS}
 SENDS_NOTHING = {
-    *("sharded", "versioned", "get_available_subresources", "close", "aclose", "Table", "table", "meta", "name"),
-    *("put_action", "update_action", "delete_action"),  # they make an entry of a transaction
+    *("sharded", "versioned", "get_available_subresources", "close", "Table", "table", "meta", "name"),
+    *("put_action", "update_action", "delete_action", "check_action"),  # they make an entry of a transaction
     *("can_paginate", "get_paginator", "get_waiter", "generate_presigned_url", "exceptions", "waiter_names"),
 }
 ARGUMENTS: dict[str, Any] = {
@@ -45,6 +45,7 @@ OF_VERBS: dict[str, dict[str, Any]] = {
     "query_many": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "query_many_items": {"partition_keys": ["a"], "KeyConditionExpression": Key("sk").eq("b")},
     "get_items": {"keys": [KEY]},
+    "idempotent_update": {"Key": KEY, "UpdateExpression": "REMOVE n"},
 }
 
 

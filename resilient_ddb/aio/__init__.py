@@ -3,6 +3,8 @@
 from resilient_ddb import aio
 
 orders = aio.table("orders")                        # module scope: opens on first use
+dynamodb = aio.resource("dynamodb")                 # likewise; its Tables share one client
+orders = dynamodb.Table("orders")
 async with aio.resource("dynamodb") as dynamodb:    # or as aioboto3 does it
     orders = await dynamodb.Table("orders")
 """
@@ -12,9 +14,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if importlib.util.find_spec("aiobotocore") is None:
-    raise ImportError("resilient_ddb.aio needs aiobotocore: pip harden 'resilient_ddb[aio]'", name="aiobotocore")
+    raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
-from .idempotent import idempotent_update
 from .session import client, harden, resource, table
 from .tables import AsyncServiceResource, AsyncTable
 
@@ -33,7 +34,6 @@ __all__ = [
     "AsyncVersionedTable",
     "client",
     "harden",
-    "idempotent_update",
     "resource",
     "table",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from resilient_ddb.bulk.batch_get import END, BatchReads, Item, check_keys
 from resilient_ddb.calls.flows import run_async
@@ -42,9 +42,6 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
                 return item
             await run_async(self._ask())
         raise StopAsyncIteration
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("get_items is the async one: write 'async for'")
 
 
 def _drawing(keys: Keys) -> Callable[[], Any]:

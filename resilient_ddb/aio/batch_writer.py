@@ -33,13 +33,19 @@ class AsyncBatchWriter(BatchBuffer):
         self._shell = _OneByOne(client) if self._settings.max_workers == 1 else _Tasks(client)
         self._turn = asyncio.Lock()
 
-    async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
-        """Put an item, now or with a later batch."""
+    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+        """Put an item, now or with a later batch; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
+        if ttl_seconds is not None:
+            Item = await self._expiring(Item, ttl_seconds)  # noqa: N806 - as above
         await self._add_and_flush(put_request(Item))
 
     async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Delete an item, now or with a later batch."""
         await self._add_and_flush(delete_request(Key))
+
+    async def _expiring(self, item: Mapping[str, Any], ttl_seconds: Any) -> Mapping[str, Any]:
+        client = await opened(self._client, "BatchWriteItem")
+        return await run_async(self._stamped(client, item, ttl_seconds))
 
     async def _add_and_flush(self, request: Request) -> None:
         if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
@@ -98,7 +104,7 @@ class AsyncBatchWriter(BatchBuffer):
             finally:
                 self._turn.release()
 
-    def __enter__(self) -> NoReturn:
+    def __enter__(self) -> NoReturn:  # boto3's would lose what is buffered
         raise TypeError("batch_writer is the async one: use it with 'async with'")
 
 

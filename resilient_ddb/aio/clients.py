@@ -34,7 +34,8 @@ class ClosedClientError(HTTPClientError):  # type: ignore[misc]  # botocore has 
 
     fmt = (
         "This client was closed, by close() or as its 'async with' block ended, and with it the Tables and writers "
-        "that it serves: use them within the block, or take resilient_ddb.aio.table(...), which opens its client again"
+        "that it serves: use them within the block, or make them at module scope, by resilient_ddb.aio.table(...) or "
+        "aio.resource(...), which open their client again"
     )
 
 
@@ -58,7 +59,7 @@ class ResilientAioClient:
             response = await _within_deadline(execution, call)
         except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
             _say_who_answered(error)
-            return await run_async(recover(execution, self._in_words(error)))
+            return await run_async(recover(execution, self._in_words(error, execution)))
         except BaseException:
             cancel(execution)
             raise
@@ -66,11 +67,12 @@ class ResilientAioClient:
             CURRENT.set(outer)
         return succeed(execution, response)
 
-    def _in_words(self, error: Exception) -> Exception:
+    def _in_words(self, error: Exception, execution: Execution) -> Exception:
         """Return an error that says so where aiobotocore's is that of a client which was closed."""
         if isinstance(error, HTTPClientError) and self._is_closed:
             inner = error.kwargs.get("error")
             if isinstance(inner, AttributeError):  # nothing was sent
+                execution.attempts -= 1
                 return ClosedClientError(error=inner)
         return error
 

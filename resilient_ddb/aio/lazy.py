@@ -10,10 +10,10 @@ import asyncio
 import atexit
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from resilient_ddb.errors import CallFacts, DeadlineExceededError
-from resilient_ddb.events import ErrorKind, StopReason
+from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
@@ -26,15 +26,62 @@ if TYPE_CHECKING:
 OpenClient = Callable[[], Awaitable[Any]]
 
 
-class LazyClient:
+class Lazy:
     """Stands in for an aiobotocore client: the verbs open it, everything else asks for one that is open."""
 
+    _verbs: frozenset[str]
+    time_to_live: TimeToLive | None
+    recipe: dict[str, Any]
+    """What a Table is made anew from in another process. Never credentials."""
+
+    async def current(self, operation: str) -> Any:
+        """Return the running loop's client, for an operation."""
+        raise NotImplementedError
+
+    def opened(self) -> Any:
+        """Return the running loop's client if it is open, else None."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_verbs" not in self.__dict__:  # asked for by copy and pickle, before it is made
+            raise AttributeError(name)
+        if name in self._verbs:
+
+            async def verb(*args: Any, **kwargs: Any) -> Any:
+                return await getattr(await self.current(name), name)(*args, **kwargs)
+
+            return verb
+        client = self.opened()
+        if client is not None:
+            return getattr(client, name)
+        raise AttributeError(
+            f"{name!r} is there once the client is open on the running event loop: await one of the table's verbs first"
+        )
+
+
+class LazyClient(Lazy):
+    """Opens a client for each event loop, and closes it as the loop shuts down, or earlier if it is asked to."""
+
     def __init__(
-        self, open_client: OpenClient, verbs: frozenset[str], table: str, time_to_live: TimeToLive | None
+        self,
+        open_client: OpenClient,
+        verbs: frozenset[str],
+        table: str | None,
+        time_to_live: TimeToLive | None,
+        recipe: dict[str, Any],
     ) -> None:
-        """Open with `open_client`, once for each event loop; `verbs` are the names of the client's operations."""
+        """Open with `open_client`, once for each event loop; `verbs` are the names of the client's operations.
+
+        Args:
+            open_client: opens a client.
+            verbs: the names of the client's operations.
+            table: the one table that it is for, if it is for one.
+            time_to_live: that table's TTL.
+            recipe: what a Table is made anew from in another process.
+        """
         self._table = table
         self.time_to_live = time_to_live
+        self.recipe = recipe
         self._open_client = open_client
         self._verbs = verbs
         self._begin()
@@ -74,6 +121,14 @@ class LazyClient:
         finally:
             del task  # an error that it has knows this frame: they would keep each other
 
+    def opened(self) -> Any:
+        """Return the running loop's client if it is open, else None."""
+        with contextlib.suppress(RuntimeError):  # no loop is running
+            task = self._opening.get(asyncio.get_running_loop())
+            if task is not None and _has_succeeded(task):
+                return task.result()
+        return None
+
     def enter(self) -> None:
         """Begin a block at whose end the running loop's client is closed."""
         loop = asyncio.get_running_loop()
@@ -85,28 +140,30 @@ class LazyClient:
         self._entered[loop] -= 1
         if not self._entered[loop]:
             del self._entered[loop]
-            await self.aclose()
+            await self.close()
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Close the running loop's client, if it is open. The next call opens it anew."""
         keeper = self._keepers.get(asyncio.get_running_loop())
         if keeper is not None:
             await keeper.aclose()
 
-    def __getattr__(self, name: str) -> Any:
-        if name in self._verbs:
+    async def __aenter__(self) -> Any:
+        """Open the running loop's client, and return it, for a block at whose end it is closed."""
+        self.enter()
+        try:
+            client = await self.current("open")
+        except BaseException:
+            await self.leave()
+            raise
+        client._lazy = self  # noqa: SLF001 - this library's own: what holds the client open lives as long as the client
+        return client
 
-            async def verb(*args: Any, **kwargs: Any) -> Any:
-                return await getattr(await self.current(name), name)(*args, **kwargs)
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.leave()
 
-            return verb
-        with contextlib.suppress(RuntimeError):
-            task = self._opening.get(asyncio.get_running_loop())
-            if task is not None and _has_succeeded(task):
-                return getattr(task.result(), name)
-        raise AttributeError(
-            f"{name!r} is there once the client is open on the running event loop: await one of the table's verbs first"
-        )
+    def __repr__(self) -> str:
+        return "<resilient_ddb.aio client of DynamoDB, which opens with its first call>"
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Any:
         keeper = self._keep(loop)
@@ -142,18 +199,48 @@ class LazyClient:
         _abandon_clients(lambda loop: loop.is_closed())
 
 
-def _cut_off(operation: str, table: str) -> DeadlineExceededError:
+class LazyView(Lazy):
+    """A client that opens on first use, as a Table with options of its own sees it."""
+
+    def __init__(
+        self, parent: LazyClient, look: Callable[[Any], Any], time_to_live: TimeToLive | None, options: dict[str, Any]
+    ) -> None:
+        """See `parent`'s open client as `look` makes it of it; `options` are the Table's, for its recipe."""
+        self.recipe = {**parent.recipe, **options}
+        self._parent = parent
+        self._look = look
+        self._verbs = parent._verbs  # noqa: SLF001 - of the same module
+        self.time_to_live = time_to_live
+        self._views: dict[asyncio.AbstractEventLoop, tuple[Any, Any]] = {}
+
+    async def current(self, operation: str) -> Any:
+        """Return the view of the running loop's client, for an operation. Raises as the client's own."""
+        return self._view(await self._parent.current(operation))
+
+    def opened(self) -> Any:
+        """Return the view of the running loop's client if it is open, else None."""
+        client = self._parent.opened()
+        return None if client is None else self._view(client)
+
+    def _view(self, client: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        base, view = self._views.get(loop, (None, None))
+        if base is not client:
+            for other in list(self._views):  # a copy: other threads have loops of their own
+                if other.is_closed():
+                    self._views.pop(other, None)
+            view = self._look(client)
+            self._views[loop] = (client, view)
+        return view
+
+    def __repr__(self) -> str:
+        return repr(self._parent)
+
+
+def _cut_off(operation: str, table: str | None) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=operation, attempts=0)
-    error.resilience = CallFacts(
-        table=table,
-        operation=operation,
-        kind=ErrorKind.TRANSIENT,
-        attempts=0,
-        elapsed=0.0,
-        ambiguous=False,
-        stopped_by=StopReason.DEADLINE,
-    )
-    error.add_note(error.resilience.note() + "; the client was still being opened")
+    facts = replace(error.resilience, table=table)
+    attach(error, facts, f"{facts.note()}; the client was still being opened")
     deadline = current_deadline()
     if deadline is not None and (words := deadline.words_of_end()):
         error.add_note(words)
@@ -195,7 +282,7 @@ def _cut(transport: Any) -> None:
 
 async def opened(client: Any, operation: str) -> Any:
     """Return a client that is open on the running loop: the client itself, or what a lazy one stands for."""
-    return await client.current(operation) if isinstance(client, LazyClient) else client
+    return await client.current(operation) if isinstance(client, Lazy) else client
 
 
 _open: set[tuple[asyncio.AbstractEventLoop, Any]] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from resilient_ddb.bulk.segments import Item, Request, Segments
 from resilient_ddb.calls.flows import run_async
@@ -21,6 +21,9 @@ class AsyncParallelScan(AsyncIterator[Item]):
         """See `AsyncTable.parallel_scan`."""
         self._segments = Segments(table, **arguments)
         self._items = _items(self._segments)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of table {self._segments.table.name!r}>"
 
     @property
     def state(self) -> dict[str, Any] | None:
@@ -47,9 +50,6 @@ class AsyncParallelScan(AsyncIterator[Item]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError("parallel_scan is the async one: write 'async for'")
 
 
 async def _items(segments: Segments) -> AsyncGenerator[Item, None]:

@@ -7,8 +7,8 @@ collections, waiters and sub-resources all come from the model, so that what bot
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from functools import cache, lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import boto3.utils
 import botocore.session
@@ -21,12 +21,13 @@ from botocore import xform_name
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
+from resilient_ddb.fallback import Chain
 from resilient_ddb.hooks.host import settings_of_ttl, with_options
 from resilient_ddb.hooks.models import resource_definitions
 
-from .lazy import opened
+from .lazy import LazyClient, LazyView, opened
 from .pending import Pending
-from .tables import AsyncResource, AsyncServiceResource, AsyncTable
+from .tables import AsyncResource, AsyncServiceResource, AsyncTable, AwaitableTable
 
 if TYPE_CHECKING:
     from resilient_ddb.fallback import FallbackFunction
@@ -115,25 +116,25 @@ def _table(
     ttl: str | None = None,
     ttl_filter: TtlFilter | None = None,
     ttl_skew: float | None = None,
-) -> PendingTable:
+) -> AwaitableTable:
     settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
+    look = partial(with_options, table=name, fallback=fallback, ttl=settings)
+    client = self.meta.client
+    if not isinstance(client, LazyClient):
+        client = look(client)
+    elif fallback is not None or settings is not None:
+        if fallback is not None:
+            Chain(fallback)  # refuses what can't answer
+        options = {"fallback": fallback, **(settings.options() if settings else {})}
+        client = LazyView(client, look, settings, options)
+    return _awaitable_table()(name, client=client)
 
-    async def table() -> AsyncTable:
-        client = with_options(await opened(self.meta.client, "Table"), name, fallback=fallback, ttl=settings)
-        return cast("AsyncTable", resource_class("Table")(name, client=client))
 
-    return PendingTable(table(), "dynamodb.Table(...)")
-
-
-class PendingTable(Pending[AsyncTable]):
-    """What `dynamodb.Table(...)` gives."""
-
-    __slots__ = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and hasattr(resource_class("Table"), name):
-            self._refuse()
-        raise AttributeError(name)
+@cache
+def _awaitable_table() -> type[AwaitableTable]:
+    plain = resource_class("Table")
+    about = {"__module__": __name__, "_plain": plain}
+    return type(plain.__name__, (AwaitableTable, plain), about)
 
 
 def _identifier(name: str) -> property:
@@ -231,8 +232,7 @@ def _collection(model: Any) -> property:
 class AsyncCollection(ResourceCollection):  # type: ignore[misc]  # boto3 has no types of its own
     """A collection of resources, for `async for`."""
 
-    def __iter__(self) -> NoReturn:
-        raise TypeError("this collection is the async one: write 'async for', not 'for'")
+    __iter__ = None  # boto3's sends requests
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         async for page in self.pages():

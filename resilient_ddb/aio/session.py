@@ -1,4 +1,4 @@
-"""The way in: `resource`, `client`, `table` and `install`, for aiobotocore."""
+"""The way in: `resource`, `client`, `table` and `harden`, for aiobotocore."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import weakref
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import botocore.session
 from aiobotocore.config import AioConfig
@@ -27,9 +27,9 @@ from resilient_ddb.http.aio_session import ProtocolSession
 
 from . import connections
 from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
-from .lazy import LazyClient
+from .lazy import Lazy, LazyClient
 from .resources import resource_class, service_model, shared_loader
-from .tables import AsyncServiceResource, AsyncTable
+from .tables import AsyncResource, AsyncServiceResource, AsyncTable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
@@ -39,50 +39,9 @@ if TYPE_CHECKING:
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.ttl.rule import TtlFilter
 
-T = TypeVar("T")
 Target = TypeVar("Target")
 _CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
-_NEVER_PICKLED = ("session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-
-
-class Opening(Generic[T]):
-    """What `aio.client` and `aio.resource` give: `async with` opens it, and closes it at the end of the block."""
-
-    def __init__(self, open_client: Callable[[], Awaitable[Any]], wrap: Callable[[Any], T], name: str) -> None:
-        """Open with `open_client`, and give what `wrap` makes of the client; `name` is for error messages."""
-        self._open_client = open_client
-        self._wrap = wrap
-        self._name = name
-        self._client: Any = None
-        self._is_open = False
-
-    async def __aenter__(self) -> T:
-        if self._is_open:
-            raise RuntimeError(f"this aio.{self._name}(...) is open already: make one for each 'async with'")
-        self._is_open = True
-        try:
-            self._client = await self._open_client()
-        except BaseException:
-            self._is_open = False
-            raise
-        return self._wrap(self._client)
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self._is_open = False
-        await self._client.__aexit__(*exc_info)
-
-    def _refuse(self, *_: Any) -> NoReturn:
-        raise TypeError(
-            f"aio.{self._name}(...) is to be opened first: write 'async with aio.{self._name}(...) as ...'; "
-            "aio.table(...) opens by itself"
-        )
-
-    __enter__ = __exit__ = __await__ = _refuse
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self._refuse()
+_NEVER_PICKLED = ("service_name", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
 def client(
@@ -91,8 +50,11 @@ def client(
     policy: Policy | None = None,
     session: Any = None,
     **kwargs: Any,
-) -> Opening[DynamoDBClient]:
-    """Make a hardened low-level client, to be opened with `async with`.
+) -> DynamoDBClient:
+    """Return a hardened low-level client: opened with `async with`, as aiobotocore's, or with its first call.
+
+    At module scope it follows the running event loop, as `table` does; what is no verb, such as `get_paginator`, is
+    there once it is open.
 
     Args:
         service_name: `"dynamodb"`.
@@ -107,7 +69,7 @@ def client(
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     arguments = _arguments(service_name, args, kwargs, policy, session)
-    return Opening(lambda: _open(arguments, policy, session), lambda made: made, "client")
+    return cast("DynamoDBClient", LazyClient(_opener(arguments, policy, session), _verbs(), None, None, {}))
 
 
 def resource(
@@ -116,11 +78,23 @@ def resource(
     policy: Policy | None = None,
     session: Any = None,
     **kwargs: Any,
-) -> Opening[AsyncServiceResource]:
-    """Make a hardened resource, to be opened with `async with`, in the shape that aioboto3's has. See `client`."""
+) -> AsyncServiceResource:
+    """Return a hardened resource: for module scope, or to be opened with `async with`, as aioboto3's. See `client`.
+
+    At module scope it opens with the first call, and follows the running event loop, as `table` does. Its Tables
+    share its client. An `async with` block returns a resource whose client is open, and closes it as it ends.
+    """
     arguments = _arguments(service_name, args, kwargs, policy, session)
+    open_client = _opener(arguments, policy, session)
+
+    async def open_native() -> Any:
+        made = await open_client()
+        made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
+        return made
+
     cls: Any = resource_class("dynamodb")
-    return Opening(lambda: _open(arguments, policy, session), lambda made: cls(client=made), "resource")
+    lazy = LazyClient(open_native, _verbs(), None, None, _recipe(arguments, policy))
+    return cast("AsyncServiceResource", cls(client=lazy))
 
 
 def table(
@@ -160,25 +134,24 @@ def table(
         Chain(fallback)  # refuses what can't answer
     settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
 
-    kept_core: Core | None = None
+    open_own = _opener(arguments, policy, session)
 
     async def open_client() -> Any:
-        nonlocal kept_core
-        made = await _open(arguments, policy, session)
-        # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
-        if kept_core is None:
-            kept_core = made._resilience  # noqa: SLF001 - the attribute is this library's own
-        else:
-            made._resilience = kept_core.view(host=made._resilience.host)  # noqa: SLF001 - as above
+        made = await open_own()
         made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
         return with_options(made, name, fallback=fallback, ttl=settings)
 
-    lazy = LazyClient(open_client, _verbs(), name, settings)
-    made: Any = resource_class("Table")(name, client=lazy)
-    kept = {key: value for key, value in kwargs.items() if key not in _NEVER_PICKLED}
     options = {"fallback": fallback, **(settings.options() if settings else {})}
-    made._recipe = {"policy": policy, **options, **kept}  # noqa: SLF001 - it was made here
+    lazy = LazyClient(open_client, _verbs(), name, settings, {**_recipe(arguments, policy), **options})
+    made: Any = resource_class("Table")(name, client=lazy)
+    made._owns_client = True  # noqa: SLF001 - it was made here
     return cast("AsyncTable", made)
+
+
+def _recipe(arguments: dict[str, Any], policy: Policy | None) -> dict[str, Any]:
+    """Return what a Table is made anew from in another process. Never credentials."""
+    kept = {name: value for name, value in arguments.items() if name not in _NEVER_PICKLED}
+    return {"policy": policy, **kept}
 
 
 def restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
@@ -207,8 +180,8 @@ def harden(target: Target, *, policy: Policy | None = None) -> Target:
     session = _botocore_session(target)
     if session is not None:
         _install_on_session(session, policy)
-    elif isinstance(target, AsyncTable) and isinstance(target.meta.client, LazyClient):
-        raise ValueError("target must not be an aio.table(...): it is hardened already, give it policy=... instead")
+    elif isinstance(target, Lazy) or (isinstance(target, AsyncResource) and isinstance(target.meta.client, Lazy)):
+        raise ValueError("target must not be this library's own: it is hardened already, give it policy=... instead")
     elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
         install_on_client(target.meta.client, policy, native=True)
     elif is_aio_client(target):
@@ -254,6 +227,25 @@ def _arguments(
     del arguments["self"]
     check_config(arguments.get("config"))
     return arguments
+
+
+def _opener(arguments: dict[str, Any], policy: Policy | None, session: Any) -> Callable[[], Awaitable[Any]]:
+    """Return what opens a client, one for each loop, whose circuits and budgets go on from loop to loop.
+
+    A Lambda handler has a new loop each time.
+    """
+    kept: Core | None = None
+
+    async def open_client() -> Any:
+        nonlocal kept
+        made = await _open(arguments, policy, session)
+        if kept is None:
+            kept = made._resilience  # noqa: SLF001 - the attribute is this library's own
+        else:
+            made._resilience = kept.view(host=made._resilience.host)  # noqa: SLF001 - as above
+        return made
+
+    return open_client
 
 
 async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) -> Any:

@@ -11,6 +11,7 @@ from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
+from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
 from .table_behind import AsyncTableBehind
@@ -101,6 +102,10 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         flow = resharding(self, partition_keys, write_units_per_second, resume, on_page)
         return pending(flow, "sharded.reshard")
 
+    def idempotent_update(self, **params: Any) -> Pending[Response]:
+        """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`."""
+        return pending(idempotent_update(self, params), "sharded.idempotent_update")
+
     def _transact_write_items(self, **params: Any) -> Any:
         return run_async(self._transact(params))
 
@@ -117,9 +122,9 @@ async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
 class AsyncShardedBatchWriter(ShardedBatch):
     """A batch writer for an async sharded table."""
 
-    async def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
         """Put an item into a shard, now or with a later batch."""
-        await run_async(self._put(Item))
+        await run_async(self._put(Item, ttl_seconds))
 
     async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""

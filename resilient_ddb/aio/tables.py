@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Self, Unpack
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Never, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.bulk.paging import Pages
-from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.bulk.items import Items
+from resilient_ddb.calls.flows import run_async
 
-from .lazy import LazyClient
+from .lazy import Lazy, LazyClient
 from .pending import Pending, pending
 
 if TYPE_CHECKING:
@@ -45,23 +45,29 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take boto3's arguments: the identifiers, and `client`."""
         super().__init__(*args, **kwargs)
-        if not isinstance(self.meta.client, LazyClient):
+        if not isinstance(self.meta.client, Lazy):
             self.meta.client._resilience.host.use_native_values()  # noqa: SLF001 - this library's own
-
-    async def close(self) -> None:
-        """Close the client, as aioboto3's resources do. What else was made from it is closed with it."""
-        client = self.meta.client
-        await (client.aclose() if isinstance(client, LazyClient) else client.close())
-
-    def __enter__(self) -> NoReturn:
-        raise TypeError(f"{self!r} is the async one: write 'async with'")
-
-    def __exit__(self, *_: object) -> None:
-        """Not used: without it, Python would not get as far as the message above."""
 
 
 class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
     """`dynamodb.ServiceResource`, async and hardened."""
+
+    async def __aenter__(self) -> Self:
+        """Open the running loop's client, for a block at whose end it is closed."""
+        client = self.meta.client
+        return type(self)(client=await client.__aenter__() if isinstance(client, LazyClient) else client)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if isinstance(self.meta.client, LazyClient):
+            await self.meta.client.leave()
+
+    async def close(self) -> None:
+        """Close the client that this resource opened on the running loop; its Tables share it.
+
+        What `aio.resource(...)` returned opens it anew with the next call.
+        """
+        client: Any = getattr(self.meta.client, "_lazy", self.meta.client)
+        await client.close()
 
     if TYPE_CHECKING:
 
@@ -73,14 +79,15 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
             ttl: str | None = None,
             ttl_filter: TtlFilter | None = None,
             ttl_skew: float | None = None,
-        ) -> Pending[AsyncTable]:
-            """Return a Table, to be awaited, with the options that `resilient_ddb.aio.table` describes."""
+        ) -> AwaitableTable:
+            """Return a Table, which may be awaited, with the options that `resilient_ddb.aio.table` describes."""
 
 
 class AsyncTable(AsyncResource, _TableTypes):
     """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
 
-    _recipe: dict[str, Any] | None = None
+    _owns_client = False
+    """Whether the client was made for this Table alone."""
     _restore: Callable[[str, dict[str, Any]], AsyncTable]
     """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
 
@@ -138,13 +145,17 @@ class AsyncTable(AsyncResource, _TableTypes):
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def query_items(
+        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+    ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return _items(self.query, Pages("query", params, max_items, table=self.name))
+        return _items(Items(self, "query", params, max_items, read_units_per_second))
 
-    def scan_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def scan_items(
+        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+    ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return _items(self.scan, Pages("scan", params, max_items, table=self.name))
+        return _items(Items(self, "scan", params, max_items, read_units_per_second))
 
     def get_items(
         self,
@@ -236,23 +247,32 @@ class AsyncTable(AsyncResource, _TableTypes):
 
         return AsyncVersionedTable(self, attribute, write_token)
 
+    def idempotent_update(self, **params: Any) -> Pending[dict[str, Any]]:
+        """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`."""
+        from resilient_ddb.versioning.idempotent import idempotent_update  # noqa: PLC0415 - only where it is used
+
+        return pending(idempotent_update(self, params), "table.idempotent_update")
+
     def _transact_write_items(self, **params: Any) -> Any:
         """Write in a transaction; what stands for a table and has keys of its own translates them here."""
         return self.meta.client.transact_write_items(**params)
 
     async def __aenter__(self) -> Self:
-        if isinstance(self.meta.client, LazyClient):
+        if self._owns_client:
             self.meta.client.enter()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if isinstance(self.meta.client, LazyClient):
+        if self._owns_client:
             await self.meta.client.leave()
 
-    async def aclose(self) -> None:
-        """Close the client that a module-level table has opened on the running loop. A later call opens it anew."""
-        if isinstance(self.meta.client, LazyClient):
-            await self.meta.client.aclose()
+    async def close(self) -> None:
+        """Close the client that `aio.table(...)` has opened on the running loop. The next call opens it anew.
+
+        A Table of a resource closes nothing: others share its client.
+        """
+        if self._owns_client:
+            await self.meta.client.close()
 
     def __copy__(self) -> AsyncTable:
         """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""
@@ -266,15 +286,30 @@ class AsyncTable(AsyncResource, _TableTypes):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
-        return self._restore, (self.name, self._recipe or _recipe_of(self.meta.client))
+        return self._restore, (self.name, _recipe_of(self.meta.client))
 
 
-async def _items(read: Callable[..., Any], pages: Pages) -> AsyncIterator[dict[str, Any]]:
-    while not pages.is_over:
-        for item in pages.items(await unanswered(partial(read, **pages.params))()):
+class AwaitableTable(AsyncTable):
+    """What `dynamodb.Table(...)` returns: a Table, to be used as it is, or awaited first, as aioboto3's has to be."""
+
+    _plain: type[AsyncTable]
+    """The class of the Table that awaiting it returns: that one is not to be awaited again."""
+
+    def __await__(self) -> Generator[Any, Any, AsyncTable]:
+        return self._table().__await__()
+
+    async def _table(self) -> AsyncTable:
+        return self._plain(self.name, client=self.meta.client)
+
+
+async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:
+    while not items.is_over:
+        for item in await run_async(items.more(asyncio.sleep)):
             yield item
 
 
 def _recipe_of(client: Any) -> dict[str, Any]:
+    if isinstance(client, Lazy):
+        return client.recipe
     core = client._resilience  # noqa: SLF001 - this library's own
     return {"policy": core.policy, **core.options(), **core.host.recipe()}

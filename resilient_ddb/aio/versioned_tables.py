@@ -58,7 +58,8 @@ class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         change: Change,
-        attempts: int = 10,
+        *,
+        max_attempts: int = 10,
     ) -> Pending[dict[str, Any] | None]:
         """Read an item, change it, and write it if nobody else has written it meanwhile; `change` may be async."""
-        return pending(self._modify(Key, change, attempts), "table.modify")
+        return pending(self._modify(Key, change, max_attempts), "table.modify")

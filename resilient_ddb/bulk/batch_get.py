@@ -20,6 +20,7 @@ from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.dynamodb.reserved import KEY
 from resilient_ddb.errors import UnprocessedKeysError
+from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.policy.retry import Backoff
@@ -83,6 +84,9 @@ class BatchReads:
         """What was wrong with the last answer, if it was no answer to what was asked."""
         self._backoff: Backoff | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of table {self._table.name!r}>"
+
     @property
     def unread(self) -> list[Item]:
         """The keys that were taken, and whose items are neither given nor missing yet, in order."""
@@ -137,7 +141,7 @@ class BatchReads:
         parts = (response.get("UnprocessedKeys") or {}).values()
         undone = {identity(key) for entry in parts for key in (entry or {}).get("Keys") or ()}
         if not undone <= wanted.keys():
-            return f"{len(undone - wanted.keys())} keys as unprocessed that were not asked for", 0
+            return f"{counted(len(undone - wanted.keys()), 'key')} as unprocessed that were not asked for", 0
         read: dict[str, Item | None] = {name: None for name in wanted if name not in undone}
         for item in [item for items in (response.get("Responses") or {}).values() for item in items or ()]:
             name = identity({attribute: item[attribute] for attribute in self._names if attribute in item})
@@ -209,7 +213,7 @@ class BatchReads:
             UnprocessedKeysError: enough passes made no progress, or the deadline comes before the next one.
         """
         policy = policy_of(self._table)
-        given_up = self._given_up(f"{self._fruitless} passes made no progress")
+        given_up = self._given_up(f"{counted(self._fruitless, 'pass', 'passes')} made no progress")
         now = policy.clock.monotonic()
         if self._fruitless == 1 or self._backoff is None:
             self._backoff = Backoff(policy.retry, policy.uniform, now)
@@ -228,7 +232,9 @@ class BatchReads:
         return policy.clock.wait(delay)
 
     def _given_up(self, why: str) -> UnprocessedKeysError:
-        return UnprocessedKeysError(operation_name=_OPERATION, table=self._table.name, keys=self.unread, why=why)
+        return UnprocessedKeysError(
+            operation_name=_OPERATION, table=self._table.name, keys=self.unread, why=why, attempts=self._fruitless
+        )
 
 
 def check_keys(keys: Any) -> None:

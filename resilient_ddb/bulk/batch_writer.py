@@ -12,7 +12,10 @@ from typing import Any
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 
+from resilient_ddb.calls.execution import Execution
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.forks import tell_child
 
 from .batching import Batching
@@ -30,6 +33,10 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         self._begin(table_name, client)
         super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
         tell_child(self)
+
+    def __repr__(self) -> str:
+        left = counted(len(self.unprocessed), "request")
+        return f"<{type(self).__name__} of table {self._table_name!r}, {left} to write>"
 
     def _begin(self, table_name: str, client: Any) -> None:  # noqa: ARG002 - for those who make requests
         """Begin with nothing to write, and with locks that nobody holds."""
@@ -52,6 +59,25 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     @_items_buffer.setter
     def _items_buffer(self, requests: list[Request]) -> None:
         self._batching.queue.buffer[:] = requests
+
+    def _stamped(self, client: Any, item: Mapping[str, Any], ttl_seconds: Any) -> Flow[Mapping[str, Any]]:
+        """Return an item that expires so many seconds from now, by the Table's TTL.
+
+        Args:
+            client: the writer's client, open.
+            item: the item; it stays as it is.
+            ttl_seconds: how long it is to live.
+
+        Raises:
+            TypeError, ValueError: `ttl_seconds` can't be meant, or the Table has no TTL.
+        """
+        core = getattr(client, "_resilience", None)
+        if core is None or core.ttl is None:
+            raise ValueError("ttl_seconds needs a Table that was made with ttl=...")
+        execution = Execution(core, "DescribeTimeToLive", {"TableName": self._table_name})
+        ask = client._make_api_call  # noqa: SLF001 - botocore's own way to call an operation by its name
+        stamped: Mapping[str, Any] = yield from core.ttl.stamped(execution, ask, item, ttl_seconds)
+        return stamped
 
     def _is_due(self, request: Request) -> bool:
         """Take a request in, and tell whether a batch is due."""
@@ -92,7 +118,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         if not left:
             return
         self._tell(left)
-        requests = "1 request that is" if len(left) == 1 else f"{len(left)} requests that are"
+        requests = counted(len(left), "request that is", "requests that are")
         text = (
             f"a batch writer of table {self._table_name!r} was dropped with {requests} not surely written: "
             "leave its block in the usual way, or call flush()"

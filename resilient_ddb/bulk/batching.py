@@ -14,6 +14,7 @@ from resilient_ddb.calls.described import key_schemas
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
+from resilient_ddb.errors.words import counted
 from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import Policy
@@ -291,7 +292,7 @@ class Batching:
 
     def _foreign_answer(self, batch: Batch, response: dict[str, Any], number: int) -> UnreadableResponseError:
         elapsed = self._policy.clock.monotonic() - batch.sent_at
-        what = f"{number} requests as unprocessed that were not sent"
+        what = f"{counted(number, 'request')} as unprocessed that were not sent"
         error = foreign_answer(OPERATION, self._table, what, response, elapsed)
         if not self.queue.knows_keys:
             error.add_note("without the key's attributes they can't be told for sure: give overwrite_by_pkeys=[...]")
@@ -349,7 +350,7 @@ class Batching:
             self._failure = self._failure or given_up
 
     def _why_given_up(self) -> str:
-        return f"{self._passes.fruitless} passes made no progress"
+        return f"{counted(self._passes.fruitless, 'pass', 'passes')} made no progress"
 
     def _fail(self) -> Flow:
         """End with the failure there is; what follows begins anew."""
@@ -383,7 +384,10 @@ class Batching:
         return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why=why)
+        batches = self._tally.batches
+        return UnprocessedItemsError(
+            operation_name=OPERATION, table=self._table, requests=items, why=why, attempts=batches
+        )
 
 
 def _is_no_failure(error: BaseException) -> bool:

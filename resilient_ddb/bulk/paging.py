@@ -75,24 +75,24 @@ def refuse_limit(params: Mapping[str, Any]) -> None:
 
 
 class Pages:
-    """The pages of one Query or Scan, until `limit` items were given. Holds none of them."""
+    """The pages of one Query or Scan, until `max_items` items were given. Holds none of them."""
 
-    def __init__(self, operation: str, params: Mapping[str, Any], limit: int | None, *, table: str) -> None:
+    def __init__(self, operation: str, params: Mapping[str, Any], max_items: int | None, *, table: str) -> None:
         """Begin with the first page. `table` is what the table is called in errors.
 
         Raises:
-            TypeError, ValueError: `limit` is no whole number of 1 or more, or `params` ask for no items.
+            TypeError, ValueError: `max_items` is no whole number of 1 or more, or `params` ask for no items.
         """
-        if limit is not None:
-            check_whole("max_items", limit, least=1)
+        if max_items is not None:
+            check_whole("max_items", max_items, least=1)
         refuse_limit(params)
         refuse_count(operation, params)
         self._params: dict[str, Any] = dict(params)
-        self._left = limit
+        self._left = max_items
         self._trail = Trail(table, params.get("ExclusiveStartKey"))
-        self._grows = limit is not None and "Limit" not in params
+        self._grows = max_items is not None and "Limit" not in params
         if self._grows:
-            self._params["Limit"] = limit
+            self._params["Limit"] = max_items
         self.is_over = False
         """Whether there is no further page to ask for."""
 

@@ -179,7 +179,10 @@ def _explain(execution: Execution, error: Exception) -> Exception:
         throttling_reasons=verdict.throttling_reasons,
         stopped_by=execution.stopped_by,
     )
-    attach(error, facts)
+    note = None
+    if execution.was_applied and facts.ambiguous:
+        note = f"{replace(facts, ambiguous=False).note()}; the write was applied: only its answer can't be given"
+    attach(error, facts, note)
     return error
 
 

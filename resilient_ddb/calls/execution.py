@@ -67,6 +67,7 @@ class Execution:
         "values_are_native",
         "verdict",
         "was_answered",
+        "was_applied",
     )
 
     def __init__(self, core: Core, operation: str, params: Mapping[str, Any]) -> None:
@@ -86,6 +87,8 @@ class Execution:
         self.found_own = False
         """Whether a failed condition turned out to be this call's own doing."""
         self.stopped_by: StopReason | None = None
+        self.was_applied = False
+        """Whether DynamoDB answered with a success."""
         self.was_answered = self.is_from_wire = False
         """Whether a response is at hand, of which an error then is, and whether from a connection: a stub's is not."""
         self.is_sent = True
@@ -187,7 +190,7 @@ class Execution:
         if damage is None and error is None and status is not None and status < _SUCCESS_BELOW:
             self._record(None, elapsed)
             self.lane.earn(self.params)
-            self.was_answered = True
+            self.was_answered = self.was_applied = True
             telling.attempt_ended(self, elapsed, None, None, parsed)
             return None
         failure = damage or error

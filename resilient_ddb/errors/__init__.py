@@ -10,23 +10,27 @@
         └ VersionConflictError     somebody else wrote the item meanwhile: nothing was written
 
 Everything else that leaves the library is the botocore error that boto3 would have raised, with the facts
-of the call attached as `error.resilience` (a `CallFacts`).
+of the call attached as `error.resilience` (a `CallFacts`). `call_facts(error)` returns them for any exception.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from resilient_ddb.events import ErrorKind, StopReason
+
 from .portable import REDUCE, keep_whole, reduced
+from .words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from resilient_ddb.events import ErrorKind, StopReason, ThrottlingReason
+    from resilient_ddb.events import ThrottlingReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +56,12 @@ class CallFacts:
 
     def note(self) -> str:
         """Return one line for a person who reads the traceback."""
-        parts = [
-            f"{self.operation} on {self.table or 'no single table'}: {self.kind}",
-            f"{self.attempts} attempt{'' if self.attempts == 1 else 's'} in {self.elapsed:.3f} s",
-        ]
-        if self.stopped_by:
-            parts.append("stopped by: " + self.stopped_by.replace("_", " "))
+        sent = "nothing was sent"
+        if self.attempts:
+            sent = f"{counted(self.attempts, 'attempt')} in {self.elapsed:.3f} s"
+        if self.stopped_by and self.kind not in _ENDS:
+            sent += f", no more: {_STOPS[self.stopped_by]}" if self.attempts else f": {_STOPS[self.stopped_by]}"
+        parts = [f"{self.operation}{f' on {self.table}' if self.table else ''}: {_KINDS[self.kind]}", sent]
         if self.throttling_reasons:
             parts.append("throttled by " + ", ".join(reason.reason for reason in self.throttling_reasons))
         if self.ambiguous:
@@ -65,13 +69,51 @@ class CallFacts:
         return "; ".join(parts)
 
 
+_KINDS = {
+    ErrorKind.THROTTLING: "DynamoDB throttled the request",
+    ErrorKind.TRANSIENT: "a failure that may pass",
+    ErrorKind.AMBIGUOUS: "DynamoDB gave no certain answer to a write",
+    ErrorKind.CONDITIONAL: "DynamoDB refused the condition",
+    ErrorKind.PERMANENT: "the same request will fail again",
+}
+_STOPS = {
+    StopReason.NOT_RETRYABLE: "sending it again would not help",
+    StopReason.AMBIGUOUS: "sending it again could apply the write twice",
+    StopReason.MAX_ATTEMPTS: "the policy allows so many",
+    StopReason.BUDGET: "the retry budget is used up",
+    StopReason.DEADLINE: "the deadline comes first",
+    StopReason.CIRCUIT: "the circuit is open",
+}
+_ENDS = (ErrorKind.CONDITIONAL, ErrorKind.PERMANENT)
+"""Kinds that say why nothing more was sent."""
+
+
+def call_facts(error: BaseException) -> CallFacts | None:
+    """Return what is known of the call that ended in an error; None if the error is of no such call."""
+    facts = getattr(error, "resilience", None)
+    return facts if isinstance(facts, CallFacts) else None
+
+
 class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no types of its own
     """Base of the errors that only this library raises. A `ClientError`, so that boto3's handlers catch it."""
 
     resilience: CallFacts
+    """What is known of the call. In an error that a test makes by itself: what its arguments say."""
 
-    def __init__(self, error_response: Mapping[str, Any], operation_name: str) -> None:
-        """Take a response as botocore shapes it (`{"Error": {"Code": ..., "Message": ...}}`)."""
+    def __init__(self, error_response: Mapping[str, Any], operation_name: str, **facts: Any) -> None:
+        """Take a response as botocore shapes it, and what is known of the call.
+
+        Args:
+            error_response: `{"Error": {"Code": ..., "Message": ...}}`, and more.
+            operation_name: the operation, as the service spells it.
+            facts: some of those that `CallFacts` holds.
+        """
+        known = {"table": None, "kind": ErrorKind.PERMANENT, "attempts": 0, "elapsed": 0.0, "ambiguous": False, **facts}
+        self.resilience = CallFacts(operation=operation_name, **known)
+        if "ResponseMetadata" not in error_response:
+            retries = max(0, self.resilience.attempts - 1)
+            metadata = {"RequestId": "", "HTTPStatusCode": 0, "HTTPHeaders": {}, "RetryAttempts": retries}
+            error_response = {**error_response, "ResponseMetadata": metadata}
         super().__init__(error_response, operation_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,10 +121,10 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
         return reduced(self)
 
 
-def attach(error: Exception, facts: CallFacts) -> None:
+def attach(error: Exception, facts: CallFacts, note: str | None = None) -> None:
     """Attach what is known of a call to the error that it ended in, for a program and for a person."""
     error.resilience = facts  # type: ignore[attr-defined]  # the library's addition to botocore's errors
-    error.add_note(facts.note())
+    error.add_note(note or facts.note())
     keep_whole(error)
 
 
@@ -100,7 +142,13 @@ class CircuitOpenError(ResilienceError):
         self.retry_after = retry_after
         """Seconds until the circuit lets a probe through; 0.0 while probes are under way."""
         message = f"circuit {circuit!r} is {state}: {reason}; nothing was sent, retry after {retry_after:.2f} s"
-        super().__init__({"Error": {"Code": "CircuitOpen", "Message": message}}, operation_name)
+        super().__init__(
+            {"Error": {"Code": "CircuitOpen", "Message": message}},
+            operation_name,
+            table=circuit.rpartition("/")[0] or None,
+            kind=ErrorKind.TRANSIENT,
+            stopped_by=StopReason.CIRCUIT,
+        )
 
 
 class DeadlineExceededError(ResilienceError):
@@ -112,9 +160,15 @@ class DeadlineExceededError(ResilienceError):
 
     def __init__(self, *, operation_name: str, attempts: int, response: Mapping[str, Any] | None = None) -> None:
         """Say after how many attempts the deadline passed; `response` is the last failed attempt's."""
-        done = f"{attempts} attempt{'' if attempts == 1 else 's'} had been made" if attempts else "nothing was sent"
+        done = f"{counted(attempts, 'attempt')} had been made" if attempts else "nothing was sent"
         message = f"the deadline passed: {done}"
-        super().__init__(response or {"Error": {"Code": "DeadlineExceeded", "Message": message}}, operation_name)
+        super().__init__(
+            response or {"Error": {"Code": "DeadlineExceeded", "Message": message}},
+            operation_name,
+            kind=ErrorKind.TRANSIENT,
+            attempts=attempts,
+            stopped_by=StopReason.DEADLINE,
+        )
         if response:
             self.args = (f"{message}; the last attempt failed: {self}",)
 
@@ -127,7 +181,7 @@ class DuplicateShardItemError(ResilienceError):
         self.items = [dict(item) for item in items]
         """The items, with native values, in the order of their shards, those of the present layout first."""
         message = f"{len(self.items)} items with one key were found in shards of table {table!r}: which one is meant?"
-        super().__init__({"Error": {"Code": "DuplicateShardItem", "Message": message}}, operation_name)
+        super().__init__({"Error": {"Code": "DuplicateShardItem", "Message": message}}, operation_name, table=table)
 
 
 class UnprocessedItemsError(ResilienceError):
@@ -137,13 +191,24 @@ class UnprocessedItemsError(ResilienceError):
     keeps working; the error is its `__cause__`. Unpickled, it no longer is.
     """
 
-    def __init__(self, *, operation_name: str, table: str, requests: Sequence[Mapping[str, Any]], why: str) -> None:
-        """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why."""
+    def __init__(
+        self, *, operation_name: str, table: str, requests: Sequence[Mapping[str, Any]], why: str, attempts: int = 0
+    ) -> None:
+        """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why.
+
+        `attempts` is the number of batches that were sent.
+        """
         self.requests = list(requests)
         """The write requests left, as the batch writer was given them."""
-        number, verb = ("1 request", "is") if len(self.requests) == 1 else (f"{len(self.requests)} requests", "are")
-        message = f"{number} for table {table!r} {verb} not surely written: {why}"
-        super().__init__({"Error": {"Code": "UnprocessedItems", "Message": message}}, operation_name)
+        verb = "is" if len(self.requests) == 1 else "are"
+        message = f"{counted(len(self.requests), 'request')} for table {table!r} {verb} not surely written: {why}"
+        super().__init__(
+            {"Error": {"Code": "UnprocessedItems", "Message": message}},
+            operation_name,
+            table=table,
+            kind=ErrorKind.THROTTLING,
+            attempts=attempts,
+        )
 
     def __str__(self) -> str:
         return str(self.args[0])  # whatever the class of the reason makes of its arguments
@@ -157,6 +222,7 @@ class UnprocessedItemsError(ResilienceError):
         text = f"{cause if told is None else told}; {self.response['Error']['Message']}"
         response = getattr(cause, "response", None)
         made.__dict__.update({**cause.__dict__, **self.__dict__})
+        made.resilience = call_facts(cause) or self.resilience
         made.__dict__.pop(REDUCE, None)  # that reduces the cause
         if isinstance(response, dict) and response:
             made.response = response
@@ -171,12 +237,20 @@ class UnprocessedKeysError(ResilienceError):
     Also of a sharded table, where an item is looked for in several shards: `keys` holds its key, as the caller sees it.
     """
 
-    def __init__(self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str) -> None:
-        """Take the keys left over, and why."""
+    def __init__(
+        self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str, attempts: int = 0
+    ) -> None:
+        """Take the keys left over, and why. `attempts` is the number of requests that gave none of them."""
         self.keys = list(keys)
         """The keys left, as `get_items` was given them. Those for which there is no item are not among them."""
-        message = f"{len(self.keys)} keys of table {table!r} are not read: {why}"
-        super().__init__({"Error": {"Code": "UnprocessedKeys", "Message": message}}, operation_name)
+        message = f"{counted(len(self.keys), 'key')} of table {table!r} not read: {why}"
+        super().__init__(
+            {"Error": {"Code": "UnprocessedKeys", "Message": message}},
+            operation_name,
+            table=table,
+            kind=ErrorKind.THROTTLING,
+            attempts=attempts,
+        )
 
 
 class VersionConflictError(ResilienceError):
@@ -202,16 +276,23 @@ class VersionConflictError(ResilienceError):
         current: dict[str, Any] | None,
     ) -> None:
         """Take the response to the write whose condition failed, and what it is about."""
-        super().__init__(error_response, operation_name)
+        super().__init__(error_response, operation_name, table=table, kind=ErrorKind.CONDITIONAL, attempts=1)
         self.expected = expected
         self.current = current
         if current is None:
-            met = "there is no such item"
+            found = "there is no such item"
         elif attribute not in current:
-            met = f"the item has no attribute {attribute!r}"
+            found = f"found an item without the attribute {attribute!r}"
         else:
-            met = "the item is there" if expected is None else "the item is at another version"
-        self.args = (f"{self}: version conflict in table {table!r}, {met}",)
+            found = f"found {_version(current[attribute])}"
+        wanted = f"no version in {attribute!r}" if expected is None else f"version {expected}"
+        self.args = (f"{self}: version conflict in table {table!r}: expected {wanted}, {found}",)
+
+
+def _version(value: Any) -> str:
+    """Return a version that was met, in words; of what is none only its type, as it may be anything."""
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return f"version {value}" if is_number else f"a version that is no number, but a {type(value).__name__}"
 
 
 @lru_cache(maxsize=256)

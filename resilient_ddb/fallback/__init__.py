@@ -24,6 +24,8 @@ from resilient_ddb.policy.checks import check_fallback, check_number, check_whol
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.forks import tell_child
 
+__all__ = ["Call", "function", "replica", "response", "stale"]
+
 Response = dict[str, Any]
 UNANSWERED: ContextVar[bool] = ContextVar("resilient_ddb.calls.unanswered", default=False)
 """Set where a call is not to be answered by fallbacks: within one, and where a stand-in for the item won't do."""
@@ -106,6 +108,10 @@ class Chain(Fallback):
     def __call__(self, call: Call, error: Exception) -> Any:
         """Return nothing: the members are asked one by one, by whoever ends the call."""
         del call, error
+
+    def __repr__(self) -> str:
+        own = (repr(member) if isinstance(member, Fallback) else name_of(member) for member in self.members)
+        return " | ".join(own)
 
 
 class Stale(Fallback):
@@ -191,6 +197,9 @@ class Stale(Fallback):
         """Start empty."""
         self.__init__(**state)  # type: ignore[misc]  # the recipe is the constructor's
 
+    def __repr__(self) -> str:
+        return f"fallback.stale(max_age={self._max_age!r}, max_items={self._max_items}, max_bytes={self._max_bytes})"
+
 
 class Replica(Fallback):
     """See `replica`."""
@@ -209,6 +218,10 @@ class Replica(Fallback):
         del error
         return call.elsewhere(self._region, self._endpoint_url) if call.is_read else None
 
+    def __repr__(self) -> str:
+        endpoint = "" if self._endpoint_url is None else f", endpoint_url={self._endpoint_url!r}"
+        return f"fallback.replica({self._region!r}{endpoint})"
+
 
 class FixedResponse(Fallback):
     """See `response`."""
@@ -225,6 +238,9 @@ class FixedResponse(Fallback):
         """Return a copy of the response to a read."""
         del error
         return copy.deepcopy(self._response) if call.is_read else None
+
+    def __repr__(self) -> str:
+        return "fallback.response(...)"  # what it holds is an item
 
 
 class Function(Fallback):
@@ -244,6 +260,9 @@ class Function(Fallback):
     def __call__(self, call: Call, error: Exception) -> Any:
         """Return what the function gives."""
         return self.called(call, error)
+
+    def __repr__(self) -> str:
+        return f"fallback.function({self.name}, writes={self.writes})"
 
 
 def stale(max_age: float = 300.0, max_items: int = 10_000, max_bytes: int = 64 * 1024**2) -> Fallback:
@@ -354,3 +373,7 @@ def freeze(value: Any) -> Any:
         return (type(value).__name__, value.name)
     plain = bytes(value) if isinstance(value, bytearray) else getattr(value, "value", value)
     return (type(value).__name__, plain)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, MutableMapping
-from decimal import DecimalException
 from typing import Any, NamedTuple
 
 from boto3.dynamodb import transform
@@ -20,7 +19,6 @@ from resilient_ddb.codec import Codec, Reader, Sieve
 from resilient_ddb.codec.numbers import Deserializer, Number, boto3_number
 from resilient_ddb.codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual, copied
 from resilient_ddb.dynamodb import expressions
-from resilient_ddb.dynamodb.operations import is_read
 
 from .handlers import CURRENT, execution_of
 
@@ -93,12 +91,7 @@ class ValueHandlers:
         if execution is None or not execution.values_are_native:
             if execution is not None and execution.ttl is not None:
                 execution.ttl.parsed(parsed)
-            try:
-                self._boto3.values_out(parsed, model)
-            except DecimalException as error:
-                if execution is not None and "Error" not in parsed and not is_read(model.name, execution.params):
-                    error.add_note("the call itself succeeded, and a write was applied: only its answer can't be given")
-                raise
+            self._boto3.values_out(parsed, model)
 
 
 class _Boto3:

@@ -6,17 +6,17 @@ moment, on the machine's monotonic clock, at which the caller's deadline passes.
 
 from __future__ import annotations
 
-import select
 import socket
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from errno import ECONNRESET, EPIPE, EPROTOTYPE
 from typing import Any
 
 from urllib3.util import connection as urllib3_connection
 
+from .descriptors import asker
 from .parser import BrokenResponse, Response, ResponseParser
 
 _READ_BYTES = 65_536
@@ -88,7 +88,7 @@ class Connection:
         self._receive = connected.recv
         self._timeout = connected.gettimeout()
         self.waits_since = 0.0
-        self.is_readable = _readable(connected)
+        self.is_readable = asker(connected.fileno())
         """Returns whether something can be read: while no answer is due, the connection is closed, or out of step."""
 
     def close(self) -> None:
@@ -140,15 +140,6 @@ def _ended(parser: ResponseParser) -> Response | None:
         if cut.received is None:
             raise
         return cut.received
-
-
-def _readable(connected: Any) -> Callable[[], bool]:
-    if not hasattr(select, "poll"):  # Windows
-        return lambda: bool(select.select([connected], [], [], 0)[0])
-    poller = select.poll()
-    poller.register(connected, select.POLLIN)
-    poll = poller.poll
-    return lambda: bool(poll(0))
 
 
 class Pool:

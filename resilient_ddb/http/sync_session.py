@@ -8,14 +8,12 @@ settings that botocore made, so that it refuses what botocore's own connections 
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from botocore import exceptions as bx
 from botocore.awsrequest import AWSResponse, HeadersDict
@@ -29,29 +27,14 @@ from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from .fast_path import Counters
 from .message import render
 from .parser import BrokenResponse, Response
+from .plain import Target, headers_of, is_plain, target_of
 from .sync_connections import Connection, Pool, connect, now, time_left
 from .sync_guards import is_untouched
 
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
-_PATH = re.compile(r"(?:/[A-Za-z0-9_~-]*)*")
-_PORTS = {"http": 80, "https": 443}
-_MOST_ORIGINS = 10
+_MOST_SERVERS = 10
 """As many as botocore keeps pools of connections."""
 _MOST_URLS = 100
-_ASKING_FOR_MORE = frozenset({"expect", "transfer-encoding", "upgrade", "connection"})
 _urllib3_log = logging.getLogger("urllib3.connectionpool")
-
-
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Where a URL's requests go."""
-
-    scheme: str
-    host: str
-    port: int
-    target: str
-    name: str
-    """What the Host header says."""
 
 
 class LeanSession:
@@ -70,7 +53,7 @@ class LeanSession:
         """What those seconds are measured with."""
         self._came_over_the_wire = came_over_the_wire
         self._pools: dict[tuple[str, str, int], Pool] = {}
-        self._origins: dict[str, _Origin | None] = {}
+        self._targets: dict[str, Target | None] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Return what botocore's session has beyond this one's: some programs look into it."""
@@ -104,35 +87,36 @@ class LeanSession:
             if left <= 0:
                 raise _unsent(_too_late(request))
             end = now() + left
-        origin, message = self._plain(request)
-        if origin is None:
+        target, message = self._plain(request)
+        if target is None:
             response: AWSResponse = self.original.send(request)
             return response
         self.counters.taken += 1
-        answer = self._exchange(origin, message, request, deadline, end)
+        answer = self._exchange(target, message, request, deadline, end)
         self._came_over_the_wire()
         return _Answer(request.url, answer)
 
-    def _plain(self, request: Any) -> tuple[_Origin | None, bytes]:
+    def _plain(self, request: Any) -> tuple[Target | None, bytes]:
         """Return where a plain request goes and the bytes that are sent; for any other None, and count why."""
         reason = self._reason_against(request)
         if reason is None:
-            origin = self._origin_of(request.url)
-            if origin is None:
+            target = self._target_of(request.url)
+            if target is None:
                 reason = "the form of the URL"
-            elif self.original._proxy_config._proxies.get(origin.scheme):  # noqa: SLF001 - there is no public way
+            elif self.original._proxy_config._proxies.get(target.scheme):  # noqa: SLF001 - there is no public way
                 reason = "a proxy"
             else:
-                try:
-                    return origin, _message(origin, request)
-                except ValueError:  # botocore's words for it are what a caller knows
-                    reason = "the headers"
+                headers = headers_of(request, target)
+                with suppress(ValueError):  # botocore's words for it are what a caller knows
+                    if headers is not None:
+                        return target, render("POST", target.path, headers, request.body)
+                reason = "the headers"
         self.counters.decline(reason)
         return None, b""
 
     def _reason_against(self, request: Any) -> str | None:
         original = self.original
-        if request.method != "POST" or type(request.body) is not bytes or request.stream_output:
+        if not is_plain(request):
             return "no plain POST of bytes"
         if original._cert_file is not None:  # noqa: SLF001 - there is no public way
             return "a client certificate"
@@ -142,37 +126,37 @@ class LeanSession:
             return "a debug log of urllib3's"
         return None
 
-    def _origin_of(self, url: str) -> _Origin | None:
+    def _target_of(self, url: str) -> Target | None:
         try:
-            return self._origins[url]
+            return self._targets[url]
         except KeyError:
-            if len(self._origins) >= _MOST_URLS:
-                self._origins.clear()
-            origin = self._origins[url] = _parse(url)
-            return origin
+            if len(self._targets) >= _MOST_URLS:
+                self._targets.clear()
+            target = self._targets[url] = target_of(url)
+            return target
 
     # The way over the wire.
 
     def _exchange(
-        self, origin: _Origin, message: bytes, request: Any, deadline: Deadline | None, end: float | None
+        self, target: Target, message: bytes, request: Any, deadline: Deadline | None, end: float | None
     ) -> Response:
-        pool = self._pool_of(origin)
+        pool = self._pool_of(target)
         timeout = _read_timeout(self.original, request)
         connection: Connection | None = None
         is_reusable = False
         try:
             connection = pool.take(self.connection_max_idle, self.clock())
             if connection is None:
-                connection = self._open(origin, request, end)
+                connection = self._open(target, request, end)
             if deadline is not None and deadline.remaining() <= 0:  # it takes time to connect
                 raise _unsent(_too_late(request))
             try:
                 connection.send(message, timeout, end)
-            except OSError as error:
+            except Exception as error:
                 raise _of_the_wire(error, request, sending=True) from error
             try:
                 answer, is_reusable = connection.receive(timeout, end)
-            except (OSError, BrokenResponse) as error:
+            except Exception as error:
                 raise _of_the_wire(error, request) from error
             return answer
         finally:
@@ -181,25 +165,25 @@ class LeanSession:
             elif connection is not None:
                 connection.close()
 
-    def _pool_of(self, origin: _Origin) -> Pool:
-        key = (origin.scheme, origin.host, origin.port)
+    def _pool_of(self, target: Target) -> Pool:
+        key = (target.scheme, target.host, target.port)
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools.setdefault(key, Pool(self.original._max_pool_connections))  # noqa: SLF001 - no public way
-            for other in list(self._pools)[:-_MOST_ORIGINS]:
+            for other in list(self._pools)[:-_MOST_SERVERS]:
                 oldest = self._pools.pop(other, None)
                 if oldest is not None:
                     oldest.close()
         return pool
 
-    def _open(self, origin: _Origin, request: Any, end: float | None) -> Connection:
+    def _open(self, target: Target, request: Any, end: float | None) -> Connection:
         """Return a new connection. Whatever fails here, nothing was sent."""
         original, url = self.original, request.url
         timeout = _connect_timeout(original)
         connected: Any = None
         try:
-            connected = connect(origin.host, origin.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above
-            if origin.scheme == "https":
+            connected = connect(target.host, target.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above
+            if target.scheme == "https":
                 connected.settimeout(time_left(timeout, end))
                 connected = self._secured(connected, url)
             return Connection(connected)
@@ -282,49 +266,6 @@ class _Headers(HeadersDict):  # type: ignore[misc]  # as above
         return repr(dict(self.items()))
 
 
-def _parse(url: str) -> _Origin | None:
-    """Return where the requests to a URL go; None if it is one that urllib3 might write otherwise."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    scheme, host = parts.scheme, parts.hostname or ""
-    has_more = parts.query or parts.fragment or parts.username is not None or parts.password is not None
-    if has_more or scheme not in _PORTS or not _HOST.fullmatch(host) or not _PATH.fullmatch(parts.path):
-        return None
-    name = f"[{host}]" if ":" in host else host
-    if port is None:
-        port = _PORTS[scheme]
-    elif port != _PORTS[scheme]:
-        name = f"{name}:{port}"
-    return _Origin(scheme, host, port, parts.path or "/", name)
-
-
-def _message(origin: _Origin, request: Any) -> bytes:
-    """Return the bytes of a request, with what http.client would add to its headers.
-
-    Raises ValueError: it has a header that asks for more than this, or lacks one, or one is not sound.
-    """
-    headers = _pairs(request.headers)
-    names = {name.lower() for name, _ in headers}
-    if "content-length" not in names or "user-agent" not in names or not names.isdisjoint(_ASKING_FOR_MORE):
-        raise ValueError("the headers ask for more than a plain request")
-    if "accept-encoding" not in names:
-        headers.insert(0, ("Accept-Encoding", "identity"))
-    if "host" not in names:
-        headers.insert(0, ("Host", origin.name))
-    return render("POST", origin.target, headers, request.body)
-
-
-def _pairs(headers: Any) -> list[tuple[str, str | bytes]]:
-    """Return names and values. botocore's own way to ask for them makes an object for each name, and compares these."""
-    inner = getattr(headers, "_dict", None)
-    if type(headers) is not HeadersDict or inner is None:
-        return list(headers.items())
-    return [(str(key), value) for key, value in inner.items()]
-
-
 def _connect_timeout(original: Any) -> float | None:
     timeout = original._timeout  # noqa: SLF001 - there is no public way
     return cast("float | None", timeout if isinstance(timeout, int | float) else timeout.connect_timeout)
@@ -379,7 +320,9 @@ def _of_the_wire(error: Exception, request: Any, *, sending: bool = False) -> Ex
         found = bx.SSLError(endpoint_url=request.url, error=ux.SSLError(error))
     elif isinstance(error, TimeoutError) and not sending:
         found = bx.ReadTimeoutError(endpoint_url=request.url, error=error)
-    else:
+    elif isinstance(error, OSError | BrokenResponse):
         broken = ux.ProtocolError("Connection aborted.", error)
         found = bx.ConnectionClosedError(error=broken, request=request, endpoint_url=request.url)
+    else:  # whatever it was, the request is on its way
+        found = bx.HTTPClientError(error=error)
     return found

@@ -96,7 +96,7 @@ class Policy:
 def policy_of(table: Any) -> Policy:
     """Return the policy of a Table. A module-level async one that has not opened its client yet knows its own."""
     core = getattr(table.meta.client, "_resilience", None)
-    recipe = getattr(table, "_recipe", None) or {}
+    recipe = {} if core is not None else getattr(table.meta.client, "recipe", {})
     policy: Policy = core.policy if core is not None else recipe.get("policy") or Policy()
     return policy
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.forks import tell_child
 
@@ -40,6 +41,10 @@ class ShardedBatch:
         self._unplaced: deque[Request] = deque()
         """What was given while the table's keys could not be had: as it was given, and without a shard."""
         tell_child(self)
+
+    def __repr__(self) -> str:
+        left = counted(len(self.unprocessed), "request")
+        return f"<{type(self).__name__} of table {self._writer._table_name!r}, {left} to write>"  # noqa: SLF001 - boto3's name
 
     def _in_child(self) -> None:
         """Begin anew in a forked process, as the writer does: what was given is written by the parent."""
@@ -77,7 +82,9 @@ class ShardedBatch:
 
         return seen_later if is_async(take) else seen
 
-    def _put(self, item: Any) -> Flow[None]:
+    def _put(self, item: Any, ttl_seconds: Any) -> Flow[None]:
+        if ttl_seconds is not None:  # from now on, not from when the table's keys are known
+            item = yield partial(self._writer._expiring, item, ttl_seconds)  # noqa: SLF001 - this library's own
         yield from self._write({"PutRequest": {"Item": item}})
 
     def _delete(self, key: Any) -> Flow[None]:

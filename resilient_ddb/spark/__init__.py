@@ -305,3 +305,7 @@ def _items(table: ResilientTable, rate: ReadRate | None, params: dict[str, Any])
         if rate is not None:
             rate.settle(units, 1, response)
         yield from pages.items(response)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -32,6 +32,9 @@ class ParallelScan(Iterator[Item]):
         self._segments = Segments(table, on_page=on_page, **arguments)
         self._items = _items(self._segments)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of table {self._segments.table.name!r}>"
+
     @property
     def state(self) -> dict[str, Any] | None:
         """Where the scan stands, for `resume=`: a dict for `json.dumps`. None: nothing was asked for yet.

@@ -11,6 +11,7 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
+from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .table_behind import TableBehind
 from .together import together
@@ -189,6 +190,14 @@ class ShardedTable(ShardedQueries, TableBehind):
         report: ReshardReport = run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
         return report
 
+    def idempotent_update(self, **params: Any) -> Response:
+        """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`.
+
+        Raises:
+            ValueError: its shard can't be calculated from `Key`.
+        """
+        return run(idempotent_update(self, params))
+
     def _transact_write_items(self, **params: Any) -> Response:
         return run(self._transact(params))
 
@@ -203,9 +212,9 @@ def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
 class ShardedBatchWriter(ShardedBatch):
     """A batch writer for a sharded table."""
 
-    def put_item(self, Item: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
-        """Put an item into a shard, now or with a later batch."""
-        run(self._put(Item))
+    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+        """Put an item into a shard, now or with a later batch. See `BatchWriter.put_item`."""
+        run(self._put(Item, ttl_seconds))
 
     def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""

@@ -60,21 +60,30 @@ class SharedRateLimiter(Acquiring):
         *,
         lease_duration: float = 5.0,
         clock: Clock = SYSTEM_CLOCK,
+        **options: Any,
     ) -> None:
         """Take part in a rate. Nothing is sent yet.
 
         Args:
-            table: the lease table, a sync Table, for async code too. See `create_table`.
+            table: the lease table, by its name or as a sync Table, for async code too. See `create_table`.
             name: what the rate is for; several limiters may keep their leases in one table.
             units_per_second: capacity units that come in, a second, for all together. While workers were told different
                 rates, the lowest holds.
             lease_duration: for how long a worker has its share without a renewal, a day at most; it renews three times
                 as often. A dead worker's share is taken up within 1.5 times as long.
             clock: where time comes from; the machine's by default.
+            options: for a table that is given by its name, those of `resilient_ddb.table`: `session`, `region_name`,
+                `endpoint_url`, ...
 
         Raises:
             TypeError, ValueError: an argument is of the wrong type or out of range.
         """
+        if isinstance(table, str):
+            from .session import table as make_table  # noqa: PLC0415 - only for a name
+
+            table = make_table(table, **options)
+        elif options:
+            raise TypeError(f"{next(iter(options))} goes with a table's name; a Table has it already")
         check_methods("table", table, "put_item", "query", "delete_item")
         if hasattr(type(table), "__aenter__"):
             raise TypeError(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from resilient_ddb.bulk.paging import Pages
+from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import run
-from resilient_ddb.calls.unanswered import unanswered
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
@@ -25,7 +24,9 @@ else:
 class TableReads(_Table):
     """The part of `ResilientTable` that reads."""
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def query_items(
+        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+    ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query, page after page.
 
         On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
@@ -34,17 +35,21 @@ class TableReads(_Table):
         Args:
             max_items: items to give at most; all if left out. `Limit`, which is boto3's, is a page's size. If it is
                 left out and `max_items` is given, pages are as large as that, and grow while little is found.
+            read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
+                limit if left out.
             params: the parameters of `query`.
 
         Raises:
-            TypeError, ValueError: `max_items` is no whole number of 1 or more, or `Select` is `COUNT`.
+            TypeError, ValueError: an argument can't be meant, or `Select` is `COUNT`.
             PaginationError: from the iterator, a page leads back to one of before, which would have no end.
         """
-        return _items(self.query, Pages("query", params, max_items, table=self.name))
+        return _items(Items(self, "query", params, max_items, read_units_per_second))
 
-    def scan_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def scan_items(
+        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+    ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
-        return _items(self.scan, Pages("scan", params, max_items, table=self.name))
+        return _items(Items(self, "scan", params, max_items, read_units_per_second))
 
     def get_items(
         self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
@@ -168,6 +173,6 @@ class TableReads(_Table):
         return together(self.meta.client, calls)
 
 
-def _items(read: Callable[..., Any], pages: Pages) -> Iterator[dict[str, Any]]:
-    while not pages.is_over:
-        yield from pages.items(unanswered(partial(read, **pages.params))())
+def _items(items: Items) -> Iterator[dict[str, Any]]:
+    while not items.is_over:
+        yield from run(items.more(time.sleep))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Unpack
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Never, Unpack
+
+from resilient_ddb.calls.flows import run
 
 from .table_reads import TableReads
 
@@ -42,13 +44,6 @@ class _Native:
 
 class ResilientServiceResource(_Native, _ServiceResource):
     """boto3's `dynamodb.ServiceResource`, hardened."""
-
-    def __aenter__(self) -> NoReturn:
-        raise TypeError(
-            "resource is the sync one: use it without 'async with', or take resilient_ddb.aio.resource(...)"
-        )
-
-    __aexit__ = None
 
     if TYPE_CHECKING:
 
@@ -209,13 +204,33 @@ class ResilientTable(_Native, TableReads):
 
         return VersionedTable(self, attribute, write_token)
 
+    def idempotent_update(self, **params: Any) -> dict[str, Any]:
+        """Update an item so that the request can be sent again without being applied twice: a counter, a list.
+
+        The update is sent as a transaction of one item, which DynamoDB recognises for 10 minutes by its token: after
+        a lost reply it is sent again, and the answer is certain. It takes twice the write units of `update_item`.
+
+        Args:
+            params: `update_item`'s: `Key`, `UpdateExpression`, `ConditionExpression`, `ExpressionAttributeNames` and
+                `ExpressionAttributeValues`, `ReturnValuesOnConditionCheckFailure`, `ReturnConsumedCapacity` and
+                `ReturnItemCollectionMetrics`. And `ClientRequestToken`: a token of your own, for a call that you mean
+                to repeat yourself; up to 36 characters, one for each update. By default each call has a new one.
+
+        Returns:
+            The response of `transact_write_items`.
+
+        Raises:
+            ConditionalCheckFailedException: the condition did not hold. Its `__cause__` is the transaction's error.
+            TransactionCanceledException: the update can't be made, for another reason.
+            TypeError, ValueError: a transaction can't do what is asked, such as return values.
+        """
+        from resilient_ddb.versioning.idempotent import idempotent_update  # noqa: PLC0415 - only where it is used
+
+        return run(idempotent_update(self, params))
+
     def _transact_write_items(self, **params: Any) -> Any:
         """Write in a transaction; what stands for a table and has keys of its own translates them here."""
         return self.meta.client.transact_write_items(**params)
-
-    def __await__(self) -> Generator[Any, None, NoReturn]:
-        raise TypeError("table is the sync one: use it without 'await', or take resilient_ddb.aio.table(...)")
-        yield
 
     def __copy__(self) -> ResilientTable:
         """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""

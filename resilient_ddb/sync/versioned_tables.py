@@ -94,7 +94,8 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         change: Change,
-        attempts: int = 10,
+        *,
+        max_attempts: int = 10,
     ) -> dict[str, Any] | None:
         """Read an item, change it, and write it if nobody else has written it meanwhile; if so, begin anew.
 
@@ -107,11 +108,12 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
                 changed or a new one, or `rddb.DELETE`. It is called once for each attempt, so it must do nothing
                 else that can't be done twice. What it says of version and write token is not looked at, and the key's
                 attributes may be left out.
-            attempts: how often to read and write at most. Between them are full-jitter pauses, as the policy's
+            max_attempts: how often to read and write at most. Between them are full-jitter pauses, as the policy's
                 `retry` has them.
 
         Returns:
-            The item as it is stored then; None where there is none. If `change` changed nothing, nothing is written.
+            The item as it is stored then, with numbers as Decimals, as `get_item` gives them; None if there is none. If
+            `change` changed nothing, nothing is written.
 
         Raises:
             VersionConflictError: each attempt was overtaken by another write.
@@ -121,4 +123,4 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         """
         if is_async(change):
             raise TypeError("change must not be async on the sync Table: async ones are for resilient_ddb.aio")
-        return run(self._modify(Key, change, attempts))
+        return run(self._modify(Key, change, max_attempts))

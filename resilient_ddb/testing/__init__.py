@@ -5,3 +5,7 @@ from .clock import FakeClock
 from .proxy import FaultProxy, Seen
 
 __all__ = ["FakeClock", "FaultProxy", "Seen", "faults"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,3 +16,7 @@ def __getattr__(name: str) -> Any:
     from . import rule  # noqa: PLC0415 - loaded when it is asked for
 
     return getattr(rule, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -74,6 +74,18 @@ class TableTtl:
             return (yield from self._prepare_read(execution, ask, attribute))
         return (yield from self._prepare_write(execution, ask, attribute))
 
+    def stamped(self, execution: Execution, ask: Ask, item: Mapping[str, Any], seconds: Any) -> Steps:
+        """Return an item that expires so many seconds from now, for a request that is sent later.
+
+        Raises:
+            ClientError: the table's TTL is to be looked up, and can't be.
+            TypeError, ValueError: `seconds` can't be meant, or the table has no TTL.
+        """
+        attribute = yield from self._attribute(execution, ask)
+        if attribute is None:
+            raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
+        return ttl_writes.stamped(item, attribute, seconds, execution.core.clock.time())
+
     def _prepare_read(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
         index: Index | None = None
         name = execution.params.get("IndexName")

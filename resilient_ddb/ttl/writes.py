@@ -68,16 +68,8 @@ class Puts:
 
     def _item(self, item: Mapping[str, Any], seconds: Any) -> Mapping[str, Any]:
         if seconds is not None:
-            if isinstance(seconds, Decimal):  # as boto3 gives numbers
-                seconds = float(seconds)
-            check_number(ARGUMENT, seconds, above=0)
-            if seconds >= _LONGEST:
-                raise ValueError(
-                    f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
-                    "milliseconds, or like a point in time"
-                )
             self.has_attribute = True
-            return {**item, self._attribute: math.ceil(self._now + seconds)}
+            return stamped(item, self._attribute, seconds, self._now)
         if self._attribute not in item:
             return item
         self.has_attribute = True
@@ -86,16 +78,12 @@ class Puts:
 
     def _settled(self, value: Any) -> Any:
         """Return a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
-        settled = value
-        if isinstance(value, datetime):
-            if value.utcoffset() is None:
-                raise ValueError(
-                    f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
-                    "number of seconds since the epoch; got a datetime without a time zone"
-                )
-            settled = math.ceil(value.timestamp())
-        elif isinstance(value, float) and math.isfinite(value):
-            settled = math.ceil(value)
+        if isinstance(value, datetime) and value.utcoffset() is None:
+            raise ValueError(
+                f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
+                "number of seconds since the epoch; got a datetime without a time zone"
+            )
+        settled = whole_seconds(value)
         if is_number(settled) and MILLISECONDS <= settled < math.inf:  # what is infinite, boto3 refuses
             raise ValueError(
                 f"Item[{self._attribute!r}] must be in seconds since the epoch, and looks like milliseconds: the item "
@@ -104,6 +92,30 @@ class Puts:
         if settled is not value:
             self.converted = type(value).__name__
         return settled
+
+
+def stamped(item: Mapping[str, Any], attribute: str, seconds: Any, now: float) -> Mapping[str, Any]:
+    """Return an item that expires so many seconds from now.
+
+    Raises:
+        TypeError, ValueError: `seconds` is no number above 0, or can't be meant.
+    """
+    if isinstance(seconds, Decimal):  # as boto3 gives numbers
+        seconds = float(seconds)
+    check_number(ARGUMENT, seconds, above=0)
+    if seconds >= _LONGEST:
+        raise ValueError(
+            f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
+            "milliseconds, or like a point in time"
+        )
+    return {**item, attribute: math.ceil(now + seconds)}
+
+
+def whole_seconds(value: Any) -> Any:
+    """Return a point in time as it is stored, in whole seconds since the epoch; anything else as it is."""
+    if isinstance(value, datetime):
+        return math.ceil(value.timestamp())
+    return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def keys_of(operation: str, params: Mapping[str, Any], table: str) -> Iterator[Any]:

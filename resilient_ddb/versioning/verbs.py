@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.codec.values import copied
+from resilient_ddb.codec.values import copied, from_native, item_as_native
 from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach
+from resilient_ddb.errors.words import counted
 from resilient_ddb.events import StopReason
 from resilient_ddb.fallback import Response
 from resilient_ddb.policy.checks import check_callable, check_whole
@@ -23,7 +24,9 @@ from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import Backoff
 from resilient_ddb.ttl.rule import AUTO
+from resilient_ddb.ttl.writes import whole_seconds
 
+from .failed import failed_condition, reason_of
 from .writes import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
@@ -86,6 +89,16 @@ class VersionedVerbs:
         """
         raise TypeError("a versioned table can't be sharded: take table.sharded(...).versioned(...)")
 
+    def idempotent_update(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: the version would stay behind.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            "a versioned table has no idempotent_update: the version would stay behind; use update_item or modify"
+        )
+
     def put_action(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -124,6 +137,19 @@ class VersionedVerbs:
     ) -> dict[str, Any]:
         """Return the entry of a delete for `transact_write_items`. See `delete_item` and `put_action`."""
         return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
+
+    def check_action(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        *,
+        expected_version: int | None,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Return the entry for `transact_write_items` that checks an item's version, and writes nothing.
+
+        The transaction is made only if the item is still as it was read. See `delete_item` and `put_action`.
+        """
+        return self._given_entry("ConditionCheck", self._versioning.delete(Key, params, expected_version))
 
     def _given_entry(self, action: str, write: Write) -> dict[str, Any]:
         """Return an entry for the Table's client, which knows of no suffixes."""
@@ -192,9 +218,9 @@ class VersionedVerbs:
 
     # Read, change, write.
 
-    def _modify(self, key: Any, change: Change, attempts: int) -> Flow[Item | None]:
+    def _modify(self, key: Any, change: Change, max_attempts: int) -> Flow[Item | None]:
         check_callable("change", change, takes="the item, or None where there is none")
-        check_whole("attempts", attempts, least=1)
+        check_whole("max_attempts", max_attempts, least=1)
         self._versioning.check_key(key)
         key = copied(dict(key))
         backoff: Backoff | None = None
@@ -215,16 +241,14 @@ class VersionedVerbs:
                     raise
                 failure = error
             else:
-                return write.params.get("Item")
+                return self._as_stored(write.params.get("Item"))
             policy = self._policy
             now = policy.clock.monotonic()
             if backoff is None:
-                backoff = Backoff(replace(policy.retry, max_attempts=attempts, stop=None), policy.uniform, now)
+                backoff = Backoff(replace(policy.retry, max_attempts=max_attempts, stop=None), policy.uniform, now)
             delay = backoff.delay(attempt, failure, now)
             if delay is None:
-                failure.add_note(
-                    f"modify: {attempt} attempt{'' if attempt == 1 else 's'}, each overtaken by another write"
-                )
+                failure.add_note(f"modify: {counted(attempt, 'attempt')}, each overtaken by another write")
                 try:
                     raise failure
                 finally:
@@ -233,6 +257,13 @@ class VersionedVerbs:
             if deadline is not None and delay >= deadline.remaining():
                 raise _too_late(failure, attempt) from failure
             yield partial(self._sleep, policy.clock.wait(delay))
+
+    def _as_stored(self, item: Item | None) -> Item | None:
+        """Return an item that was written as a read gives it: its numbers are Decimals."""
+        if item is None:
+            return None
+        has_ttl = self._time_to_live() is not None
+        return {name: _read_again(whole_seconds(value) if has_ttl else value) for name, value in item.items()}
 
     def _version_of(self, found: Item | None) -> int | None:
         return None if found is None else self._versioning.version_in(found, f"the item in table {self._table.name!r}")
@@ -281,27 +312,14 @@ class VersionedVerbs:
         try:
             response: Response = yield unanswered(partial(transact, TransactItems=[entry]))
         except ClientError as error:
-            reason = _reason(error)
-            if reason.get("Code") != "ConditionalCheckFailed":
+            failed = failed_condition(error, self._table.meta.client.exceptions)
+            if failed is None:
                 raise
-            failed = self._as_failed_condition(error, reason)
             try:
                 raise (self._versioning.conflict(write, failed, self._table.name) or failed) from None
             finally:
                 del failed  # it knows this frame: they would keep each other
         return response
-
-    def _as_failed_condition(self, error: ClientError, reason: Mapping[str, Any]) -> ClientError:
-        """Return the error that the same write by itself would have ended in."""
-        message = reason.get("Message", "The conditional request failed")
-        response = {**error.response, "Error": {"Code": "ConditionalCheckFailedException", "Message": message}}
-        if "Item" in reason:
-            response["Item"] = reason["Item"]
-        exceptions = self._table.meta.client.exceptions
-        failed: ClientError = exceptions.ConditionalCheckFailedException(response, error.operation_name)
-        if hasattr(error, "resilience"):
-            attach(failed, error.resilience)
-        return failed
 
     # What the table's client knows: asked for when it is needed, as a module-level async table opens it with the first
     # request.
@@ -321,10 +339,11 @@ class VersionedVerbs:
         return None if core.ttl is None else core.ttl.settings
 
 
-def _reason(error: ClientError) -> Mapping[str, Any]:
-    """Return why the one write of a transaction was cancelled; nothing where it was not."""
-    reasons = error.response.get("CancellationReasons")
-    return reasons[0] if isinstance(reasons, list) and len(reasons) == 1 else {}
+def _read_again(value: Any) -> Any:
+    try:
+        return item_as_native({"": from_native(value)})[""]
+    except (TypeError, ArithmeticError):  # a handler of the program's own has typed it
+        return value
 
 
 def _is_lost_race(error: ClientError) -> bool:
@@ -333,7 +352,7 @@ def _is_lost_race(error: ClientError) -> bool:
     if facts is not None and facts.ambiguous:
         # An attempt to begin an item that still arrives meets the item that is there.
         return isinstance(error, VersionConflictError) and error.expected is None and error.current is not None
-    return isinstance(error, VersionConflictError) or _reason(error).get("Code") == "TransactionConflict"
+    return isinstance(error, VersionConflictError) or reason_of(error).get("Code") == "TransactionConflict"
 
 
 def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:

@@ -109,7 +109,7 @@ async def test_keys_may_come_from_an_async_iterator(filled):
     assert isinstance(batch, aio.AsyncBatchGet)
     assert numbers([item async for item in batch]) == [5, 1, 0, 2, 3, 4, *range(6, 120)]
     assert batch.missing == keys(999)
-    with pytest.raises(TypeError, match="write 'async for'"):
+    with pytest.raises(TypeError, match="is not iterable"):
         iter(batch)
 
 
@@ -219,7 +219,7 @@ async def test_on_page_may_be_async(filled):
     assert isinstance(scan, aio.AsyncParallelScan)
     assert len([item async for item in scan]) == COUNT
     assert states[-1] == scan.state
-    with pytest.raises(TypeError, match="write 'async for'"):
+    with pytest.raises(TypeError, match="is not iterable"):
         iter(scan)
 
 

@@ -42,6 +42,7 @@ CALLS = {
     "get_item": lambda table: table.get_item(**KEY),
     "put_item": lambda table: table.put_item(Item={"pk": "a"}),
     "query": lambda table: table.query(**BY_KEY),
+    "idempotent_update": lambda table: table.idempotent_update(Key={"pk": "a"}, UpdateExpression="REMOVE x"),
     "attribute": lambda table: table.table_status,
     "load": lambda table: table.load(),
     "waiter": lambda table: table.wait_until_exists(),
@@ -89,8 +90,9 @@ async def test_a_call_of_what_was_closed_says_so(what, way, stub):
     assert "NoneType" not in str(raised.value)
     assert len(stub.requests) == requests
     facts = raised.value.resilience
-    assert (facts.kind, facts.ambiguous) == (rddb.ErrorKind.PERMANENT, False)
-    batch = getattr(raised.value, "items", None)
+    assert (facts.kind, facts.ambiguous, facts.attempts) == (rddb.ErrorKind.PERMANENT, False, 0)
+    assert "nothing was sent" in facts.note()
+    batch = getattr(raised.value, "requests", None)
     assert batch in (None, [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}])
 
 
@@ -104,7 +106,7 @@ async def test_what_is_closed_can_be_closed_again(stub):
 def test_every_verb_of_a_table_is_in():
     """Those of boto3's model are one code; what this library adds has a line of its own."""
     added = {name for name in vars(aio.AsyncTable) if not name.startswith("_")} - set(vars(resource_class("Table")))
-    elsewhere = {"aclose", "query_many_items", "batch_writer"}
+    elsewhere = {"close", "query_many_items", "batch_writer"}
     assert added - set(CALLS) <= elsewhere
 
 
@@ -124,7 +126,7 @@ def test_a_writer_of_a_module_level_table_goes_on_after_a_close_and_on_another_l
         for key in keys:
             await batch.put_item(Item={"pk": key})
             await batch.flush()
-            await table.aclose()
+            await table.close()
 
     asyncio.run(twice("a", "b"))
     asyncio.run(twice("c"))

@@ -173,7 +173,7 @@ loop = asyncio.new_event_loop()
 child = loop.run_until_complete(main())
 if child == 0:
     sys.exit()
-loop.run_until_complete(table.aclose())
+loop.run_until_complete(table.close())
 loop.close()
 """
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603 - our own

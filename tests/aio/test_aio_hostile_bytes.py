@@ -40,7 +40,7 @@ async def opened(url, kind):
     if "table" in inspect.signature(make).parameters:
         table = aio.table("t", **options)
         yield make(table)
-        await table.aclose()
+        await table.close()
         return
     opening = aio.client if kind == "client" else aio.resource
     async with opening("dynamodb", **options) as target:

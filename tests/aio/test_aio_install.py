@@ -215,9 +215,12 @@ async def test_a_client_of_another_service_is_refused():
             aio.harden(sts)
 
 
-def test_a_module_level_table_is_not_to_be_installed_on():
+@pytest.mark.parametrize(
+    "make", [lambda: aio.table("orders"), lambda: aio.resource("dynamodb"), lambda: aio.client("dynamodb")]
+)
+def test_what_opens_by_itself_is_hardened_already(make):
     with pytest.raises(ValueError, match=r"hardened already, give it policy="):
-        aio.harden(aio.table("orders"))
+        aio.harden(make())
 
 
 @pytest.mark.parametrize("make", [aio.client, aio.resource, lambda *_, **options: aio.table("orders", **options)])
@@ -248,30 +251,19 @@ async def test_a_fallback_that_can_not_be_called_is_refused(world, hardened):
         await dynamodb.Table(world.name, fallback="stale")
 
 
-def test_a_resource_is_not_there_before_it_is_entered():
-    for make in (aio.client, aio.resource):
-        opening = make("dynamodb", **ACCESS)
-        with pytest.raises(TypeError, match="async with"):
-            opening.Table("orders")
-        with pytest.raises(TypeError, match="async with"), opening:
-            pass
-        with pytest.raises(TypeError, match="async with"):
-            iter(opening.tables.all())
-
-
 async def test_a_resource_is_not_to_be_awaited():
-    with pytest.raises(TypeError, match="async with"):
-        await aio.resource("dynamodb", **ACCESS)
+    for make in (aio.client, aio.resource):
+        with pytest.raises(TypeError, match="await"):
+            await make("dynamodb", **ACCESS)
 
 
-async def test_a_resource_can_be_opened_again_but_not_twice_at_a_time(world):
+async def test_a_resource_can_be_opened_again_and_by_several_at_a_time(world):
     opening = aio.resource("dynamodb", endpoint_url=world.proxy.endpoint_url, **ACCESS)
     for _ in range(2):
         async with opening as dynamodb:
             await (await dynamodb.Table(world.name)).load()
-            with pytest.raises(RuntimeError, match="open already"):
-                async with opening:
-                    pass
+            async with opening as other:
+                assert other.meta.client is dynamodb.meta.client
             await (await dynamodb.Table(world.name)).load()
         assert dynamodb.meta.client._endpoint.http_session._sessions is None
 
@@ -291,13 +283,10 @@ async def test_sync_blocks_and_loops_are_refused(world, hardened):
     dynamodb = await hardened(world.proxy.endpoint_url)
     table = await dynamodb.Table(world.name)
     for target in (table, dynamodb):
-        with pytest.raises(TypeError, match="async"), target:
+        with pytest.raises(TypeError, match="context manager"), target:
             pass
     for collection in (dynamodb.tables.all(), dynamodb.tables.filter(), dynamodb.tables.limit(1)):
-        with pytest.raises(TypeError, match="async for"):
-            for _ in collection:
-                pass
-        with pytest.raises(TypeError, match="async for"):
+        with pytest.raises(TypeError, match="not iterable"):
             list(collection)
 
 
@@ -337,6 +326,6 @@ async def test_a_forgotten_await_of_a_module_level_table_says_so():
             table.item_count["x"]
 
 
-async def test_the_sync_table_says_that_it_is_not_to_be_awaited(world):
-    with pytest.raises(TypeError, match="sync"):
+async def test_the_sync_table_is_not_to_be_awaited(world):
+    with pytest.raises(TypeError, match="await"):
         await world.sync_table()

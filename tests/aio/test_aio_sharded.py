@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
-from resilient_ddb import aio
 from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import faults
 
@@ -157,8 +156,7 @@ async def test_an_update_that_begins_an_item_leaves_in_it_what_its_shard_goes_by
     assert (await done(docs.get_item(Key={"pk": "a", "sk": 2})))["Item"] == {"pk": "a", "sk": 2, "order_id": "o-1"}
     begun = {"pk": "a", "sk": 3, "order_id": "o-1"}
     await done(docs.versioned().update_item(Key=begun, expected_version=None, **SET))
-    update = rddb.idempotent_update if world.is_sync else aio.idempotent_update
-    await done(update(docs, Key={"pk": "a", "sk": 4, "order_id": "o-2"}, **SET))
+    await done(docs.idempotent_update(Key={"pk": "a", "sk": 4, "order_id": "o-2"}, **SET))
     assert sorted(item["order_id"] for item in world.stored()) == ["o-1", "o-1", "o-1", "o-2"]
 
 
@@ -188,11 +186,10 @@ async def test_an_update_that_says_nothing_is_refused_as_ever(world):
 async def test_a_transaction_compares_no_stored_key(world):
     docs = world.table.sharded(4, by="sk")
     await done(docs.put_item(Item={"pk": "a", "sk": 1}))
-    update = rddb.idempotent_update if world.is_sync else aio.idempotent_update
     for condition in (Attr("pk").eq("a"), "pk = :n"):
         with pytest.raises(ValueError, match="ConditionExpression must not compare 'pk'"):
-            await done(update(docs, Key={"pk": "a", "sk": 1}, ConditionExpression=condition, **SET))
-    await done(update(docs, Key={"pk": "a", "sk": 1}, ConditionExpression=Attr("pk").exists(), **SET))
+            await done(docs.idempotent_update(Key={"pk": "a", "sk": 1}, ConditionExpression=condition, **SET))
+    await done(docs.idempotent_update(Key={"pk": "a", "sk": 1}, ConditionExpression=Attr("pk").exists(), **SET))
     assert [item["n"] for item in world.stored()] == [7]
 
 

@@ -278,21 +278,21 @@ async def test_credentials_that_come_late_are_taken(world, monkeypatch):
     async with aio.table(world.name, session=AioSession(), policy=world.policy(), **options) as table:
         with pytest.raises(NoCredentialsError):
             await table.get_item(Key={"pk": "a"})
-        await table.aclose()
+        await table.close()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         assert await put_and_get(table, "a") == "a"
 
 
 async def test_closed_and_used_again_it_opens_anew(orders, opens):
-    await orders.aclose()  # not open yet
+    await orders.close()  # not open yet
     async with orders as entered:
         assert entered is orders
         await put_and_get(orders, "a")
     assert is_closed(opens[0])
-    await orders.aclose()
+    await orders.close()
     assert await put_and_get(orders, "b") == "b"
     assert len(opens) == 2
-    await asyncio.gather(orders.aclose(), orders.aclose())
+    await asyncio.gather(orders.close(), orders.close())
     assert is_closed(opens[1])
 
 
@@ -300,7 +300,7 @@ async def test_closing_a_table_of_a_resource_leaves_the_resource_open(world):
     table = await world.table()
     async with table:
         await put_and_get(table, "a")
-    await table.aclose()
+    await table.close()
     assert await put_and_get(table, "b") == "b"
 
 

@@ -68,7 +68,7 @@ SCENARIOS = {
             modify(lambda _: None),
             modify(lambda _: 5),
             modify(5),
-            modify(attempts=0),
+            modify(max_attempts=0),
             modify(lambda _: {"pk": "b"}),
             ("batch_writer", {}),
         ],
@@ -82,7 +82,7 @@ SCENARIOS = {
     "throttled": ([faults.Throttle(times=2)], [put(), modify()]),
     "transactions in conflict": (
         [faults.CancelTransaction(reasons=["TransactionConflict"])],
-        [put(), modify(attempts=2)],
+        [put(), modify(max_attempts=2)],
     ),
     "equal content": ([], [put(), modify(lambda item: item), GET]),
 }
@@ -256,7 +256,7 @@ async def test_tasks_that_increment_one_item_lose_and_double_nothing(world, writ
 
         async def increment():
             try:
-                await docs.modify(KEY, add_one, attempts=200)
+                await docs.modify(KEY, add_one, max_attempts=200)
             except Exception as error:  # noqa: BLE001 - counted
                 ended["ambiguous" if error.resilience.ambiguous else type(error).__name__] += 1
             else:
@@ -270,28 +270,32 @@ async def test_tasks_that_increment_one_item_lose_and_double_nothing(world, writ
 async def test_an_idempotent_update_is_applied_once(world):
     table = await world.table()
     world.proxy.plan = [faults.LoseReply(times=2)]
-    await aio.idempotent_update(table, Key=KEY, **ADD)
+    await table.idempotent_update(Key=KEY, **ADD)
     assert world.proxy.count("TransactWriteItems") == 3
     assert world.stored() == {"pk": "a", "n": 1}
-    await aio.idempotent_update(table.meta.client, TableName=world.name, Key=KEY, **ADD)
-    assert world.stored()["n"] == 2
     with pytest.raises(ValueError, match="ReturnValues can't be had"):
-        await aio.idempotent_update(table, Key=KEY, **ADD, ReturnValues="ALL_NEW")
+        await table.idempotent_update(Key=KEY, **ADD, ReturnValues="ALL_NEW")
+
+
+async def test_a_failed_condition_of_an_idempotent_update_is_told_as_everywhere(world):
+    table = await world.table()
+    world.direct.put_item(Item={**KEY, "n": 1})
+    conditional = table.meta.client.exceptions.ConditionalCheckFailedException
+    with pytest.raises(conditional) as caught:
+        await table.idempotent_update(
+            Key=KEY, **ADD, ConditionExpression=Attr("n").not_exists(), ReturnValuesOnConditionCheckFailure="ALL_OLD"
+        )
+    assert caught.value.response["Item"] == {"pk": {"S": "a"}, "n": {"N": "1"}}
+    assert "TransactionCanceledException" in str(caught.value.__cause__)
+    assert caught.value.resilience == caught.value.__cause__.resilience
 
 
 def test_an_idempotent_update_on_a_module_level_table(world):
     table = aio.table(world.name, endpoint_url=world.proxy.endpoint_url, policy=world.policy(), **ACCESS)
 
     async def add():
-        await aio.idempotent_update(table, Key=KEY, **ADD)
+        await table.idempotent_update(Key=KEY, **ADD)
 
     for _ in range(2):
         asyncio.run(add())
     assert world.stored()["n"] == 2
-
-
-async def test_the_two_kinds_are_not_mixed_up(world):
-    table = await world.table()
-    with pytest.raises(TypeError, match=r"gave an awaitable"):
-        rddb.idempotent_update(table, Key=KEY, **ADD)
-    assert not world.proxy.seen

@@ -37,7 +37,7 @@ async def serve():
         def begin(script, **options):
             server = stack.enter_context(WireServer(script))
             table = aio.table("t", endpoint_url=server.url, policy=policy(), **ACCESS, **options)
-            stack.push_async_callback(table.aclose)
+            stack.push_async_callback(table.close)
             return server, table
 
         yield begin

@@ -40,7 +40,7 @@ def with_threads(name: str, url: str, write_token: str | None) -> Counter[str]:
 
     def increment(_: int) -> str:
         try:
-            docs.modify(KEY, add_one, attempts=200)
+            docs.modify(KEY, add_one, max_attempts=200)
         except Exception as error:  # noqa: BLE001 - counted
             return _kind(error)
         return "returned"
@@ -58,7 +58,7 @@ async def with_tasks(name: str, url: str, write_token: str | None) -> Counter[st
         async def work() -> None:
             for _ in left:
                 try:
-                    await docs.modify(KEY, add_one, attempts=200)
+                    await docs.modify(KEY, add_one, max_attempts=200)
                 except Exception as error:  # noqa: BLE001 - counted
                     ended[_kind(error)] += 1
                 else:

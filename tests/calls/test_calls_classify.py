@@ -363,6 +363,15 @@ def test_a_transport_failure_is_ambiguous_for_a_write_that_was_sent(error, sent)
     assert classify(error, operation="GetItem") == READ_OUTAGE
 
 
+def test_a_failure_that_its_transport_knows_to_be_unsent_is_none_of_the_write():
+    error = bx.SSLError(error="handshake failure", **URL)
+    error.nothing_was_sent = True
+    assert classify(error, operation="UpdateItem", params=COUNTING) == NEVER_SENT
+    untrusted = bx.SSLError(error="[SSL: CERTIFICATE_VERIFY_FAILED] expired", **URL)
+    untrusted.nothing_was_sent = True
+    assert classify(untrusted, operation="UpdateItem", params=COUNTING) == PERMANENT
+
+
 def test_aiobotocore_says_with_aiohttp_s_error_whether_a_request_was_sent():
     aiohttp = pytest.importorskip("aiohttp")
     from aiohttp.client_reqrep import ConnectionKey  # noqa: PLC0415 - only where aiohttp is

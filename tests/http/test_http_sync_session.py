@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import http.client
+import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import boto3
 import botocore.awsrequest
@@ -18,12 +23,12 @@ import pytest
 import urllib3.connectionpool
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, HTTPClientError
 from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from fork_support import FORKS, QUIET, in_child
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
-from urllib3 import HTTPHeaderDict
+from urllib3._collections import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
@@ -33,6 +38,7 @@ from resilient_ddb.testing import FakeClock
 KEY = {"pk": "a"}
 ADD = {"Key": KEY, "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 PATIENCE = 20.0
+ROOT = Path(__file__).parents[2]
 
 
 def of_key(operation, params, number):
@@ -240,7 +246,11 @@ class Equal:
     def __get__(self, instance, owner=None):
         if instance is None:
             return self
-        return lambda *args, **kwargs: (self.seen.append(1), self.wrapped(instance, *args, **kwargs))[1]
+        return partial(self, instance)
+
+    def __call__(self, *args, **kwargs):
+        self.seen.append(1)
+        return self.wrapped(*args, **kwargs)
 
     def __eq__(self, other):
         return other is self.wrapped
@@ -297,6 +307,21 @@ def test_so_does_a_class_that_somebody_puts_there(server, make, monkeypatch, own
     assert (counters(table).taken, sum(counters(table).declined.values())) == (0, 1)
 
 
+BEFORE = """
+import http.client
+whole = http.client.HTTPConnection.putrequest
+http.client.HTTPConnection.putrequest = lambda self, *args, **kwargs: whole(self, *args, **kwargs)
+from resilient_ddb.http.sync_guards import is_untouched
+assert not is_untouched()
+http.client.HTTPConnection.putrequest = whole
+assert not is_untouched()
+"""
+
+
+def test_so_does_what_was_there_before_this_library():
+    subprocess.run([sys.executable, "-c", BEFORE], check=True, cwd=ROOT)  # noqa: S603 - the program above
+
+
 def test_so_does_the_session_of_one_client(server, make, monkeypatch):
     table = make(server.url)
     monkeypatch.setattr(lean(table).original, "send", lambda request: pytest.fail("as asked"), raising=False)
@@ -308,7 +333,7 @@ def test_so_does_the_session_of_one_client(server, make, monkeypatch):
     ("reason", "options"),
     [
         ("a proxy", {"config": Config(proxies={"http": "PROXY"})}),
-        ("the form of the URL", {"path": "/a%20b"}),
+        ("the form of the URL", {"path": "/a\u00e9"}),
     ],
 )
 def test_what_is_unusual_goes_botocores_way(server, make, reason, options):
@@ -321,7 +346,22 @@ def test_what_is_unusual_goes_botocores_way(server, make, reason, options):
     assert (counters(table).taken, counters(table).declined) == (0, {reason: 1})
 
 
-@pytest.mark.parametrize("header", ["Expect", "Upgrade", "Connection"])
+def test_a_client_with_a_certificate_of_its_own_goes_botocores_way(server, make):
+    table = make(server.url, config=Config(client_cert="client.pem"))
+    assert table.get_item(Key=KEY)["Item"] == KEY
+    assert counters(table).declined == {"a client certificate": 1}
+
+
+def test_whoever_reads_urllib3s_debug_log_finds_the_requests_there(server, make, caplog):
+    table = make(server.url)
+    with caplog.at_level(logging.DEBUG, "urllib3.connectionpool"):
+        table.get_item(Key=KEY)
+    assert '"POST / HTTP/1.1" 200' in caplog.text
+    table.get_item(Key=KEY)
+    assert (counters(table).taken, counters(table).declined) == (1, {"a debug log of urllib3's": 1})
+
+
+@pytest.mark.parametrize("header", ["Expect", "Upgrade", "Connection", "Host"])
 def test_so_does_a_header_that_asks_for_more(server, make, header):
     table = make(server.url)
     table.meta.client.meta.events.register(
@@ -507,6 +547,20 @@ def test_after_ctrl_c_the_next_call_gets_its_own_answer(make):
         more.is_read.set()
         assert not waiting(table)
         assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
+
+
+def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_ambiguous(server, make, monkeypatch):
+    table = make(server.url, policy=policy(retry=rddb.Retry(max_attempts=1)))
+    table.get_item(Key=KEY)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(waiting(table)[0], "_receive", no_memory)
+    with pytest.raises(HTTPClientError) as raised:
+        table.update_item(**ADD)
+    assert raised.value.resilience.ambiguous
+    assert not waiting(table)
 
 
 # Deadlines.

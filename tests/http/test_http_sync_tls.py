@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from botocore.exceptions import SSLError
@@ -166,6 +167,17 @@ def test_a_write_whose_handshake_failed_was_surely_not_applied(no_tls):
     table.meta.client.close()
     facts = raised.value.resilience
     assert (facts.kind, facts.ambiguous, facts.attempts) == ("transient", False, 2)
+
+
+def test_a_handshake_that_does_not_end_ends_with_the_deadline_and_nothing_was_sent():
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # connected by the system, and served by nobody
+        table = table_at(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        begun = time.monotonic()
+        with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.2):
+            table.update_item(Key=ITEM, UpdateExpression="ADD n :one", ExpressionAttributeValues={":one": 1})
+        table.meta.client.close()
+    assert time.monotonic() - begun < 20  # or 30
+    assert (raised.value.resilience.ambiguous, raised.value.resilience.attempts) == (False, 1)
 
 
 def test_the_context_is_botocores_own(authority, good):

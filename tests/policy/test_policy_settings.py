@@ -346,14 +346,15 @@ def test_errors_say_what_they_know():
 
 def test_the_facts_make_one_line_to_read():
     assert FACTS.note() == (
-        "PutItem on orders: throttling; 3 attempts in 1.235 s; stopped by: budget; "
+        "PutItem on orders: DynamoDB throttled the request; 3 attempts in 1.235 s, no more: "
+        "the retry budget is used up; "
         "throttled by TableWriteKeyRangeThroughputExceeded; "
         "AMBIGUOUS: a reply was lost, the write may have been applied"
     )
     plain = errors.CallFacts(
         table=None, operation="Query", kind=ErrorKind.PERMANENT, attempts=1, elapsed=0, ambiguous=False
     )
-    assert plain.note() == "Query on no single table: permanent; 1 attempt in 0.000 s"
+    assert plain.note() == "Query: the same request will fail again; 1 attempt in 0.000 s"
 
 
 def test_all_public_names_are_listed_in_order_and_are_there():

@@ -252,7 +252,7 @@ async def _tasks(
         opened = [await dynamodb.Table(name, **options) for name, options in _NAMES]
         lazy = [aio.table(name, **options, **given) for name, options in _NAMES]
         for table in lazy:
-            stack.push_async_callback(table.aclose)
+            stack.push_async_callback(table.close)
         sides = [AsyncSide(tables_of(*tables)) for tables in (opened, lazy)]
         async with asyncio.TaskGroup() as group:
             for each in range(settings.tasks):

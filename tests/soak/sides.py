@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import resilient_ddb as rddb
-from resilient_ddb import aio
 from resilient_ddb.sharding import RANDOM
 
 
@@ -91,7 +90,7 @@ class SyncSide:
 
     async def idempotent_update(self, table: Any, **params: Any) -> Any:
         """Make an update that may be sent again."""
-        return rddb.idempotent_update(table, **params)
+        return table.idempotent_update(**params)
 
 
 class _Entered:
@@ -148,7 +147,7 @@ class AsyncSide:
 
     async def idempotent_update(self, table: Any, **params: Any) -> Any:
         """Make an update that may be sent again."""
-        return await aio.idempotent_update(table, **params)
+        return await table.idempotent_update(**params)
 
 
 Side = SyncSide | AsyncSide

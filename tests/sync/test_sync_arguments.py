@@ -224,7 +224,7 @@ def test_an_unknown_option_of_table_is_refused(hardened):
     assert dynamodb.Table(name="orders").name == "orders"
 
 
-def test_async_habits_are_answered_with_a_hint(hardened):
+def test_async_habits_are_answered_by_python(hardened):
     dynamodb = hardened("http://127.0.0.1:1")
 
     async def enter():
@@ -234,6 +234,6 @@ def test_async_habits_are_answered_with_a_hint(hardened):
     async def wait():
         await dynamodb.Table("orders")
 
-    for habit in (enter, wait):
-        with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
+    for habit, words in ((enter, "asynchronous context manager"), (wait, "await")):
+        with pytest.raises(TypeError, match=words):
             habit().send(None)

@@ -54,8 +54,7 @@ VERBS = {
     "sharded get": lambda table, _: table.sharded(2, by="v").get_item(Key={"pk": "a"}),
     "versioned put": lambda table, item: table.versioned().put_item(Item=item),
     "modify": lambda table, item: table.versioned().modify({"pk": "a"}, lambda _: item),
-    "idempotent_update": lambda table, _: rddb.idempotent_update(
-        table,
+    "idempotent_update": lambda table, _: table.idempotent_update(
         Key={"pk": "a"},
         UpdateExpression="ADD n :one",
         ConditionExpression="attribute_not_exists(pk)",

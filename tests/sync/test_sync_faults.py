@@ -402,8 +402,8 @@ def test_a_cancelled_transaction_is_in_doubt_while_its_first_attempt_may_arrive(
     table = world.table(timeouts=rddb.Timeouts(read=0.5))
     payment = {"UpdateExpression": "ADD n :minus", "ConditionExpression": "n >= :price"}
     values = {":minus": -10, ":price": 10}
-    with pytest.raises(table.meta.client.exceptions.TransactionCanceledException) as raised:
-        rddb.idempotent_update(table, Key={"pk": "a"}, ExpressionAttributeValues=values, **payment)
+    with pytest.raises(table.meta.client.exceptions.ConditionalCheckFailedException) as raised:
+        table.idempotent_update(Key={"pk": "a"}, ExpressionAttributeValues=values, **payment)
     facts = raised.value.resilience
     assert (facts.ambiguous, facts.kind) == (True, "conditional")
     world.direct.put_item(Item={"pk": "a", "n": 25})

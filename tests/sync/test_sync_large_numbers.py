@@ -128,7 +128,9 @@ def test_a_write_whose_answer_cannot_be_held_says_that_it_was_applied(side):
     with pytest.raises(DecimalException) as raised:
         side.table.delete_item(Key={"pk": "a"}, ReturnValues="ALL_OLD")
     assert len(side.canned.sent) == raised.value.resilience.attempts == 1
-    assert any("the call itself succeeded, and a write was applied" in note for note in raised.value.__notes__)
+    assert sum("the write was applied: only its answer can't be given" in note for note in raised.value.__notes__) == 1
+    assert not any("may have been applied" in note for note in raised.value.__notes__)
+    assert raised.value.resilience.ambiguous  # it is not to be made again
 
 
 def test_a_versioned_write_that_meets_what_cannot_be_held_says_that_its_condition_failed(side):

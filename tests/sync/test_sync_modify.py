@@ -3,14 +3,17 @@
 import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from boto3.dynamodb.conditions import Attr
+from boto3.dynamodb.types import Binary
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 import resilient_ddb as rddb
-from resilient_ddb.testing import FakeClock, faults
+from resilient_ddb.testing import faults
 
 KEY = {"pk": "a"}
 LOST_PUT = faults.LoseReply(operations={"PutItem"}, times=1)
@@ -160,7 +163,7 @@ def test_attempts_end_in_the_conflict(world, write_token):
 
     conditional = docs.meta.client.exceptions.ConditionalCheckFailedException
     with pytest.raises(conditional) as caught:
-        docs.modify(KEY, change, attempts=3)
+        docs.modify(KEY, change, max_attempts=3)
     error = caught.value
     assert isinstance(error, rddb.VersionConflictError)
     assert (error.expected, error.current) == (2, {"pk": "a", "n": 5, "version": 3})
@@ -169,9 +172,9 @@ def test_attempts_end_in_the_conflict(world, write_token):
     assert any("3 attempts" in note for note in error.__notes__)
     assert len(world.clock.waits) == 2
     with pytest.raises(rddb.VersionConflictError):
-        docs.modify(KEY, change, attempts=1)
+        docs.modify(KEY, change, max_attempts=1)
     with pytest.raises(rddb.VersionConflictError):  # more than the policy makes of one request
-        docs.modify(KEY, change, attempts=20)
+        docs.modify(KEY, change, max_attempts=20)
     assert len(world.clock.waits) == 2 + 19
 
 
@@ -184,7 +187,7 @@ def test_a_deadline_holds_between_attempts(world):
         return add_one({"n": 1})
 
     with rddb.deadline(2.5, clock=world.clock), pytest.raises(rddb.DeadlineExceededError) as caught:
-        docs.modify(KEY, change, attempts=100)
+        docs.modify(KEY, change, max_attempts=100)
     assert isinstance(caught.value.__cause__, rddb.VersionConflictError)
     assert caught.value.resilience.stopped_by == "deadline"
     assert sum(world.clock.waits) < 2.5
@@ -475,7 +478,7 @@ def test_threads_that_increment_one_item_lose_and_double_nothing(world, write_to
 
     def increment(_):
         try:
-            docs.modify(KEY, add_one, attempts=100)
+            docs.modify(KEY, add_one, max_attempts=100)
         except Exception as error:  # noqa: BLE001 - counted
             ended["ambiguous" if error.resilience.ambiguous else type(error).__name__] += 1
         else:
@@ -497,42 +500,39 @@ ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1
 def test_an_idempotent_update_is_applied_once(world):
     table = world.table()
     world.proxy.plan = [faults.LoseReply(times=2)]
-    answer = rddb.idempotent_update(table, Key=KEY, **ADD, ReturnConsumedCapacity="TOTAL")
+    answer = table.idempotent_update(Key=KEY, **ADD, ReturnConsumedCapacity="TOTAL")
     assert world.proxy.count("TransactWriteItems") == 3
     assert world.stored() == {"pk": "a", "n": 1}
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
-    rddb.idempotent_update(table.meta.client, TableName=world.name, Key=KEY, **ADD)
-    assert world.stored()["n"] == 2
 
 
 def test_an_idempotent_update_with_a_token_of_ones_own(world):
     table = world.table()
     for _ in range(3):
-        rddb.idempotent_update(table, Key=KEY, **ADD, ClientRequestToken="order-17-paid")
+        table.idempotent_update(Key=KEY, **ADD, ClientRequestToken="order-17-paid")
     assert world.stored()["n"] == 1
     for _ in range(2):
-        rddb.idempotent_update(table, Key=KEY, **ADD)
+        table.idempotent_update(Key=KEY, **ADD)
     assert world.stored()["n"] == 3
 
 
-def test_an_idempotent_update_with_typed_values(world, opened):
-    client = rddb.client("dynamodb", endpoint_url=world.proxy.endpoint_url, policy=rddb.Policy(clock=FakeClock()))
-    opened.callback(client.close)
-    rddb.idempotent_update(
-        client,
-        TableName=world.name,
-        Key={"pk": {"S": "a"}},
-        UpdateExpression="ADD n :one",
-        ExpressionAttributeValues={":one": {"N": "1"}},
-    )
-    assert world.stored()["n"] == 1
-
-
-def test_an_idempotent_update_whose_condition_fails(world):
+@pytest.mark.parametrize(
+    "asks", [{}, {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}], ids=["plain", "with the item"]
+)
+def test_a_failed_condition_of_an_idempotent_update_is_told_as_everywhere(world, asks):
     table = world.table()
-    with pytest.raises(table.meta.client.exceptions.TransactionCanceledException) as caught:
-        rddb.idempotent_update(table, Key=KEY, **ADD, ConditionExpression=Attr("n").exists())
-    assert caught.value.response["CancellationReasons"][0]["Code"] == "ConditionalCheckFailed"
+    world.direct.put_item(Item={**KEY, "n": 1})
+    caught = []
+    for update in (table.update_item, table.idempotent_update):
+        with pytest.raises(table.meta.client.exceptions.ConditionalCheckFailedException) as raised:
+            update(Key=KEY, **ADD, ConditionExpression=Attr("n").not_exists(), **asks)
+        caught.append(raised.value)
+    single, transaction = ({**error.response, "ResponseMetadata": None} for error in caught)
+    assert transaction == single
+    error = caught[1]
+    assert isinstance(error.__cause__, table.meta.client.exceptions.TransactionCanceledException)
+    assert (error.resilience.kind, error.resilience.operation) == ("conditional", "TransactWriteItems")
+    assert len(error.__notes__) == 1
 
 
 @pytest.mark.parametrize(
@@ -547,19 +547,64 @@ def test_an_idempotent_update_whose_condition_fails(world):
 )
 def test_what_an_idempotent_update_can_not_do(world, params, expected, message):
     with pytest.raises(expected, match=message):
-        rddb.idempotent_update(world.table(), **params)
+        world.table().idempotent_update(**params)
     assert not world.proxy.seen
 
 
-def test_what_is_no_target_of_an_idempotent_update(world, hardened):
-    resource = hardened(world.proxy.endpoint_url)
-    targets = {
-        "orders": "must be a Table or a client; got str",
-        resource: "must be a Table or a client",
-        world.table().versioned(): "must not be a versioned table",
-        resource.meta.client: "needs TableName",
-    }
-    for target, message in targets.items():
-        with pytest.raises(TypeError, match=message):
-            rddb.idempotent_update(target, Key=KEY, **ADD)
+def test_a_versioned_table_has_no_idempotent_update(world):
+    with pytest.raises(TypeError, match="the version would stay behind"):
+        world.table().versioned().idempotent_update(Key=KEY, **ADD)
     assert not world.proxy.seen
+
+
+def test_modify_returns_what_a_read_would(world):
+    docs = world.table().versioned()
+    wanted = {"n": 1, "deep": {"list": [2, b"x"]}, "set": {3}}
+    given = docs.modify(KEY, lambda _: wanted)
+    assert given == docs.get_item(Key=KEY)["Item"]
+    types = (type(given["n"]), type(given["deep"]["list"][0]), type(given["version"]), *map(type, given["set"]))
+    assert set(types) == {Decimal}
+    assert type(given["deep"]["list"][1]) is Binary
+
+
+def test_modify_returns_the_ttl_as_it_is_stored(world):
+    docs = world.table(options={"ttl": "gone"}).versioned()
+    given = docs.modify(KEY, lambda _: {"gone": datetime(2100, 1, 1, 0, 0, 0, 1, tzinfo=UTC)})
+    assert given == docs.get_item(Key=KEY)["Item"]
+    assert type(given["gone"]) is Decimal
+
+
+def test_max_attempts_goes_by_name(world):
+    with pytest.raises(TypeError, match="positional"):
+        world.table().versioned().modify(KEY, lambda item: item, 5)
+
+
+def test_a_check_action_holds_a_version_and_writes_nothing(world):
+    docs = world.table().versioned()
+    docs.put_item(Item={**KEY, "n": 1})
+    other = {"Put": {"TableName": world.name, "Item": {"pk": "b"}}}
+    send = docs.meta.client.transact_write_items
+    with pytest.raises(docs.meta.client.exceptions.TransactionCanceledException):
+        send(TransactItems=[docs.check_action(KEY, expected_version=2), other])
+    send(TransactItems=[docs.check_action(KEY, expected_version=1, ConditionExpression=Attr("n").eq(1)), other])
+    assert world.stored()["version"] == 1
+    assert docs.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected", "message"),
+    [
+        ({"version": 5}, 3, "expected version 3, found version 5"),
+        (None, 3, "expected version 3, there is no such item"),
+        ({}, 3, "expected version 3, found an item without the attribute 'version'"),
+        ({"version": 5}, None, "expected no version in 'version', found version 5"),
+        ({"version": "secret"}, 3, "expected version 3, found a version that is no number, but a str"),
+    ],
+)
+def test_a_conflict_says_both_versions(world, stored, expected, message):
+    if stored is not None:
+        world.direct.put_item(Item={**KEY, **stored})
+    with pytest.raises(rddb.VersionConflictError) as caught:
+        world.table().versioned().update_item(Key=KEY, expected_version=expected)
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)

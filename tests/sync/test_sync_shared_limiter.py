@@ -377,7 +377,7 @@ def test_two_may_create_the_lease_table_at_once(dynamodb_local, table_name):
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"table": "leases"}, TypeError, r"table must be an object with put_item\(\), query\(\), delete_item\(\)"),
+        ({"table": 5}, TypeError, r"table must be an object with put_item\(\), query\(\), delete_item\(\)"),
         ({"name": ""}, TypeError, "name must be a text that is not empty; got ''"),
         ({"name": 5}, TypeError, "name must be a text"),
         ({"units_per_second": 0}, ValueError, "units_per_second must be a number greater than 0; got 0"),

@@ -5,7 +5,6 @@ import logging
 import pytest
 from boto3.dynamodb.conditions import Attr
 
-import resilient_ddb as rddb
 from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.testing import faults
 
@@ -30,7 +29,7 @@ WAYS = {
     ),
     "delete": lambda table: table.delete_item(Key={"pk": "a"}),
     "update": lambda table: table.update_item(Key={"pk": "a"}, **SET),
-    "idempotent update": lambda table: rddb.idempotent_update(table, Key={"pk": "a"}, **ADD),
+    "idempotent update": lambda table: table.idempotent_update(Key={"pk": "a"}, **ADD),
     "batch": lambda table: table.meta.client.batch_write_item(
         RequestItems={table.name: [{"PutRequest": {"Item": ITEM}}]}
     ),

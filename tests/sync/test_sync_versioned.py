@@ -340,7 +340,7 @@ BAD = {
     "no attempts": (
         ValueError,
         r"attempts must be 1 or more",
-        lambda docs, _: docs.modify(KEY, lambda item: item, attempts=0),
+        lambda docs, _: docs.modify(KEY, lambda item: item, max_attempts=0),
         None,
     ),
 }

@@ -14,7 +14,7 @@ TOKENS = pytest.mark.parametrize("write_token", [None, "_wt"])
 WAYS = {
     "put": lambda docs, **more: docs.put_item(Item={**KEY, **more}),
     "put apart": lambda docs, **more: docs.put_item(Item={**KEY, **more}, expected_version=None),
-    "modify": lambda docs, **more: docs.modify(KEY, lambda item: {**(item or {}), **more}, attempts=1),
+    "modify": lambda docs, **more: docs.modify(KEY, lambda item: {**(item or {}), **more}, max_attempts=1),
 }
 EACH_WAY = pytest.mark.parametrize("way", WAYS)
 

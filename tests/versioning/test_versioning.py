@@ -160,8 +160,8 @@ class Versioned(VersionedVerbs):
     def delete_item(self, key, params, expected):
         return run(self._delete(key, params, expected))
 
-    def modify(self, key, change, attempts=10):
-        return run(self._modify(key, change, attempts))
+    def modify(self, key, change, *, max_attempts=10):
+        return run(self._modify(key, change, max_attempts))
 
 
 # One write: what it has to come to, said plainly.
@@ -272,7 +272,7 @@ def test_with_write_tokens_every_increment_is_counted_once(random, verb):
 
     def increment():
         if verb == "modify":
-            return docs.modify(KEY, add_one, attempts=1000)
+            return docs.modify(KEY, add_one, max_attempts=1000)
         item = table.get_item(Key=KEY).get("Item")
         if item is None or verb == "put":
             return docs.put_item({**KEY, **add_one(item)})
@@ -532,10 +532,10 @@ def test_a_conflict_of_a_plain_client_error_is_one_without_facts():
 @pytest.mark.parametrize(
     ("stored", "expected", "words"),
     [
-        ({}, 1, "has no attribute 'version'"),
+        ({}, 1, "without the attribute 'version'"),
         (None, 1, "there is no such item"),
-        ({"version": 2}, 1, "at another version"),
-        ({"version": 2}, None, "is there"),
+        ({"version": 2}, 1, "expected version 1, found version 2"),
+        ({"version": 2}, None, "found version 2"),
     ],
 )
 def test_a_conflict_says_what_it_met(stored, expected, words):

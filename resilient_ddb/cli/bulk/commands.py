@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from resilient_ddb.calls.classification import classify
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors.words import counted
 from resilient_ddb.events import ErrorKind
 
 from .arguments import export_options, load_options
@@ -27,7 +28,6 @@ from .checkpoint import alone
 from .errors import BulkError, CannotWriteError, UsageError
 from .estimate import estimate
 from .export import Export
-from .limits import counted
 from .load import Load
 from .options import ExportOptions, LoadOptions
 from .own_files import why

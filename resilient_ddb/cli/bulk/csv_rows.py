@@ -13,9 +13,11 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from resilient_ddb.errors.words import counted
+
 from .conversions import converted, inferred, told
 from .errors import BulkError, RefusedRowError
-from .limits import MAX_LINE_BYTES, counted, shown
+from .limits import MAX_LINE_BYTES, shown
 from .sources import HEAD_BYTES, TOO_LONG, Lines, Position, Row, Source, TooLong
 
 _SAMPLE_ROWS = 1000

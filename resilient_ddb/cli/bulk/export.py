@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resilient_ddb.errors.words import counted
+
 from . import own_files
 from .checkpoint import Checkpoint
 from .errors import BulkError, CannotWriteError
@@ -49,7 +51,7 @@ class Export:
         except OSError as error:
             raise (CannotWriteError if error.errno in own_files.FULL else BulkError)(self._why(error)) from error
         if state:
-            shown.say(f"{self._before:,} items were read before")
+            shown.say(f"{counted(self._before, 'item was', 'items were')} read before")
 
     def _opened_checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""

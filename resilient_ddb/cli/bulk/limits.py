@@ -201,11 +201,6 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things as people say it: `1 row`, `2,000 rows`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def shown(name: str) -> str:
     """Return an attribute's name as it is shown to people: a hostile one is cut, and can't move the cursor."""
     return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import IO, Any
 
+from resilient_ddb.errors.words import counted
+
 from .sources import Row
 
 _LINE_SECONDS = 10.0
@@ -53,7 +55,7 @@ class Figures:
     def line(self, now: float) -> str:
         """Say it all in one line."""
         elapsed = max(now - self.began, 0.001)
-        parts = [f"{self.items:,} items", f"{self.items / elapsed:,.0f} items/s"]
+        parts = [counted(self.items, "item"), f"{self.items / elapsed:,.0f} items/s"]
         if self.units:
             parts.append(f"{self.units / elapsed:,.0f} units/s")
         if self.throttled is not None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from resilient_ddb.errors.words import counted
+
 from .figures import duration
 from .records import CircuitRecord, RunRecord
 from .tally import Slot, slots
@@ -194,7 +196,9 @@ def _hover(cut: Sequence[Slot], scales: Scales, bottom: float) -> str:
     strips = []
     for number, slot in enumerate(cut):
         wait = "" if slot.longest is None else f", longest wait {duration(slot.longest)}"
-        words = f"{slot.ok} ok, {slot.cached} from cache, {slot.failed} failed, {slot.requests} requests{wait}"
+        words = (
+            f"{slot.ok} ok, {slot.cached} from cache, {slot.failed} failed, {counted(slot.requests, 'request')}{wait}"
+        )
         strip = tag("title", f"{number * SLOT_SECONDS:.1f} s: {words}")
         x = scales.x(number * SLOT_SECONDS)
         strips.append(f'<rect class="hover" x="{x}" y="{TOP}" width="{wide}" height="{bottom - TOP}">{strip}</rect>')

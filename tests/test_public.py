@@ -1,0 +1,130 @@
+"""Public names: each is itself, whatever was imported; `dir()` shows them; what is made says what it is."""
+
+import gc
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock, FaultProxy, faults
+
+MODULES = ["", "aio", "events", "fallback", "observers", "sharding", "spark", "testing", "testing.faults", "ttl"]
+TELL = """
+import importlib, json, pkgutil, sys
+import resilient_ddb
+
+def public():
+    found = {}
+    for name in json.loads(sys.argv[1]):
+        module = importlib.import_module("resilient_ddb" + ("." + name if name else ""))
+        for one in module.__all__:
+            value = getattr(module, one)
+            found[module.__name__ + "." + one] = (type(value).__name__, getattr(value, "__module__", ""))
+    return found
+
+def import_all():
+    for found in pkgutil.walk_packages(resilient_ddb.__path__, "resilient_ddb."):
+        if not found.name.endswith("__main__"):
+            try:
+                importlib.import_module(found.name)
+            except ImportError as error:  # an extra that is not installed
+                if (error.name or "").startswith("resilient_ddb"):
+                    raise
+
+def as_text():
+    return json.dumps(public())
+
+if sys.argv[2] == "first":
+    import_all()
+print(as_text())
+if sys.argv[2] != "first":
+    import_all()
+    print(as_text())
+"""
+
+
+def told(order):
+    done = subprocess.run(  # noqa: S603 - what is run is written above
+        [sys.executable, "-c", TELL, json.dumps(MODULES), order],
+        env={**os.environ, "PYTHONPATH": str(Path(rddb.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_public_name_is_itself_after_every_submodule_was_imported():
+    before, after = told("last")
+    [at_once] = told("first")
+    assert before == after == at_once
+    assert before["resilient_ddb.deadline"][0] == "function"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dir_shows_what_is_public(name):
+    module = rddb
+    for part in filter(None, name.split(".")):
+        module = getattr(module, part)
+    if name != "testing.faults":  # a plain module of faults
+        assert dir(module) == sorted(module.__all__)
+    for one in module.__all__:
+        assert getattr(module, one) is not None
+
+
+def asked(call, error):
+    """Answer nothing."""
+
+
+def made():
+    pytest.importorskip("aiobotocore")
+    from resilient_ddb import aio  # noqa: PLC0415 - an extra
+
+    table, twin = rddb.table("orders", region_name="eu-west-1"), aio.table("orders")
+    stale = rddb.fallback.stale()
+    policy = rddb.Policy(observers=[rddb.observers.LoggingObserver()], fallback=stale | asked)
+    yield from (policy, policy.retry, policy.retry_budget, policy.circuit_breaker, policy.timeouts, policy.clock)
+    yield from (stale, rddb.fallback.replica("us-east-1"), rddb.fallback.function(asked), stale | asked)
+    yield from (rddb.fallback.response({"Item": {"pk": "secret"}}), rddb.observers.LoggingObserver())
+    for one in (table, twin):
+        sharded = one.sharded(4, by="sk")
+        yield from (one, sharded, one.versioned(), sharded.versioned(), one.batch_writer(), sharded.batch_writer())
+        yield from (one.get_items([]), one.parallel_scan(2))
+    limiter = rddb.RateLimiter(5)
+    yield from (limiter, rddb.SharedRateLimiter(table, "n", 5), table.batch_writer().report)
+    yield from (aio.resource("dynamodb"), aio.client("dynamodb"), twin.meta.client)
+    yield from (FakeClock(), FaultProxy("http://127.0.0.1:1"), faults.Throttle(), rddb.DELETE, rddb.response_info({}))
+    yield rddb.classify({"Code": "ThrottlingException"})
+    yield rddb.CircuitOpenError(operation_name="GetItem", circuit="t/read", state="open", reason="r", retry_after=1)
+
+
+def test_what_is_public_says_what_it_is():
+    for one in made():
+        text = repr(one)
+        assert " at 0x" not in text, text
+        assert "secret" not in text
+        assert type(one).__name__.removeprefix("Async").removeprefix("_") in text or "." in text or "client" in text
+    gc.collect()
+
+
+def test_a_repr_says_how_much_is_left():
+    batch = rddb.table("orders", region_name="eu-west-1").batch_writer()
+    assert repr(batch) == "<BatchWriter of table 'orders', 0 requests to write>"
+    batch.put_item(Item={"pk": "a"})
+    assert repr(batch) == "<BatchWriter of table 'orders', 1 request to write>"
+    batch._items_buffer = []
+
+
+def test_a_chain_reads_as_it_was_written():
+    chain = rddb.fallback.replica("us-east-1", endpoint_url="http://x") | asked
+    assert repr(chain) == "fallback.replica('us-east-1', endpoint_url='http://x') | asked"
+
+
+def test_no_sync_object_can_be_awaited():
+    assert not inspect.isawaitable(rddb.table("orders", region_name="eu-west-1"))
