@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.policy import policy_of
@@ -18,6 +18,8 @@ from .table_behind import AsyncTableBehind
 from .together import together
 
 if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import QueryInputTableQueryTypeDef
+
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
@@ -52,11 +54,13 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         """Delete an item. See `update_item`."""
         return pending(self._change("delete_item", Key, params), "sharded.delete_item")
 
-    def query(self, **params: Any) -> Pending[Response]:
+    def query(self, **params: Unpack[QueryInputTableQueryTypeDef]) -> Pending[Response]:
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it."""
         return pending(self._query(params), "sharded.query")
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def query_items(
+        self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
+    ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
         return items_of(self._reading(params, max_items))
 

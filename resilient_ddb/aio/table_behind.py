@@ -142,13 +142,27 @@ class AsyncReadsBehind(AsyncTableBehind):
         """Read a page of the table's items."""
         return self._table.scan(**kwargs)
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def query_items(
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return self._table.query_items(max_items=max_items, **params)
+        rate = _given(read_units_per_second=read_units_per_second)
+        return self._table.query_items(max_items=max_items, **rate, **params)
 
-    def scan_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def scan_items(
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return self._table.scan_items(max_items=max_items, **params)
+        rate = _given(read_units_per_second=read_units_per_second)
+        return self._table.scan_items(max_items=max_items, **rate, **params)
 
     def get_items(
         self,
@@ -178,11 +192,15 @@ class AsyncReadsBehind(AsyncTableBehind):
         self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
     ) -> Pending[dict[str, Any]]:
         """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
-        given = {} if on_shard_error is None else {"on_shard_error": on_shard_error}  # else the table's own default
-        return self._table.query_many(partition_keys, **given, **params)
+        return self._table.query_many(partition_keys, **_given(on_shard_error=on_shard_error), **params)
 
     def query_many_items(
         self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
         return self._table.query_many_items(partition_keys, max_items=max_items, **params)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return those that are not None: a sharded table behind has fewer options, and defaults of its own."""
+    return {name: value for name, value in options.items() if value is not None}

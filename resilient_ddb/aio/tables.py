@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
-    from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
+    from types_aiobotocore_dynamodb.type_defs import (
+        PutItemInputTablePutItemTypeDef,
+        PutItemOutputTableTypeDef,
+        QueryInputTableQueryTypeDef,
+        ScanInputTableScanTypeDef,
+    )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
@@ -146,13 +151,21 @@ class AsyncTable(AsyncResource, _TableTypes):
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
     def query_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
         return _items(Items(self, "query", params, max_items, read_units_per_second))
 
     def scan_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
         return _items(Items(self, "scan", params, max_items, read_units_per_second))

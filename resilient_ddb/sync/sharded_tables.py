@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.policy import policy_of
@@ -17,6 +17,8 @@ from .table_behind import TableBehind
 from .together import together
 
 if TYPE_CHECKING:
+    from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef
+
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
@@ -80,7 +82,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """Delete an item. See `update_item`."""
         return run(self._change("delete_item", Key, params))
 
-    def query(self, **params: Any) -> Response:
+    def query(self, **params: Unpack[QueryInputTableQueryTypeDef]) -> Response:
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it.
 
         Items come in the order of their sort keys. `Limit` is for all shards together; counts and consumed capacity are
@@ -97,7 +99,9 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._query(params))
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def query_items(
+        self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
+    ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query of all shards. One page of each is held at most.
 
         Fallbacks are not asked.

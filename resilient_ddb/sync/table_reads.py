@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import run
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
+    from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError
@@ -25,7 +26,11 @@ class TableReads(_Table):
     """The part of `ResilientTable` that reads."""
 
     def query_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query, page after page.
 
@@ -46,7 +51,11 @@ class TableReads(_Table):
         return _items(Items(self, "query", params, max_items, read_units_per_second))
 
     def scan_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(Items(self, "scan", params, max_items, read_units_per_second))
