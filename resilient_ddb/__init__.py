@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .sync.session import client, harden, resource, table
     from .sync.sharded_tables import ShardedTable
     from .sync.shared_limiter import SharedRateLimiter
-    from .sync.tables import ResilientServiceResource, ResilientTable
+    from .sync.tables import ResilientServiceResource, ResilientTable, Table
     from .sync.versioned_tables import VersionedTable
     from .versioning.writes import DELETE
 
@@ -71,6 +71,7 @@ __all__ = [
     "ShardLayout",
     "ShardedTable",
     "SharedRateLimiter",
+    "Table",
     "ThrottlingReason",
     "Timeouts",
     "UnprocessedItemsError",
@@ -125,6 +126,7 @@ _HOMES = {
     "ShardLayout": "sharding.shard_layout",
     "ShardedTable": "sync.sharded_tables",
     "SharedRateLimiter": "sync.shared_limiter",
+    "Table": "sync.tables",
     "ThrottlingReason": "events",
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",

@@ -17,7 +17,7 @@ if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
 from .session import client, harden, resource, table
-from .tables import AsyncServiceResource, AsyncTable
+from .tables import AsyncServiceResource, AsyncTable, Table
 
 if TYPE_CHECKING:
     from .batch_get import AsyncBatchGet
@@ -32,6 +32,7 @@ __all__ = [
     "AsyncShardedTable",
     "AsyncTable",
     "AsyncVersionedTable",
+    "Table",
     "client",
     "harden",
     "resource",

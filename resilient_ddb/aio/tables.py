@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
     from types_aiobotocore_dynamodb.type_defs import (
+        CreateTableInputServiceResourceCreateTableTypeDef,
         PutItemInputTablePutItemTypeDef,
         PutItemOutputTableTypeDef,
         QueryInputTableQueryTypeDef,
@@ -86,6 +87,9 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
             ttl_skew: float | None = None,
         ) -> AwaitableTable:
             """Return a Table, which may be awaited, with the options that `resilient_ddb.aio.table` describes."""
+
+        async def create_table(self, **kwargs: Unpack[CreateTableInputServiceResourceCreateTableTypeDef]) -> AsyncTable:
+            """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
 
 
 class AsyncTable(AsyncResource, _TableTypes):
@@ -313,6 +317,10 @@ class AwaitableTable(AsyncTable):
 
     async def _table(self) -> AsyncTable:
         return self._plain(self.name, client=self.meta.client)
+
+
+Table = AsyncTable
+"""The name for annotations."""
 
 
 async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
-    from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
+    from types_boto3_dynamodb.type_defs import (
+        CreateTableInputServiceResourceCreateTableTypeDef,
+        PutItemInputTablePutItemTypeDef,
+        PutItemOutputTableTypeDef,
+    )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.fallback import FallbackFunction
@@ -57,6 +61,9 @@ class ResilientServiceResource(_Native, _ServiceResource):
             ttl_skew: float | None = None,
         ) -> ResilientTable:
             """Return a Table, with the options that `resilient_ddb.table` describes."""
+
+        def create_table(self, **kwargs: Unpack[CreateTableInputServiceResourceCreateTableTypeDef]) -> ResilientTable:
+            """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
 
 
 class ResilientTable(_Native, TableReads):
@@ -246,3 +253,7 @@ class ResilientTable(_Native, TableReads):
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
         return self._restore, (self.name, {"policy": core.policy, **core.options(), **core.host.recipe()})
+
+
+Table = ResilientTable
+"""The name for annotations."""
