@@ -27,7 +27,8 @@ async def handler(event: Mapping[str, Any], context: Context) -> Answer:
 
 @rddb.lambda_handler
 async def bare_handler(event: Mapping[str, Any], context: Context) -> int:
-    return (await orders.scan(Select="COUNT"))["Count"]
+    count: int = (await orders.scan(Select="COUNT"))["Count"]
+    return count
 
 
 @rddb.lambda_handler

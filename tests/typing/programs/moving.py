@@ -17,7 +17,8 @@ orders = dynamodb.Table("orders")
 
 def is_stored(table: rddb.Table, name: str) -> bool:
     table.put_item(Item={"id": name, "total": Decimal("12.50"), "tags": {"new"}, "lines": [{"sku": "A-1"}]})
-    return table.get_item(Key={"id": name}, ConsistentRead=True)["Item"]["id"] == name
+    stored = table.get_item(Key={"id": name}, ConsistentRead=True).get("Item", {})
+    return bool(stored.get("total") == Decimal("12.50"))
 
 
 made: rddb.Table = dynamodb.create_table(
@@ -38,7 +39,8 @@ async def main() -> int:
     async with aio.resource("dynamodb") as dynamodb:
         table = await dynamodb.Table("orders")
         response = await table.query(KeyConditionExpression="id = :id", ExpressionAttributeValues={":id": "o-1"})
-        return response["Count"] + await table.item_count
+        count: int = response["Count"] + await table.item_count
+    return count
 
 
 count: int = asyncio.run(main())

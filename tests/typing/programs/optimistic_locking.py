@@ -36,7 +36,7 @@ def in_one_transaction(first: Item) -> None:
 
 stored = docs.modify({"id": "d-1"}, add_visit, max_attempts=20)
 gone = docs.modify({"id": "d-1"}, lambda item: rddb.DELETE)
-shown = docs.get_item(Key={"id": "d-1"}, ConsistentRead=True)["Item"]
+shown = docs.get_item(Key={"id": "d-1"}, ConsistentRead=True).get("Item", {})
 rename(dict(shown), "Green")
 found = docs.query(KeyConditionExpression=Key("id").eq("d-1"))["Items"]
 some = [item["id"] for item in docs.scan_items(max_items=10)]
@@ -45,7 +45,7 @@ print(docs.name, docs.item_count, docs.table)
 
 
 async def main(table: aio.AsyncVersionedTable) -> Item | None:
-    item = (await table.get_item(Key={"id": "d-1"}))["Item"]
+    item = (await table.get_item(Key={"id": "d-1"})).get("Item", {})
     version: int | None = rddb.response_info(await table.put_item({**item, "text": "two"})).version
     await table.delete_item({"id": "d-3"}, expected_version=version)
     return await table.modify({"id": "d-1"}, add_visit)
