@@ -27,10 +27,11 @@ def show(response):
 
 def main():
     upstream = os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
-    policy = rddb.Policy(clock=FakeClock())  # this example waits for nothing; leave the clock out in production
+    clock = FakeClock()  # this example waits for nothing; leave the clock out in production
+    policy = rddb.Policy(clock=clock, fallback=rddb.fallback.stale(max_age=300) | list_price)
     with FaultProxy(upstream) as proxy:  # stands in for the outage; leave it out in production
         dynamodb = rddb.resource("dynamodb", endpoint_url=proxy.endpoint_url, policy=policy)
-        prices = dynamodb.Table("list-of-prices", fallback=rddb.fallback.stale(max_age=300) | list_price)
+        prices = dynamodb.Table("list-of-prices")
         dynamodb.create_table(
             TableName=prices.name,
             KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],

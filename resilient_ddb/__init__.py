@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     )
     from .events import ErrorKind, ThrottlingReason
     from .fallback.response_info import ResponseInfo, response_info
+    from .hardening import harden, set_policy
     from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
-    from .policy.deadlines import deadline, lambda_deadline
+    from .policy.deadlines import deadline, lambda_deadline, no_deadline
     from .policy.policy import Policy, Timeouts
     from .policy.retry import Retry, RetryBudget
     from .sharding.shard_layout import ShardLayout
@@ -39,11 +40,12 @@ if TYPE_CHECKING:
     from .sync.batch_writer import BatchWriter
     from .sync.limiter import RateLimiter
     from .sync.parallel_scan import ParallelScan
-    from .sync.session import client, harden, resource, table
+    from .sync.session import client, resource, table
     from .sync.sharded_tables import ShardedTable
     from .sync.shared_limiter import SharedRateLimiter
     from .sync.tables import ResilientServiceResource, ResilientTable, Table
     from .sync.versioned_tables import VersionedTable
+    from .ttl.rule import TimeToLive
     from .versioning.writes import DELETE
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "SharedRateLimiter",
     "Table",
     "ThrottlingReason",
+    "TimeToLive",
     "Timeouts",
     "UnprocessedItemsError",
     "UnprocessedKeysError",
@@ -89,9 +92,11 @@ __all__ = [
     "harden",
     "lambda_deadline",
     "lambda_handler",
+    "no_deadline",
     "observers",
     "resource",
     "response_info",
+    "set_policy",
     "sharding",
     "spark",
     "table",
@@ -128,6 +133,7 @@ _HOMES = {
     "SharedRateLimiter": "sync.shared_limiter",
     "Table": "sync.tables",
     "ThrottlingReason": "events",
+    "TimeToLive": "ttl.rule",
     "Timeouts": "policy.policy",
     "UnprocessedItemsError": "errors",
     "UnprocessedKeysError": "errors",
@@ -138,10 +144,12 @@ _HOMES = {
     "classify": "calls.classification",
     "client": "sync.session",
     "deadline": "policy.deadlines",
-    "harden": "sync.session",
+    "harden": "hardening",
     "lambda_deadline": "policy.deadlines",
+    "no_deadline": "policy.deadlines",
     "resource": "sync.session",
     "response_info": "fallback.response_info",
+    "set_policy": "hardening",
     "table": "sync.session",
     "lambda_handler": "lambda_handlers",
 }

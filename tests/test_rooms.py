@@ -28,6 +28,7 @@ FLOORS = {
     "hooks": 6,
     "sync": 7,
     "aio": 7,
+    "hardening": 8,
     "spark": 8,
     "lambda_handlers": 5,
     "cli": 8,

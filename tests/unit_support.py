@@ -41,6 +41,8 @@ ALONE = SimpleNamespace(lead=lambda key, mark: None, landed=lambda key, mark: No
 class FakeHost:
     """The client, as a core sees it."""
 
+    native = True
+
     def __init__(self) -> None:
         self.refreshed = 0
         self.who: tuple[Any, ...] = ("key", "eu-west-1", "https://dynamodb", True)

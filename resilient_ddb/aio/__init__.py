@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
-from .session import client, harden, resource, table
+from .session import client, harden, resource, set_policy, table
 from .tables import AsyncServiceResource, AsyncTable, Table
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "client",
     "harden",
     "resource",
+    "set_policy",
     "table",
 ]
 

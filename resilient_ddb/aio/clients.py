@@ -16,6 +16,7 @@ from resilient_ddb.calls.ending import cancel, recover, succeed
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.codec.originals import part
+from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT
 from resilient_ddb.hooks.host import ClientHost, check_client, harden
@@ -51,7 +52,8 @@ class ResilientAioClient:
         try:
             ttl = execution.core.ttl
             if ttl is not None:
-                api_params = await run_async(ttl.prepare(execution, self._make_api_call))
+                with execution.bounded():
+                    api_params = await run_async(ttl.prepare(execution, self._make_api_call))
             execution.admit()
             call: Awaitable[Response] = super()._make_api_call(  # type: ignore[misc]  # mixed in
                 operation_name, api_params
@@ -114,8 +116,8 @@ async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> R
     try:
         async with asyncio.timeout(remaining) as limit:
             return await call
-    except TimeoutError:
-        if limit.expired():
+    except TimeoutError as error:
+        if limit.expired() and not isinstance(error, DeadlineExceededError):
             raise execution.cut_off() from None
         raise
 

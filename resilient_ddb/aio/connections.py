@@ -16,9 +16,10 @@ from functools import cache, partial
 from typing import Any, NoReturn
 
 from aiobotocore.httpsession import AIOHTTPSession
+from aiohttp import ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 
-from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, execution_of
+from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, connect_timeout, execution_of
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 
@@ -57,6 +58,9 @@ class _Undirected:
         self._session = session
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
+        timeout, connect = kwargs.get("timeout"), connect_timeout()
+        if connect is not None and isinstance(timeout, ClientTimeout):
+            kwargs["timeout"] = ClientTimeout(sock_connect=connect, sock_read=timeout.sock_read)
         return self._session.request(*args, allow_redirects=False, **kwargs)
 
 

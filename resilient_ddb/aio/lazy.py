@@ -14,25 +14,38 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.errors import DeadlineExceededError, attach
+from resilient_ddb.hooks.host import with_options, with_ttl
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.given import NOT_GIVEN
 
 from .connections import PARENTS
 
 if TYPE_CHECKING:
+    from resilient_ddb.calls.core import Core
+    from resilient_ddb.policy.given import NotGiven
+    from resilient_ddb.policy.policy import Policy
     from resilient_ddb.ttl.rule import TimeToLive
+    from resilient_ddb.ttl.tables import TtlTables
 
-OpenClient = Callable[[], Awaitable[Any]]
+OpenClient = Callable[["Policy | None"], Awaitable[Any]]
 
 
 class Lazy:
     """Stands in for an aiobotocore client: the verbs open it, everything else asks for one that is open."""
 
     _verbs: frozenset[str]
+    policy: Policy | None
+    """How calls are made; None: by the default one, with what the Config says."""
     time_to_live: TimeToLive | None
+    """That of the one table that it is for."""
     recipe: dict[str, Any]
-    """What a Table is made anew from in another process. Never credentials."""
+    """What a Table is made anew from in another process, beside the policy. Never credentials."""
+
+    def set_policy(self, policy: Policy) -> None:
+        """Go by another policy: the clients that are open, and those that will be."""
+        raise NotImplementedError
 
     async def current(self, operation: str) -> Any:
         """Return the running loop's client, for an operation."""
@@ -67,7 +80,8 @@ class LazyClient(Lazy):
         open_client: OpenClient,
         verbs: frozenset[str],
         table: str | None,
-        time_to_live: TimeToLive | None,
+        policy: Policy | None,
+        ttl: TtlTables | None,
         recipe: dict[str, Any],
     ) -> None:
         """Open with `open_client`, once for each event loop; `verbs` are the names of the client's operations.
@@ -76,11 +90,16 @@ class LazyClient(Lazy):
             open_client: opens a client.
             verbs: the names of the client's operations.
             table: the one table that it is for, if it is for one.
-            time_to_live: that table's TTL.
-            recipe: what a Table is made anew from in another process.
+            policy: how calls are made.
+            ttl: the tables' TTLs.
+            recipe: what a Table is made anew from in another process, beside the policy.
         """
         self._table = table
-        self.time_to_live = time_to_live
+        self.policy = policy
+        self.ttl = ttl
+        self._core: Core | None = None
+        own = None if ttl is None or table is None else ttl.of(table)
+        self.time_to_live = None if own is None else own.settings
         self.recipe = recipe
         self._open_client = open_client
         self._verbs = verbs
@@ -98,6 +117,15 @@ class LazyClient(Lazy):
         _open.clear()
         self._begin()
 
+    def set_policy(self, policy: Policy) -> None:
+        """Go by another policy: the clients that are open, and those that will be."""
+        self.policy = policy
+        if self._core is not None:
+            self._core.set_policy(policy)
+        for task in list(self._opening.values()):
+            if _has_succeeded(task):
+                task.result()._resilience.host.renew_siblings()  # noqa: SLF001 - the attribute is this library's own
+
     async def current(self, operation: str) -> Any:
         """Return the running loop's client, for an operation.
 
@@ -114,8 +142,8 @@ class LazyClient(Lazy):
         try:
             async with asyncio.timeout(None if deadline is None else deadline.remaining()) as limit:
                 return await asyncio.shield(task)  # a caller that is cancelled leaves it to the others
-        except TimeoutError:
-            if limit.expired():
+        except TimeoutError as error:
+            if limit.expired() and not isinstance(error, DeadlineExceededError):
                 raise _cut_off(operation, self._table) from None
             raise
         finally:
@@ -148,6 +176,11 @@ class LazyClient(Lazy):
         if keeper is not None:
             await keeper.aclose()
 
+    def view(self, table: str, policy: Policy | None, ttl: str | TimeToLive | NotGiven | None) -> Lazy:
+        """Return this client as a Table sees it that may have a policy, or a TTL, of its own."""
+        is_plain = policy is None and ttl is NOT_GIVEN and (self.ttl is None or self.ttl.of(table) is None)
+        return self if is_plain else LazyView(self, table, policy, ttl)
+
     async def __aenter__(self) -> Any:
         """Open the running loop's client, and return it, for a block at whose end it is closed."""
         self.enter()
@@ -173,7 +206,12 @@ class LazyClient(Lazy):
 
     async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
         """Hold a client open. A loop closes its async generators as it shuts down: that is when this one ends."""
-        client = await self._open_client()
+        client = await self._open_client(self.policy)
+        # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
+        if self._core is None:
+            self._core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+        else:
+            client._resilience = self._core.with_host(client._resilience.host)  # noqa: SLF001 - as above
         held = (loop, client)
         _open.add(held)
         try:
@@ -203,15 +241,33 @@ class LazyView(Lazy):
     """A client that opens on first use, as a Table with options of its own sees it."""
 
     def __init__(
-        self, parent: LazyClient, look: Callable[[Any], Any], time_to_live: TimeToLive | None, options: dict[str, Any]
+        self, parent: LazyClient, table: str, policy: Policy | None, ttl: str | TimeToLive | NotGiven | None
     ) -> None:
-        """See `parent`'s open client as `look` makes it of it; `options` are the Table's, for its recipe."""
-        self.recipe = {**parent.recipe, **options}
+        """See `parent`'s open client as a Table does that has a policy, or a TTL, of its own."""
         self._parent = parent
-        self._look = look
+        self._table = table
+        self._policy = policy
+        self._ttl = ttl
         self._verbs = parent._verbs  # noqa: SLF001 - of the same module
-        self.time_to_live = time_to_live
+        tables = parent.ttl if ttl is NOT_GIVEN else with_ttl(parent.ttl, table, ttl)
+        own = None if tables is None else tables.of(table)
+        self.time_to_live = None if own is None else own.settings
+        self.recipe = {**parent.recipe, "ttl": None if tables is None else tables.by_table}
         self._views: dict[asyncio.AbstractEventLoop, tuple[Any, Any]] = {}
+
+    @property
+    def policy(self) -> Policy | None:  # type: ignore[override]  # the Table's own, or else the client's
+        """How calls are made."""
+        return self._policy or self._parent.policy
+
+    def set_policy(self, policy: Policy) -> None:
+        """Go by another policy: the Table alone if it has one of its own, and else the client with all its Tables."""
+        if self._policy is None:
+            self._parent.set_policy(policy)
+            return
+        self._policy = policy
+        for _, view in list(self._views.values()):
+            view._resilience.set_policy(policy)  # noqa: SLF001 - the attribute is this library's own
 
     async def current(self, operation: str) -> Any:
         """Return the view of the running loop's client, for an operation. Raises as the client's own."""
@@ -229,7 +285,7 @@ class LazyView(Lazy):
             for other in list(self._views):  # a copy: other threads have loops of their own
                 if other.is_closed():
                     self._views.pop(other, None)
-            view = self._look(client)
+            view = with_options(client, self._table, policy=self._policy, ttl=self._ttl)
             self._views[loop] = (client, view)
         return view
 

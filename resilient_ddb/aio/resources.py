@@ -7,7 +7,7 @@ collections, waiters and sub-resources all come from the model, so that what bot
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import boto3.utils
@@ -21,17 +21,18 @@ from botocore import xform_name
 from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
-from resilient_ddb.fallback import Chain
-from resilient_ddb.hooks.host import settings_of_ttl, with_options
+from resilient_ddb.hooks.host import check_options, unknown_option, with_options
 from resilient_ddb.hooks.models import resource_definitions
+from resilient_ddb.policy.given import NOT_GIVEN
 
-from .lazy import LazyClient, LazyView, opened
+from .lazy import LazyClient, opened
 from .pending import Pending
 from .tables import AsyncResource, AsyncServiceResource, AsyncTable, AwaitableTable
 
 if TYPE_CHECKING:
-    from resilient_ddb.fallback import FallbackFunction
-    from resilient_ddb.ttl.rule import TtlFilter
+    from resilient_ddb.policy.given import NotGiven
+    from resilient_ddb.policy.policy import Policy
+    from resilient_ddb.ttl.rule import TimeToLive
 
 _BASES: dict[str, type[AsyncResource]] = {"dynamodb": AsyncServiceResource, "Table": AsyncTable}
 
@@ -112,21 +113,19 @@ def _table(
     self: Any,
     name: str,
     *,
-    fallback: FallbackFunction | None = None,
-    ttl: str | None = None,
-    ttl_filter: TtlFilter | None = None,
-    ttl_skew: float | None = None,
+    policy: Policy | None = None,
+    ttl: str | TimeToLive | NotGiven | None = NOT_GIVEN,
+    **unknown: Any,
 ) -> AwaitableTable:
-    settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
-    look = partial(with_options, table=name, fallback=fallback, ttl=settings)
+    for option, value in unknown.items():
+        raise unknown_option(option, value)
+    check_options(policy, ttl)
     client = self.meta.client
-    if not isinstance(client, LazyClient):
-        client = look(client)
-    elif fallback is not None or settings is not None:
-        if fallback is not None:
-            Chain(fallback)  # refuses what can't answer
-        options = {"fallback": fallback, **(settings.options() if settings else {})}
-        client = LazyView(client, look, settings, options)
+    client = (
+        client.view(name, policy, ttl)
+        if isinstance(client, LazyClient)
+        else with_options(client, name, policy=policy, ttl=ttl)
+    )
     return _awaitable_table()(name, client=client)
 
 

@@ -1,11 +1,11 @@
-"""The way in: `resource`, `client`, `table` and `harden`, for aiobotocore."""
+"""The way in: `resource`, `client`, `table`, `harden` and `set_policy`, for aiobotocore."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import botocore.session
@@ -14,30 +14,35 @@ from aiobotocore.session import AioSession
 from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
-from resilient_ddb.fallback import Chain
 from resilient_ddb.hooks.host import (
+    HardenedSession,
     check_config,
+    check_new_policy,
+    check_options,
     check_policy,
     default_options,
-    settings_of_ttl,
+    hardened_session,
+    keep_hardened,
+    not_hardened,
     settled_config,
-    with_options,
+    ttl_of_tables,
+    unknown_option,
 )
+from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.http.aio_session import ProtocolSession
 
 from . import connections
 from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
 from .lazy import Lazy, LazyClient
 from .resources import resource_class, service_model, shared_loader
-from .tables import AsyncResource, AsyncServiceResource, AsyncTable
+from .tables import AsyncServiceResource, AsyncTable
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.client import DynamoDBClient
 
-    from resilient_ddb.calls.core import Core
-    from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy.policy import Policy
-    from resilient_ddb.ttl.rule import TtlFilter
+    from resilient_ddb.ttl.rule import TimeToLive
+    from resilient_ddb.ttl.tables import TtlTables
 
 Target = TypeVar("Target")
 _CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
@@ -49,6 +54,7 @@ def client(
     *args: Any,
     policy: Policy | None = None,
     session: Any = None,
+    ttl: Mapping[str, str | TimeToLive] | None = None,
     **kwargs: Any,
 ) -> DynamoDBClient:
     """Return a hardened low-level client: opened with `async with`, as aiobotocore's, or with its first call.
@@ -63,13 +69,20 @@ def client(
             `retries` or `AWS_MAX_ATTEMPTS` state.
         session: the aiobotocore (or aioboto3) Session to build on; one of this library's where left out. It stays as
             it is: only this client is hardened.
+        ttl: the TTL attributes of tables, by the tables' names: `{"sessions": "expires_at"}`, or a `TimeToLive` in
+            place of an attribute's name. Items of theirs that have expired are left out of all answers.
         kwargs: aiobotocore's further arguments, by name. A `config` of the caller's wins over our timeouts and pool.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     arguments = _arguments(service_name, args, kwargs, policy, session)
-    return cast("DynamoDBClient", LazyClient(_opener(arguments, policy, session), _verbs(), None, None, {}))
+    tables = ttl_of_tables(ttl)
+
+    async def open_client(by: Policy | None) -> Any:
+        return await _open(arguments, by, session, tables)
+
+    return cast("DynamoDBClient", LazyClient(open_client, _verbs(), None, policy, tables, {}))
 
 
 def resource(
@@ -77,6 +90,7 @@ def resource(
     *args: Any,
     policy: Policy | None = None,
     session: Any = None,
+    ttl: Mapping[str, str | TimeToLive] | None = None,
     **kwargs: Any,
 ) -> AsyncServiceResource:
     """Return a hardened resource: for module scope, or to be opened with `async with`, as aioboto3's. See `client`.
@@ -85,16 +99,8 @@ def resource(
     share its client. An `async with` block returns a resource whose client is open, and closes it as it ends.
     """
     arguments = _arguments(service_name, args, kwargs, policy, session)
-    open_client = _opener(arguments, policy, session)
-
-    async def open_native() -> Any:
-        made = await open_client()
-        made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
-        return made
-
     cls: Any = resource_class("dynamodb")
-    lazy = LazyClient(open_native, _verbs(), None, None, _recipe(arguments, policy))
-    return cast("AsyncServiceResource", cls(client=lazy))
+    return cast("AsyncServiceResource", cls(client=_lazy(None, arguments, policy, session, ttl_of_tables(ttl))))
 
 
 def table(
@@ -102,10 +108,7 @@ def table(
     *,
     policy: Policy | None = None,
     session: Any = None,
-    fallback: FallbackFunction | None = None,
-    ttl: str | None = None,
-    ttl_filter: TtlFilter | None = None,
-    ttl_skew: float | None = None,
+    ttl: str | TimeToLive | None = None,
     **kwargs: Any,
 ) -> AsyncTable:
     """Make a hardened Table that needs no context manager: for module scope.
@@ -117,56 +120,62 @@ def table(
         name: the table's name.
         policy: how calls are made. See `client`.
         session: the aiobotocore (or aioboto3) Session to build on. See `client`.
-        fallback: what answers when DynamoDB can't, in place of the policy's. May be async.
         ttl: the name of the TTL attribute: items that have expired are left out of all answers. `"auto"` looks it up
-            with DescribeTimeToLive before the first call that needs it.
-        ttl_filter: `"client"`, the default: expired items are left out as answers are read. `"server"`: DynamoDB
-            leaves them out of Query and Scan as well, and they don't cross the network.
-        ttl_skew: seconds by which this machine's clock may be ahead of others: so much later an item counts as
-            expired; 0.0 where left out.
+            with DescribeTimeToLive before the first call that needs it. A `TimeToLive` says more.
         kwargs: aiobotocore's arguments for a client: `region_name`, `endpoint_url`, `config`, ...
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
-    arguments = _arguments("dynamodb", (), kwargs, policy, session)
-    if fallback is not None:
-        Chain(fallback)  # refuses what can't answer
-    settings = settings_of_ttl(ttl, ttl_filter, ttl_skew)
-
-    open_own = _opener(arguments, policy, session)
-
-    async def open_client() -> Any:
-        made = await open_own()
-        made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
-        return with_options(made, name, fallback=fallback, ttl=settings)
-
-    options = {"fallback": fallback, **(settings.options() if settings else {})}
-    lazy = LazyClient(open_client, _verbs(), name, settings, {**_recipe(arguments, policy), **options})
-    made: Any = resource_class("Table")(name, client=lazy)
-    made._owns_client = True  # noqa: SLF001 - it was made here
-    return cast("AsyncTable", made)
-
-
-def _recipe(arguments: dict[str, Any], policy: Policy | None) -> dict[str, Any]:
-    """Return what a Table is made anew from in another process. Never credentials."""
-    kept = {name: value for name, value in arguments.items() if name not in _NEVER_PICKLED}
-    return {"policy": policy, **kept}
+    for option in ("fallback", "ttl_filter", "ttl_skew"):
+        if option in kwargs:
+            raise unknown_option(option, kwargs[option])
+    check_options(policy, ttl)
+    return _lazy_table(name, policy, session, None if ttl is None else {name: ttl}, kwargs)
 
 
 def restore_table(name: str, recipe: dict[str, Any]) -> AsyncTable:
     """Make a Table of what was pickled of one."""
-    return table(name, **recipe)
+    kwargs = dict(recipe)
+    return _lazy_table(name, kwargs.pop("policy"), None, kwargs.pop("ttl"), kwargs)
+
+
+def _lazy_table(
+    name: str,
+    policy: Policy | None,
+    session: Any,
+    ttl: Mapping[str, str | TimeToLive] | None,
+    kwargs: dict[str, Any],
+) -> AsyncTable:
+    """Make a Table that opens on first use; its client knows the TTLs of `ttl`'s tables."""
+    arguments = _arguments("dynamodb", (), kwargs, policy, session)
+    made: Any = resource_class("Table")(name, client=_lazy(name, arguments, policy, session, ttl_of_tables(ttl)))
+    made._owns_client = True  # noqa: SLF001 - it was made here
+    return cast("AsyncTable", made)
+
+
+def _lazy(
+    table: str | None, arguments: dict[str, Any], policy: Policy | None, session: Any, ttl: TtlTables | None
+) -> LazyClient:
+    """Return a client for a resource, or for one Table, that opens on first use."""
+
+    async def open_client(by: Policy | None) -> Any:
+        made = await _open(arguments, by, session, ttl)
+        made._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
+        return made
+
+    kept = {name: value for name, value in arguments.items() if name not in _NEVER_PICKLED}
+    return LazyClient(open_client, _verbs(), table, policy, ttl, {"ttl": None if ttl is None else ttl.by_table, **kept})
 
 
 AsyncTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
-def harden(target: Target, *, policy: Policy | None = None) -> Target:
-    """Harden what exists already, in place: an aiobotocore session, client, or a resource on one. Gives it back.
+def harden(target: Target, policy: Policy | None = None) -> Target:
+    """Harden what exists already, in place, and return it: an aiobotocore or aioboto3 session, client, or resource.
 
-    A session hardens what it makes from now on. Installing twice replaces the policy, and starts with closed
-    circuits. Timeouts and pool size of a client that exists stay as they are.
+    See `resilient_ddb.harden`, which is the same, and takes boto3's as well. What this module makes is hardened
+    already: with a `policy`, that is set.
 
     Args:
         target: what to harden. Also an aioboto3 Session, resource or Table.
@@ -177,41 +186,87 @@ def harden(target: Target, *, policy: Policy | None = None) -> Target:
         ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
     """
     check_policy(policy)
+    if _is_own(target):
+        if policy is not None:
+            set_policy(target, policy)
+        return target
     session = _botocore_session(target)
     if session is not None:
         _install_on_session(session, policy)
-    elif isinstance(target, Lazy) or (isinstance(target, AsyncResource) and isinstance(target.meta.client, Lazy)):
-        raise ValueError("target must not be this library's own: it is hardened already, give it policy=... instead")
     elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
         install_on_client(target.meta.client, policy, native=True)
     elif is_aio_client(target):
         install_on_client(target, policy)
-    elif isinstance(target, BaseClient | ServiceResource | botocore.session.Session):
-        raise TypeError(f"target must be of aiobotocore; got {target!r}: use resilient_ddb.harden for sync ones")
     else:
-        raise TypeError(
-            "target must be an aiobotocore session or DynamoDB client, or a resource on one; "
-            f"got {type(target).__name__}"
-        )
+        raise _no_target(target, "harden")
     return target
 
 
+def set_policy(target: Target, policy: Policy) -> Target:
+    """Have what is hardened already go by another policy from now on, and return it.
+
+    See `resilient_ddb.set_policy`, which is the same, and takes boto3's as well.
+
+    Args:
+        target: an aiobotocore or aioboto3 session, client, resource or Table that was hardened, or what this module
+            makes, open or not.
+        policy: how calls are made. See `client`.
+
+    Raises:
+        TypeError: `target` is none of these, or is not hardened; `policy` is none.
+    """
+    check_new_policy(policy)
+    lazy = target if isinstance(target, Lazy) else getattr(getattr(target, "meta", None), "client", None)
+    if isinstance(lazy, Lazy):
+        lazy.set_policy(policy)
+    elif (session := _botocore_session(target)) is not None:
+        kept = hardened_session(session.get_component("event_emitter"))
+        if kept is None:
+            raise not_hardened(target)
+        kept.set_policy(policy)
+    elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
+        set_policy_of_client(target.meta.client, policy)
+    elif is_aio_client(target):
+        set_policy_of_client(target, policy)
+    else:
+        raise _no_target(target, "set_policy")
+    return target
+
+
+def _is_own(target: Any) -> bool:
+    """Return whether something opens by itself: it is made here, and hardened."""
+    return isinstance(target, Lazy) or (isinstance(target, ServiceResource) and isinstance(target.meta.client, Lazy))
+
+
+def _no_target(target: Any, function: str) -> TypeError:
+    if isinstance(target, BaseClient | ServiceResource | botocore.session.Session):
+        return TypeError(f"target must be of aiobotocore; got {target!r}: use resilient_ddb.{function} for sync ones")
+    return TypeError(
+        f"target must be an aiobotocore session or DynamoDB client, or a resource on one; got {type(target).__name__}"
+    )
+
+
 def _install_on_session(session: AioSession, policy: Policy | None) -> None:
+    events = session.get_component("event_emitter")
+    known = hardened_session(events)
+    if known is not None:
+        if policy is not None:
+            known.set_policy(policy)
+        return
+    kept = HardenedSession(policy)
+
     class InstalledClient(ResilientAioClient):
         """Hardens itself as the session makes it, before the SDK registers its retries."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            install_on_client(self, policy)
+            kept.clients.add(install_on_client(self, kept.policy))
 
     def add_client_class(base_classes: list[type], **_: Any) -> None:
         base_classes.insert(0, InstalledClient)
 
-    events = session.get_component("event_emitter")
-    event = "creating-client-class.dynamodb"
-    unique_id = f"resilient_ddb-{event}"
-    events.unregister(event, unique_id=unique_id)
-    events.register(event, add_client_class, unique_id=unique_id)
+    events.register("creating-client-class.dynamodb", add_client_class, unique_id="resilient_ddb-client-class")
+    keep_hardened(events, kept)
 
 
 def _arguments(
@@ -229,26 +284,7 @@ def _arguments(
     return arguments
 
 
-def _opener(arguments: dict[str, Any], policy: Policy | None, session: Any) -> Callable[[], Awaitable[Any]]:
-    """Return what opens a client, one for each loop, whose circuits and budgets go on from loop to loop.
-
-    A Lambda handler has a new loop each time.
-    """
-    kept: Core | None = None
-
-    async def open_client() -> Any:
-        nonlocal kept
-        made = await _open(arguments, policy, session)
-        if kept is None:
-            kept = made._resilience  # noqa: SLF001 - the attribute is this library's own
-        else:
-            made._resilience = kept.view(host=made._resilience.host)  # noqa: SLF001 - as above
-        return made
-
-    return open_client
-
-
-async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) -> Any:
+async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, ttl: TtlTables | None) -> Any:
     chosen = _botocore_session(session) or _own_session()
     own = AioConfig(http_session_cls=ProtocolSession, **default_options(policy))
     config = settled_config(own, chosen, arguments.get("config"))
@@ -256,7 +292,8 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any) 
     if config.http_session_cls is not ProtocolSession:
         connections.leave_to_aiohttp(made._endpoint.http_session)  # noqa: SLF001 - aiobotocore has no public way to it
     hardened = install_on_client(made, policy)
-    hardened._resilience.host.config = config  # noqa: SLF001 - the attribute is this library's own
+    core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
+    core.host.config, core.ttl = config, ttl
     return hardened
 
 

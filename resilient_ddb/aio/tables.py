@@ -10,6 +10,7 @@ from boto3.resources.base import ServiceResource
 
 from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import run_async
+from resilient_ddb.policy.given import NOT_GIVEN
 
 from .lazy import Lazy, LazyClient
 from .pending import Pending, pending
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
-    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.policy.given import NotGiven
+    from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
     from resilient_ddb.sharding.shard_layout import By, ShardLayout
     from resilient_ddb.sharding.verbs import OnDuplicate
-    from resilient_ddb.ttl.rule import TtlFilter
+    from resilient_ddb.ttl.rule import TimeToLive
 
     from .batch_get import AsyncBatchGet
     from .batch_writer import AsyncBatchWriter
@@ -81,10 +83,8 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
             self,
             name: str,
             *,
-            fallback: FallbackFunction | None = None,
-            ttl: str | None = None,
-            ttl_filter: TtlFilter | None = None,
-            ttl_skew: float | None = None,
+            policy: Policy | None = None,
+            ttl: str | TimeToLive | NotGiven | None = NOT_GIVEN,
         ) -> AwaitableTable:
             """Return a Table, which may be awaited, with the options that `resilient_ddb.aio.table` describes."""
 
@@ -331,6 +331,6 @@ async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:
 
 def _recipe_of(client: Any) -> dict[str, Any]:
     if isinstance(client, Lazy):
-        return client.recipe
+        return {**client.recipe, "policy": client.policy}
     core = client._resilience  # noqa: SLF001 - this library's own
-    return {"policy": core.policy, **core.options(), **core.host.recipe()}
+    return {"policy": core.policy, "ttl": None if core.ttl is None else core.ttl.by_table, **core.host.recipe()}

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.forks import tell_child
@@ -65,6 +65,16 @@ class Window:
             self._forget_oldest()
         return len(self._attempts), self._failed, self._slow
 
+    def resized(self, calls: int, seconds: float, shift: float) -> Window:
+        """Return a window of another size with the last of the same attempts, as many as it holds.
+
+        `shift` is what a clock that is now gone by is ahead of the one before, in seconds.
+        """
+        made = Window(calls, seconds)
+        for ended, failed, slow in list(self._attempts)[-calls:]:
+            made.add(ended + shift, failed=failed, slow=slow)
+        return made
+
     def clear(self) -> None:
         """Forget all."""
         self._attempts.clear()
@@ -113,6 +123,8 @@ class Circuit:
         self._reopens_at = self._entered_at = 0.0
         self._changes: list[tuple[str, str, str]] = []
         self._pybreaker: pybreaker.CircuitBreaker | None = None
+        self.wake: Any = None
+        """The event of the thread that keeps it in step with a shared storage. A thread with another one ends."""
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
 
@@ -125,6 +137,25 @@ class Circuit:
         self._pybreaker = None
         self._changes = []
         self._begin_period(self.clock.monotonic())
+
+    def follow(self, breaker: CircuitBreaker, clock: Clock, uniform: Uniform) -> None:
+        """Go by other settings from now on. It stays in its state, and so long as it was to; attempts stay counted."""
+        with self._lock:
+            old, self.settings = self.settings, breaker
+            shift = 0.0 if clock is self.clock else clock.monotonic() - self.clock.monotonic()
+            self.clock, self._uniform = clock, uniform
+            self._reopens_at += shift
+            self._entered_at += shift
+            calls = max(breaker.window_calls, breaker.minimum_calls)
+            self._window = self._window.resized(calls, breaker.window_seconds, shift)
+            if _shown(old) == _shown(breaker):
+                return
+            self._pybreaker = None
+            if self.wake is not None:
+                self.wake.set()
+                self.wake = None
+            if breaker.storage is not None:
+                self.breaker  # noqa: B018 - made now, as in the beginning
 
     def admit(self, operation: str) -> int:
         """Let an attempt through, and give the permit to hand back with `record` or `release`.
@@ -228,7 +259,7 @@ class Circuit:
                 listener.failure(self.breaker, AttemptFailedError(trouble))
             else:
                 listener.success(self.breaker)
-        if self._probe_outcomes == permits:
+        if self._probe_outcomes >= permits:  # there may be fewer of them now
             self._because(f"{permits - self._probe_failures} of {permits} probes succeeded", self.breaker.close)
 
     def _is_slow(self, now: float) -> bool:
@@ -287,6 +318,11 @@ class Circuit:
         """Return whether the window says that the circuit should open."""
         calls, failures, _ = self._window.totals(self.clock.monotonic())
         return calls >= self.settings.minimum_calls and failures >= calls * self.settings.failure_rate_threshold
+
+
+def _shown(settings: CircuitBreaker) -> tuple[object, ...]:
+    """Return the settings that say who sees a circuit's state."""
+    return settings.listeners, settings.storage, settings.sync_interval
 
 
 class AttemptFailedError(Exception):

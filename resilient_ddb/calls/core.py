@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import weakref
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from resilient_ddb.events import ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
-from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
 from .circuit import CLOSED, OPEN, Circuit, HealthSign
@@ -33,12 +32,18 @@ if TYPE_CHECKING:
 _MOST_HOT_KEYS = 1_000
 _MOST_LANES = 2_000
 _MOST_KNOWN = 5_000
+_MOST_OWN = 500
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.calls.telling", default=False)
 
 
 class Host(Protocol):
     """What a core asks of the client that it serves: the rim's part."""
+
+    @property
+    def native(self) -> bool:
+        """Whether the client takes and gives native values."""
+        ...
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
         """Return the client's own exception for an error response."""
@@ -72,24 +77,41 @@ class Host(Protocol):
 class Lane:
     """What is kept for one table and operation kind."""
 
-    __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "table")
+    __slots__ = ("_core", "_hot_budgets", "_kind", "budget", "circuit", "hot_budget", "table")
 
     def __init__(self, table: str | None, kind: str, core: Core) -> None:
         """Begin with a closed circuit and full budgets."""
-        policy = core.policy
         self.table = table
+        self._kind = kind
+        self._core = core
         self.circuit: Circuit | None = None
-        if policy.circuit_breaker is not None:
-            name = f"{table or '*'}/{kind}"
-            self.circuit = Circuit(
-                name, policy.circuit_breaker, core.clock, policy.uniform, core.circuit_changed, _make_breaker
-            )
+        self.budget: TokenBucket | None = None
         # A hot partition's retries are paid for apart, so that they can't use up those of all other keys.
-        self.budget = None if policy.retry_budget is None else TokenBucket(policy.retry_budget, core.clock)
-        self.hot_budget = None if policy.retry_budget is None else TokenBucket(policy.retry_budget, core.clock)
+        self.hot_budget: TokenBucket | None = None
         self._hot_budgets: dict[str, TokenBucket] = {}
         """Those of keys that were hot, as far as requests tell their key: one shard does not pay for another."""
-        self._core = core
+        self.follow()
+
+    def follow(self) -> None:
+        """Go by the core's policy as it is now. What there is already, and is still asked for, keeps its state."""
+        policy, clock = self._core.policy, self._core.clock
+        settings = policy.circuit_breaker
+        if settings is None:
+            self.circuit = None
+        elif self.circuit is not None:
+            self.circuit.follow(settings, clock, policy.uniform)
+        else:
+            name = f"{self.table or '*'}/{self._kind}"
+            self.circuit = Circuit(name, settings, clock, policy.uniform, self._core.circuit_changed, _make_breaker)
+        budget = policy.retry_budget
+        if budget is None:
+            self.budget = self.hot_budget = None
+            self._hot_budgets.clear()
+        elif self.budget is None:
+            self.budget, self.hot_budget = TokenBucket(budget, clock), TokenBucket(budget, clock)
+        else:
+            for bucket in filter(None, (self.budget, self.hot_budget, *list(self._hot_budgets.values()))):
+                bucket.follow(budget, clock)
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
@@ -156,6 +178,10 @@ class Known(dict[Any, Any]):
         return super().setdefault(key, default)
 
 
+Lanes = dict[tuple[str | None, str], Lane]
+"""By table and kind of operation."""
+
+
 class Core:
     """The part of a hardened client that changes. Shared by the views that Tables with options have of it."""
 
@@ -165,12 +191,17 @@ class Core:
         self.ttl: TableOption | None = None
         self.known = Known()
         """What was learnt of tables on behalf of their options."""
+        self.timeouts: Timeouts | None = None
+        """Those that hold for each request, where they are not the ones that the client was made with."""
         self._base = self
-        self._own_fallback: FallbackFunction | None = None
+        self._has_own_policy = False
+        self._lanes: Lanes = {}
+        self._own_lanes: dict[Any, Lanes] = {}
+        """The lanes of Tables with a policy of their own: a Table that is made anew for each request finds them."""
         self._views: weakref.WeakSet[Core] = weakref.WeakSet()
         self.keepers: dict[int, weakref.ref[Fallback]] = {}
         """The fallbacks that remember answers: this core's and its views'. A write is told to all of them."""
-        self.renew(policy)
+        self._go_by(policy)
         tell_child(self)
         flush_at_end(self)
 
@@ -179,24 +210,43 @@ class Core:
 
         The threads that keep it in step are the parent's.
         """
-        if self.policy.circuit_breaker is not None and self.policy.circuit_breaker.storage is not None:
-            self._lanes.clear()  # the views have this very dict
+        for lanes in (self._lanes, *self._own_lanes.values()):  # the views have these very dicts
+            for key, lane in list(lanes.items()):
+                if lane.circuit is not None and lane.circuit.settings.storage is not None:
+                    del lanes[key]
 
-    def renew(self, policy: Policy) -> None:
-        """Go by another policy from now on, with closed circuits; views keep their own options."""
-        if self._base is not self:
-            self._base.renew(policy)
-            return
+    def set_policy(self, policy: Policy) -> None:
+        """Go by another policy from now on. Circuits and budgets stay in their state.
+
+        A Table with a policy of its own, and what else is made with that for the same table, changes alone; any other
+        changes the whole client, but for Tables with policies of their own.
+        """
+        base = self._base
+        if self._has_own_policy:
+            for key in [key for key, lanes in base._own_lanes.items() if lanes is self._lanes]:  # noqa: SLF001 - its own
+                del base._own_lanes[key]  # noqa: SLF001 - as above
+                base._own_lanes[(key[0], *_lane_settings(policy))] = self._lanes  # noqa: SLF001 - as above
+            for view in self._all_views():
+                if view._lanes is self._lanes:  # noqa: SLF001 - as above
+                    view._go_by(policy)  # noqa: SLF001 - as above
+                    view.timeouts = policy.timeouts
+        else:
+            if policy.timeouts != base.policy.timeouts:
+                base.timeouts = policy.timeouts
+            base._go_by(policy)  # noqa: SLF001 - as above
+            for view in self._all_views():
+                if not view._has_own_policy:  # noqa: SLF001 - as above
+                    view._go_by(policy)  # noqa: SLF001 - as above
+                    view.timeouts = base.timeouts
+        for lane in list(self._lanes.values()):
+            lane.follow()
+
+    def _go_by(self, policy: Policy) -> None:
         self.policy = policy
         self.clock = policy.clock
         self.observers = policy.observers
         self._failed_observers: set[int] = set()
-        self._lanes: dict[tuple[str | None, str], Lane] = {}
-        self._answer_with(policy.fallback)
-        for view in self._views:
-            view._follow(view._own_fallback, view.ttl, view.host)  # noqa: SLF001 - one of its own
-
-    def _answer_with(self, fallback: FallbackFunction | None) -> None:
+        fallback: FallbackFunction | None = policy.fallback
         self.fallback = fallback
         self.remembering = () if fallback is None else Chain(fallback).remembering
         keepers = self.keepers
@@ -204,37 +254,59 @@ class Core:
             number = id(member)
             keepers[number] = weakref.ref(member, lambda _, number=number: keepers.pop(number, None))  # type: ignore[misc]  # mypy does not see the default
 
-    def view(
-        self,
-        *,
-        fallback: FallbackFunction | None = None,
-        ttl: TableOption | None = None,
-        host: Host | None = None,
-    ) -> Core:
-        """Return this core with a Table's options, or for another host: the same circuits, budgets and observers.
-
-        What is left out is as it is here.
-        """
-        view = object.__new__(Core)
-        view._base = self._base
-        view._follow(fallback or self._own_fallback, ttl or self.ttl, host or self.host)
-        self._base._views.add(view)  # noqa: SLF001 - one of its own
+    def with_policy(self, policy: Policy, table: str) -> Core:
+        """Return this core with a policy of a Table's own, and with circuits and budgets of its own."""
+        view = self._view()
+        base = self._base
+        key = (table, *_lane_settings(policy))
+        if key not in base._own_lanes:  # noqa: SLF001 - one of its own
+            _make_room(base._own_lanes, _MOST_OWN)  # noqa: SLF001 - as above
+        view._lanes = base._own_lanes.setdefault(key, {})  # noqa: SLF001 - as above
+        view._has_own_policy = True  # noqa: SLF001 - as above
+        view.timeouts = policy.timeouts
+        view._go_by(policy)  # noqa: SLF001 - as above
         return view
 
-    def _follow(self, fallback: FallbackFunction | None, ttl: TableOption | None, host: Host) -> None:
-        self.__dict__.update(self._base.__dict__)
-        self.host = host
-        self.ttl = ttl
-        self._own_fallback = fallback
-        self._answer_with(self.policy.fallback if fallback is None else fallback)
+    def with_ttl(self, ttl: TableOption | None) -> Core:
+        """Return this core with another option for the TTLs of tables: the same circuits, budgets and observers."""
+        view = self._view()
+        view.ttl = ttl
+        return view
 
-    def options(self) -> dict[str, Any]:
-        """Return the options of the Table whose view this is."""
-        return {"fallback": self._own_fallback, **(self.ttl.settings.options() if self.ttl else {})}
+    def with_host(self, host: Host) -> Core:
+        """Return this core for another client: the same circuits, budgets and observers."""
+        view = self._view()
+        view.host = host
+        return view
+
+    def _view(self) -> Core:
+        view = object.__new__(Core)
+        view.__dict__.update(self.__dict__)
+        base = self._base
+        base._views.add(view)  # noqa: SLF001 - one of its own
+        if not view._has_own_policy and view.policy is not base.policy:
+            view._go_by(base.policy)
+            view.timeouts = base.timeouts
+        return view
+
+    def _all_views(self) -> list[Core]:
+        while True:
+            with suppress(RuntimeError):  # another thread made one
+                return list(self._base._views)  # noqa: SLF001 - one of its own
+
+    @property
+    def own_policy(self) -> Policy | None:
+        """Return the policy of the Table whose view this is, where that is not its client's."""
+        return self.policy if self._has_own_policy else None
+
+    @property
+    def client_policy(self) -> Policy:
+        """Return the policy of the client."""
+        return self._base.policy
 
     def policy_without_fallback(self) -> Policy:
         """Return the policy for a call that is itself a fallback's."""
-        return dataclasses.replace(self.policy, fallback=None)
+        return self.policy.replace(fallback=None)
 
     def lane(self, operation: str, params: Mapping[str, Any]) -> Lane:
         """Return what is kept for the table and the kind of an operation."""
@@ -291,6 +363,11 @@ class Core:
                         _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
         finally:
             _telling.set(False)
+
+
+def _lane_settings(policy: Policy) -> tuple[Any, ...]:
+    """Return what lanes go by. Policies that differ in other things only, such as a fallback, have the same lanes."""
+    return policy.circuit_breaker, policy.retry_budget, policy.clock, policy.random
 
 
 def _make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:

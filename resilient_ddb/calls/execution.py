@@ -8,6 +8,7 @@ outlives calls (circuits, budgets) lives in the `Core` of the client.
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -15,7 +16,7 @@ from botocore.exceptions import ClientError
 from resilient_ddb.dynamodb.operations import is_read, params_on_the_wire, seconds_known
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import ErrorKind, StopReason
-from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.deadlines import Deadline, current_deadline, earliest
 from resilient_ddb.policy.retry import Backoff
 
 from . import own_write, telling
@@ -102,6 +103,9 @@ class Execution:
         """Whether the response at hand was read with its values native."""
         self.verdict: Classification | None = None
         self._deadline = current_deadline()
+        limit = core.policy.timeouts.call
+        if limit is not None:
+            self._deadline = earliest(Deadline(self.started + limit, core.clock, limit), self._deadline)
         self._permit: int | None = None
         self._in_flight = False
         self._last_error: Exception | None = None
@@ -119,6 +123,10 @@ class Execution:
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, or None where there is none."""
         return None if self._deadline is None else self._deadline.remaining()
+
+    def bounded(self) -> AbstractContextManager[None]:
+        """Return a context that holds other calls, made on behalf of this one, to its deadline."""
+        return nullcontext() if self._deadline is None else self._deadline.held()
 
     def admit(self) -> None:
         """Let an attempt begin.
@@ -367,7 +375,12 @@ class Execution:
         cause = self.original_error() if failed else None
         found = getattr(cause, "response", None)
         response = found if isinstance(found, dict) else None
-        error = DeadlineExceededError(operation_name=self.operation, attempts=self.attempts, response=response)
+        error = DeadlineExceededError(
+            operation_name=self.operation,
+            attempts=self.attempts,
+            response=response,
+            call_timeout=None if self._deadline is None else self._deadline.call_timeout,
+        )
         error.__cause__ = cause
         if self._deadline is not None and (words := self._deadline.words_of_end()):
             error.add_note(words)

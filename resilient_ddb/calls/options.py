@@ -7,14 +7,29 @@ from typing import Any, Protocol
 
 
 class TableOption(Protocol):
-    """A Table's option, as the calls of its client's view need it. It never changes."""
+    """The option of tables that a client goes by, as its calls need it. It never changes."""
 
     @property
     def settings(self) -> Any:
-        """What was set, hashable: a Table with another setting has other answers to the same calls."""
+        """What was set, hashable: where it differs, there are other answers to the same calls."""
+
+    @property
+    def by_table(self) -> Mapping[str, Any]:
+        """What was set for each table."""
+
+    def of(self, table: str) -> OfOneTable | None:
+        """Return what goes for a table; None if it has not the option."""
 
     def prepare(self, execution: Any, ask: Callable[[str, dict[str, Any]], Any]) -> Generator[Any, Any, Any]:
         """Return the parameters to send for a call; `ask` makes a call of the client's."""
+
+
+class OfOneTable(Protocol):
+    """What goes for one table."""
+
+    @property
+    def settings(self) -> Any:
+        """What was set."""
 
     def expired(self, item: Mapping[str, Any] | None, core: Any) -> Any:
         """Return an item with native values as one that has expired; None if there is none, or it has not."""

@@ -153,6 +153,7 @@ def shared_storage(circuit: Circuit) -> pybreaker.CircuitBreakerStorage:
 
 
 def _start_synchronising(circuit: Circuit, wake: threading.Event) -> None:
+    circuit.wake = wake
     thread = threading.Thread(
         target=_keep_synchronised,
         args=(weakref.ref(circuit), wake, circuit.settings.sync_interval),
@@ -163,11 +164,11 @@ def _start_synchronising(circuit: Circuit, wake: threading.Event) -> None:
 
 
 def _keep_synchronised(circuit: weakref.ref[Circuit], wake: threading.Event, seconds: float) -> None:
-    """Synchronise until the circuit is gone: at once when it changed, and every `seconds`."""
+    """Synchronise until the circuit is gone, or goes by others: at once when it changed, and every `seconds`."""
     pushed = pybreaker.STATE_CLOSED
     shared: pybreaker.CircuitBreakerStorage | None = None
     is_failing = False
-    while (alive := circuit()) is not None:
+    while (alive := circuit()) is not None and alive.wake is wake:
         try:
             shared = shared or shared_storage(alive)
             pushed = synchronise(alive, shared, pushed)

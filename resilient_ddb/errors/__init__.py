@@ -151,17 +151,30 @@ class CircuitOpenError(ResilienceError):
         )
 
 
-class DeadlineExceededError(ResilienceError):
-    """A deadline (`resilient_ddb.deadline`) ended the call.
+class DeadlineExceededError(ResilienceError, TimeoutError):
+    """A deadline (`resilient_ddb.deadline`), or the policy's `Timeouts(call=...)`, ended the call.
+
+    It is a `TimeoutError` as well, and so an `OSError`, whose `errno` is None: handlers for these catch it.
 
     Its `response` is that of the last failed attempt, if there was one with a response, so that code which
     looks at `error.response["Error"]["Code"]` still finds it; that failure is also its `__cause__`.
     """
 
-    def __init__(self, *, operation_name: str, attempts: int, response: Mapping[str, Any] | None = None) -> None:
-        """Say after how many attempts the deadline passed; `response` is the last failed attempt's."""
+    def __init__(
+        self,
+        *,
+        operation_name: str,
+        attempts: int,
+        response: Mapping[str, Any] | None = None,
+        call_timeout: float | None = None,
+    ) -> None:
+        """Say after how many attempts the deadline passed.
+
+        `response` is the last failed attempt's; `call_timeout` the policy's, if that is the deadline, in seconds.
+        """
         done = f"{counted(attempts, 'attempt')} had been made" if attempts else "nothing was sent"
-        message = f"the deadline passed: {done}"
+        what = "the deadline" if call_timeout is None else f"the policy's call timeout of {call_timeout:g} s"
+        message = f"{what} passed: {done}"
         super().__init__(
             response or {"Error": {"Code": "DeadlineExceeded", "Message": message}},
             operation_name,

@@ -59,11 +59,20 @@ def request_created(request: Any, **_: Any) -> None:
         return
     if context["retries"]["attempt"] > 1:
         execution.admit_again()
-    left = execution.remaining()
+    left, own = execution.remaining(), execution.core.timeouts
     if left is not None:  # cut to what the deadline leaves; botocore before 1.43 takes no notice
-        allowed = context["client_config"].read_timeout
+        allowed = context["client_config"].read_timeout if own is None else own.read
         left = max(left, _SHORTEST_READ_TIMEOUT)
         context["read_timeout"] = left if allowed is None else min(allowed, left)
+    elif own is not None:
+        context["read_timeout"] = own.read
+
+
+def connect_timeout() -> float | None:
+    """Return the seconds that the present call gives a connection, where it goes by other ones than its client."""
+    execution = CURRENT.get()
+    own = None if execution is None else execution.core.timeouts
+    return None if own is None else own.connect
 
 
 def before_parse(response_dict: Mapping[str, Any], **_: Any) -> None:

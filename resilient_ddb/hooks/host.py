@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,9 @@ from botocore.config import Config
 from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
-from resilient_ddb.fallback import Chain, FallbackFunction
 from resilient_ddb.http.fast_path import Counters
 from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import Retry
 
@@ -25,7 +26,8 @@ from .listeners import Listeners
 from .values import ValueHandlers
 
 if TYPE_CHECKING:
-    from resilient_ddb.ttl.rule import TimeToLive, TtlFilter
+    from resilient_ddb.ttl.rule import TimeToLive
+    from resilient_ddb.ttl.tables import TtlTables
 
 POOL_CONNECTIONS = 128
 """Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
@@ -145,7 +147,7 @@ class ClientHost(ABC):
         """Make the clients for other regions follow this client's policy."""
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
-            sibling._resilience.renew(policy)  # noqa: SLF001 - as above
+            sibling._resilience.set_policy(policy)  # noqa: SLF001 - as above
             sibling._resilience.host.take_connections(sibling._endpoint.http_session)  # noqa: SLF001 - as above
 
     def recipe(self) -> dict[str, Any]:
@@ -164,19 +166,67 @@ class ClientHost(ABC):
 
 
 def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], ClientHost]) -> None:
-    """Put a core behind a client whose class already asks for it; a second time, the policy is replaced."""
+    """Put a core behind a client whose class already asks for it; a second time, its policy is set."""
     core = getattr(client, "_resilience", None)
     if core is None:
         chosen = policy or policy_from_config(client.meta.config)
         client._resilience = Core(chosen, make_host(client))  # noqa: SLF001 - the attribute is this library's own
     elif policy is not None:
-        core.renew(policy)
-        core.host.renew_siblings()
+        set_policy(client, policy)
     hooks.register(client.meta.events)
     host = client._resilience.host  # noqa: SLF001 - as above
     host.values.register(client.meta.events)
     shortcuts.take(client, host)
     host.take_connections(getattr(client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
+
+
+def set_policy(client: Any, policy: Policy) -> None:
+    """Have a client go by another policy.
+
+    Raises:
+        TypeError: it is not hardened.
+    """
+    core = getattr(client, "_resilience", None)
+    if core is None:
+        raise not_hardened(client)
+    core.set_policy(policy)
+    core.host.renew_siblings()
+
+
+def not_hardened(target: Any) -> TypeError:
+    """Return the error for a target whose policy can't be set."""
+    return TypeError(
+        f"target must be hardened already; got a plain {type(target).__name__}: "
+        "write resilient_ddb.harden(target, policy=policy), which hardens it by that policy"
+    )
+
+
+class HardenedSession:
+    """What a hardened session makes its clients by, and those that it has made."""
+
+    def __init__(self, policy: Policy | None) -> None:
+        self.policy = policy
+        self.clients: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def set_policy(self, policy: Policy) -> None:
+        """Go by another policy: what is made from now on, and what was made."""
+        self.policy = policy
+        for client in list(self.clients):
+            set_policy(client, policy)
+
+
+_HARDENED = "_resilient_ddb_session"
+
+
+def hardened_session(events: Any) -> HardenedSession | None:
+    """Return what is kept of a hardened session, by its event emitter; None if it is not hardened."""
+    found: HardenedSession | None = getattr(events, _HARDENED, None)
+    return found
+
+
+def keep_hardened(events: Any, kept: HardenedSession) -> None:
+    """Keep that a session is hardened. Copies of its emitter, which clients have, don't say so."""
+    setattr(events, _HARDENED, kept)
 
 
 def check_client(target: Any) -> None:
@@ -201,6 +251,16 @@ def policy_from_config(config: Any) -> Policy:
     """Return the policy of a client for which none was given: the default, with the attempts that its Config states."""
     attempts = (config.retries or {}).get("total_max_attempts")
     return Policy(retry=Retry(max_attempts=max(1, int(attempts)))) if attempts is not None else Policy()
+
+
+def check_new_policy(policy: Any) -> None:
+    """Refuse what is no policy to be set.
+
+    Raises:
+        TypeError: it is no Policy.
+    """
+    if not isinstance(policy, Policy):
+        raise TypeError(f"policy must be a resilient_ddb.Policy; got {policy!r}")
 
 
 def check_policy(policy: Any) -> None:
@@ -257,38 +317,71 @@ def default_options(policy: Policy | None) -> dict[str, Any]:
     }
 
 
-def settings_of_ttl(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: float | None) -> TimeToLive | None:
-    """Return a Table's options for its TTL, or None where it has none.
+def ttl_of_tables(ttl: Mapping[str, str | TimeToLive | None] | None) -> TtlTables | None:
+    """Return what the `ttl` of a resource or client says, or None where it has none.
+
+    Raises:
+        TypeError, ValueError: it can't be meant.
+    """
+    if ttl is None:
+        return None
+    from resilient_ddb.ttl.tables import of_mapping  # noqa: PLC0415 - most clients have none
+
+    return of_mapping(ttl)
+
+
+def check_options(policy: Any, ttl: Any) -> None:
+    """Refuse a Table's options that can't be meant.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range.
     """
-    if ttl is None and ttl_filter is None and ttl_skew is None:
-        return None
-    from resilient_ddb.ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
+    check_policy(policy)
+    if ttl is not None and ttl is not NOT_GIVEN:
+        from resilient_ddb.ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
 
-    return time_to_live(ttl, ttl_filter, ttl_skew)
+        time_to_live(ttl)
 
 
 def with_options(
-    client: Any, table: str, *, fallback: FallbackFunction | None = None, ttl: TimeToLive | None = None
+    client: Any,
+    table: str,
+    *,
+    policy: Policy | None = None,
+    ttl: str | TimeToLive | NotGiven | None = NOT_GIVEN,
 ) -> Any:
     """Return a client, or, where a Table has options, a view of it that goes by them.
 
     Raises:
-        TypeError: `fallback` can't answer.
+        TypeError, ValueError: a value is of the wrong type or out of range.
     """
-    if fallback is None and ttl is None:
-        return client
-    if fallback is not None:
-        Chain(fallback)
-    table_ttl = None
-    if ttl is not None:
-        from resilient_ddb.ttl.table import TableTtl  # noqa: PLC0415 - most Tables have none
+    check_options(policy, ttl)
+    core = made = client._resilience  # noqa: SLF001 - the attribute is this library's own
+    if policy is not None:
+        made = made.with_policy(policy, table)
+    if ttl is not NOT_GIVEN and not (ttl is None and made.ttl is None):
+        made = made.with_ttl(with_ttl(made.ttl, table, ttl))
+    return client if made is core else copy_with(client, made)
 
-        table_ttl = TableTtl(table, ttl)
-    core = client._resilience  # noqa: SLF001 - the attribute is this library's own
-    return copy_with(client, core.view(fallback=fallback, ttl=table_ttl))
+
+def with_ttl(tables: Any, table: str, ttl: Any) -> Any:
+    """Return the TTLs of tables, of which one has another one: a name, a `TimeToLive`, or None for no TTL."""
+    if ttl is None and tables is None:
+        return None
+    from resilient_ddb.ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
+    from resilient_ddb.ttl.tables import with_table  # noqa: PLC0415 - as above
+
+    return with_table(tables, table, None if ttl is None else time_to_live(ttl))
+
+
+def unknown_option(name: str, value: Any) -> TypeError:
+    """Return the error for an option that a Table has not."""
+    meant = {
+        "fallback": "it is the policy's, as in Table(name, policy=policy.replace(fallback=...))",
+        "ttl_filter": "it is that of a TimeToLive, as in Table(name, ttl=TimeToLive('expires_at', filter=...))",
+        "ttl_skew": "it is that of a TimeToLive, as in Table(name, ttl=TimeToLive('expires_at', skew=...))",
+    }.get(name, "it takes a name, and as options: policy, ttl")
+    return TypeError(f"Table() got the unknown option {name!r} ({value!r}): {meant}")
 
 
 def copy_with(client: Any, core: Core) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .base import Settings
 from .checks import check_number, check_plain, check_plain_methods, check_share, check_whole
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ StorageFactory = Callable[[str], "CircuitBreakerStorage"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CircuitBreaker:
+class CircuitBreaker(Settings):
     """One circuit for each table and operation kind (read, write, control) opens by these rules.
 
     Transport failures, 5xx and timeouts count as failures. Conditional checks count as successes. Throttling,

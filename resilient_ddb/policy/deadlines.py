@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Protocol
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Any, Protocol, TypeVar, cast
 
-from .checks import check_number
+from .checks import check_callable, check_number, is_async
 from .clock import SYSTEM_CLOCK, Clock
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +22,45 @@ class Deadline:
 
     at: float
     clock: Clock
+    call_timeout: float | None = None
+    """What the policy says, if this is the deadline of one call that `Timeouts(call=...)` sets."""
+    stops: tuple[Stop, ...] = ()
+    """What makes it come earlier."""
     has_ended: bool = field(default=False, init=False, compare=False)
     """Whether its block has ended: what still goes by it was begun there, or has a copy of the context of then."""
 
     def remaining(self) -> float:
-        """Return the seconds left; negative once it has passed."""
+        """Return the seconds left; negative once it has passed, and none once it was stopped."""
+        if self.stops and any(stop.is_set for stop in self.stops):
+            return 0.0
         return self.at - self.clock.monotonic()
 
     def words_of_end(self) -> str:
         """Return what is to be said if it is met after its block has ended; nothing before."""
         return _ENDED if self.has_ended else ""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold what is within to this deadline."""
+        outer = _current.get()
+        _current.set(self)
+        try:
+            yield
+        finally:
+            _current.set(outer)  # a token could not be used where a coroutine is closed from elsewhere
+
+
+class Stop:
+    """Ends calls under way at their next attempt, wait or deadline check, as if a deadline had come."""
+
+    is_set = False
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Hold the calls within to this, beside the deadline that there is."""
+        outer = _current.get() or _far_off()
+        with replace(outer, stops=(*outer.stops, self)).held():
+            yield
 
 
 _ENDED = (
@@ -44,39 +77,17 @@ _current: ContextVar[Deadline | None] = ContextVar("resilient_ddb.deadline", def
 current_deadline = _current.get
 
 
-class Stop:
-    """Ends calls under way at their next attempt, wait or deadline check, as if a deadline had come."""
-
-    is_set = False
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Hold the calls within to this, beside the deadline that there is."""
-        outer = _current.get()
-        _current.set(_UntilStopped(self, outer))
-        try:
-            yield
-        finally:
-            _current.set(outer)  # a token could not be used where a coroutine is closed from elsewhere
+def _far_off() -> Deadline:
+    return Deadline(SYSTEM_CLOCK.monotonic() + _FAR_OFF, SYSTEM_CLOCK)
 
 
-class _UntilStopped(Deadline):
-    __slots__ = ("_outer", "_stop")
-
-    def __init__(self, stop: Stop, outer: Deadline | None) -> None:
-        far_off = Deadline(SYSTEM_CLOCK.monotonic() + _FAR_OFF, SYSTEM_CLOCK)
-        outer = outer or far_off
-        super().__init__(outer.at, outer.clock)
-        object.__setattr__(self, "_outer", outer)
-        object.__setattr__(self, "_stop", stop)
-
-    def remaining(self) -> float:
-        """Return the seconds left: none once it was stopped."""
-        return 0.0 if self._stop.is_set else self._outer.remaining()  # type: ignore[attr-defined]  # slots of its own
-
-    def words_of_end(self) -> str:
-        """Return what is to be said of the deadline that it stands beside."""
-        return self._outer.words_of_end()  # type: ignore[attr-defined, no-any-return]  # as above
+def earliest(new: Deadline, outer: Deadline | None) -> Deadline:
+    """Return which of two deadlines comes first; they may go by different clocks. What stops the outer stops either."""
+    if outer is None:
+        return new
+    if new.remaining() >= outer.remaining():
+        return outer
+    return replace(new, stops=outer.stops) if outer.stops else new
 
 
 class LambdaContext(Protocol):
@@ -87,8 +98,64 @@ class LambdaContext(Protocol):
         ...
 
 
-@contextmanager
-def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[Deadline]:
+class Bound:
+    """What `deadline` and `no_deadline` return: `with` holds what is below to it; as a decorator, each call."""
+
+    def __init__(self, seconds: float | None, clock: Clock, *, lifts: bool) -> None:
+        """Bound by `seconds` from its beginning, or by nothing; `lifts`: what bounds it from outside does not hold."""
+        self._seconds = seconds
+        self._clock = clock
+        self._lifts = lifts
+        self._token: Token[Deadline | None] | None = None
+        self._made: Deadline | None = None
+
+    def __enter__(self) -> Deadline:
+        if self._token is not None:
+            raise RuntimeError("this deadline is in use already: make one for each 'with'")
+        outer = _lifted(_current.get()) if self._lifts else _current.get()
+        new = Deadline(self._clock.monotonic() + (math.inf if self._seconds is None else self._seconds), self._clock)
+        holds = outer if self._seconds is None else earliest(new, outer)
+        self._made = None if holds is outer else holds
+        self._token = _current.set(holds)
+        return new
+
+    def __exit__(self, *_: object) -> None:
+        token, self._token = self._token, None
+        if self._made is not None:
+            object.__setattr__(self._made, "has_ended", True)
+        if token is not None:
+            with suppress(ValueError):  # a coroutine that is closed from elsewhere: that context is not its own
+                _current.reset(token)
+
+    def __call__(self, function: F) -> F:
+        """Return a function, plain or `async def`, each call of which has the deadline."""
+        check_callable("function", function, takes="whatever it takes")
+        if is_async(function):
+
+            @wraps(function)
+            async def bounded_async(*args: Any, **kwargs: Any) -> Any:
+                with self._anew():
+                    return await function(*args, **kwargs)
+
+            return cast("F", bounded_async)
+
+        @wraps(function)
+        def bounded(*args: Any, **kwargs: Any) -> Any:
+            with self._anew():
+                return function(*args, **kwargs)
+
+        return cast("F", bounded)
+
+    def _anew(self) -> Bound:
+        return Bound(self._seconds, self._clock, lifts=self._lifts)
+
+
+def _lifted(outer: Deadline | None) -> Deadline | None:
+    """Return what is left of a deadline that is lifted: what may stop it."""
+    return replace(_far_off(), stops=outer.stops) if outer is not None and outer.stops else None
+
+
+def deadline(seconds: float | None, *, clock: Clock = SYSTEM_CLOCK) -> Bound:
     """Bound everything below: it has `seconds`.
 
     Within the block no attempt begins after the deadline, and no back-off begins that would end after it: the call
@@ -97,22 +164,29 @@ def deadline(seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[Deadlin
     cut to what is left where botocore allows it (1.43 and later).
     Deadlines nest: the earliest holds. Works in threads and tasks alike, as `with`, in async code too.
 
+    As a decorator, `@deadline(2)`, it bounds each call of a function, plain or `async def`.
+
     Args:
-        seconds: how long, from now. 0 means: nothing may be sent any more.
+        seconds: how long, from the beginning of the block, or of each call. 0 means: nothing may be sent any more.
+            None: no limit is added; the one that there is outside holds.
         clock: a monotonic clock; the machine's by default.
 
     Raises:
-        TypeError, ValueError: `seconds` is no number, negative, or not finite.
+        TypeError, ValueError: `seconds` is no number, negative, or not finite. As a decorator, `TypeError`: what is
+            decorated is no function, or is a generator's, which runs when others read on: use `with` there.
     """
-    check_number("seconds", seconds, least=0)
-    new = Deadline(clock.monotonic() + seconds, clock)
-    outer = _current.get()
-    token = _current.set(new if outer is None or new.remaining() < outer.remaining() else outer)
-    try:
-        yield new
-    finally:
-        object.__setattr__(new, "has_ended", True)
-        _current.reset(token)
+    if seconds is not None:
+        check_number("seconds", seconds, least=0)
+    return Bound(seconds, clock, lifts=False)
+
+
+def no_deadline() -> Bound:
+    """Lift the deadline that there is: nothing below is bound by it.
+
+    For work in the background, which inherits the context of the request that starts it. `with`, or a decorator. The
+    policy's `Timeouts(call=...)` still holds.
+    """
+    return Bound(None, SYSTEM_CLOCK, lifts=True)
 
 
 @contextmanager

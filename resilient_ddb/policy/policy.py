@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from .base import Settings
 from .checks import check_callables, check_fallback, check_methods, check_number
 from .circuit_breaker import CircuitBreaker
 from .clock import SYSTEM_CLOCK, Clock
@@ -19,8 +20,10 @@ else:  # annotations can be evaluated without loading what only observers need
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timeouts:
-    """How long one attempt may take. A caller's own `Config(connect_timeout=..., read_timeout=...)` wins.
+class Timeouts(Settings):
+    """How long one attempt may take, and a whole call.
+
+    A caller's own `Config(connect_timeout=..., read_timeout=...)` wins.
 
     Raises:
         TypeError, ValueError: a value is no number above 0.
@@ -33,16 +36,22 @@ class Timeouts:
     connection_max_idle: float | None = 60.0
     """Seconds after which a connection that waited for a request is not used again; None: it is, if it is open still.
     What lies between, a load balancer or NAT, may drop it without a word. Only on the fast path."""
+    call: float | None = None
+    """Seconds that a whole call may take: all its attempts, and the waits between them. It then ends in a
+    `DeadlineExceededError`, as with `resilient_ddb.deadline`; of the two, the earlier holds. None: no bound. A
+    fallback in another region has a bound of its own."""
 
     def __post_init__(self) -> None:
         check_number("connect", self.connect, above=0)
         check_number("read", self.read, above=0)
         if self.connection_max_idle is not None:
             check_number("connection_max_idle", self.connection_max_idle, above=0)
+        if self.call is not None:
+            check_number("call", self.call, above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class Policy(Settings):
     """How calls are made. Immutable, and shared by any number of clients: what changes is kept by each client.
 
     Raises:
@@ -59,11 +68,11 @@ class Policy:
     """What becomes of a write whose reply was lost and that may not be sent twice: `raise` the error, with
     `error.resilience.ambiguous` true, or `retry` it, and risk that it is applied twice."""
     timeouts: Timeouts = field(default_factory=Timeouts)
-    """How long one attempt may take. Only for clients made with this policy: it can't be set afterwards."""
+    """How long one attempt, and a whole call, may take."""
     observers: Sequence[Observer] = ()
     """Plain functions that are told what happens; an async one, which nobody would await, is refused."""
     fallback: Callable[[Any, Exception], Any] | None = None
-    """What answers when DynamoDB can't; a Table's own `fallback=` comes in its place."""
+    """What answers when DynamoDB can't; a Table's own policy may have another."""
     clock: Clock = SYSTEM_CLOCK
     """Where time comes from."""
     random: random_module.Random | None = None
@@ -95,9 +104,9 @@ class Policy:
 
 def policy_of(table: Any) -> Policy:
     """Return the policy of a Table. A module-level async one that has not opened its client yet knows its own."""
-    core = getattr(table.meta.client, "_resilience", None)
-    recipe = {} if core is not None else getattr(table.meta.client, "recipe", {})
-    policy: Policy = core.policy if core is not None else recipe.get("policy") or Policy()
+    client = table.meta.client
+    core = getattr(client, "_resilience", None)
+    policy: Policy = core.policy if core is not None else getattr(client, "policy", None) or Policy()
     return policy
 
 

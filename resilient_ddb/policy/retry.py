@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .base import Settings
 from .checks import check_number, check_plain, check_whole
 from .forks import tell_child
 
@@ -32,7 +33,7 @@ _MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
+class Retry(Settings):
     """How often, and how far apart, a call is attempted.
 
     Raises:
@@ -71,7 +72,7 @@ class Retry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetryBudget:
+class RetryBudget(Settings):
     """What retries may cost: a token bucket for each table and operation kind.
 
     With the default, a steady failure rate of 30% is retried in full (0.3 / 0.7 = 0.43 retries for each success),
@@ -109,6 +110,14 @@ class TokenBucket:
     def _in_child(self) -> None:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
         self._lock = threading.Lock()
+
+    def follow(self, budget: RetryBudget, clock: Clock) -> None:
+        """Go by other settings from now on. What was spent stays spent."""
+        with self._lock:
+            tokens = self._refill()
+            self._budget, self._clock = budget, clock
+            self._tokens = min(budget.capacity, tokens)
+            self._filled_at = clock.monotonic()
 
     @property
     def tokens(self) -> float:

@@ -84,7 +84,8 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
 def _unless_taken(table: Any, partition: str) -> dict[str, Any]:
     """Return the condition that there is no item with the key; one that has expired is none: no read gives it."""
     core = getattr(table.meta.client, "_resilience", None)
-    until = None if core is None or core.ttl is None else core.ttl.until(core)
+    ttl = None if core is None or core.ttl is None else core.ttl.of(table.name)
+    until = None if ttl is None else ttl.until(core)
     absent = f"attribute_not_exists({MOVED})"
     if until is None:
         return {"ConditionExpression": absent, NAMES: {MOVED: partition}}

@@ -36,7 +36,8 @@ class ResilientClient:
         try:
             ttl = execution.core.ttl
             if ttl is not None:
-                api_params = run(ttl.prepare(execution, self._make_api_call))
+                with execution.bounded():
+                    api_params = run(ttl.prepare(execution, self._make_api_call))
             execution.admit()
             response: Response = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # mixed in
         except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered

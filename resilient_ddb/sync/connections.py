@@ -12,8 +12,9 @@ from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from botocore.httpsession import URLLib3Session
+from urllib3 import Timeout
 
-from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire
+from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire, connect_timeout
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 from resilient_ddb.http.sync_session import LeanSession
 
@@ -47,6 +48,9 @@ class _Pool:
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request."""
         kwargs["redirect"] = False
+        timeout, connect = kwargs.get("timeout"), connect_timeout()
+        if connect is not None and isinstance(timeout, Timeout):
+            kwargs["timeout"] = Timeout(connect=connect, read=timeout.read_timeout)
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # mixed in
 
     def _new_conn(self) -> Any:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from resilient_ddb.fallback import Chain, Function
-from resilient_ddb.hooks.host import settings_of_ttl, with_options
+from resilient_ddb.hooks.host import check_options, unknown_option, with_options
+from resilient_ddb.policy.given import NOT_GIVEN
 
 from .tables import ResilientServiceResource, ResilientTable
-
-_TABLE_OPTIONS = ("fallback", "ttl", "ttl_filter", "ttl_skew")
 
 
 def harden_service_resource_class(class_attributes: dict[str, Any], base_classes: list[type], **_: Any) -> None:
@@ -55,24 +54,29 @@ def _attribute(member: str, original: property) -> property:
 
 
 def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
-    def table(self: Any, *args: Any, **options: Any) -> Any:
-        fallback, *of_ttl = (options.pop(option, None) for option in _TABLE_OPTIONS)
-        unknown = [option for option in options if option != "name"]
-        if unknown:
-            raise TypeError(
-                f"Table() got the unknown option {unknown[0]!r} ({options[unknown[0]]!r}); it takes a name, and "
-                f"as options: {', '.join(_TABLE_OPTIONS)}"
-            )
-        if fallback is not None:
-            check_fallback(fallback)
-        ttl = settings_of_ttl(*of_ttl)
+    def table(self: Any, *args: Any, policy: Any = None, ttl: Any = NOT_GIVEN, **options: Any) -> Any:
+        for option, value in options.items():
+            if option != "name":
+                raise unknown_option(option, value)
+        check_options(policy, ttl)
+        check_fallback_of(policy)
         made = make(self, *args, **options)
-        made.meta.client = with_options(made.meta.client, made.name, fallback=fallback, ttl=ttl)
+        made.meta.client = with_options(made.meta.client, made.name, policy=policy, ttl=ttl)
         return made
 
     table.__name__ = "Table"
     table.__doc__ = make.__doc__
     return table
+
+
+def check_fallback_of(policy: Any) -> None:
+    """Refuse a policy whose fallback can't answer for a sync Table.
+
+    Raises:
+        TypeError: it can't be called, or is async.
+    """
+    if policy is not None and policy.fallback is not None:
+        check_fallback(policy.fallback)
 
 
 def check_fallback(fallback: Any) -> None:

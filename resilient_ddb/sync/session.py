@@ -1,9 +1,10 @@
-"""The way in: `resource`, `client`, `table` and `install`, for boto3."""
+"""The way in: `resource`, `client`, `table`, `harden` and `set_policy`, for boto3."""
 
 from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
@@ -15,19 +16,30 @@ from boto3.resources.factory import ResourceFactory
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from resilient_ddb.hooks.host import check_policy, default_options, settled_config
+from resilient_ddb.hooks.host import (
+    HardenedSession,
+    check_new_policy,
+    check_policy,
+    default_options,
+    hardened_session,
+    keep_hardened,
+    not_hardened,
+    settled_config,
+    ttl_of_tables,
+    unknown_option,
+)
+from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.hooks.models import resource_definitions
 
 from .clients import ResilientClient, install_on_client
-from .resources import check_fallback, harden_service_resource_class, harden_table_class
+from .resources import check_fallback_of, harden_service_resource_class, harden_table_class
 from .tables import ResilientServiceResource, ResilientTable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
-    from resilient_ddb.fallback import FallbackFunction
     from resilient_ddb.policy.policy import Policy
-    from resilient_ddb.ttl.rule import TtlFilter
+    from resilient_ddb.ttl.rule import TimeToLive
 
 Target = TypeVar("Target")
 _CLIENT = "creating-client-class.dynamodb"
@@ -42,9 +54,10 @@ def client(
     *args: Any,
     policy: Policy | None = None,
     session: boto3.session.Session | None = None,
+    ttl: Mapping[str, str | TimeToLive] | None = None,
     **kwargs: Any,
 ) -> DynamoDBClient:
-    """Make a hardened low-level client: `boto3.client`'s signature, plus `policy` and `session`.
+    """Make a hardened low-level client: `boto3.client`'s signature, plus `policy`, `session` and `ttl`.
 
     Args:
         service_name: `"dynamodb"`.
@@ -53,6 +66,8 @@ def client(
             `retries` or `AWS_MAX_ATTEMPTS` state.
         session: the boto3 Session to build on; boto3's default session where left out. It stays as it is: only this
             client is hardened.
+        ttl: the TTL attributes of tables, by the tables' names: `{"sessions": "expires_at"}`, or a `TimeToLive` in
+            place of an attribute's name. Items of theirs that have expired are left out of all answers.
         kwargs: boto3's further arguments, by name. A `config` of the caller's wins over our timeouts and pool size.
 
     Raises:
@@ -61,12 +76,14 @@ def client(
     chosen = _session(session)
     _check_service(service_name)
     _check_policy(policy)
+    tables = ttl_of_tables(ttl)
     arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
     made = chosen.client(**{**arguments, "config": config})
     hardened = install_on_client(made, policy)
-    hardened._resilience.host.config = config  # noqa: SLF001 - the attribute is this library's own
+    core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
+    core.host.config, core.ttl = config, tables
     return cast("DynamoDBClient", hardened)
 
 
@@ -75,9 +92,10 @@ def resource(
     *args: Any,
     policy: Policy | None = None,
     session: boto3.session.Session | None = None,
+    ttl: Mapping[str, str | TimeToLive] | None = None,
     **kwargs: Any,
 ) -> ResilientServiceResource:
-    """Make a hardened resource: `boto3.resource`'s signature, plus `policy` and `session`. See `client`."""
+    """Make a hardened resource: `boto3.resource`'s signature, plus `policy`, `session` and `ttl`. See `client`."""
     chosen = _session(session)
     _check_service(service_name)
     arguments = inspect.signature(chosen.resource).bind(service_name, *args, **kwargs).arguments
@@ -85,7 +103,7 @@ def resource(
     if given is None or getattr(given, "user_agent_extra", None) is None:
         extra = Config(user_agent_extra="Resource")  # as boto3's resources say of themselves
         arguments["config"] = extra.merge(given) if isinstance(given, Config) else given or extra
-    low_level = client(policy=policy, session=chosen, **arguments)
+    low_level = client(policy=policy, session=chosen, ttl=ttl, **arguments)
     factory = _factory(chosen.events)
     return cast("ResilientServiceResource", factory.load_service_resource(low_level)(client=low_level))
 
@@ -95,10 +113,7 @@ def table(
     *,
     policy: Policy | None = None,
     session: boto3.session.Session | None = None,
-    fallback: FallbackFunction | None = None,
-    ttl: str | None = None,
-    ttl_filter: TtlFilter | None = None,
-    ttl_skew: float | None = None,
+    ttl: str | TimeToLive | None = None,
     **kwargs: Any,
 ) -> ResilientTable:
     """Make a hardened Table: short for `resource("dynamodb", ...).Table(name, ...)`.
@@ -107,45 +122,29 @@ def table(
         name: the table's name.
         policy: how calls are made. See `client`.
         session: the boto3 Session to build on. See `client`.
-        fallback: what answers when DynamoDB can't, in place of the policy's.
         ttl: the name of the TTL attribute: items that have expired are left out of all answers. `"auto"` looks it up
-            with DescribeTimeToLive before the first call that needs it.
-        ttl_filter: `"client"`, the default: expired items are left out as answers are read. `"server"`: DynamoDB
-            leaves them out of Query and Scan as well, and they don't cross the network.
-        ttl_skew: seconds by which this machine's clock may be ahead of others: so much later an item counts as
-            expired; 0.0 where left out.
+            with DescribeTimeToLive before the first call that needs it. A `TimeToLive` says more.
         kwargs: boto3's arguments for a resource: `region_name`, `endpoint_url`, `config`, ...
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
-    made = resource("dynamodb", policy=policy, session=session, **kwargs)
-    return made.Table(name, fallback=fallback, ttl=ttl, ttl_filter=ttl_filter, ttl_skew=ttl_skew)
+    for option in ("fallback", "ttl_filter", "ttl_skew"):
+        if option in kwargs:
+            raise unknown_option(option, kwargs[option])
+    return resource("dynamodb", policy=policy, session=session, **kwargs).Table(name, ttl=ttl)
 
 
-def restore_table(name: str, recipe: dict[str, Any]) -> ResilientTable:
-    """Make a Table of what was pickled of one."""
-    return table(name, **recipe)
+def restore_table(name: str, recipe: dict[str, Any], own_policy: Policy | None) -> ResilientTable:
+    """Make a Table of what was pickled of one: its client's recipe, and its own policy."""
+    return resource("dynamodb", **recipe).Table(name, policy=own_policy)
 
 
 ResilientTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
-def harden(target: Target, *, policy: Policy | None = None) -> Target:
-    """Harden what exists already, in place: a boto3 Session, client, resource or Table. Gives it back.
-
-    A Session hardens what it makes from now on. A Table or resource shares its client with whatever was made from
-    it: they are hardened together. Installing twice replaces the policy, and starts with closed circuits. Timeouts
-    and pool size of a client that exists stay as they are.
-
-    Args:
-        target: what to harden.
-        policy: how calls are made. See `client`.
-
-    Raises:
-        TypeError: `target` is none of these.
-        ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
-    """
+def harden(target: Target, policy: Policy | None = None) -> Target:
+    """Harden what exists already. See `resilient_ddb.harden`, which takes async targets as well."""
     _check_policy(policy)
     if any(cls.__module__.startswith("aiobotocore") for cls in type(target).__mro__):
         raise TypeError(f"target must be of boto3; got {target!r}: use resilient_ddb.aio.harden for async ones")
@@ -156,21 +155,51 @@ def harden(target: Target, *, policy: Policy | None = None) -> Target:
     elif isinstance(target, ServiceResource):
         _install_on_resource(target, policy)
     else:
-        raise TypeError(
-            f"target must be a boto3 Session, DynamoDB client, resource or Table; got {type(target).__name__}"
-        )
+        raise _no_target(target)
     return target
 
 
+def set_policy(target: Target, policy: Policy) -> Target:
+    """Set the policy of what is hardened already. See `resilient_ddb.set_policy`."""
+    check_new_policy(policy)
+    _check_policy(policy)
+    if isinstance(target, boto3.session.Session | botocore.session.Session):
+        kept = hardened_session(_events_of(target))
+        if kept is None:
+            raise not_hardened(target)
+        kept.set_policy(policy)
+    elif isinstance(target, BaseClient):
+        set_policy_of_client(target, policy)
+    elif isinstance(target, ServiceResource):
+        set_policy_of_client(target.meta.client, policy)
+    else:
+        raise _no_target(target)
+    return target
+
+
+def _no_target(target: Any) -> TypeError:
+    return TypeError(f"target must be a boto3 Session, DynamoDB client, resource or Table; got {type(target).__name__}")
+
+
+def _events_of(session: Any) -> Any:
+    return session.events if isinstance(session, boto3.session.Session) else session.get_component("event_emitter")
+
+
 def _install_on_session(target: Any, policy: Policy | None) -> None:
-    events = target.events if isinstance(target, boto3.session.Session) else target.get_component("event_emitter")
+    events = _events_of(target)
+    known = hardened_session(events)
+    if known is not None:
+        if policy is not None:
+            known.set_policy(policy)
+        return
+    kept = HardenedSession(policy)
 
     class InstalledClient(ResilientClient):
         """Hardens itself as the Session makes it, before the SDK registers its retries."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            install_on_client(self, policy)
+            kept.clients.add(install_on_client(self, kept.policy))
 
     def add_client_class(base_classes: list[type], **_: Any) -> None:
         base_classes.insert(0, InstalledClient)
@@ -178,6 +207,7 @@ def _install_on_session(target: Any, policy: Policy | None) -> None:
     _replace(events, _CLIENT, add_client_class)
     _replace(events, _SERVICE_RESOURCE, harden_service_resource_class)
     _replace(events, _TABLE, harden_table_class)
+    keep_hardened(events, kept)
 
 
 def _replace(events: Any, event: str, handler: Any) -> None:
@@ -277,5 +307,4 @@ def _check_service(service_name: Any) -> None:
 
 def _check_policy(policy: Any) -> None:
     check_policy(policy)
-    if policy is not None and policy.fallback is not None:
-        check_fallback(policy.fallback)
+    check_fallback_of(policy)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Never, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.given import NOT_GIVEN
 
 from .table_reads import TableReads
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
-    from resilient_ddb.fallback import FallbackFunction
+    from resilient_ddb.policy.given import NotGiven
+    from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
     from resilient_ddb.sharding.shard_layout import By, ShardLayout
     from resilient_ddb.sharding.verbs import OnDuplicate
-    from resilient_ddb.ttl.rule import TtlFilter
+    from resilient_ddb.ttl.rule import TimeToLive
 
     from .batch_writer import BatchWriter
     from .sharded_tables import ShardedTable
@@ -55,12 +57,17 @@ class ResilientServiceResource(_Native, _ServiceResource):
             self,
             name: str,
             *,
-            fallback: FallbackFunction | None = None,
-            ttl: str | None = None,
-            ttl_filter: TtlFilter | None = None,
-            ttl_skew: float | None = None,
+            policy: Policy | None = None,
+            ttl: str | TimeToLive | NotGiven | None = NOT_GIVEN,
         ) -> ResilientTable:
-            """Return a Table, with the options that `resilient_ddb.table` describes."""
+            """Return a Table, with options of its own.
+
+            Args:
+                name: the table's name.
+                policy: how its calls are made, where that is not as for the rest of the resource: by other circuits and
+                    budgets, with other timeouts, and another fallback, over the same connections.
+                ttl: the TTL attribute, or a `TimeToLive`; None: none, whatever the resource's `ttl` says.
+            """
 
         def create_table(self, **kwargs: Unpack[CreateTableInputServiceResourceCreateTableTypeDef]) -> ResilientTable:
             """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
@@ -69,7 +76,7 @@ class ResilientServiceResource(_Native, _ServiceResource):
 class ResilientTable(_Native, TableReads):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
 
-    _restore: Callable[[str, dict[str, Any]], ResilientTable]
+    _restore: Callable[[str, dict[str, Any], Policy | None], ResilientTable]
     """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
 
     def batch_writer(
@@ -252,7 +259,9 @@ class ResilientTable(_Native, TableReads):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
-        return self._restore, (self.name, {"policy": core.policy, **core.options(), **core.host.recipe()})
+        ttl = None if core.ttl is None else core.ttl.by_table
+        recipe = {"policy": core.client_policy, "ttl": ttl, **core.host.recipe()}
+        return self._restore, (self.name, recipe, core.own_policy)
 
 
 Table = ResilientTable

@@ -94,23 +94,25 @@ class TtlCall:
         execution = self._execution
         return typed_rule(self._attribute, self._settings.now(execution.core.clock), self._on_milliseconds)
 
-    # Of native values.
+    # Of values as the client gives them.
 
     def finish(self, response: Any) -> None:
-        """Leave expired items out of an answer with native values, in place, where that has not been done."""
+        """Leave expired items out of a response, in place, where that has not been done."""
         if not self._is_sifted and isinstance(response, dict):
-            self._sift(response, self._native_rule())
+            self._sift(response, self._clients_rule())
             self._is_sifted = True
 
     def of_fallback(self, answer: Mapping[str, Any]) -> Response:
         """Return a fallback's answer as DynamoDB would have given it. It may be somebody's: it is not changed."""
         made = _shallow(answer)
-        self._sift(made, self._native_rule())
+        self._sift(made, self._clients_rule())
         self.hide(made)
         return made
 
-    def _native_rule(self) -> IsExpired:
+    def _clients_rule(self) -> IsExpired:
         execution = self._execution
+        if not execution.core.host.native:
+            return self._typed_rule()
         return native_rule(self._attribute, self._settings.now(execution.core.clock), self._on_milliseconds)
 
     def hide(self, response: Any) -> None:

@@ -51,6 +51,8 @@ class Want:
     on_server: bool
     index: Index | None = None
     """What is known of the index that is read."""
+    native: bool = True
+    """Whether values are native, or typed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +99,16 @@ def _key_names(description: Params) -> frozenset[str]:
     return frozenset(element["AttributeName"] for element in description.get("KeySchema") or ())
 
 
-def concerns(operation: str, params: Params, table: str) -> bool:
-    """Return whether a request names the table."""
+def tables_in(operation: str, params: Params) -> list[Any]:
+    """Return the names, or ARNs, of the tables that a request names."""
     if operation in ("BatchGetItem", "BatchWriteItem"):
         named = params.get("RequestItems")
-        return isinstance(named, Mapping) and any(same_table(name, table) for name in named)
+        return list(named) if isinstance(named, Mapping) else []
     if operation in ("TransactGetItems", "TransactWriteItems"):
-        entries = params.get("TransactItems")
-        actions = [action for entry in _list(entries) if isinstance(entry, Mapping) for action in entry.values()]
-        return any(isinstance(action, Mapping) and same_table(action.get("TableName"), table) for action in actions)
-    return same_table(params.get("TableName"), table)
+        entries = [entry for entry in _list(params.get("TransactItems")) if isinstance(entry, Mapping)]
+        actions = [action for entry in entries for action in entry.values()]
+        return [action.get("TableName") for action in actions if isinstance(action, Mapping)]
+    return [params.get("TableName")]
 
 
 def rewrite(operation: str, params: Params, want: Want) -> Request:
@@ -274,7 +276,8 @@ def _filtering(params: Params, want: Want) -> Params:
             return params
         made[_FILTER] = joined
     made[_NAMES] = _with(names, _NAMES, {_NAME: want.attribute})
-    made[_VALUES] = _with(values, _VALUES, {_NOW: want.now, _TYPE: "N"})
+    ours = {_NOW: want.now, _TYPE: "N"} if want.native else {_NOW: {"N": str(want.now)}, _TYPE: {"S": "N"}}
+    made[_VALUES] = _with(values, _VALUES, ours)
     return made
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
+from resilient_ddb.policy.base import Settings
 from resilient_ddb.policy.checks import check_methods, check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 
@@ -91,45 +92,47 @@ class Expired:
     """Its TTL attribute."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimeToLive:
-    """A Table's options for its TTL."""
+@dataclass(frozen=True)
+class TimeToLive(Settings):
+    """What the TTL of a table is: `ttl=` of a Table, and in the mapping of a resource or client.
 
-    ttl: str
+    Raises:
+        TypeError, ValueError: a value is of the wrong type or out of range.
+    """
+
+    _by_position = 1
+
+    attribute: str
     """The TTL attribute's name; `auto`: the one that DescribeTimeToLive names."""
-    ttl_filter: TtlFilter = "client"
-    """Where expired items are dropped: `client`, as answers are read; `server`, there as well."""
-    ttl_skew: float = 0.0
-    """Seconds by which this machine's clock may be ahead of others."""
+    filter: TtlFilter = field(default="client", kw_only=True)
+    """Where expired items are left out: `client`, as answers are read; `server`: DynamoDB leaves them out of Query and
+    Scan as well, and they don't cross the network."""
+    skew: float = field(default=0.0, kw_only=True)
+    """Seconds by which this machine's clock may be ahead of others: so much later an item counts as expired."""
 
     def __post_init__(self) -> None:
-        _check_name("ttl", self.ttl, "such as 'expires_at', or 'auto'")
-        if self.ttl_filter not in ("client", "server"):
-            raise ValueError(f"ttl_filter must be 'client' or 'server'; got {self.ttl_filter!r}")
-        check_number("ttl_skew", self.ttl_skew, least=0)
+        _check_name("attribute", self.attribute, "such as 'expires_at', or 'auto'")
+        if self.filter not in ("client", "server"):
+            raise ValueError(f"filter must be 'client' or 'server'; got {self.filter!r}")
+        check_number("skew", self.skew, least=0)
 
     def now(self, clock: Clock) -> int:
         """Return the whole seconds since the epoch up to which items have expired."""
-        return math.floor(clock.time() - self.ttl_skew)
-
-    def options(self) -> dict[str, Any]:
-        """Return the options of the Table."""
-        return {"ttl": self.ttl, "ttl_filter": self.ttl_filter, "ttl_skew": self.ttl_skew}
+        return math.floor(clock.time() - self.skew)
 
 
-def time_to_live(ttl: str | None, ttl_filter: TtlFilter | None, ttl_skew: float | None) -> TimeToLive | None:
-    """Return a Table's options for its TTL, or None where it has none.
+def time_to_live(ttl: Any) -> TimeToLive:
+    """Return what a Table's `ttl` says.
 
     Raises:
-        TypeError, ValueError: a value is of the wrong type or out of range, or has no `ttl` to go with.
+        TypeError, ValueError: it can't be meant.
     """
-    given = {"ttl_filter": ttl_filter, "ttl_skew": ttl_skew}
-    given = {name: value for name, value in given.items() if value is not None}
-    if ttl is None:
-        for name, value in given.items():
-            raise ValueError(f"{name} needs ttl, the name of the TTL attribute; got {name}={value!r} without it")
-        return None
-    return TimeToLive(ttl=ttl, **given)  # type: ignore[arg-type]  # each is checked there
+    if isinstance(ttl, TimeToLive):
+        return ttl
+    if isinstance(ttl, Mapping):
+        raise TypeError("ttl of a Table must be one attribute, such as 'expires_at'; a mapping is for a resource")
+    _check_name("ttl", ttl, "such as 'expires_at', or 'auto', or a resilient_ddb.TimeToLive(...)")
+    return TimeToLive(ttl)
 
 
 def _check_name(argument: str, name: Any, examples: str) -> None:

@@ -1,7 +1,6 @@
-"""The calls of a Table with a TTL: what is sent for them.
+"""One table with a TTL: what is sent for the calls that concern it.
 
-A `TableTtl` belongs to a Table's view of its client, and never changes; what it learns of the table is kept by the
-core, for all its views.
+A `TableTtl` never changes; what it learns of the table is kept by the core, for all its views.
 """
 
 from __future__ import annotations
@@ -41,38 +40,36 @@ _log = logging.getLogger("resilient_ddb")
 
 
 class TableTtl:
-    """A Table's TTL, as the calls of its client's view need it."""
+    """A table's TTL, as the calls that concern it need it."""
 
     def __init__(self, table: str, settings: TimeToLive) -> None:
         """Leave expired items of `table` out, as `settings` say."""
         self.table = table
         self.settings = settings
 
-    def prepare(self, execution: Execution, ask: Ask) -> Steps:
-        """Return the parameters to send for a call, and have its answer looked through.
+    def prepare(self, execution: Execution, ask: Ask, params: Mapping[str, Any]) -> Steps:
+        """Return what is to be sent of a call in place of `params`, and what its answer is looked through by, or None.
 
         Raises:
             ClientError: the table's TTL is to be looked up, and can't be.
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
-        operation, params = execution.operation, execution.params
+        operation = execution.operation
         if operation in ttl_writes.BY_KEY:  # they need no more than this
             known = self._known(execution.core)
             if known is not None:
                 self._check_written(execution, known)
         is_read = operation in ttl_requests.OPERATIONS
         if not is_read and operation not in ttl_writes.OPERATIONS:
-            return params
-        if not ttl_requests.concerns(operation, params, self.table):
-            return params
+            return params, None
         attribute = yield from self._attribute(execution, ask)
         if attribute is None and ARGUMENT in params and operation == "PutItem":
             raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
         if attribute is None:
-            return params
+            return params, None
         if is_read:
-            return (yield from self._prepare_read(execution, ask, attribute))
-        return (yield from self._prepare_write(execution, ask, attribute))
+            return (yield from self._prepare_read(execution, ask, params, attribute))
+        return (yield from self._prepare_write(execution, ask, params, attribute)), None
 
     def stamped(self, execution: Execution, ask: Ask, item: Mapping[str, Any], seconds: Any) -> Steps:
         """Return an item that expires so many seconds from now, for a request that is sent later.
@@ -86,9 +83,9 @@ class TableTtl:
             raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
         return ttl_writes.stamped(item, attribute, seconds, execution.core.clock.time())
 
-    def _prepare_read(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
+    def _prepare_read(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Steps:
         index: Index | None = None
-        name = execution.params.get("IndexName")
+        name = params.get("IndexName")
         if name is not None:
             facts = yield from self._facts(execution, ask, index=name)
             index = None if facts is None else facts.indexes.get(name)
@@ -97,11 +94,12 @@ class TableTtl:
             table=self.table,
             attribute=attribute,
             now=self.settings.now(execution.core.clock),
-            on_server=self.settings.ttl_filter == "server",
+            on_server=self.settings.filter == "server",
             index=index,
+            native=execution.core.host.native,
         )
-        request = ttl_requests.rewrite(execution.operation, execution.params, want)
-        execution.ttl = TtlCall(
+        request = ttl_requests.rewrite(execution.operation, params, want)
+        call = TtlCall(
             execution,
             request,
             table=self.table,
@@ -109,19 +107,18 @@ class TableTtl:
             settings=self.settings,
             warn_once=self.warn_once,
         )
-        execution.request = request.params
-        return request.params
+        return request.params, call
 
-    def _prepare_write(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
-        puts = Puts(self.table, attribute, execution.core.clock.time())
-        params = puts.rewrite(execution.operation, execution.params)
+    def _prepare_write(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Steps:
+        puts = Puts(self.table, attribute, execution.core.clock.time(), native=execution.core.host.native)
+        made = puts.rewrite(execution.operation, params)
         self._check_written(execution, attribute)
         if puts.has_attribute:
             yield from self._check_put(execution, ask, attribute)
         if puts.converted is not None:
             text = "table %s: %r was put as a %s, and is written as whole seconds since the epoch"
             self.warn_once(execution, text, self.table, attribute, puts.converted)
-        return params
+        return made
 
     def _check_written(self, execution: Execution, attribute: str) -> None:
         for key in ttl_writes.keys_of(execution.operation, execution.params, self.table):
@@ -144,8 +141,8 @@ class TableTtl:
 
     def _attribute(self, execution: Execution, ask: Ask) -> Steps:
         """Return the TTL attribute's name; None where the table has none that is enabled."""
-        if self.settings.ttl != AUTO:
-            return self.settings.ttl
+        if self.settings.attribute != AUTO:
+            return self.settings.attribute
         core, key = execution.core, ("TTL", self.table)
 
         def look() -> tuple[str | None, float] | None:
@@ -213,7 +210,7 @@ class TableTtl:
         attribute = self._known(core)
         if item is None or attribute is None:
             return None
-        has_expired = is_expired(item, ttl=attribute, clock=core.clock, skew=self.settings.ttl_skew)
+        has_expired = is_expired(item, ttl=attribute, clock=core.clock, skew=self.settings.skew)
         return Expired(item=item, attribute=attribute) if has_expired else None
 
     def until(self, core: Core) -> tuple[str, int] | None:
@@ -223,8 +220,8 @@ class TableTtl:
 
     def _known(self, core: Core) -> str | None:
         """Return the TTL attribute's name, where it need not be looked up, or was already."""
-        if self.settings.ttl != AUTO:
-            return self.settings.ttl
+        if self.settings.attribute != AUTO:
+            return self.settings.attribute
         name, _ = core.known.get(("TTL", self.table), (None, None))
         return None if name is None else str(name)
 

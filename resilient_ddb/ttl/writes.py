@@ -25,8 +25,9 @@ _LONGEST = 10**9
 class Puts:
     """What becomes of the items in one request."""
 
-    def __init__(self, table: str, attribute: str, now: float) -> None:
-        """Look after the items of `table`; `now` is in seconds since the epoch."""
+    def __init__(self, table: str, attribute: str, now: float, *, native: bool = True) -> None:
+        """Look after the items of `table`; `now` is in seconds since the epoch; values are `native`, or typed."""
+        self._native = native
         self._table = table
         self._attribute = attribute
         self._now = now
@@ -69,7 +70,7 @@ class Puts:
     def _item(self, item: Mapping[str, Any], seconds: Any) -> Mapping[str, Any]:
         if seconds is not None:
             self.has_attribute = True
-            return stamped(item, self._attribute, seconds, self._now)
+            return stamped(item, self._attribute, seconds, self._now, native=self._native)
         if self._attribute not in item:
             return item
         self.has_attribute = True
@@ -83,18 +84,22 @@ class Puts:
                 f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
                 "number of seconds since the epoch; got a datetime without a time zone"
             )
-        settled = whole_seconds(value)
+        settled = whole_seconds(value if self._native or isinstance(value, datetime | float) else _number(value))
         if is_number(settled) and MILLISECONDS <= settled < math.inf:  # what is infinite, boto3 refuses
             raise ValueError(
                 f"Item[{self._attribute!r}] must be in seconds since the epoch, and looks like milliseconds: the item "
                 "would never expire; divide it by 1000"
             )
+        if not self._native:
+            return value
         if settled is not value:
             self.converted = type(value).__name__
         return settled
 
 
-def stamped(item: Mapping[str, Any], attribute: str, seconds: Any, now: float) -> Mapping[str, Any]:
+def stamped(
+    item: Mapping[str, Any], attribute: str, seconds: Any, now: float, *, native: bool = True
+) -> Mapping[str, Any]:
     """Return an item that expires so many seconds from now.
 
     Raises:
@@ -108,7 +113,8 @@ def stamped(item: Mapping[str, Any], attribute: str, seconds: Any, now: float) -
             f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
             "milliseconds, or like a point in time"
         )
-    return {**item, attribute: math.ceil(now + seconds)}
+    stamp = math.ceil(now + seconds)
+    return {**item, attribute: stamp if native else {"N": str(stamp)}}
 
 
 def whole_seconds(value: Any) -> Any:
@@ -116,6 +122,14 @@ def whole_seconds(value: Any) -> Any:
     if isinstance(value, datetime):
         return math.ceil(value.timestamp())
     return math.ceil(value) if isinstance(value, float) and math.isfinite(value) else value
+
+
+def _number(typed: Any) -> Any:
+    """Return the number that a typed value is; None if it is none."""
+    try:
+        return Decimal(typed["N"])
+    except (TypeError, KeyError, ValueError, ArithmeticError):  # botocore, or DynamoDB, has the last word
+        return None
 
 
 def keys_of(operation: str, params: Mapping[str, Any], table: str) -> Iterator[Any]:

@@ -48,7 +48,7 @@ class VersionedVerbs:
         self._versioning = Versioning(attribute=attribute, write_token=write_token)
         ttl = self._time_to_live()
         for name, value in (("attribute", attribute), ("write_token", write_token)):
-            if ttl is not None and value == ttl.ttl != AUTO:
+            if ttl is not None and value == ttl.attribute != AUTO:
                 raise ValueError(f"{name} must be another attribute than the table's TTL; got {value!r} for both")
 
     @property
@@ -210,7 +210,8 @@ class VersionedVerbs:
         if write.over is not None:  # another was quicker
             return None
         core = self._core()
-        met = None if core is None or core.ttl is None else core.ttl.expired(conflict.current, core)
+        ttl = None if core is None or core.ttl is None else core.ttl.of(self._table.name)
+        met = None if ttl is None else ttl.expired(conflict.current, core)
         try:
             return None if met is None else write.remade(over=met)
         except (TypeError, ValueError):  # its version is none: let it be seen
@@ -336,7 +337,8 @@ class VersionedVerbs:
         core = self._core()
         if core is None:  # a client that is not open yet knows this, or it is a plain one
             return getattr(self._table.meta.client, "time_to_live", None)
-        return None if core.ttl is None else core.ttl.settings
+        ttl = None if core.ttl is None else core.ttl.of(self._table.name)
+        return None if ttl is None else ttl.settings
 
 
 def _read_again(value: Any) -> Any:

@@ -91,12 +91,12 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, hardened_sync, clo
         return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})
 
     async def table(fallback=None, config=None, options=None, **settings):
-        made = await hardened(proxy.endpoint_url, policy(**settings), config=config)
-        return await made.Table(name, fallback=fallback, **(options or {}))
+        made = await hardened(proxy.endpoint_url, policy(fallback=fallback, **settings), config=config)
+        return await made.Table(name, **(options or {}))
 
     def sync_table(fallback=None, config=None, options=None, **settings):
-        made = hardened_sync(proxy.endpoint_url, policy(**settings), config=config)
-        return made.Table(name, fallback=fallback, **(options or {}))
+        made = hardened_sync(proxy.endpoint_url, policy(fallback=fallback, **settings), config=config)
+        return made.Table(name, **(options or {}))
 
     def stored(key="a"):
         return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")
@@ -142,10 +142,11 @@ async def either(request, dynamodb_local, proxy, make_table, plain, hardened, ha
     policy = rddb.Policy(clock=clock, random=random.Random(7), timeouts=PATIENT)
     direct = plain_resource(dynamodb_local.endpoint_url).Table(name)
 
-    async def table(**options):
+    async def table(fallback=None, **options):
+        by = policy.replace(fallback=fallback)
         if request.param == "sync":
-            return hardened_sync(proxy.endpoint_url, policy).Table(name, **options)
-        return await (await hardened(proxy.endpoint_url, policy)).Table(name, **options)
+            return hardened_sync(proxy.endpoint_url, by).Table(name, **options)
+        return await (await hardened(proxy.endpoint_url, by)).Table(name, **options)
 
     made = await table()
 

@@ -137,9 +137,8 @@ async def test_closing_the_client_by_hand_closes_the_replicas_too(world, replica
 
 
 def test_the_replicas_client_of_a_module_level_table_follows_the_loop(world, replica):
-    table = aio.table(
-        world.name, endpoint_url=world.proxy.endpoint_url, policy=world.policy(retry=ONE), fallback=replica, **ACCESS
-    )
+    policy = world.policy(retry=ONE, fallback=replica)
+    table = aio.table(world.name, endpoint_url=world.proxy.endpoint_url, policy=policy, **ACCESS)
     world.proxy.plan = [faults.Throttle()]
     for _ in range(3):
         assert asyncio.run(table.get_item(Key=KEY))["Item"] == {"pk": "a", "s": {"replica"}}
@@ -281,7 +280,10 @@ async def test_fallbacks_are_asked_where_a_circuit_is_open_or_a_deadline_passed(
 
 async def test_a_tables_own_fallback_comes_in_place_of_the_policys(world, hardened):
     dynamodb = await hardened(world.proxy.endpoint_url, world.policy(retry=ONE, fallback=VALUE))
-    theirs, own = await dynamodb.Table(world.name), await dynamodb.Table(world.name, fallback=asynchronous)
+    theirs, own = (
+        await dynamodb.Table(world.name),
+        await dynamodb.Table(world.name, policy=world.policy(fallback=asynchronous)),
+    )
     world.proxy.plan = [faults.Throttle()]
     assert (await theirs.get_item(Key=KEY))["Item"]["pk"] == "fallback"
     assert (await own.get_item(Key=KEY))["Item"]["pk"] == "async"

@@ -78,7 +78,7 @@ async def test_a_session_hardens_what_it_makes_from_then_on(world, plain_client,
     assert await attempts(world, after) == 3
     aio.harden(session, policy=world.policy(retry=rddb.Retry(max_attempts=2)))
     assert await attempts(world, await plain_client(session, retries={"mode": mode})) == 2
-    assert await attempts(world, after) == 3
+    assert await attempts(world, after) == 2  # what it has made goes along
     aio.harden(after, policy=world.policy(retry=rddb.Retry(max_attempts=4)))
     assert await attempts(world, after) == 4
 
@@ -203,10 +203,13 @@ def test_other_targets_are_refused(target):
         aio.harden(target)
 
 
-async def test_the_sync_install_refuses_async_targets(plain_client):
-    for target in (AioSession(), await plain_client()):
-        with pytest.raises(TypeError, match=r"resilient_ddb\.aio\.harden"):
-            rddb.harden(target)
+async def test_harden_at_the_top_takes_async_targets_too(world, plain_client):
+    session = AioSession()
+    assert rddb.harden(session, policy=world.policy(retry=THREE)) is session
+    assert await attempts(world, await plain_client(session)) == 3
+    client = await plain_client()
+    assert rddb.harden(client, policy=world.policy(retry=THREE)) is client
+    assert await attempts(world, client) == 3
 
 
 async def test_a_client_of_another_service_is_refused():
@@ -215,12 +218,11 @@ async def test_a_client_of_another_service_is_refused():
             aio.harden(sts)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: aio.table("orders"), lambda: aio.resource("dynamodb"), lambda: aio.client("dynamodb")]
-)
-def test_what_opens_by_itself_is_hardened_already(make):
-    with pytest.raises(ValueError, match=r"hardened already, give it policy="):
-        aio.harden(make())
+@pytest.mark.parametrize("harden", [aio.harden, rddb.harden])
+def test_what_opens_by_itself_is_hardened_already(harden):
+    for target in (aio.table("orders"), aio.client(), aio.resource()):
+        assert harden(target) is target
+        assert harden(target, policy=rddb.Policy(retry=THREE)) is target
 
 
 @pytest.mark.parametrize("make", [aio.client, aio.resource, lambda *_, **options: aio.table("orders", **options)])
@@ -240,7 +242,7 @@ def test_other_bad_arguments_are_refused():
         with pytest.raises(ValueError, match=r"service_name must be 'dynamodb'.*'s3'"):
             make("s3")
     with pytest.raises(TypeError, match="fallback"):
-        aio.table("orders", fallback=3)
+        aio.table("orders", fallback=None)
     with pytest.raises(TypeError, match="policy must be"):
         aio.harden(AioSession(), policy=3)
 
@@ -248,7 +250,7 @@ def test_other_bad_arguments_are_refused():
 async def test_a_fallback_that_can_not_be_called_is_refused(world, hardened):
     dynamodb = await hardened(world.proxy.endpoint_url)
     with pytest.raises(TypeError, match="fallback"):
-        await dynamodb.Table(world.name, fallback="stale")
+        dynamodb.Table(world.name, fallback="stale")
 
 
 async def test_a_resource_is_not_to_be_awaited():

@@ -310,10 +310,8 @@ def pickled(table):
 
 @pytest.mark.parametrize("copied", [pickled, copy.copy, copy.deepcopy])
 async def test_it_is_pickled_as_its_recipe(world, copied):
-    policy = rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock())
-    table = aio.table(
-        world.name, endpoint_url=world.proxy.endpoint_url, policy=policy, fallback=rddb.fallback.stale(), **ACCESS
-    )
+    policy = rddb.Policy(retry=rddb.Retry(max_attempts=2), clock=FakeClock(), fallback=rddb.fallback.stale())
+    table = aio.table(world.name, endpoint_url=world.proxy.endpoint_url, policy=policy, **ACCESS)
     async with copied(table) as again:
         assert again == table
         assert await put_and_get(again, "a") == "a"
@@ -408,8 +406,8 @@ ENDINGS = {
     "a replica asked, then the loop closed": (
         "def make(policy=None):\n"
         "    return aio.table(name, region_name='eu-west-1', endpoint_url=endpoint,\n"
-        "        policy=rddb.Policy(retry=rddb.Retry(max_attempts=1)),\n"
-        "        fallback=rddb.fallback.replica('eu-west-1', endpoint_url=endpoint))\n"
+        "        policy=rddb.Policy(retry=rddb.Retry(max_attempts=1),\n"
+        "            fallback=rddb.fallback.replica('eu-west-1', endpoint_url=endpoint)))\n"
         "table = make()\n"
         "async def main():\n"
         "    client = await table.meta.client.current('GetItem')\n"

@@ -91,7 +91,7 @@ async def play(world, table):
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("where", ["client", "server"])
 async def test_both_tables_do_the_same(filled, how, where):
-    options = {"ttl": "exp", "ttl_filter": where}
+    options = {"ttl": rddb.TimeToLive("exp", filter=where)}
     seen, results, clock = [], [], filled.clock
     for make in (filled.sync_table, filled.table):
         table = make(retry=ONE, circuit_breaker=None, fallback=rddb.fallback.stale(), options=options)
@@ -172,21 +172,29 @@ async def test_paginators_leave_them_out(filled):
 
 def test_a_table_for_module_scope_takes_the_options(filled):
     table = aio.table(
-        filled.name, endpoint_url=filled.proxy.endpoint_url, policy=filled.policy(), **ACCESS, ttl="auto", ttl_skew=1
+        filled.name,
+        endpoint_url=filled.proxy.endpoint_url,
+        policy=filled.policy(),
+        **ACCESS,
+        ttl=rddb.TimeToLive("auto", skew=1),
     )
     for _ in range(2):  # two event loops, one lookup
         assert keys(asyncio.run(table.scan())["Items"]) == {"live", "past", "text"}
     assert [seen.operation for seen in filled.proxy.seen].count("DescribeTimeToLive") == 1
     named = aio.table(filled.name, endpoint_url=filled.proxy.endpoint_url, policy=filled.policy(), **ACCESS, **TTL)
     assert keys(asyncio.run(named.scan())["Items"]) == {"live", "text"}
-    assert table.__reduce__()[1][1]["ttl"] == "auto"
-    assert named.__reduce__()[1][1]["ttl_skew"] == 0.0
+    assert table.__reduce__()[1][1]["ttl"] == {filled.name: rddb.TimeToLive("auto", skew=1)}
+    assert named.__reduce__()[1][1]["ttl"] == {filled.name: rddb.TimeToLive("exp")}
 
 
 @pytest.mark.parametrize("make", [aio.table, lambda *args, **options: asyncio.run(opened(*args, **options))])
 def test_options_that_can_not_be_meant_are_refused_at_once(make):
-    with pytest.raises(ValueError, match="ttl_filter must be 'client' or 'server'"):
-        make("orders", ttl="exp", ttl_filter="both", **ACCESS)
+    with pytest.raises(TypeError, match=r"unknown option 'ttl_filter' .*TimeToLive\('expires_at', filter=...\)"):
+        make("orders", ttl="exp", ttl_filter="server", **ACCESS)
+    with pytest.raises(TypeError, match="mapping is for a resource"):
+        make("orders", ttl={"orders": "exp"}, **ACCESS)
+    with pytest.raises(TypeError, match="ttl must be the name of an attribute"):
+        make("orders", ttl=5, **ACCESS)
 
 
 async def opened(name, region_name=None, aws_access_key_id=None, aws_secret_access_key=None, **options):
@@ -195,9 +203,9 @@ async def opened(name, region_name=None, aws_access_key_id=None, aws_secret_acce
 
 
 async def test_options_are_in_the_recipe_of_an_opened_table(filled):
-    table = await filled.table(options={"ttl": "exp", "ttl_filter": "server"})
+    table = await filled.table(options={"ttl": rddb.TimeToLive("exp", filter="server")})
     recipe = table.__reduce__()[1][1]
-    assert (recipe["ttl"], recipe["ttl_filter"], recipe["ttl_skew"]) == ("exp", "server", 0.0)
+    assert recipe["ttl"] == {filled.name: rddb.TimeToLive("exp", filter="server")}
 
 
 async def test_an_attribute_that_may_not_be_looked_up_is_an_error(filled):

@@ -52,7 +52,7 @@ def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
 
 
 def test_views_share_the_bound(core):
-    view = core.view()
+    view = core.with_ttl(None)
     for number in range(100):
         lane(view, f"t-{number}")
     assert view.circuits == core.circuits

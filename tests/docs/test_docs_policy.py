@@ -8,7 +8,7 @@ from listed import literals, tables
 import resilient_ddb as rddb
 
 CLASSES = [rddb.Policy, rddb.Retry, rddb.RetryBudget, rddb.CircuitBreaker, rddb.Timeouts]
-SECONDS = {"base_delay", "max_delay", "wait", "connect", "read", "connection_max_idle"}
+SECONDS = {"base_delay", "max_delay", "wait", "connect", "read", "call", "connection_max_idle"}
 SHARES = {"failure_rate_threshold", "slow_call_rate_threshold", "open_jitter"}
 
 

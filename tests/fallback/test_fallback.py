@@ -171,13 +171,13 @@ def test_a_stale_answer_is_not_itself_remembered():
     assert made.error is not None
 
 
-def test_a_view_has_its_own_fallback_and_the_same_circuits():
+def test_a_table_with_a_policy_of_its_own_has_its_own_fallback_and_circuits():
     core = make_core(fallback=None)
-    view = core.view(fallback=fallback.stale())
+    view = core.with_policy(core.policy.replace(fallback=fallback.stale()), "t")
     assert core.fallback is None
     assert core.remembering == ()
     assert view.remembering == (view.fallback,)
-    assert view.lane(*GET) is core.lane(*GET)
+    assert view.lane(*GET) is not core.lane(*GET)
     assert view.policy_without_fallback().fallback is None
 
 

@@ -377,8 +377,13 @@ def test_a_read_that_was_under_way_for_longer_than_writes_are_known_is_not_remem
 def test_a_write_that_was_made_or_may_have_been_drops_what_it_changed(write, outcomes, policy, kept, by):
     stale = fallback.stale()
     core = make_core(fallback=None, **policy)
-    reading = core.view(fallback=stale)
-    writing = {"the same": reading, "the client": core, "a view": core.view(), "another view": core.view()}[by]
+    reading = core.with_policy(core.policy.replace(fallback=stale), "t")
+    writing = {
+        "the same": reading,
+        "the client": core,
+        "a view": core.with_ttl(None),
+        "another view": core.with_ttl(None),
+    }[by]
     call(reading, *GET, [good(Item=KEY)])
     call(writing, *write, outcomes)
     answered = call(reading, *GET, [THROTTLED] * 10)
@@ -443,7 +448,7 @@ def test_a_write_whose_answer_can_not_be_read_drops_what_it_changed():
 
 def test_a_fallback_that_is_gone_is_told_of_nothing():
     core = make_core(fallback=None)
-    view = core.view(fallback=fallback.stale())
+    view = core.with_policy(core.policy.replace(fallback=fallback.stale()), "t")
     assert len(core.keepers) == len(view.keepers) == 1
     del view
     assert core.keepers == {}

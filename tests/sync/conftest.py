@@ -105,7 +105,8 @@ def world(dynamodb_local, proxy, make_table, plain, hardened, clock):
         return rddb.Policy(**{"clock": clock, "timeouts": PATIENT, **settings})
 
     def table(fallback=None, options=None, **settings):
-        return hardened(proxy.endpoint_url, policy(**settings)).Table(name, fallback=fallback, **(options or {}))
+        made = policy(fallback=fallback, **settings)
+        return hardened(proxy.endpoint_url, made).Table(name, **(options or {}))
 
     def stored(key="a"):
         return direct.get_item(Key={"pk": key}, ConsistentRead=True).get("Item")

@@ -220,7 +220,13 @@ def test_an_unknown_option_of_table_is_refused(hardened):
     with pytest.raises(TypeError, match=r"Table\(\) got the unknown option 'fall_back'"):
         dynamodb.Table("orders", fall_back=None)
     with pytest.raises(TypeError, match="fallback must be callable"):
-        dynamodb.Table("orders", fallback=300)
+        dynamodb.Table("orders", policy=rddb.Policy(fallback=300))
+    with pytest.raises(
+        TypeError, match=r"it is the policy's, as in Table\(name, policy=policy.replace\(fallback=...\)\)"
+    ):
+        dynamodb.Table("orders", fallback=None)
+    with pytest.raises(TypeError, match=r"policy must be a resilient_ddb\.Policy"):
+        dynamodb.Table("orders", policy=300)
     assert dynamodb.Table(name="orders").name == "orders"
 
 

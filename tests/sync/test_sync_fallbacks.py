@@ -191,7 +191,7 @@ OWN_WRITES = {
 def test_no_answer_is_given_that_an_own_write_has_changed(filled, hardened, verb, by):
     filled.direct.put_item(Item={"pk": "b"})
     dynamodb = hardened(filled.proxy.endpoint_url, filled.policy(retry=ONCE, circuit_breaker=None))
-    table = dynamodb.Table(filled.name, fallback=rddb.fallback.stale())
+    table = dynamodb.Table(filled.name, policy=filled.policy(fallback=rddb.fallback.stale()))
     client = table.meta.client
     reads = [
         lambda: get(table),
@@ -291,7 +291,7 @@ def test_a_tables_fallback_comes_in_place_of_the_policys(filled, hardened):
         retry=ONCE, circuit_breaker=None, fallback=rddb.fallback.response({"Item": {"pk": "policy"}})
     )
     dynamodb = hardened(filled.proxy.endpoint_url, policy)
-    own = dynamodb.Table(filled.name, fallback=rddb.fallback.response({"Item": {"pk": "table"}}))
+    own = dynamodb.Table(filled.name, policy=filled.policy(fallback=rddb.fallback.response({"Item": {"pk": "table"}})))
     filled.proxy.plan = OUTAGE
     assert get(own)["Item"] == {"pk": "table"}
     assert get(dynamodb.Table(filled.name))["Item"] == {"pk": "policy"}
@@ -299,14 +299,17 @@ def test_a_tables_fallback_comes_in_place_of_the_policys(filled, hardened):
     assert answered["Item"] == {"pk": "policy"}
 
 
-def test_tables_with_and_without_a_fallback_share_their_circuits(filled, hardened):
+def test_a_table_with_a_policy_of_its_own_has_circuits_of_its_own(filled, hardened):
     policy = filled.policy(retry=ONCE, circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
     dynamodb = hardened(filled.proxy.endpoint_url, policy)
-    with_fallback = dynamodb.Table(filled.name, fallback=rddb.fallback.response({}))
+    own = policy.replace(fallback=rddb.fallback.response({}))
     filled.proxy.plan = OUTAGE
     for _ in range(2):
-        get(with_fallback)
-    with pytest.raises(rddb.CircuitOpenError):
+        get(dynamodb.Table(filled.name, policy=own))
+    filled.proxy.clear()
+    get(dynamodb.Table(filled.name, policy=own))  # made anew, and its circuit is open
+    assert filled.proxy.count() == 0
+    with pytest.raises(dynamodb.meta.client.exceptions.InternalServerError):
         get(dynamodb.Table(filled.name))
 
 
@@ -380,7 +383,7 @@ def test_an_async_fallback_is_refused_by_the_sync_table(hardened):
         return {}
 
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
-        hardened("http://127.0.0.1:1").Table("orders", fallback=later)
+        hardened("http://127.0.0.1:1").Table("orders", policy=rddb.Policy(fallback=later))
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):
         rddb.harden(boto3.Session(), policy=rddb.Policy(fallback=later))
     with pytest.raises(TypeError, match=r"resilient_ddb\.aio"):

@@ -125,7 +125,7 @@ def test_an_installed_resource_gives_resilient_tables_with_options(dynamodb_loca
     dynamodb = plain(dynamodb_local.endpoint_url)
     assert rddb.harden(dynamodb) is dynamodb
     assert isinstance(dynamodb, rddb.ResilientServiceResource)
-    table = dynamodb.Table(name, fallback=rddb.fallback.stale())
+    table = dynamodb.Table(name, policy=rddb.Policy(fallback=rddb.fallback.stale()))
     assert isinstance(table, rddb.ResilientTable)
     table.put_item(Item={"pk": "a", "n": 1})
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a", "n": 1}
@@ -155,7 +155,7 @@ def test_an_installed_low_level_client_keeps_typed_values(dynamodb_local, plain,
     assert plain(dynamodb_local.endpoint_url).Table(name).get_item(Key={"pk": "a"})["Item"] == {"pk": "a"}
 
 
-def test_installing_again_starts_with_closed_circuits(proxy, opened):
+def test_hardening_again_leaves_an_open_circuit_open(proxy, opened):
     policy = rddb.Policy(
         retry=rddb.Retry(max_attempts=1), circuit_breaker=rddb.CircuitBreaker(minimum_calls=2), clock=FakeClock()
     )
@@ -168,7 +168,10 @@ def test_installing_again_starts_with_closed_circuits(proxy, opened):
     with pytest.raises(rddb.CircuitOpenError):
         client.list_tables()
     proxy.plan = []
-    rddb.harden(client, policy=policy)
+    rddb.harden(client, policy=policy.replace(on_ambiguous_write="retry"))
+    with pytest.raises(rddb.CircuitOpenError):
+        client.list_tables()
+    policy.clock.advance(10)
     client.list_tables()
 
 
@@ -219,14 +222,15 @@ def test_a_policy_of_a_wrong_type_is_refused_before_anything_changes(opened):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("aiobotocore") is None, reason="a sync-only install")
-async def test_an_async_client_is_sent_to_the_async_twin():
+async def test_an_async_client_is_hardened_as_such():
     from aiobotocore.session import get_session  # noqa: PLC0415  # not in every install
 
-    with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.harden"):
-        rddb.harden(get_session())
+    session = rddb.harden(get_session())
+    async with session.create_client("dynamodb", **ACCESS) as client:
+        assert type(client._resilience.host).__name__ == "AioHost"
     async with get_session().create_client("dynamodb", **ACCESS) as client:
-        with pytest.raises(TypeError, match=r"use resilient_ddb\.aio\.harden"):
-            rddb.harden(client)
+        assert rddb.harden(client) is client
+        assert type(client._resilience.host).__name__ == "AioHost"
 
 
 def test_botocores_own_session_is_hardened_in_place(opened):
@@ -246,16 +250,12 @@ def test_ten_attempts_are_the_default_whatever_the_sdks_is(opened, way, mode):
     assert client._resilience.policy.retry.max_attempts == (2 if way is on_session_and_resource else 10)
 
 
-def test_installing_on_a_resource_reaches_its_tables_with_a_fallback_of_their_own(proxy, plain):
+def test_a_table_with_a_policy_of_its_own_keeps_it_when_its_clients_is_set(proxy, plain):
     dynamodb = rddb.harden(plain(proxy.endpoint_url), policy=attempts(7))
-    table = dynamodb.Table("orders", fallback=lambda _call, _error: None)
+    own, other = dynamodb.Table("orders", policy=attempts(5)), dynamodb.Table("orders", ttl="exp")
     rddb.harden(dynamodb, policy=attempts(3))
-    assert requests_under_throttling(proxy, table.meta.client) == 3
-
-
-def test_installing_on_a_table_keeps_the_fallback_of_its_own(proxy, plain):
-    dynamodb = rddb.harden(plain(proxy.endpoint_url), policy=attempts(7))
-    table = dynamodb.Table("orders", fallback=lambda _call, _error: {"Items": ["mine"]})
-    rddb.harden(table, policy=attempts(3))
-    proxy.plan = [faults.Throttle()]
-    assert table.scan()["Items"] == ["mine"]
+    assert requests_under_throttling(proxy, own.meta.client) == 5
+    assert requests_under_throttling(proxy, other.meta.client) == 3
+    rddb.set_policy(own, attempts(2))
+    assert requests_under_throttling(proxy, own.meta.client) == 2
+    assert requests_under_throttling(proxy, dynamodb.meta.client) == 3

@@ -53,7 +53,7 @@ def test_tables_compare_hash_and_print_as_boto3s(dynamodb, plain, dynamodb_local
 
 
 def test_tables_keep_their_identity_with_a_fallback_of_their_own(dynamodb):
-    table = dynamodb.Table("orders", fallback=rddb.fallback.stale())
+    table = dynamodb.Table("orders", policy=rddb.Policy(fallback=rddb.fallback.stale()))
     assert table == dynamodb.Table("orders")
     assert hash(table) == hash(dynamodb.Table("orders"))
     assert isinstance(table, rddb.ResilientTable)
@@ -239,7 +239,7 @@ def test_a_stubber_answers_for_the_table_and_checks_conditions(hardened):
 
 
 def test_a_stubber_answers_for_the_batch_writer_of_a_table_with_a_fallback(hardened):
-    table = hardened("http://127.0.0.1:1").Table("orders", fallback=rddb.fallback.stale())
+    table = hardened("http://127.0.0.1:1").Table("orders", policy=rddb.Policy(fallback=rddb.fallback.stale()))
     with Stubber(table.meta.client) as stubber:
         stubber.add_response(
             "batch_write_item",

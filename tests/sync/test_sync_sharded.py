@@ -25,7 +25,8 @@ def shards(dynamodb_local, proxy, make_table, hardened):
     name = make_table(dynamodb_local.endpoint_url, sort_key="sk", sort_type="N")
 
     def make(shards=4, policy=None, fallback=None, **options):
-        return hardened(proxy.endpoint_url, policy).Table(name, fallback=fallback).sharded(shards, **options)
+        policy = (policy or rddb.Policy()).replace(fallback=fallback)
+        return hardened(proxy.endpoint_url, policy).Table(name).sharded(shards, **options)
 
     return make
 

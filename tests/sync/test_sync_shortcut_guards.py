@@ -146,7 +146,7 @@ def test_views_of_a_client_go_the_same_ways(hardened):
     for view in (
         table,
         copy.copy(table),
-        resource.Table("orders", fallback=lambda call, error: None),
+        resource.Table("orders", policy=rddb.Policy(fallback=lambda call, error: None)),
         resource.Table("orders"),
     ):
         assert shortcuts_of(view.meta.client) == shortcuts_of(table.meta.client)

@@ -45,8 +45,8 @@ def table_on(dynamodb_local):
 
 KINDS = {
     "table": lambda make: make(),
-    "a table with ttl": lambda make: make(ttl="expires_at", ttl_filter="server"),
-    "a table with a fallback": lambda make: make(fallback=rddb.fallback.stale()),
+    "a table with ttl": lambda make: make(ttl=rddb.TimeToLive("expires_at", filter="server")),
+    "a table with a fallback": lambda make: make(policy=rddb.Policy(fallback=rddb.fallback.stale())),
     "sharded": lambda make: make().sharded(3, by="n"),
     "versioned": lambda make: make().versioned(),
     "client": lambda make: SimpleNamespace(of=make().meta.client, table=make().name),

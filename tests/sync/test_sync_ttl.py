@@ -137,7 +137,7 @@ def test_large_answers_leave_them_out(world, how, operation, monkeypatch):
         world.direct.put_item(
             Item={"pk": str(number), "exp": NOW - number % 2, "body": text, "n": number, "l": [{"a"}]}
         )
-    live = world.table(options={"ttl": "exp", "ttl_skew": 1})  # those of now are still given
+    live = world.table(options={"ttl": rddb.TimeToLive("exp", skew=1)})  # those of now are still given
     listen(live, how)
     monkeypatch.setattr(responses, "STEP_BYTES", 1)
     client, wanted = live.meta.client, [{"pk": str(number)} for number in range(12)]
@@ -190,7 +190,7 @@ def test_time_is_the_policys_when_an_answer_comes_in(filled):
 
 
 def test_a_skew_keeps_items_longer(filled):
-    patient = filled.table(options={"ttl": "exp", "ttl_skew": 1})
+    patient = filled.table(options={"ttl": rddb.TimeToLive("exp", skew=1)})
     assert keys(patient.scan()["Items"]) == LIVE | {"now"}
     assert "Item" not in patient.get_item(Key={"pk": "past"})
 
@@ -299,7 +299,7 @@ def test_dynamodb_filters_by_the_same_rule(filled, own):
     more = {} if own is None else {"FilterExpression": own}
     if isinstance(own, str):
         more["ExpressionAttributeValues"] = {":v0": "list"}
-    here, there = filled.table(options=TTL), filled.table(options={"ttl": "exp", "ttl_filter": "server"})
+    here, there = filled.table(options=TTL), filled.table(options={"ttl": rddb.TimeToLive("exp", filter="server")})
     bodies = sent(there)
     expected = keys(here.scan(**more)["Items"])
     answer = there.scan(**more)
@@ -318,7 +318,7 @@ def test_a_query_is_counted_there(filled):
 
 
 def test_a_projection_and_a_filter_go_together(filled):
-    table = filled.table(options={"ttl": "exp", "ttl_filter": "server"})
+    table = filled.table(options={"ttl": rddb.TimeToLive("exp", filter="server")})
     answer = table.query(
         KeyConditionExpression=Key("pk").eq("live"), FilterExpression=Attr("body").exists(), ProjectionExpression="pk"
     )
@@ -339,7 +339,7 @@ def test_both_filters_of_moto(moto_aws, table_name):
     for item in ITEMS:
         dynamodb.Table(table_name).put_item(Item=item)
     for where in ("client", "server"):
-        table = dynamodb.Table(table_name, ttl="exp", ttl_filter=where)
+        table = dynamodb.Table(table_name, ttl=rddb.TimeToLive("exp", filter=where))
         assert keys(table.scan(FilterExpression=Attr("pk").ne("list"))["Items"]) == LIVE - {"list"}
         assert table.scan(Select="COUNT")["Count"] == len(LIVE)
 
@@ -458,7 +458,7 @@ def indexed(world, make_table, dynamodb_local, plain, hardened):
 @pytest.mark.parametrize("where", ["client", "server"])
 @pytest.mark.parametrize("index", ["all", "some", "by_expiry"])
 def test_indexes_that_have_the_attribute_are_filtered(indexed, index, where):
-    table = indexed(ttl_filter=where)
+    table = indexed(ttl=rddb.TimeToLive("exp", filter=where))
     query = {"IndexName": index, "KeyConditionExpression": Key("a").eq("x")}
     assert {item["sk"] for item in table.query(**query)["Items"]} == {"0", "2"}
     assert table.query(ProjectionExpression="sk", **query)["Items"] == [{"sk": "0"}, {"sk": "2"}] or index != "all"
@@ -623,10 +623,10 @@ def test_options_are_kept_when_the_policy_is_replaced(filled, hardened):
 
 
 def test_a_table_with_options_can_be_pickled(filled):
-    table = filled.table(options={"ttl": "exp", "ttl_filter": "server", "ttl_skew": 2.0})
+    table = filled.table(options={"ttl": rddb.TimeToLive("exp", filter="server", skew=2.0)})
     core = copy.deepcopy(pickle.loads(pickle.dumps(table))).meta.client._resilience  # noqa: S301 - made here
     assert core.ttl.settings == table.meta.client._resilience.ttl.settings
-    assert core.ttl.table == table.name
+    assert core.ttl.of(table.name).settings == rddb.TimeToLive("exp", filter="server", skew=2.0)
 
 
 # ttl="auto".
@@ -800,7 +800,10 @@ def test_milliseconds_are_refused_and_nothing_is_written(filled):
 def test_milliseconds_that_are_there_never_expire_and_are_told_of_once(filled, caplog):
     filled.direct.put_item(Item={"pk": "a", "exp": (NOW - 1) * 1000})
     with caplog.at_level(logging.WARNING, "resilient_ddb"):
-        for table in (filled.table(options=TTL), filled.table(options={"ttl": "exp", "ttl_filter": "server"})):
+        for table in (
+            filled.table(options=TTL),
+            filled.table(options={"ttl": rddb.TimeToLive("exp", filter="server")}),
+        ):
             for _ in range(2):
                 assert "a" in keys(table.scan()["Items"])
                 assert "Item" in table.get_item(Key={"pk": "a"})

@@ -76,9 +76,9 @@ def test_what_is_no_answer_leaves_an_unsafe_write_open(serve, name):
 
 def test_a_fallback_is_asked_and_the_circuit_counts_where_bytes_are_no_answer(serve):
     breaker = rddb.CircuitBreaker(minimum_calls=2)
-    options = {"policy": rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0), circuit_breaker=breaker)}
     fallback = rddb.fallback.response({"Item": {"pk": "fallback"}})
-    server, table = serve(lambda operation, *_: said("cut in a character", operation), fallback=fallback, **options)
+    policy = rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0), circuit_breaker=breaker, fallback=fallback)
+    server, table = serve(lambda operation, *_: said("cut in a character", operation), policy=policy)
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "fallback"}
     assert table.meta.client._resilience.circuits["t/read"].state == "open"
     assert len(server.operations) == 2

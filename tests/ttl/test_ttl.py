@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -23,9 +24,10 @@ from resilient_ddb.codec.engine import StandardLibrary, fastest
 from resilient_ddb.codec.numbers import boto3_number
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.ttl.answers import TtlCall
-from resilient_ddb.ttl.requests import Index, Request, Want, concerns, facts_of, rewrite
+from resilient_ddb.ttl.requests import Index, Request, Want, facts_of, rewrite
 from resilient_ddb.ttl.rule import MILLISECONDS, TimeToLive, native_rule, time_to_live, typed_rule
 from resilient_ddb.ttl.table import TableTtl
+from resilient_ddb.ttl.tables import TtlTables
 from resilient_ddb.ttl.writes import Puts
 
 NOW = 1_700_000_000
@@ -129,8 +131,8 @@ def sieve_of(operation="Scan", positions=None):
         request,
         table="t",
         attribute="exp",
-        settings=TimeToLive(ttl="exp"),
-        warn_once=TableTtl("t", TimeToLive(ttl="exp")).warn_once,
+        settings=TimeToLive("exp"),
+        warn_once=TableTtl("t", TimeToLive("exp")).warn_once,
     )
 
 
@@ -189,24 +191,32 @@ def test_rows_of_other_tables_are_not_looked_at():
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ((5, None, None), TypeError, "ttl must be the name of an attribute, such as 'expires_at', or 'auto'; got 5"),
-        (("", None, None), ValueError, "ttl must be the name"),
-        (("exp", "both", None), ValueError, "ttl_filter must be 'client' or 'server'; got 'both'"),
-        (("exp", None, -1), ValueError, "ttl_skew must be a number of 0 or more; got -1"),
-        (("exp", None, "5"), TypeError, "ttl_skew must be a number"),
-        ((None, "server", None), ValueError, "ttl_filter needs ttl"),
-        ((None, None, 5), ValueError, "ttl_skew needs ttl"),
+        ((5, {}), TypeError, "attribute must be the name of an attribute, such as 'expires_at', or 'auto'; got 5"),
+        (("", {}), ValueError, "attribute must be the name"),
+        (("exp", {"filter": "both"}), ValueError, "filter must be 'client' or 'server'; got 'both'"),
+        (("exp", {"skew": -1}), ValueError, "skew must be a number of 0 or more; got -1"),
+        (("exp", {"skew": "5"}), TypeError, "skew must be a number"),
+        (("exp", {"ttl_skew": 5}), TypeError, r"TimeToLive has no 'ttl_skew': it is TimeToLive\(skew=...\)"),
+        (("exp", {"ttl_filter": 5}), TypeError, r"it is TimeToLive\(filter=...\)"),
     ],
 )
 def test_options_that_can_not_be_meant_are_refused(options, error, text):
     with pytest.raises(error, match=text):
-        time_to_live(*options)
+        TimeToLive(options[0], **options[1])
 
 
-def test_options_have_defaults():
-    assert time_to_live(None, None, None) is None
-    assert time_to_live("exp", None, None) == TimeToLive(ttl="exp", ttl_filter="client", ttl_skew=0.0)
-    assert TimeToLive(ttl="exp", ttl_skew=2.5).now(FakeClock()) == NOW - 3
+def test_a_name_stands_for_a_time_to_live():
+    assert time_to_live("exp") == TimeToLive("exp") == TimeToLive(attribute="exp", filter="client", skew=0.0)
+    assert time_to_live(TimeToLive("exp", skew=2.5)).now(FakeClock()) == NOW - 3
+    with pytest.raises(TypeError, match="ttl must be the name of an attribute, such as 'expires_at', or 'auto', or a"):
+        time_to_live(5)
+
+
+def test_a_time_to_live_is_a_value():
+    made = TimeToLive("exp", filter="server")
+    assert made.replace(skew=1) == TimeToLive("exp", filter="server", skew=1)
+    assert pickle.loads(pickle.dumps(made)) == made  # noqa: S301 - made here
+    assert len({made, TimeToLive("exp", filter="server")}) == 1
 
 
 # The condition.
@@ -321,7 +331,8 @@ def test_each_item_of_a_transaction_is_asked_for_itself():
     ],
 )
 def test_a_request_names_the_table_or_not(operation, params, expected):
-    assert concerns(operation, params, "t") is expected
+    ttl = TtlTables({"t": TimeToLive("exp")})
+    assert bool(ttl._concerned(operation, params)) is expected
 
 
 # What DynamoDB is to filter.

@@ -1,0 +1,76 @@
+"""`harden` and `set_policy` for what exists already, of boto3 and of aiobotocore."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from .policy.policy import Policy
+
+Target = TypeVar("Target")
+_ASYNC = ("aiobotocore", "aioboto3", "resilient_ddb.aio")
+
+
+def harden(target: Target, policy: Policy | None = None) -> Target:
+    """Harden what exists already, in place, and return it.
+
+    A Session hardens what it makes from now on. A Table or resource shares its client with whatever was made from
+    it: they are hardened together. Timeouts and pool size of a client that exists stay as they are. What is hardened
+    already, `aio.table(...)` among it, stays so; with a `policy`, that is set as by `set_policy`.
+
+    Args:
+        target: a boto3, aiobotocore or aioboto3 Session, client, resource or Table.
+        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+            `retries` or `AWS_MAX_ATTEMPTS` state.
+
+    Raises:
+        TypeError: `target` is none of these.
+        ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
+    """
+    made: Target = _home(target).harden(target, policy)
+    return made
+
+
+def set_policy(target: Target, policy: Policy) -> Target:
+    """Have what is hardened already go by another policy from now on, and return it.
+
+    What was learnt of the tables stays: an open circuit stays open for as long as it was to, attempts stay counted,
+    and what a retry budget has spent stays spent. Calls under way go on by the new policy. Timeouts that differ from
+    those of the policy before hold for each request from now on, also over those of a caller's Config.
+
+    A Table or resource shares its client with whatever was made from it: they change together. A Table with a policy
+    of its own changes alone, and stays as it is where its client's is set. A Session changes what it has made, and
+    what it makes from now on.
+
+    Args:
+        target: a boto3, aiobotocore or aioboto3 Session, client, resource or Table that was hardened; or what
+            `resilient_ddb.aio` makes, open or not.
+        policy: how calls are made.
+
+    Raises:
+        TypeError: `target` is none of these, or is not hardened; `policy` is none.
+    """
+    made: Target = _home(target).set_policy(target, policy)
+    return made
+
+
+def _home(target: Any) -> Any:
+    """Return the module that knows a target's kind. The other one is not loaded for it."""
+    if _is_async(target):
+        from .aio import session as aio_session  # noqa: PLC0415 - as above
+
+        return aio_session
+    from .sync import session as sync_session  # noqa: PLC0415 - as above
+
+    return sync_session
+
+
+def _is_async(target: Any) -> bool:
+    if _is_of(target):
+        return True
+    meta = getattr(target, "meta", None)  # a resource of aioboto3's is of a class that boto3 makes
+    return _is_of(getattr(meta, "client", None)) or _is_of(getattr(target, "_session", None))
+
+
+def _is_of(value: Any) -> bool:
+    return any(cls.__module__.startswith(_ASYNC) for cls in type(value).__mro__)

@@ -1,0 +1,35 @@
+"""What all settings have in common: `replace`, and words for a setting that there is none of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+
+class Settings:
+    """The base of the frozen dataclasses that hold settings."""
+
+    _by_position = 0
+    """How many settings may be given without their names."""
+
+    if not TYPE_CHECKING:  # type checkers go by the fields
+
+        def __new__(cls, *args: Any, **settings: Any) -> Self:
+            """Make a value, and refuse what is none of its settings with the name of what is meant."""
+            fields = cls.__dataclass_fields__
+            if len(args) > cls._by_position or not fields.keys() >= settings.keys():
+                from .meant import refusal  # noqa: PLC0415 - loaded if something is wrong
+
+                raise refusal(cls, settings, Settings.__subclasses__())
+            return object.__new__(cls)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same settings with changes.
+
+        Args:
+            changes: settings by name, as the class takes them.
+
+        Raises:
+            TypeError, ValueError: there is no such setting, or a value is of the wrong type or out of range.
+        """
+        return replace(self, **changes)  # type: ignore[type-var]  # each class beneath is a dataclass

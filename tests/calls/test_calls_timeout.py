@@ -1,0 +1,96 @@
+"""`Timeouts(call=...)`: the time that a whole call may take."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from unit_support import GET, PUT, call, failed, make_core
+
+import resilient_ddb as rddb
+from resilient_ddb.policy.deadlines import Stop, deadline
+from resilient_ddb.testing import FakeClock
+
+THROTTLED = failed("ThrottlingException")
+STEADY = rddb.Retry(base_delay=1.0, max_delay=1.0)
+
+
+def core_with(call_timeout, clock):
+    return make_core(clock, retry=STEADY, timeouts=rddb.Timeouts(call=call_timeout))
+
+
+def test_attempts_and_waits_end_within_it():
+    clock = FakeClock()
+    made = call(core_with(2.5, clock), *GET, [THROTTLED] * 3, took=0.25)
+    assert clock.waits == [1.0]  # a second wait would have ended after 2.5 s
+    assert isinstance(made.error, rddb.DeadlineExceededError)
+    assert (made.facts.stopped_by, made.facts.attempts, made.code) == ("deadline", 2, "ThrottlingException")
+    assert "the policy's call timeout of 2.5 s passed: 2 attempts had been made" in str(made.error)
+
+
+def test_each_call_has_a_time_of_its_own():
+    clock = FakeClock()
+    core = core_with(2.5, clock)
+    for _ in range(2):
+        call(core, *GET, [THROTTLED] * 3, took=0.25)
+    assert clock.waits == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("outer", "says"), [(1.5, "the deadline passed"), (50, "call timeout of 2.5 s")])
+def test_of_a_deadline_and_it_the_earlier_holds(outer, says):
+    clock = FakeClock()
+    with deadline(outer, clock=clock):
+        made = call(core_with(2.5, clock), *GET, [THROTTLED] * 9, took=1.0)
+    assert says in str(made.error)
+
+
+def test_no_deadline_does_not_lift_it():
+    clock = FakeClock()
+    with deadline(0, clock=clock), rddb.no_deadline():
+        made = call(core_with(2.5, clock), *GET, [THROTTLED] * 3, took=0.25)
+    assert "call timeout" in str(made.error)
+
+
+def test_what_is_stopped_from_outside_stops_all_the_same():
+    clock = FakeClock()
+    stop = Stop()
+    stop.is_set = True
+    with stop.watched():
+        made = call(core_with(2.5, clock), *GET, [THROTTLED])
+    assert (made.facts.stopped_by, made.facts.attempts) == ("deadline", 0)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "2", float("inf")])
+def test_what_is_no_time_is_refused(seconds):
+    with pytest.raises((TypeError, ValueError), match="call must be a number greater than 0"):
+        rddb.Timeouts(call=seconds)
+
+
+def deadline_error():
+    clock = FakeClock()
+    return call(core_with(0.5, clock), *PUT, [THROTTLED]).error
+
+
+def test_the_error_is_boto3s_and_a_timeout():
+    error = deadline_error()
+    for caught in (rddb.ResilienceError, TimeoutError, OSError):
+        assert isinstance(error, caught)
+    assert (error.errno, error.strerror, error.filename) == (None, None, None)
+    assert str(error).startswith("the policy's call timeout of 0.5 s passed: 1 attempt had been made")
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301
+def test_the_error_survives_copies_and_pickles(copied):
+    error = deadline_error()
+    made = copied(error)
+    assert type(made) is rddb.DeadlineExceededError
+    assert (str(made), made.args, made.response) == (str(error), error.args, error.response)
+    assert (made.resilience, made.operation_name) == (error.resilience, "PutItem")
+
+
+def test_the_error_is_classified_by_what_is_known_and_not_as_a_lost_connection():
+    error = deadline_error()
+    assert rddb.classify(error).ambiguous is False  # a bare TimeoutError of a put is ambiguous
+    made = rddb.DeadlineExceededError(operation_name="PutItem", attempts=0)  # as a test makes one: nothing was sent
+    assert rddb.classify(made).ambiguous is False
