@@ -44,6 +44,22 @@ def a_number_for_a_setting() -> None:
     rddb.Policy(retry=5)  #: arg-type
 
 
+def a_limit_by_another_name() -> None:
+    rddb.Timeouts(total=5.0)  #: call-arg
+
+
+def an_option_of_the_policy_at_a_table() -> None:
+    rddb.resource("dynamodb").Table("orders", fallback=rddb.fallback.stale())  #: call-arg
+
+
+def a_filter_that_is_none() -> None:
+    rddb.TimeToLive("expires_at", filter="none")  #: arg-type
+
+
+def a_name_of_before() -> None:
+    rddb.install(rddb.table("orders"))  #: attr-defined
+
+
 def text_for_seconds() -> None:
     rddb.deadline("2 s")  #: arg-type
 

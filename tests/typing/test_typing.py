@@ -14,9 +14,6 @@ import pytest
 
 import resilient_ddb as rddb
 
-pytest.importorskip("mypy.api", reason="comes with the extra dev")
-pytest.importorskip("types_boto3_dynamodb", reason="as above")
-
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAMS = sorted(HERE.glob("programs/*.py"))
@@ -35,6 +32,8 @@ pytestmark = pytest.mark.timeout(600)  # a checker reads much, and other tests r
 
 
 def mypy(cache, *arguments, config=HERE / "mypy.ini"):
+    for needed in ("mypy", "types_boto3_dynamodb", "types_aiobotocore_dynamodb"):
+        pytest.importorskip(needed, reason="comes with the extra dev")
     command = [sys.executable, "-m", "mypy", "--config-file", str(config), "--cache-dir", str(cache)]
     environment = {**os.environ, "MYPYPATH": str(ROOT)}
     done = subprocess.run(  # noqa: S603 - our own
@@ -97,6 +96,14 @@ def shown(table):
     return verbs | {"load", "reload", "get_available_subresources"}, set(model.get_attributes(shape))
 
 
+def classes(room):
+    """Return the Table, the versioned one and the sharded one."""
+    if room == "sync":
+        return rddb.Table, rddb.VersionedTable, rddb.ShardedTable
+    pytest.importorskip("aiobotocore")
+    return rddb.aio.Table, rddb.aio.AsyncVersionedTable, rddb.aio.AsyncShardedTable
+
+
 @pytest.fixture(scope="module")
 def boto3_table():
     session = boto3.Session("a", "b", region_name="eu-north-1")
@@ -143,11 +150,7 @@ def test_every_verb_and_attribute_has_the_types_of_the_table(room, cache, tmp_pa
 @pytest.mark.parametrize("room", ["sync", "aio"])
 def test_every_verb_can_be_seen_and_says_what_it_does(room, boto3_table):
     verbs, _ = shown(boto3_table)
-    versioned, sharded = (
-        (rddb.VersionedTable, rddb.ShardedTable)
-        if room == "sync"
-        else (rddb.aio.AsyncVersionedTable, rddb.aio.AsyncShardedTable)
-    )
+    _, versioned, sharded = classes(room)
     for cls, wanted in ((versioned, verbs | OURS), (sharded, verbs - NOT_SHARDED)):
         for name in wanted:
             verb = inspect.getattr_static(cls, name)
@@ -156,11 +159,7 @@ def test_every_verb_can_be_seen_and_says_what_it_does(room, boto3_table):
 
 @pytest.mark.parametrize("room", ["sync", "aio"])
 def test_what_is_handed_on_takes_what_the_table_takes(room):
-    table, versioned = (
-        (rddb.ResilientTable, rddb.VersionedTable)
-        if room == "sync"
-        else (rddb.aio.AsyncTable, rddb.aio.AsyncVersionedTable)
-    )
+    table, versioned, _ = classes(room)
     for name in OURS - {"query_many"}:
         assert inspect.signature(getattr(versioned, name)) == inspect.signature(getattr(table, name)), name
 
