@@ -1,6 +1,7 @@
 """A counter that counts each visit once although replies are lost: sync and async.
 
-Run it against an emulator: AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 python examples/count_once.py
+Run it against DynamoDB Local: AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:8000 python examples/count_once.py
+(moto takes no notice of a transaction's token, and counts twice)
 """
 
 import asyncio
