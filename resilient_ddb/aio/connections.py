@@ -19,7 +19,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 
-from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, connect_timeout, execution_of
+from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, connect_timeout
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 
@@ -86,19 +86,23 @@ class _Caller:
 
     async def sign(self, request: Any) -> None:
         """Sign a request."""
-        execution = execution_of(request.context)
+        execution = CURRENT.get()
         if execution is not None:
             await self._signer.sign(execution.operation, request)
 
-    def is_waiting(self, request: Any) -> None:
-        """Take note that nothing of a request is sent yet."""
-        execution = execution_of(request.context)
+    def is_waiting(self) -> None:
+        """Take note that nothing of the request is sent yet."""
+        execution = CURRENT.get()
         if execution is not None:
             execution.is_sent = False
 
-    def may_send(self, request: Any) -> bool:
-        """Return whether a request may be sent, and take note that it is from now on."""
-        execution = execution_of(request.context)
+    def connect_timeout(self) -> float | None:
+        """Return the seconds that the present call gives a connection; None: as much as the client does."""
+        return connect_timeout()
+
+    def may_send(self) -> bool:
+        """Return whether the request may be sent, and take note that it is from now on."""
+        execution = CURRENT.get()
         return execution is None or execution.may_send()
 
     @contextlib.contextmanager
@@ -113,28 +117,28 @@ class _Caller:
 
 
 def take(http_session: Any, client: Any) -> None:
-    """Make one client's HTTP session use such connections, over the transport that its policy names."""
+    """Make one client's HTTP session use such connections, over the transport that its policy names.
+
+    A session class of the caller's own stays as it is. aiobotocore's default becomes ours, whether the client was made
+    here or before: a Config of botocore's, and aiobotocore 3.0's `merge`, have no room for `http_session_cls`.
+    """
     core = client._resilience  # noqa: SLF001 - the attribute is this library's own
     counters: Counters = core.host.transport
-    if type(http_session) is AIOHTTPSession:
-        http_session.__class__ = ProtocolSession
-    leave_to_aiohttp(http_session)
+    cls: Any = type(http_session)
+    if cls is AIOHTTPSession:
+        cls = ProtocolSession
+    if not issubclass(cls, _Noted):
+        http_session.__class__ = _mixed(cls)
     if not isinstance(http_session, ProtocolSession):
         counters.absent = ANOTHER_SESSION
         return
-    is_on = is_wanted(core.policy)
+    signer = getattr(client, "_request_signer", None)  # aiobotocore has no public way to it
+    is_on = is_wanted(core.policy) and signer is not None
     counters.absent = None if is_on else SWITCHED_OFF
     http_session.counters = counters
     http_session.connection_max_idle = core.policy.timeouts.connection_max_idle
     http_session.clock = core.policy.clock.monotonic
-    http_session.caller = _Caller(client._request_signer) if is_on else None  # noqa: SLF001 - aiobotocore has no public way to it
-
-
-def leave_to_aiohttp(http_session: Any) -> None:
-    """Leave a session that goes by aiohttp, or by another library, as it is."""
-    cls: Any = type(http_session)
-    if not issubclass(cls, _Noted):
-        http_session.__class__ = _mixed(cls)
+    http_session.caller = _Caller(signer) if is_on else None
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import botocore.session
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
@@ -29,9 +30,7 @@ from resilient_ddb.hooks.host import (
     unknown_option,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
-from resilient_ddb.http.aio_session import ProtocolSession
 
-from . import connections
 from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
 from .lazy import Lazy, LazyClient
 from .resources import resource_class, service_model, shared_loader
@@ -286,11 +285,11 @@ def _arguments(
 
 async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, ttl: TtlTables | None) -> Any:
     chosen = _botocore_session(session) or _own_session()
-    own = AioConfig(http_session_cls=ProtocolSession, **default_options(policy))
-    config = settled_config(own, chosen, arguments.get("config"))
+    config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
+    given = getattr(arguments.get("config"), "http_session_cls", AIOHTTPSession)
+    if given is not AIOHTTPSession:
+        config.http_session_cls = given  # aiobotocore 3.0's `merge` loses it
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
-    if config.http_session_cls is not ProtocolSession:
-        connections.leave_to_aiohttp(made._endpoint.http_session)  # noqa: SLF001 - aiobotocore has no public way to it
     hardened = install_on_client(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
     core.host.config, core.ttl = config, ttl

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
+from math import inf
 from typing import Any, cast
 
 import aiohttp
@@ -37,6 +38,7 @@ class Connection(asyncio.Protocol):
         self.is_clean = False
         """Whether the last request was sent, and answered, as a whole and with nothing beyond: another may follow."""
         self.idle_since = 0.0
+        self.is_lost = False
 
     # What the loop tells.
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,8 +67,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End what is under way."""
-        transport, self._transport = self._transport, None
-        del transport
+        self._transport, self.is_lost = None, True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -107,9 +108,9 @@ class Connection(asyncio.Protocol):
         self.is_clean = False
         answer = self._answer = self._loop.create_future()
         self._parser = ResponseParser()
-        if patience is not None:
-            self._watch(patience)
+        self._watch(inf if patience is None else patience)
         transport.write(message)
+        self._unsent = transport.get_write_buffer_size()
         try:
             response: Response = await answer
         finally:
@@ -154,17 +155,18 @@ class Connection(asyncio.Protocol):
 
     def _watch(self, patience: float) -> None:
         """Have the timer look at the time when nothing was heard for so long. One timer serves many requests."""
-        self._patience, self._unsent = patience, 0
+        self._patience = patience
         until = self._quiet_until = self._loop.time() + patience
-        if self._timer is not None:
-            if self._timer_at <= until:
-                return
-            self._timer.cancel()
-        self._wake_at(until)
+        if self._timer is None or self._timer_at > until:
+            self._wake_at(until)
 
     def _wake_at(self, moment: float) -> None:
-        self._timer_at = moment
-        self._timer = self._loop.call_at(moment, self._look, context=self._apart)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if moment != inf:
+            self._timer_at = moment
+            self._timer = self._loop.call_at(moment, self._look, context=self._apart)
 
     def _look(self) -> None:
         self._timer = None

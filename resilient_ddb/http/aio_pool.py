@@ -13,7 +13,13 @@ from typing import Any, NamedTuple, NoReturn
 import aiohttp
 
 from .aio_connection import Connection
+from .aio_names import Names
 from .plain import Target
+
+try:  # what aiohttp connects with
+    from aiohappyeyeballs import start_connection
+except ImportError:  # before aiohttp 3.10
+    start_connection = None  # type: ignore[assignment]
 
 _ATTEMPT_DELAY = 0.25
 """Seconds after which the next address of a name is tried as well. As aiohttp has it."""
@@ -43,6 +49,7 @@ class Pool:
         """One for each request under way: first come, first served."""
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
+        self._names = Names(loop)
         self._is_closed = False
         self._emptied: asyncio.Future[None] | None = None
 
@@ -93,17 +100,11 @@ class Pool:
         Raises:
             aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError: it could not be made. Nothing was sent.
         """
-        options: dict[str, Any] = {}
-        if context is not None:
-            options = {"ssl": context, "server_hostname": target.host.rstrip(".")}
-        if isinstance(self.loop, asyncio.BaseEventLoop) and not _is_address(target.host):  # others know no such option
-            options |= {"happy_eyeballs_delay": _ATTEMPT_DELAY, "interleave": 1}
         key: Any = _Key(target.host, target.port, context is not None)
         limit = asyncio.timeout(patience)
         try:
             async with limit:
-                _, made = await self.loop.create_connection(self._new, target.host, target.port, **options)
-                self._open.add(made)
+                made = await self._connected(target, context)
         except ssl.CertificateError as error:
             raise aiohttp.ClientConnectorCertificateError(key, error) from error
         except ssl.SSLError as error:
@@ -116,6 +117,21 @@ class Pool:
                     f"Connection timeout to host {target.scheme}://{target.host_header}{target.path}"
                 ) from error
             raise aiohttp.ClientConnectorError(key, error) from error
+        return made
+
+    async def _connected(self, target: Target, context: ssl.SSLContext | None) -> Connection:
+        tls: dict[str, Any] = {}
+        if context is not None:
+            tls = {"ssl": context, "server_hostname": target.host.rstrip(".")}
+        if start_connection is None or _is_address(target.host):
+            _, made = await self.loop.create_connection(self._new, target.host, target.port, **tls)
+        else:
+            addresses = await self._names.addresses(target.host, target.port)
+            found = await start_connection(addresses, happy_eyeballs_delay=_ATTEMPT_DELAY, interleave=1, loop=self.loop)
+            _, made = await self.loop.create_connection(self._new, sock=found, **tls)
+        if made.is_lost:
+            raise ConnectionResetError(ECONNRESET, "Closed before it was used")
+        self._open.add(made)
         return made
 
     def _new(self) -> Connection:

@@ -29,11 +29,14 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from botocore.httpsession import create_urllib3_context
 
 from resilient_ddb.codec.originals import Original
 
+from .aio_connection import Connection
 from .aio_pool import Pool
 from .fast_path import Counters
+from .headers import AnswerHeaders
 from .message import render
 from .parser import BrokenResponse, Response
 from .plain import Target, headers_of, is_plain, target_of
@@ -64,11 +67,16 @@ class Caller(Protocol):
     async def sign(self, request: Any) -> None:
         """Sign a request."""
 
-    def is_waiting(self, request: Any) -> None:
-        """Take note that nothing of a request is sent yet."""
+    def is_waiting(self) -> None:
+        """Take note that nothing of the request is sent yet."""
 
-    def may_send(self, request: Any, /) -> bool:
-        """Return whether a request may be sent, and take note that it is from now on."""
+    def connect_timeout(self) -> float | None:
+        """Return the seconds that the present call gives a connection; None: as much as the client does."""
+        ...
+
+    def may_send(self) -> bool:
+        """Return whether the request may be sent, and take note that it is from now on."""
+        ...
 
     def apart(self) -> AbstractContextManager[None]:
         """Do something that is to keep nothing of the call that it is done for."""
@@ -97,15 +105,12 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         if caller is None or plain is None:
             return await super().send(request)
         self.counters.taken += 1
-        caller.is_waiting(request)
+        caller.is_waiting()
         try:
             response = await self._exchange(caller, *plain, request)
         except (aiohttp.ClientError, BrokenResponse) as error:
             raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
-        headers = {name.lower(): value for name, value in response.headers}
-        made = AioAWSResponse(request.url, response.status, headers, _Raw(response.body))
-        made._content = response.body  # noqa: SLF001 - read already, as aiobotocore reads it in `send`
-        return made
+        return _Answer(request.url, response)
 
     async def __aexit__(self, *exc_info: object) -> None:
         pool, self._pool = self._pool, None
@@ -191,24 +196,25 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     # The way.
     async def _exchange(self, caller: Caller, pool: Pool, target: Target, message: bytes, request: Any) -> Response:
-        context = request.context or {}
-        patience = context.get("read_timeout")
+        context = getattr(request, "context", None)  # botocore before 1.43 has none there
+        patience = None if context is None else context.get("read_timeout")
         if patience is None:
             patience = self._timeout.sock_read
         signed_at = pool.loop.time()
         async with pool.permits:
             connection = pool.idle(target, self.clock(), self.connection_max_idle)
             if connection is None:
+                own = caller.connect_timeout()
                 with caller.apart():
-                    context = await self._tls() if target.scheme == "https" else None
-                    connection = await pool.connect(target, context, self._timeout.sock_connect)
+                    tls = await self._tls() if target.scheme == "https" else None
+                    connection = await pool.connect(target, tls, self._timeout.sock_connect if own is None else own)
             try:
-                if pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
+                if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
                     message = await self._signed_anew(caller, request, target)
                     pool.check(connection, target)
-                if not caller.may_send(request):
+                if not caller.may_send():
                     pool.refuse(target)
-                response = await connection.exchange(message, patience)
+                response = await _answer(connection, message, patience)
             except BaseException:
                 connection.abort()
                 raise
@@ -221,7 +227,13 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         if session is None:
             await self._get_session(None)
             session = self._sessions[None]
-        context: ssl.SSLContext = session.connector._ssl  # noqa: SLF001 - aiohttp has no public name for it
+        found = session.connector._ssl  # noqa: SLF001 - aiohttp has no public name for it
+        if isinstance(found, ssl.SSLContext):
+            if self._verify:
+                found.check_hostname = True  # aiobotocore 3.0 leaves it to nobody; botocore, and 3.10, check it
+            return found
+        context: ssl.SSLContext = create_urllib3_context()  # aiobotocore 3.0 has none if nothing is verified
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
     async def _signed_anew(self, caller: Caller, request: Any, target: Target) -> bytes:
@@ -235,6 +247,25 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         await caller.sign(fresh)
         request.headers = fresh.prepare().headers
         return render("POST", target.path, headers_of(request, target) or [], request.body)
+
+
+async def _answer(connection: Connection, message: bytes, patience: float | None) -> Response:
+    try:
+        return await connection.exchange(message, patience)
+    except (aiohttp.ClientError, BrokenResponse):
+        raise
+    except Exception as error:  # whatever it was, the request may be on its way
+        raise HTTPClientError(error=RuntimeError(repr(error))) from error
+
+
+class _Answer(AioAWSResponse):  # type: ignore[misc]  # aiobotocore has no types of its own
+    """aiobotocore's response, of which all is there: aiobotocore reads it in `send` as well."""
+
+    def __init__(self, url: str, response: Response) -> None:
+        self.url, self.status_code = url, response.status
+        self.headers = AnswerHeaders(response.headers)
+        self.raw = _Raw(response.body)
+        self._content = response.body
 
 
 class _Raw:

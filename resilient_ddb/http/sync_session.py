@@ -51,6 +51,8 @@ class LeanSession:
         """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
         self.clock: Callable[[], float] = now
         """What those seconds are measured with."""
+        self.own_connect_timeout: Callable[[], float | None] = lambda: None
+        """What the present call gives a connection, in seconds; None: as much as the client does."""
         self._came_over_the_wire = came_over_the_wire
         self._pools: dict[tuple[str, str, int], Pool] = {}
         self._targets: dict[str, Target | None] = {}
@@ -179,7 +181,8 @@ class LeanSession:
     def _open(self, target: Target, request: Any, end: float | None) -> Connection:
         """Return a new connection. Whatever fails here, nothing was sent."""
         original, url = self.original, request.url
-        timeout = _connect_timeout(original)
+        own = self.own_connect_timeout()
+        timeout = _connect_timeout(original) if own is None else own
         connected: Any = None
         try:
             connected = connect(target.host, target.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above

@@ -78,6 +78,7 @@ def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters) -> A
     )
     lean.connection_max_idle = policy.timeouts.connection_max_idle
     lean.clock = policy.clock.monotonic
+    lean.own_connect_timeout = connect_timeout
     return lean
 
 

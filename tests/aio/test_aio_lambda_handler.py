@@ -33,7 +33,7 @@ def handler(server):
     @rddb.lambda_handler
     async def handle(event, _):
         if event == "close":
-            await orders.aclose()
+            await orders.close()
             return None
         return (await orders.get_item(Key={"id": event}))["Item"]["id"]
 
@@ -63,7 +63,7 @@ def test_a_runner_s_first_deadline_says_what_it_is(server):
     with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(30.0):
         runner.run(_get(orders, late=True))
     assert any("block that has ended" in note for note in raised.value.__notes__)
-    runner.run(orders.aclose())
+    runner.run(orders.close())
     runner.close()
 
 

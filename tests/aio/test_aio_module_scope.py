@@ -60,7 +60,9 @@ def test_its_tables_share_one_client_for_each_loop(stub, opens):
 
 def test_a_table_with_options_shares_it_too(world, opens):
     dynamodb = resource_on(world.proxy.endpoint_url, retry=rddb.Retry(max_attempts=1))
-    orders = dynamodb.Table(world.name, fallback=rddb.fallback.response({"Item": {"pk": "f"}}), ttl="gone")
+    fixed = rddb.fallback.response({"Item": {"pk": "f"}})
+    policy = world.policy(retry=rddb.Retry(max_attempts=1), fallback=fixed)
+    orders = dynamodb.Table(world.name, policy=policy, ttl="gone")
 
     async def handler():
         await orders.put_item(Item={"pk": "a", "gone": 1})

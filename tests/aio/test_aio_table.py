@@ -142,11 +142,11 @@ def leave_open(orders):
 
 def test_a_loop_closed_without_being_shut_down_leaves_nothing_open(orders, opens):
     assert leave_open(orders) == "left"
-    connections = opens[0]._endpoint.http_session._sessions[None].connector
+    [connection] = opens[0]._endpoint.http_session._pool._open
     assert asyncio.run(put_and_get(orders, "next")) == "next"
-    assert connections.closed
+    assert connection._transport is None
     assert len(opens) == 2
-    del connections
+    del connection
     opens.clear()
     gc.collect()  # an unclosed session or transport would warn
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
 from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("aiobotocore")
 
+import aiohttp
 from hostile_support import BYTES
 from http_async_support import ADD, BY_AIOHTTP, KEY, end_of, goes_by_aiohttp, of_key, table_at
 from wire_server import WireServer, answer, error
+
+from resilient_ddb.http.aio_connection import Connection
 
 WHOLE = answer({"Item": {"pk": {"S": "a"}}})
 CUT = len(WHOLE) - 5
@@ -75,13 +80,6 @@ async def test_no_answer_in_time_is_a_read_timeout(verb):
     assert ends[0][4] is (verb == "update_item")
 
 
-async def test_bytes_that_drip_in_are_life():
-    drip = [piece for at in range(0, len(WHOLE), 20) for piece in (WHOLE[at : at + 20], 0.02)]
-    with WireServer(lambda *_: drip) as server:
-        async with table_at(server.url, read=0.15, attempts=1) as table:
-            assert (await table.get_item(**KEY))["Item"] == {"pk": "a"}
-
-
 async def test_nobody_listens_and_nothing_was_sent():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -136,3 +134,111 @@ async def test_a_connection_that_is_reset_leaves_a_write_open(verb):
                 ends.append(await end_of(getattr(table, verb)(**(KEY if verb == "get_item" else ADD))))
     assert ends[0] == ends[1]
     assert ends[0][4] is (verb == "update_item")
+
+
+class SlowTransport:
+    """Has so many bytes left to send, whenever it is asked."""
+
+    def __init__(self, left):
+        self.left, self.is_aborted = left, False
+
+    def get_extra_info(self, _):
+        return None
+
+    def write(self, data):
+        pass
+
+    def get_write_buffer_size(self):
+        return self.left.pop(0) if len(self.left) > 1 else self.left[0]
+
+    def is_closing(self):
+        return self.is_aborted
+
+    def abort(self):
+        self.is_aborted = True
+
+
+@pytest.mark.parametrize("left", [[0], [90], [90, 60, 30, 10], [90, 60, 30, 0]])
+async def test_a_request_fails_once_it_is_not_sent_on_and_nothing_is_heard(left):
+    transport = SlowTransport(list(left))
+    connection = Connection(asyncio.get_running_loop(), lambda _: None)
+    connection.connection_made(transport)
+    with pytest.raises(aiohttp.ServerTimeoutError):
+        await connection.exchange(b"request", 0.005)
+    assert transport.left == left[-1:]  # it was waited for as long as there were fewer
+    assert transport.is_aborted
+
+
+async def test_without_a_timeout_nothing_is_timed():
+    transport = SlowTransport([0])
+    connection = Connection(asyncio.get_running_loop(), lambda _: None)
+    connection.connection_made(transport)
+    with pytest.raises(aiohttp.ServerTimeoutError):
+        await connection.exchange(b"request", 0.005)
+    transport.is_aborted = False
+    waiting = asyncio.ensure_future(connection.exchange(b"request", None))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    connection.data_received(WHOLE)
+    assert (await waiting).status == 200
+
+
+class StubLoop:
+    """A loop whose time is moved by hand."""
+
+    def __init__(self):
+        self.now, self.timers = 0.0, []
+        self.create_future = asyncio.get_running_loop().create_future
+
+    def time(self):
+        return self.now
+
+    def call_at(self, moment, act, *, context):
+        assert context is not None
+        timer = SimpleNamespace(moment=moment, act=act, cancel=lambda: self.timers.remove(timer))
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, moment):
+        self.now = moment
+        for timer in [timer for timer in self.timers if timer.moment <= moment]:
+            self.timers.remove(timer)
+            timer.act()
+
+
+async def test_bytes_that_drip_in_are_life():
+    loop = StubLoop()
+    connection = Connection(loop, lambda _: None)
+    connection.connection_made(SlowTransport([0]))
+    for end in ("in time", "too late"):
+        waiting = asyncio.ensure_future(connection.exchange(b"request", 10.0))
+        await asyncio.sleep(0)
+        began = loop.now
+        for number in range(5):
+            loop.advance(began + 9.0 * (number + 1))
+            connection.data_received(WHOLE[number * 10 : number * 10 + 10])
+        assert len(loop.timers) == 1
+        loop.advance(loop.now + (9.0 if end == "in time" else 10.0))
+        if end == "in time":
+            connection.data_received(WHOLE[50:])
+            assert (await waiting).status == 200
+        else:
+            with pytest.raises(aiohttp.ServerTimeoutError):
+                await waiting
+
+
+@pytest.mark.parametrize("error", [MemoryError, AttributeError, RuntimeError])
+async def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_open(error, monkeypatch):
+    with WireServer(lambda _, params, __: [of_key(params)]) as server:
+        async with table_at(server.url, attempts=1) as table:
+            await table.get_item(**KEY)
+
+            async def fail(*_):
+                raise error("odd")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "exchange", fail)
+                end = await end_of(table.update_item(**ADD))
+            assert (end[0].__name__, end[4]) == ("HTTPClientError", True)
+            assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
+            assert server.connections == 2

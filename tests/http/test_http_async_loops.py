@@ -96,7 +96,7 @@ def test_a_loop_that_stood_still_sends_nothing_on_a_connection_that_was_closed(k
         assert end == (None, 0)
         assert server.operations == ["UpdateItem"] * 2
         assert server.connections == 2
-        runner.run(table.aclose())
+        runner.run(table.close())
         closing.join(SOON)
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import json
+import socket
 
-import aiohttp
 import pytest
 
 pytest.importorskip("aiobotocore")
 
+import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
+from botocore.awsrequest import AWSPreparedRequest, AWSRequest
+from botocore.config import Config
 from http_async_support import (
     ACCESS,
     ADD,
@@ -30,8 +34,11 @@ from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.http.aio_names import Names
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.testing import FakeClock
+
+HAS_CONTEXT = "context" in inspect.signature(AWSPreparedRequest).parameters
 
 
 @pytest.fixture
@@ -44,11 +51,17 @@ class OwnSession(AIOHTTPSession):
     """Somebody's own."""
 
 
+@pytest.mark.parametrize("config", [None, Config(), AioConfig(), Config(read_timeout=7), AioConfig(read_timeout=7)])
+async def test_a_config_that_asks_for_nothing_of_aiohttps_goes_this_way(server, config):
+    async with table_at(server.url, config=config) as table:
+        await table.get_item(**KEY)
+        assert not await goes_by_aiohttp(table)
+
+
 @pytest.mark.parametrize(
     "config",
     [
         BY_AIOHTTP,
-        AioConfig(http_session_cls=AIOHTTPSession),
         AioConfig(http_session_cls=OwnSession),
         AioConfig(connector_args={"use_dns_cache": False}),
     ],
@@ -204,6 +217,49 @@ async def test_no_more_connections_than_the_pool_allows(most):
     assert highest[0] == most
 
 
+async def test_connections_that_are_made_together_look_a_name_up_once(server, monkeypatch):
+    original, asked = socket.getaddrinfo, []
+
+    def look_up(host, *args, **options):
+        asked.append(host)
+        return original("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    url = server.url.replace("127.0.0.1", "localhost")
+    async with table_at(url) as table:
+        found = await asyncio.gather(*(table.get_item(Key={"pk": str(n)}) for n in range(10)))
+        assert [each["Item"]["pk"] for each in found] == [str(n) for n in range(10)]
+    assert asked == ["localhost"]
+    assert server.connections > 1
+
+
+async def test_a_look_up_that_failed_or_is_old_is_made_again(monkeypatch):
+    names, asked = Names(asyncio.get_running_loop()), []
+
+    def look_up(*_, **__):
+        asked.append(1)
+        if len(asked) == 1:
+            raise socket.gaierror(socket.EAI_AGAIN, "not now")
+        return ["an address"]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    failed = await asyncio.gather(*(names.addresses("a", 1) for _ in range(3)), return_exceptions=True)
+    assert [type(error) for error in failed] == [socket.gaierror] * 3
+    assert len({id(error) for error in failed}) == 3
+    for _ in range(2):
+        assert await names.addresses("a", 1) == ["an address"]
+    assert len(asked) == 2
+    monkeypatch.setattr("resilient_ddb.http.aio_names._KEPT_SECONDS", -1.0)
+    await names.addresses("a", 1)
+    assert len(asked) == 3
+    first = asyncio.create_task(names.addresses("b", 1))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await names.addresses("b", 1) == ["an address"]
+    await asyncio.wait([first])
+    assert len(asked) == 4
+
+
 async def test_a_connection_with_more_than_was_asked_for_is_not_used_again():
     says = SaysMore(of_key({"Key": {"pk": {"S": "a"}}}), b"HTTP/1.1 200 OK\r\n")
     with WireServer(lambda _, params, number: says if number == 1 else [of_key(params)]) as server:
@@ -301,10 +357,35 @@ async def test_a_call_under_way_as_the_client_is_closed_is_open():
         table = table_at(server.url, attempts=1)
         ending = asyncio.create_task(end_of(table.update_item(**ADD)))
         await until(lambda: server.operations)
-        await table.aclose()
+        await table.close()
         end = await ending
     assert end[0].__name__ == "ConnectionClosedError"
     assert end[4] is True
+
+
+async def test_a_response_is_what_aiobotocore_makes_of_it():
+    twice = answer({}).replace(b"\r\n\r\n", b"\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n", 1)
+    found = []
+    with WireServer(lambda *_: [twice]) as server:
+        for config in (None, BY_AIOHTTP):
+            async with aio.client("dynamodb", endpoint_url=server.url, config=config, **ACCESS) as client:
+                session = client._endpoint.http_session
+                request = AWSRequest("POST", server.url, {"X-Amz-Target": "DynamoDB_20120810.ListTables"}, b"{}")
+                made = await session.send(request.prepare())
+                found.append(made)
+    ours, theirs = found
+    assert isinstance(ours, type(theirs))
+    assert dict(ours.headers) == dict(theirs.headers)
+    assert (ours.status_code, await ours.content, await ours.text) == (theirs.status_code, b"{}", "{}")
+    assert await ours.raw.read() == b"{}"
+    headers = ours.headers
+    assert headers["X-TWICE"] == headers.get("x-twice") == "2"
+    assert "content-type" in headers
+    assert 5 not in headers
+    headers["X-Mine"] = "1"
+    del headers["x-twice"]
+    assert "x-mine" in repr(headers)
+    assert len(headers) == len(theirs.headers)
 
 
 # Signatures.
@@ -339,6 +420,7 @@ async def test_a_signature_that_stays_refused_is_told_after_one_more():
     assert end[4] is False
 
 
+@pytest.mark.skipif(not HAS_CONTEXT, reason="this botocore does not say of a prepared request how it was signed")
 async def test_a_request_is_signed_anew_once_its_connection_is_there(server, monkeypatch):
     monkeypatch.setattr("resilient_ddb.http.aio_session._SIGNED_LONG_AGO", -1.0)
     async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
