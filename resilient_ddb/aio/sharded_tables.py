@@ -20,6 +20,7 @@ from .together import together
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.type_defs import QueryInputTableQueryTypeDef
 
+    from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
@@ -77,13 +78,31 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         return items_of(self._fan_in_reading(partition_keys, params, max_items))
 
     def batch_writer(
-        self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
+        self,
+        overwrite_by_pkeys: list[str] | None = None,
+        flush_amount: int = 25,
+        on_exit_loop_sleep: float = 0,
+        *,
+        write_units_per_second: Rate = None,
+        max_workers: int = 1,
+        max_attempts: int | None = None,
+        on_unprocessed: OnUnprocessed = "raise",
+        flush_on_error: bool = False,
     ) -> AsyncShardedBatchWriter:
         """Return the Table's batch writer for items of this table."""
         self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
+        make = partial(
+            self._table.batch_writer,
+            overwrite_by_pkeys,
+            flush_amount,
+            on_exit_loop_sleep,
+            write_units_per_second=write_units_per_second,
+            max_workers=max_workers,
+            max_attempts=max_attempts,
+            flush_on_error=flush_on_error,
+        )
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return AsyncShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
+        return AsyncShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Return this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""

@@ -19,6 +19,7 @@ from .together import together
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef
 
+    from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
@@ -134,7 +135,15 @@ class ShardedTable(ShardedQueries, TableBehind):
         return items_of(run(self._fan_in_reading(partition_keys, params, max_items)))
 
     def batch_writer(
-        self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
+        self,
+        overwrite_by_pkeys: list[str] | None = None,
+        flush_amount: int = 25,
+        *,
+        write_units_per_second: Rate = None,
+        max_workers: int = 1,
+        max_attempts: int | None = None,
+        on_unprocessed: OnUnprocessed = "raise",
+        flush_on_error: bool = False,
     ) -> ShardedBatchWriter:
         """Return the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
 
@@ -143,9 +152,17 @@ class ShardedTable(ShardedQueries, TableBehind):
                 suffixes are random; or, from the writer, an item's shard can't be told.
         """
         self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
+        make = partial(
+            self._table.batch_writer,
+            overwrite_by_pkeys,
+            flush_amount,
+            write_units_per_second=write_units_per_second,
+            max_workers=max_workers,
+            max_attempts=max_attempts,
+            flush_on_error=flush_on_error,
+        )
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return ShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
+        return ShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Return this table with optimistic locking. See `ResilientTable.versioned`.

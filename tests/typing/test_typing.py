@@ -158,6 +158,12 @@ def test_every_verb_can_be_seen_and_says_what_it_does(room, boto3_table):
 
 
 @pytest.mark.parametrize("room", ["sync", "aio"])
+def test_a_sharded_tables_batch_writer_takes_what_the_tables_takes(room):
+    table, _, sharded = classes(room)
+    assert inspect.signature(sharded.batch_writer).parameters == inspect.signature(table.batch_writer).parameters
+
+
+@pytest.mark.parametrize("room", ["sync", "aio"])
 def test_what_is_handed_on_takes_what_the_table_takes(room):
     table, versioned, _ = classes(room)
     for name in OURS - {"query_many"}:
