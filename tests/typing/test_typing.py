@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import boto3
@@ -62,8 +63,16 @@ def test_mypy_has_nothing_to_say_of_them_where_the_types_of_boto3_are_not_instal
     assert mypy(tmp_path, *PROGRAMS, config=config) == []
 
 
-def test_mypy_finds_each_mistake(cache):
-    path = HERE / "mistakes.py"
+HAS_STUBS = any(found.name == "types-boto3" for found in distributions())
+MISTAKES = [
+    "mistakes.py",
+    pytest.param("mistakes_with_stubs.py", marks=pytest.mark.skipif(not HAS_STUBS, reason="needs types-boto3")),
+]
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mypy_finds_each_mistake(cache, name):
+    path = HERE / name
     marked = {
         (number, found["code"])
         for number, line in enumerate(path.read_text().splitlines(), 1)
@@ -73,7 +82,7 @@ def test_mypy_finds_each_mistake(cache):
         re.fullmatch(r".*?:(\d+): error: .*\[([\w-]+)\]", line) for line in mypy(cache, path) if ": error: " in line
     ]
     assert {(int(found[1]), found[2]) for found in told} == marked
-    assert len(marked) > 20
+    assert len(marked) >= path.read_text().count("def a") > 0
 
 
 @pytest.mark.skipif(shutil.which("pyright") is None, reason="needs pyright, which comes from npm: see .ci/run")
