@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import aio, events, fallback, observers, sharding, spark, testing, ttl
+    from . import aio, events, fallback, observers, sharding, spark, storages, testing, ttl
     from .bulk.settings import BatchReport, RejectedItem
     from .calls.classification import Classification, classify
     from .errors import (
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .events import ErrorKind, ThrottlingReason
     from .fallback.response_info import ResponseInfo, response_info
     from .hardening import harden, set_policy
+    from .hooks.status import Status, status
+    from .hooks.steering import CircuitHandle, Circuits, circuits
     from .lambda_handlers import lambda_handler
     from .policy.circuit_breaker import CircuitBreaker
     from .policy.deadlines import deadline, lambda_deadline, no_deadline
@@ -55,7 +57,9 @@ __all__ = [
     "BatchWriter",
     "CallFacts",
     "CircuitBreaker",
+    "CircuitHandle",
     "CircuitOpenError",
+    "Circuits",
     "Classification",
     "DeadlineExceededError",
     "DuplicateShardItemError",
@@ -73,6 +77,7 @@ __all__ = [
     "ShardLayout",
     "ShardedTable",
     "SharedRateLimiter",
+    "Status",
     "Table",
     "ThrottlingReason",
     "TimeToLive",
@@ -84,6 +89,7 @@ __all__ = [
     "__version__",
     "aio",
     "call_facts",
+    "circuits",
     "classify",
     "client",
     "deadline",
@@ -99,6 +105,8 @@ __all__ = [
     "set_policy",
     "sharding",
     "spark",
+    "status",
+    "storages",
     "table",
     "testing",
     "ttl",
@@ -106,13 +114,16 @@ __all__ = [
 
 # Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
 # the sync Table, and importing the package costs next to nothing.
-_MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "testing", "ttl")
+_MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "storages", "testing", "ttl")
 _HOMES = {
     "BatchGet": "sync.batch_get",
     "BatchReport": "bulk.settings",
     "BatchWriter": "sync.batch_writer",
     "CircuitBreaker": "policy.circuit_breaker",
     "CallFacts": "errors",
+    "CircuitHandle": "hooks.steering",
+    "Circuits": "hooks.steering",
+    "circuits": "hooks.steering",
     "CircuitOpenError": "errors",
     "DELETE": "versioning.writes",
     "DeadlineExceededError": "errors",
@@ -131,7 +142,9 @@ _HOMES = {
     "ShardLayout": "sharding.shard_layout",
     "ShardedTable": "sync.sharded_tables",
     "SharedRateLimiter": "sync.shared_limiter",
+    "Status": "hooks.status",
     "Table": "sync.tables",
+    "status": "hooks.status",
     "ThrottlingReason": "events",
     "TimeToLive": "ttl.rule",
     "Timeouts": "policy.policy",

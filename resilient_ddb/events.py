@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
 
 __all__ = [
     "AnyEvent",
@@ -163,10 +163,38 @@ class Event(Record):
     operation: str
     """The operation, as the service spells it: `GetItem`."""
 
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Self:
+        """Return an event of facts that are known to be all of them: they are not looked at."""
+        made = object.__new__(cls)
+        _set_facts(made, facts)
+        return made
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the facts by their names, flat and for `json.dumps`: `event` is the class, codes are text."""
+        return {"event": type(self).__name__, **{name: _flat(self._facts[name]) for name in self._names}}
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, tuple):
+        return ", ".join(reason.reason for reason in value)
+    return value
+
+
+class CallStartEvent(Event):
+    """A call began: nothing was sent yet."""
+
+    call: int
+    """The call's number in this process: the same in all its events."""
+
 
 class AttemptEvent(Event):
     """One request came to its end, well or badly."""
 
+    call: int
+    """The call's number in this process."""
     attempt: int
     """The request's number within its call, from 1."""
     elapsed: float
@@ -182,6 +210,8 @@ class AttemptEvent(Event):
 class RetryEvent(Event):
     """Another request was scheduled."""
 
+    call: int
+    """The call's number in this process."""
     attempt: int
     """The number of the request that failed."""
     kind: ErrorKind
@@ -190,6 +220,17 @@ class RetryEvent(Event):
     """The service's error code, or the transport error's class."""
     delay: float
     """Seconds until the next one."""
+
+
+class BudgetEvent(Event):
+    """A retry was refused: the retry budget is used up."""
+
+    call: int
+    """The call's number in this process."""
+    budget: str
+    """Whose budget it is: `table/read`, `table/write` or `table/control`."""
+    hot_partition: bool
+    """Whether it is that of a hot partition's retries, which pay apart."""
 
 
 class CircuitEvent(Event):
@@ -203,11 +244,15 @@ class CircuitEvent(Event):
     """`closed`, `open` or `half-open`."""
     reason: str
     """Why."""
+    forced: bool
+    """True if a person holds it in the new state. See `resilient_ddb.circuits`."""
 
 
 class FallbackEvent(Event):
     """A fallback was asked."""
 
+    call: int
+    """The call's number in this process."""
     fallback: str
     """The fallback's name."""
     answered: bool
@@ -217,10 +262,16 @@ class FallbackEvent(Event):
 class CallEndEvent(Event):
     """A call came to its end."""
 
+    call: int
+    """The call's number in this process."""
     outcome: Outcome
     """How it ended."""
     kind: ErrorKind | None
     """What the last failure was; None where there was none."""
+    code: str | None
+    """The code of the error that it ended in, or its class; None where it ended in none."""
+    stopped_by: StopReason | None
+    """Why no further attempt was made; None where the last one succeeded, or none was made."""
     attempts: int
     """Requests that were begun."""
     elapsed: float
@@ -229,9 +280,73 @@ class CallEndEvent(Event):
     """True where the call failed, and a write may have been applied although its reply was lost."""
     consumed_capacity: float | None
     """Capacity units that DynamoDB told, where `ReturnConsumedCapacity` asked for them."""
+    request_id: str | None
+    """The service's id of the last request, if it answered."""
+    throttling_reasons: tuple[ThrottlingReason, ...]
+    """What DynamoDB named as the limits that were met, if it did."""
+    index: str | None
+    """The index that was asked; None: the table."""
+    region: str | None
+    """The client's region."""
+    response_bytes: int
+    """Bytes of the last response's body."""
 
 
-AnyEvent = AttemptEvent | RetryEvent | CircuitEvent | FallbackEvent | CallEndEvent
+class WaitEvent(Event):
+    """A batch, or a read at a stated rate, is about to wait."""
+
+    seconds: float
+    """For how long."""
+    waits_for: str
+    """`rate`: for units of a stated rate. `pass`: after a pass in which requests were left undone."""
+
+
+class RateEvent(Event):
+    """A batch writer goes slower, because DynamoDB throttles, or faster again."""
+
+    old_rate: float
+    """Capacity units a second before."""
+    new_rate: float
+    """Capacity units a second from now on."""
+
+
+class BatchEvent(Event):
+    """A batch was answered, or failed: how far its writer has come."""
+
+    written: int
+    """Requests of this batch that were written."""
+    left: int
+    """Requests of this batch that were not: they are sent again, or refused."""
+    total_written: int
+    """Requests that this writer has written so far."""
+    waiting: int
+    """Requests that wait to be sent."""
+    rate: float | None
+    """Capacity units a second that the writer keeps to; None if no rate is held."""
+
+
+class UnprocessedEvent(Event):
+    """A batch writer gave up: requests are not surely written."""
+
+    requests: int
+    """How many."""
+    code: str
+    """Why: the code of the error behind it, or its class."""
+
+
+AnyEvent = (
+    CallStartEvent
+    | AttemptEvent
+    | RetryEvent
+    | BudgetEvent
+    | CircuitEvent
+    | FallbackEvent
+    | CallEndEvent
+    | WaitEvent
+    | RateEvent
+    | BatchEvent
+    | UnprocessedEvent
+)
 Observer = Callable[[AnyEvent], object]
 """Called with each event, on the thread or loop of the call: it should be quick. What it raises is logged once and
 otherwise ignored."""

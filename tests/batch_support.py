@@ -27,7 +27,9 @@ class FakeTable:
         self.items, self.batches, self.consumed, self.asked = {}, [], [], []
         self.writes = []
         self.refuse, self.ratio, self.keys = refuse, ratio, keys
-        self._resilience = SimpleNamespace(policy=Policy(clock=self.clock), known={}, host=ALONE)
+        self._resilience = SimpleNamespace(
+            policy=Policy(clock=self.clock), known={}, host=ALONE, observers=(), warn=lambda event: None
+        )
         schema = zip(keys, ("HASH", "RANGE"), strict=False)
         self.described = {"KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in schema]}
         self.descriptions = 0

@@ -31,6 +31,7 @@ FLOORS = {
     "hardening": 8,
     "spark": 8,
     "lambda_handlers": 5,
+    "storages": 8,
     "cli": 8,
     "__init__": 9,  # the front doors
     "__main__": 9,

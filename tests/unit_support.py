@@ -47,6 +47,7 @@ class FakeHost:
         self.refreshed = 0
         self.who: tuple[Any, ...] = ("key", "eu-west-1", "https://dynamodb", True)
         self.asked_elsewhere: list[tuple[Any, ...]] = []
+        self.region = "eu-west-1"
 
     def make_error(self, response, operation):
         return ClientError(response, operation)

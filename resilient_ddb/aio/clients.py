@@ -84,11 +84,13 @@ class ResilientAioClient:
 
     async def close(self) -> None:
         """Close the connections, also those to other regions. What is closed stays so: aiobotocore 3.0 fails there."""
+        self._resilience.flush()
         await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         if not self._is_closed:
             await super().close()  # type: ignore[misc]  # mixed in
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._resilience.flush()
         try:
             await self._resilience.host.close_siblings()  # type: ignore[attr-defined]  # an AioHost
         finally:
@@ -129,6 +131,7 @@ class AioHost(ClientHost):
     signer_class = part("aiobotocore.signers", "AioRequestSigner")
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
+    counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(asyncio.Lock)
 
     async def lead(self, key: Any, mark: object) -> None:

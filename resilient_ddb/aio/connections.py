@@ -147,6 +147,23 @@ def _mixed(cls: type) -> type:
     return type(cls.__name__, (mixin, cls), {"__module__": cls.__module__})
 
 
+def counted(client: Any) -> tuple[int, int] | None:
+    """Return how many connections are in use, and how many are idle; None if the HTTP library does not tell."""
+    http = client._endpoint.http_session  # noqa: SLF001 - there is no public way
+    in_use, idle = http.counted() if isinstance(http, ProtocolSession) else (0, 0)
+    sessions = getattr(http, "_sessions", None)
+    found: dict[int, Any] = {}
+    for session in list((sessions or {}).values()):
+        connector = getattr(session, "connector", None)
+        if hasattr(connector, "_acquired"):
+            found[id(connector)] = connector
+    if not found:
+        return (in_use, idle) if isinstance(http, ProtocolSession) else None
+    in_use += sum(len(connector._acquired) for connector in found.values())  # noqa: SLF001 - as above
+    kept: list[Any] = [waiting for one in found.values() for waiting in list(one._conns.values())]  # noqa: SLF001 - as above
+    return in_use, idle + sum(len(waiting) for waiting in kept)
+
+
 def leave_to_parent(client: Any) -> None:
     """Take the open connections from an aiobotocore client in a forked process, so that it makes new ones."""
     http = client._endpoint.http_session  # noqa: SLF001 - aiobotocore has no public way to any of this

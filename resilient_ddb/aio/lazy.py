@@ -23,6 +23,7 @@ from resilient_ddb.policy.given import NOT_GIVEN
 from .connections import PARENTS
 
 if TYPE_CHECKING:
+    from resilient_ddb.calls.circuit import Forced
     from resilient_ddb.calls.core import Core
     from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
@@ -97,11 +98,14 @@ class LazyClient(Lazy):
         self._table = table
         self.policy = policy
         self.ttl = ttl
-        self._core: Core | None = None
         own = None if ttl is None or table is None else ttl.of(table)
         self.time_to_live = None if own is None else own.settings
         self.recipe = recipe
         self._open_client = open_client
+        self.core: Core | None = None
+        """What calls go by, on every event loop: of the first client that was opened."""
+        self.held: dict[str, Forced] = {}
+        """The circuits that a person holds, also before a client was opened. See `resilient_ddb.circuits`."""
         self._verbs = verbs
         self._begin()
         tell_child(self)
@@ -120,8 +124,8 @@ class LazyClient(Lazy):
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy: the clients that are open, and those that will be."""
         self.policy = policy
-        if self._core is not None:
-            self._core.set_policy(policy)
+        if self.core is not None:
+            self.core.set_policy(policy)
         for task in list(self._opening.values()):
             if _has_succeeded(task):
                 task.result()._resilience.host.renew_siblings()  # noqa: SLF001 - the attribute is this library's own
@@ -156,6 +160,10 @@ class LazyClient(Lazy):
             if task is not None and _has_succeeded(task):
                 return task.result()
         return None
+
+    def clients(self) -> list[Any]:
+        """Return the clients that are open, on any event loop."""
+        return [task.result() for task in list(self._opening.values()) if _has_succeeded(task)]
 
     def enter(self) -> None:
         """Begin a block at whose end the running loop's client is closed."""
@@ -208,10 +216,11 @@ class LazyClient(Lazy):
         """Hold a client open. A loop closes its async generators as it shuts down: that is when this one ends."""
         client = await self._open_client(self.policy)
         # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
-        if self._core is None:
-            self._core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+        if self.core is None:
+            self.core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+            self.core.forced = self.held
         else:
-            client._resilience = self._core.with_host(client._resilience.host)  # noqa: SLF001 - as above
+            client._resilience = self.core.with_host(client._resilience.host)  # noqa: SLF001 - as above
         held = (loop, client)
         _open.add(held)
         try:
@@ -254,6 +263,16 @@ class LazyView(Lazy):
         self.time_to_live = None if own is None else own.settings
         self.recipe = {**parent.recipe, "ttl": None if tables is None else tables.by_table}
         self._views: dict[asyncio.AbstractEventLoop, tuple[Any, Any]] = {}
+        self.held = parent.held
+
+    @property
+    def core(self) -> Core | None:
+        """What the client's calls go by."""
+        return self._parent.core
+
+    def clients(self) -> list[Any]:
+        """Return the clients that are open, on any event loop."""
+        return self._parent.clients()
 
     @property
     def policy(self) -> Policy | None:  # type: ignore[override]  # the Table's own, or else the client's

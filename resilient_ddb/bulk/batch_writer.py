@@ -93,6 +93,12 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
             return self._batching.unprocessed
 
     @property
+    def rates(self) -> tuple[float | None, float | None]:
+        """The capacity units a second that it keeps to now, and those that it was told to keep to; None: no rate."""
+        with self._lock:
+            return self._batching.rates
+
+    @property
     def refusals(self) -> list[RejectedItem]:
         """Why requests were refused, in order, of the last 1,000: each with `key`, `size` in bytes, and `reason`."""
         with self._lock:
@@ -156,6 +162,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
             yield
         except UnprocessedItemsError as error:
             self._tell(error.requests)
+            self._batching.tell_unprocessed(error)
             raise
 
     @contextmanager

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+from resilient_ddb.calls import telling
+from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.described import key_schemas
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
@@ -52,6 +54,9 @@ class Shell(Protocol):
         """Return the answers to batches under way, at least one."""
 
 
+_NEXT = "the next pass"
+
+
 class Batching:
     """The state of one batch writer."""
 
@@ -65,6 +70,7 @@ class Batching:
         """Whether a block is going to be left: until then, what was refused need not be told."""
         self._table, self._settings = table, settings
         self._client: Any = None
+        self._core: Core | None = None
         self._policy = Policy()
         self._pace: Pace
         self._failure: BaseException | None = None
@@ -79,6 +85,11 @@ class Batching:
     def unprocessed(self) -> list[Request]:
         """Return every request that is not surely written, in order."""
         return self.queue.in_order(self.refused.unprocessed)
+
+    @property
+    def rates(self) -> tuple[float | None, float | None]:
+        """Return the units a second that it keeps to now, and those that it was told to keep to."""
+        return (None, None) if self._client is None else (self._pace.current_rate, self._pace.stated_rate)
 
     @property
     def report(self) -> BatchReport:
@@ -181,7 +192,7 @@ class Batching:
     def _begin(self, client: Any) -> None:
         core = getattr(client, "_resilience", None)
         if core is not None:
-            self._policy = core.policy
+            self._core, self._policy = core, core.policy
         self._pace = Pace(self._settings.write_units_per_second, self._policy.clock)
         self._tally.begin(self._policy.clock.monotonic())
         self._passes = Passes(self._policy, self._settings.max_attempts)
@@ -202,7 +213,7 @@ class Batching:
                 raise
         yield from self._pace.follow_table(partial(self._client.describe_table, TableName=self._table))
         yield from self._pace.join(shell.join)
-        yield from self._wait(shell, self._passes.take_pause(), "the next pass")
+        yield from self._wait(shell, self._passes.take_pause(), _NEXT)
         if self.is_stopped:  # meanwhile, by another thread or task
             return
         batch = self.queue.cut()
@@ -245,6 +256,8 @@ class Batching:
         deadline = current_deadline()
         if deadline is not None and seconds >= deadline.remaining():
             raise self.deadline_error(until)
+        if self._core is not None:
+            telling.waits(self._core, self._table, OPERATION, seconds, "pass" if until == _NEXT else "rate")
         yield partial(shell.pause, self._policy.clock.wait(seconds))
 
     def _learn_keys(self) -> Flow:
@@ -307,10 +320,8 @@ class Batching:
         met_limit = bool(left) or had_to_retry
         written = len(batch.requests) - len(left)
         self._tally.count_batch(written=written, retried=len(left), throttled=int(met_limit))
-        if met_limit:
-            self._pace.met_limit()
-        else:
-            self._pace.met_none()
+        self._set_pace(met_limit=met_limit)
+        self._tell_of_batch(written, len(left))
         if left:
             self.queue.put_back(left)
         if not written:
@@ -325,9 +336,10 @@ class Batching:
         facts = getattr(error, "resilience", None)
         if not is_about_items(error):
             self.queue.put_back(batch.requests)
+        self._tell_of_batch(0, len(batch.requests))
         if isinstance(error, Exception) and facts is not None and facts.kind is ErrorKind.THROTTLING:
             self._pace.settle(batch.reserved, 0, None)
-            self._pace.met_limit()
+            self._set_pace(met_limit=True)
             self._tally.count_batch(throttled=1, retried=len(batch.requests))
             self._throttling = error
             self._made_no_progress(batch, facts.attempts)
@@ -343,6 +355,37 @@ class Batching:
         else:  # what was reserved may have been consumed
             self._failure = self._failure or error
             self.queue.join()
+
+    def _set_pace(self, *, met_limit: bool) -> None:
+        """Go slower, or faster again."""
+        old = self._pace.current_rate
+        if met_limit:
+            self._pace.met_limit()
+        else:
+            self._pace.met_none()
+        new = self._pace.current_rate
+        if self._core is not None and old is not None and new is not None and new != old:
+            telling.rate_changed(self._core, self._table, OPERATION, old, new)
+
+    def _tell_of_batch(self, written: int, left: int) -> None:
+        if self._core is not None and self._core.observers:
+            telling.batch_ended(
+                self._core,
+                self._table,
+                OPERATION,
+                written=written,
+                left=left,
+                total_written=self._tally.written,
+                waiting=len(self.queue),
+                rate=self._pace.current_rate,
+            )
+
+    def tell_unprocessed(self, error: UnprocessedItemsError) -> None:
+        """Tell that requests are left unwritten: the error that says so is on its way to the caller."""
+        if self._core is not None and error.requests:
+            cause = error.__cause__
+            code = telling.code_of_error(error if cause is None else cause)
+            telling.left_unprocessed(self._core, self._table, OPERATION, len(error.requests), code)
 
     def _made_no_progress(self, batch: Batch, attempts: int) -> None:
         given_up = self._error([], self._why_given_up())

@@ -8,7 +8,6 @@ from typing import Any
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.policy.policy import policy_of
 
 from .pacing import Sleep, read_rate
 from .paging import Pages
@@ -23,7 +22,7 @@ class Items:
         Raises:
             TypeError, ValueError: an argument can't be meant.
         """
-        self._rate = read_rate(rate, policy_of(table).clock, 1.0 if params.get("ConsistentRead") else 0.5)
+        self._rate = read_rate(rate, table, 1.0 if params.get("ConsistentRead") else 0.5)
         if self._rate is not None and params.get("ReturnConsumedCapacity", "NONE") == "NONE":
             params = {**params, "ReturnConsumedCapacity": "TOTAL"}
         self._pages = Pages(verb, params, max_items, table=table.name)

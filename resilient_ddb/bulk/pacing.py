@@ -16,10 +16,12 @@ from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 
+from resilient_ddb.calls import telling
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.policy import policy_of
 
 from .settings import Rate
 from .token_bucket import CapacityBucket, Limiter, as_limiter
@@ -77,6 +79,11 @@ class Pace:
         if self._limiter is None:
             return None
         return self._stated() if self._slower is None else self._slower.units_per_second
+
+    @property
+    def stated_rate(self) -> float | None:
+        """Return the units a second that it was told to keep to; None if no rate is held."""
+        return None if self._limiter is None else self._stated()
 
     def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
         """Where the rate is the table's, see what it is: at first, and every five minutes."""
@@ -189,9 +196,10 @@ def _on_demand_units(part: Mapping[str, Any]) -> float:
 class ReadRate:
     """A reader's use of a limiter. Safe to share between threads: what is unknown to one of them is an estimate."""
 
-    def __init__(self, limiter: Limiter, clock: Clock, estimate: float) -> None:
-        """Take so many units from `limiter` for the first request, for each part of it."""
+    def __init__(self, limiter: Limiter, clock: Clock, estimate: float, table: Any = None) -> None:
+        """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`."""
         self._limiter = limiter
+        self._table = table
         self._clock = clock
         self.estimate = estimate
         """Units that a part of the next request is taken to cost."""
@@ -213,11 +221,17 @@ class ReadRate:
             raise DeadlineExceededError(operation_name=operation, attempts=0)
         try:
             if wait:
+                self._tell(operation, wait)
                 yield partial(sleep, self._clock.wait(wait))
         except BaseException:  # interrupted, or cancelled: what is not used goes back
             self._limiter.charge(-units)
             raise
         return units
+
+    def _tell(self, operation: str, wait: float) -> None:
+        core = None if self._table is None else getattr(self._table.meta.client, "_resilience", None)
+        if core is not None:
+            telling.waits(core, self._table.name, operation, wait, "rate")
 
     def settle(self, taken: float, done: int, response: Mapping[str, Any]) -> None:
         """Charge what a request cost beyond what was taken for it, or give back what it did not.
@@ -234,13 +248,16 @@ class ReadRate:
                 self.estimate = consumed / done
 
 
-def read_rate(rate: Any, clock: Clock, estimate: float) -> ReadRate | None:
-    """Return the pace for a `read_units_per_second`; None where there is none.
+def read_rate(rate: Any, table: Any, estimate: float) -> ReadRate | None:
+    """Return the pace for a `read_units_per_second` of a table's reads; None where there is none.
 
     Raises:
         TypeError, ValueError: it is no number above 0, and no limiter.
     """
-    return None if rate is None else ReadRate(as_limiter("read_units_per_second", rate, clock), clock, estimate)
+    if rate is None:
+        return None
+    clock = policy_of(table).clock
+    return ReadRate(as_limiter("read_units_per_second", rate, clock), clock, estimate, table)
 
 
 def _consumed(response: Mapping[str, Any]) -> float | None:

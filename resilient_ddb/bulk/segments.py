@@ -19,7 +19,6 @@ from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb import keys as cursors
 from resilient_ddb.dynamodb.capacity import read_units
 from resilient_ddb.policy.checks import check_callable, check_whole
-from resilient_ddb.policy.policy import policy_of
 
 from . import scan_state
 from .pacing import Sleep, read_rate
@@ -76,7 +75,7 @@ class Segments:
         self._resume = resume
         self._params = dict(params)
         self._fingerprint = scan_state.fingerprint(params)
-        self._rate = read_rate(rate, policy_of(table).clock, 0.0)
+        self._rate = read_rate(rate, table, 0.0)
         if self._rate is not None:
             self._params["ReturnConsumedCapacity"] = "TOTAL"
         self._source: Source | None = None

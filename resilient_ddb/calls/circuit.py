@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.forks import tell_child
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from resilient_ddb.policy.retry import Uniform
 
 _PROBE_PATIENCE_SECONDS = 60.0
+_FACTS_PATIENCE_SECONDS = 0.01
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half-open"
 
-StateChange = Callable[["Circuit", str, str, str], None]
+StateChange = Callable[["Circuit", str, str, str, bool], None]
+"""Takes the circuit, its old state, its new one, why, and whether the new one is forced."""
 MakeBreaker = Callable[["Circuit"], "pybreaker.CircuitBreaker"]
 
 
@@ -39,6 +41,15 @@ class HealthSign(Enum):
     SUCCESS = "success"
     FAILURE = "failure"
     NEITHER = "neither"
+
+
+class Forced(NamedTuple):
+    """What a person has decided for a circuit, until it is released."""
+
+    state: str
+    """`open` or `closed`."""
+    reason: str
+    """Why, in the person's words."""
 
 
 class Window:
@@ -75,6 +86,11 @@ class Window:
             made.add(ended + shift, failed=failed, slow=slow)
         return made
 
+    def counts(self, now: float) -> tuple[int, int]:
+        """Return attempts and failures of the window that ends `now`, and change nothing: no lock is needed."""
+        recent = [failed for at, failed, _ in tuple(self._attempts) if at > now - self._seconds]
+        return len(recent), sum(recent)
+
     def clear(self) -> None:
         """Forget all."""
         self._attempts.clear()
@@ -105,9 +121,13 @@ class Circuit:
         """
         self.name = name
         self.state = CLOSED
-        """`closed`, `open` or `half-open`."""
+        """`closed`, `open` or `half-open`: what the attempts say. See `standing` for what holds."""
         self.reason = ""
         """Why it is in that state."""
+        self.forced: Forced | None = None
+        """What a person has decided; until it is released, nothing that attempts say changes the state."""
+        self.lets_all_through = True
+        """Whether every attempt goes through: one look, as each call asks for it."""
         self.settings = breaker
         self.clock = clock
         self._uniform = uniform
@@ -121,12 +141,21 @@ class Circuit:
         self._probe_outcomes = 0
         self._probe_failures = 0
         self._reopens_at = self._entered_at = 0.0
-        self._changes: list[tuple[str, str, str]] = []
+        self.hold_by_name: Callable[[str, Forced | None], None] | None = None
+        """Holds the circuit of a name, wherever it is kept: for what another process has decided."""
+        self.on_forced: Callable[[], None] | None = None
+        """Called when a person has decided something: a storage is to be told."""
+        self.shares_forced = False
+        """Whether what a person decides is shared with other processes, by the storage."""
+        self.on_call: Callable[[], None] | None = None
+        """What is to be called as each call begins: a storage that is only looked at while a call is under way."""
+        self._changes: list[tuple[str, str, str, bool]] = []
         self._pybreaker: pybreaker.CircuitBreaker | None = None
         self.wake: Any = None
         """The event of the thread that keeps it in step with a shared storage. A thread with another one ends."""
         if breaker.storage is not None:
             self.breaker  # noqa: B018 - made now, so that another process's state is taken over from the start
+            self.lets_all_through = self.on_call is None
 
     def _in_child(self) -> None:
         """Begin anew in a forked process, in the same state: the permits that are out are the parent's.
@@ -154,8 +183,11 @@ class Circuit:
             if self.wake is not None:
                 self.wake.set()
                 self.wake = None
+            self.on_call = self.on_forced = None
+            self.shares_forced = False
             if breaker.storage is not None:
                 self.breaker  # noqa: B018 - made now, as in the beginning
+            self.lets_all_through = self.standing == CLOSED and self.on_call is None
 
     def admit(self, operation: str) -> int:
         """Let an attempt through, and give the permit to hand back with `record` or `release`.
@@ -164,9 +196,24 @@ class Circuit:
             CircuitOpenError: the circuit is open, or half-open with every permit taken.
         """
         permit = self._period  # read first: a circuit that opens right now must not give out a permit of its open time
-        if self.state == CLOSED:
+        if self.lets_all_through:
             return permit
+        if self.on_call is not None:
+            self.on_call()
+            if self.standing == CLOSED:
+                return permit
         with self._lock:
+            if self.forced is not None:
+                if self.forced.state == CLOSED:
+                    return permit
+                raise CircuitOpenError(
+                    operation_name=operation,
+                    circuit=self.name,
+                    state=OPEN,
+                    reason=self.forced.reason,
+                    retry_after=0.0,
+                    forced=True,
+                )
             now = self.clock.monotonic()
             if self.state == OPEN and now >= self._reopens_at:
                 self._because("its open time is over: probing", self.breaker.half_open)
@@ -197,13 +244,63 @@ class Circuit:
                 return
             if sign is not HealthSign.NEITHER:
                 self._count(sign, elapsed, code)
-            elif self.state == HALF_OPEN:
+            elif self.state == HALF_OPEN and self.forced is None:
                 self._probes -= 1
         self._tell()
 
     def release(self, permit: int) -> None:
         """Return a permit unused: the attempt was cancelled, or never came about."""
         self.record(permit, HealthSign.NEITHER, 0.0)
+
+    @property
+    def standing(self) -> str:
+        """Return the state that holds: the forced one, or else what the attempts say."""
+        forced = self.forced
+        return self.state if forced is None else forced.state
+
+    def force(self, forced: Forced | None) -> None:
+        """Hold the circuit in a state, or release it with None: what attempts under way say is dropped."""
+        with self._lock:
+            if forced == self.forced:
+                return
+            old = self.standing
+            self.forced = forced
+            self._begin_period(self.clock.monotonic())
+            reason = "released" if forced is None else forced.reason
+            self._changes.append((old, self.standing, reason, forced is not None))
+        if self.on_forced is not None:
+            self.on_forced()
+        self._tell()
+
+    def adopt_forced(self, forced: Forced | None) -> None:
+        """Take over what a person has decided in another process."""
+        if self.hold_by_name is None:
+            self.force(forced)
+        else:
+            self.hold_by_name(self.name, forced)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an operator asks of it, as it is at one moment. No slow listener is waited for."""
+        is_whole = self._lock.acquire(timeout=_FACTS_PATIENCE_SECONDS)
+        try:
+            now = self.clock.monotonic()
+            calls, failures = self._window.counts(now)
+            forced, state = self.forced, self.standing
+            reason = "" if state == CLOSED else self.reason
+            waits = forced is None and state == OPEN
+            return {
+                "name": self.name,
+                "state": state,
+                "reason": reason if forced is None else forced.reason,
+                "forced": forced is not None,
+                "forced_is_shared": self.shares_forced,
+                "calls": calls,
+                "failures": failures,
+                "retry_after": max(0.0, self._reopens_at - now) if waits else None,
+            }
+        finally:
+            if is_whole:
+                self._lock.release()
 
     @property
     def breaker(self) -> pybreaker.CircuitBreaker:
@@ -216,6 +313,8 @@ class Circuit:
     def adopt(self, state: str, reason: str) -> None:
         """Take over a state that another process has found."""
         with self._lock:
+            if self.forced is not None:
+                return
             if state == OPEN and self.state == CLOSED:
                 self._because(reason, self.breaker.open)
             elif state == CLOSED and self.state != CLOSED:
@@ -227,7 +326,9 @@ class Circuit:
         slow = limit is not None and elapsed > limit
         failed = sign is HealthSign.FAILURE
         now = self.clock.monotonic()
-        if self.state == CLOSED:
+        if self.forced is not None:
+            self._window.add(now, failed=failed, slow=slow)
+        elif self.state == CLOSED:
             self._count_closed(now, failed=failed, slow=slow, code=code)
         else:
             self._count_probe((code or "no code") if failed else f"it took {elapsed:.2f} s" if slow else "")
@@ -284,15 +385,15 @@ class Circuit:
         if self._period != period:
             if self.state != HALF_OPEN:  # there, what had opened it is still the reason
                 self.reason = reason
-            self._changes.append((old, self.state, reason))
+            self._changes.append((old, self.state, reason, False))
 
     def _tell(self) -> None:
         while self._changes:
             try:
-                old, new, reason = self._changes.pop(0)
+                change = self._changes.pop(0)
             except IndexError:  # another thread was quicker
                 return
-            self._on_change(self, old, new, reason)
+            self._on_change(self, *change)
 
     # What pybreaker's storage protocol comes down to: see pybreaker_storage.
 
@@ -311,6 +412,7 @@ class Circuit:
     def _begin_period(self, now: float) -> None:
         self._entered_at = now
         self._period += 1
+        self.lets_all_through = self.standing == CLOSED and self.on_call is None
         self._window.clear()
         self._probes = self._probe_outcomes = self._probe_failures = 0
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
-from resilient_ddb.events import ErrorKind
+from resilient_ddb.events import CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
-from .circuit import CLOSED, OPEN, Circuit, HealthSign
+from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign
 from .classification import Classification
 from .flushing import flush_at_end
 
@@ -43,6 +43,11 @@ class Host(Protocol):
     @property
     def native(self) -> bool:
         """Whether the client takes and gives native values."""
+        ...
+
+    @property
+    def region(self) -> str | None:
+        """The region that the client asks."""
         ...
 
     def make_error(self, response: Mapping[str, Any], operation: str) -> Exception:
@@ -77,12 +82,12 @@ class Host(Protocol):
 class Lane:
     """What is kept for one table and operation kind."""
 
-    __slots__ = ("_core", "_hot_budgets", "_kind", "budget", "circuit", "hot_budget", "table")
+    __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "name", "table")
 
     def __init__(self, table: str | None, kind: str, core: Core) -> None:
         """Begin with a closed circuit and full budgets."""
         self.table = table
-        self._kind = kind
+        self.name = circuit_name(table, kind)
         self._core = core
         self.circuit: Circuit | None = None
         self.budget: TokenBucket | None = None
@@ -97,12 +102,12 @@ class Lane:
         policy, clock = self._core.policy, self._core.clock
         settings = policy.circuit_breaker
         if settings is None:
-            self.circuit = None
+            if self.circuit is not None and self.circuit.forced is None:  # what a person holds stays held
+                self.circuit = None
         elif self.circuit is not None:
             self.circuit.follow(settings, clock, policy.uniform)
         else:
-            name = f"{self.table or '*'}/{self._kind}"
-            self.circuit = Circuit(name, settings, clock, policy.uniform, self._core.circuit_changed, _make_breaker)
+            self.circuit = self._make_circuit(settings, self._core)
         budget = policy.retry_budget
         if budget is None:
             self.budget = self.hot_budget = None
@@ -112,6 +117,22 @@ class Lane:
         else:
             for bucket in filter(None, (self.budget, self.hot_budget, *list(self._hot_budgets.values()))):
                 bucket.follow(budget, clock)
+
+    def _make_circuit(self, settings: CircuitBreaker, core: Core) -> Circuit:
+        made = Circuit(self.name, settings, core.clock, core.policy.uniform, core.circuit_changed, _make_breaker)
+        made.hold_by_name = core.force
+        return made
+
+    def hold(self, forced: Forced | None) -> None:
+        """Hold the circuit in a state, or release it with None. Without circuit breakers, one is there only then."""
+        core = self._core
+        settings = core.policy.circuit_breaker
+        if self.circuit is None and forced is not None:
+            self.circuit = self._make_circuit(CircuitBreaker(), core)
+        if self.circuit is not None:
+            self.circuit.force(forced)
+            if forced is None and settings is None:
+                self.circuit = None
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
@@ -160,7 +181,7 @@ class Lane:
 
     def refuses_retries(self) -> bool:
         """Return whether the circuit is open: a retry would only be refused later."""
-        return self.circuit is not None and self.circuit.state == OPEN
+        return self.circuit is not None and self.circuit.standing == OPEN
 
 
 class Known(dict[Any, Any]):
@@ -193,6 +214,10 @@ class Core:
         """What was learnt of tables on behalf of their options."""
         self.timeouts: Timeouts | None = None
         """Those that hold for each request, where they are not the ones that the client was made with."""
+        self.forced: dict[str, Forced] = {}
+        """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
+        self.last_errors: dict[ErrorKind, tuple[str, float]] = {}
+        """The code and the time (since the epoch) of the last failed attempt of each kind."""
         self._base = self
         self._has_own_policy = False
         self._lanes: Lanes = {}
@@ -316,7 +341,19 @@ class Core:
         if lane is None:  # two threads may both make one: setdefault keeps the first
             self._make_room()
             lane = self._lanes.setdefault(key, Lane(*key, self))
+            if self.forced:  # after it is to be found: what is forced from now on finds it
+                lane.hold(self.forced.get(lane.name))
         return lane
+
+    def force(self, name: str, forced: Forced | None) -> None:
+        """Hold the circuit of that name in a state, or release it with None: now, and whenever it is made anew."""
+        if forced is None:
+            self.forced.pop(name, None)
+        else:
+            self.forced[name] = forced
+        for lane in self._base.all_lanes():
+            if lane.name == name:
+                lane.hold(self.forced.get(name))
 
     def _make_room(self) -> None:
         """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
@@ -325,32 +362,72 @@ class Core:
             closed = (key for key, lane in lanes if lane.circuit is None or lane.circuit.state == CLOSED)
             self._lanes.pop(next(closed, lanes[0][0]), None)
 
+    def all_lanes(self) -> list[Lane]:
+        """Return what is kept by the client, and for Tables with policies of their own."""
+        kept = (self._lanes, *list(self._own_lanes.values()))
+        return [lane for lanes in kept for lane in list(lanes.values())]
+
+    def lanes(self) -> list[Lane]:
+        """Return what is kept, for each table and kind of operation."""
+        return list(self._lanes.values())
+
     @property
     def circuits(self) -> dict[str, Circuit]:
         """Return the circuits there are, by name."""
-        lanes = list(self._lanes.values())
-        return {lane.circuit.name: lane.circuit for lane in lanes if lane.circuit is not None}
+        return {lane.circuit.name: lane.circuit for lane in self.lanes() if lane.circuit is not None}
 
-    def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str) -> None:
+    def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""
-        if self.observers:
-            from resilient_ddb.events import CircuitEvent  # noqa: PLC0415 - loaded where somebody listens
-
-            table = circuit.name.rpartition("/")[0]
-            self.tell(
-                CircuitEvent(
-                    table=None if table == "*" else table,
-                    operation="",
-                    circuit=circuit.name,
-                    old_state=old,
-                    new_state=new,
-                    reason=reason,
-                )
+        table = circuit.name.rpartition("/")[0]
+        self.warn(
+            CircuitEvent(
+                table=None if table == "*" else table,
+                operation="",
+                circuit=circuit.name,
+                old_state=old,
+                new_state=new,
+                reason=reason,
+                forced=forced,
             )
+        )
+
+    def warn(self, event: AnyEvent) -> None:
+        """Tell of what an operator must hear of: the observers, and, unless one of them does so, the log."""
+        self.tell(event)
+        if not any(getattr(observer, "writes_warnings", False) for observer in self.observers):
+            try:
+                self._base._written(event)  # noqa: SLF001 - one of its own
+            except Exception:  # noqa: BLE001 - a handler's own affair: it fails no call
+                _log.debug("a warning could not be written", exc_info=True)
+
+    def _written(self, event: AnyEvent) -> None:
+        warnings = self.__dict__.get("_warnings")
+        if warnings is None:
+            from resilient_ddb.observers.logs import Warnings  # noqa: PLC0415 - loaded where there is something to say
+
+            made = Warnings(_log, self.clock)
+            warnings = self.__dict__.setdefault("_warnings", made)
+            if warnings is made:  # at exit, or as the client goes
+                weakref.finalize(self, made.flush)
+        warnings(event)
+
+    def flushed(self) -> Sequence[Any]:
+        """Return what may have a `flush`: the observers, and the lines that are written without one."""
+        return (self._base.__dict__.get("_warnings"), *self.observers)
+
+    def flush(self) -> None:
+        """Write what was counted and not yet written: here, and by each observer that has a `flush`."""
+        for each in self.flushed():
+            flush = getattr(each, "flush", None)
+            if flush is not None:
+                try:
+                    flush()
+                except Exception:  # noqa: BLE001 - an observer's own affair
+                    self._log_failure(each)
 
     def tell(self, event: AnyEvent) -> None:
         """Tell every observer. One that fails is logged, once, and never fails the call."""
-        if _telling.get():  # an observer that calls a table is not told of its own calls
+        if not self.observers or _telling.get():  # an observer that calls a table is not told of its own calls
             return
         _telling.set(True)
         try:
@@ -358,11 +435,19 @@ class Core:
                 try:
                     observer(event)
                 except Exception:  # noqa: BLE001 - whatever an observer raises is its own affair
-                    if id(observer) not in self._failed_observers:
-                        self._failed_observers.add(id(observer))
-                        _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
+                    self._log_failure(observer)
         finally:
             _telling.set(False)
+
+    def _log_failure(self, observer: Any) -> None:
+        if id(observer) not in self._failed_observers:
+            self._failed_observers.add(id(observer))
+            _log.warning("observer %s failed", type(observer).__name__, exc_info=True)
+
+
+def circuit_name(table: str | None, kind: str) -> str:
+    """Return the name of the circuit of a table's reads, writes or other calls."""
+    return f"{table or '*'}/{kind}"
 
 
 def _lane_settings(policy: Policy) -> tuple[Any, ...]:

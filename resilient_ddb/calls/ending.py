@@ -91,9 +91,9 @@ def recover(execution: Execution, error: Exception) -> Recovery:
             answer = _marked(execution, member, answer)
             if execution.ttl is not None:
                 answer = execution.ttl.of_fallback(answer)
-            telling.call_ended(execution, Outcome.FALLBACK, answer)
+            telling.call_ended(execution, Outcome.FALLBACK, answer, error)
             return answer
-    telling.call_ended(execution, Outcome.ERROR)
+    telling.call_ended(execution, Outcome.ERROR, error=last_failure or error)
     try:
         if last_failure is not None:
             raise last_failure from error

@@ -58,6 +58,7 @@ class Execution:
         "is_from_wire",
         "is_sent",
         "lane",
+        "number",
         "operation",
         "params",
         "request",
@@ -118,6 +119,10 @@ class Execution:
         self._backoff: Backoff | None = None
         self._sent: Mapping[str, Any] | None = None
         self._asked_for_item = False
+        self.number = 0
+        """The call's number for observers; 0 where there is none."""
+        if core.observers:
+            telling.call_started(self)
 
     # Before an attempt.
     def remaining(self) -> float | None:
@@ -292,6 +297,7 @@ class Execution:
             self.stopped_by = StopReason.CIRCUIT
         elif not self.lane.spend(verdict, self.params):
             self.stopped_by = StopReason.BUDGET
+            telling.budget_ran_out(self, hot_partition=verdict.is_hot_partition)
         else:
             return delay
         return None

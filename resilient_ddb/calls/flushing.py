@@ -16,8 +16,8 @@ _log = logging.getLogger("resilient_ddb")
 class Observed(Protocol):
     """Something whose calls are observed."""
 
-    observers: Sequence[Any]
-    """Those of the policy that it goes by now."""
+    def flushed(self) -> Sequence[Any]:
+        """Return what may have a `flush()`: the observers, and the lines that are written without one."""
 
 
 _observed: weakref.WeakSet[Observed] = weakref.WeakSet()
@@ -30,7 +30,7 @@ def flush_at_end(observed: Observed) -> None:
 
 def flush_observers() -> None:
     """Flush each observer that can be, once. One that fails is logged, and never fails the caller."""
-    found = {id(observer): observer for observed in list(_observed) for observer in observed.observers}
+    found = {id(observer): observer for observed in list(_observed) for observer in observed.flushed()}
     for observer in found.values():
         flush = getattr(observer, "flush", None)
         if callable(flush):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pybreaker
 
+from .circuit import Forced
+
 if TYPE_CHECKING:
     from .circuit import Circuit
 
@@ -112,8 +114,14 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
         name=circuit.name,
         throw_new_error_on_trip=False,
     )
-    if settings.storage is not None:
+    share = getattr(settings.storage, "share", None)
+    if share is not None:  # it shares the states of many circuits, each time that a call is under way
+        storage.wake = settings.storage.wake  # type: ignore[union-attr]  # as it has the one, it has the other
+        circuit.shares_forced = True
+        circuit.on_call = share(circuit)
+    elif settings.storage is not None:
         _start_synchronising(circuit, storage.wake)
+    circuit.on_forced = storage.wake.set
     return breaker
 
 
@@ -137,6 +145,26 @@ def synchronise(circuit: Circuit, shared: pybreaker.CircuitBreakerStorage, pushe
         if circuit.state == theirs:
             return theirs
     return mine  # and not its present state: one that came about meanwhile is still to be written
+
+
+def synchronise_forced(circuit: Circuit, shared: Any, agreed: Forced | None) -> Forced | None:
+    """Write what a person has decided here since `agreed`, or else take over what one has elsewhere; return that.
+
+    A storage that shares it has `write_forced`, which is given a state and a reason, or None, and `read_forced`.
+    """
+    write, read = getattr(shared, "write_forced", None), getattr(shared, "read_forced", None)
+    circuit.shares_forced = write is not None and read is not None
+    if write is None or read is None:
+        return agreed
+    mine = circuit.forced
+    if mine != agreed:
+        write(None if mine is None else tuple(mine))
+        return mine
+    found = read()
+    theirs = None if found is None else Forced(*found)
+    if theirs != mine:
+        circuit.adopt_forced(theirs)
+    return theirs
 
 
 def shared_storage(circuit: Circuit) -> pybreaker.CircuitBreakerStorage:
@@ -166,12 +194,14 @@ def _start_synchronising(circuit: Circuit, wake: threading.Event) -> None:
 def _keep_synchronised(circuit: weakref.ref[Circuit], wake: threading.Event, seconds: float) -> None:
     """Synchronise until the circuit is gone, or goes by others: at once when it changed, and every `seconds`."""
     pushed = pybreaker.STATE_CLOSED
+    forced: Forced | None = None
     shared: pybreaker.CircuitBreakerStorage | None = None
     is_failing = False
     while (alive := circuit()) is not None and alive.wake is wake:
         try:
             shared = shared or shared_storage(alive)
             pushed = synchronise(alive, shared, pushed)
+            forced = synchronise_forced(alive, shared, forced)
             is_failing = False
         except Exception:  # noqa: BLE001 - whatever a storage raises, calls go on with what this process knows
             if not is_failing:  # once for each outage

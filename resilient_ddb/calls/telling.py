@@ -1,15 +1,33 @@
-"""What observers are told of a call. Events are only made, and their classes loaded, where somebody listens."""
+"""What observers are told. Events are only made where somebody listens, or must be warned."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
+from botocore.exceptions import ClientError
+
+from resilient_ddb.events import (
+    AttemptEvent,
+    BatchEvent,
+    BudgetEvent,
+    CallEndEvent,
+    CallStartEvent,
+    FallbackEvent,
+    RateEvent,
+    RetryEvent,
+    UnprocessedEvent,
+    WaitEvent,
+)
+
 if TYPE_CHECKING:
-    from resilient_ddb.events import ErrorKind, Outcome
+    from resilient_ddb.events import ErrorKind, Outcome, StopReason
 
     from .classification import Classification
     from .core import Core, Lane
+
+_numbers = count(1)
 
 
 class Told(Protocol):
@@ -24,27 +42,43 @@ class Told(Protocol):
         """Of which table."""
 
     operation: str
+    params: Mapping[str, Any]
+    number: int
     attempts: int
     started: float
     verdict: Classification | None
     ambiguous: bool
+    stopped_by: StopReason | None
+    response_bytes: int
+
+
+def call_started(execution: Told) -> None:
+    """Tell that a call began, and number it."""
+    execution.number = next(_numbers)
+    event = CallStartEvent.of(
+        {"table": execution.lane.table, "operation": execution.operation, "call": execution.number}
+    )
+    execution.core.tell(event)
 
 
 def attempt_ended(
     execution: Told, elapsed: float, kind: ErrorKind | None, code: str | None, parsed: Mapping[str, Any] | None
 ) -> None:
     """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
+    if kind is not None and code is not None:
+        execution.core.last_errors[kind] = (code, execution.core.clock.time())
     if execution.core.observers:
-        from resilient_ddb.events import AttemptEvent  # noqa: PLC0415 - see above
-
-        event = AttemptEvent(
-            table=execution.lane.table,
-            operation=execution.operation,
-            attempt=execution.attempts,
-            elapsed=elapsed,
-            kind=kind,
-            code=code,
-            request_id=(parsed or {}).get("ResponseMetadata", {}).get("RequestId"),
+        event = AttemptEvent.of(
+            {
+                "table": execution.lane.table,
+                "operation": execution.operation,
+                "call": execution.number,
+                "attempt": execution.attempts,
+                "elapsed": elapsed,
+                "kind": kind,
+                "code": code,
+                "request_id": _request_id(parsed),
+            }
         )
         execution.core.tell(event)
 
@@ -52,11 +86,10 @@ def attempt_ended(
 def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -> None:
     """Tell that another attempt follows after `delay` seconds."""
     if execution.core.observers:
-        from resilient_ddb.events import RetryEvent  # noqa: PLC0415 - see above
-
         event = RetryEvent(
             table=execution.lane.table,
             operation=execution.operation,
+            call=execution.number,
             attempt=execution.attempts,
             kind=kind,
             code=code,
@@ -65,37 +98,113 @@ def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -
         execution.core.tell(event)
 
 
+def budget_ran_out(execution: Told, *, hot_partition: bool) -> None:
+    """Tell that a retry was refused by the retry budget."""
+    event = BudgetEvent(
+        table=execution.lane.table,
+        operation=execution.operation,
+        call=execution.number,
+        budget=execution.lane.name,
+        hot_partition=hot_partition,
+    )
+    execution.core.warn(event)
+
+
 def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
     """Tell that a fallback was asked."""
     if execution.core.observers:
-        from resilient_ddb.events import FallbackEvent  # noqa: PLC0415 - see above
-
         event = FallbackEvent(
-            table=execution.lane.table, operation=execution.operation, fallback=name, answered=answered
-        )
-        execution.core.tell(event)
-
-
-def call_ended(execution: Told, outcome: Outcome, response: Mapping[str, Any] | None = None) -> None:
-    """Tell that a call ended, and how."""
-    if execution.core.observers:
-        from resilient_ddb.events import CallEndEvent  # noqa: PLC0415 - see above
-
-        event = CallEndEvent(
             table=execution.lane.table,
             operation=execution.operation,
-            outcome=outcome,
-            kind=execution.verdict.kind if execution.verdict else None,
-            attempts=execution.attempts,
-            elapsed=execution.core.clock.monotonic() - execution.started,
-            ambiguous=execution.ambiguous,
-            consumed_capacity=_consumed(response),
+            call=execution.number,
+            fallback=name,
+            answered=answered,
         )
         execution.core.tell(event)
 
 
-def _consumed(response: Mapping[str, Any] | None) -> float | None:
-    consumed = (response or {}).get("ConsumedCapacity")
+def call_ended(
+    execution: Told,
+    outcome: Outcome,
+    response: Mapping[str, Any] | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Tell that a call ended, and how: with a response, or, where there was one, after an error."""
+    core = execution.core
+    if not core.observers and not execution.ambiguous:
+        return
+    verdict, params = execution.verdict, execution.params
+    answer = response if error is None else getattr(error, "response", None)
+    event = CallEndEvent.of(
+        {
+            "table": execution.lane.table,
+            "operation": execution.operation,
+            "call": execution.number,
+            "outcome": outcome,
+            "kind": verdict.kind if verdict else None,
+            "code": None if error is None else code_of_error(error),
+            "stopped_by": execution.stopped_by,
+            "attempts": execution.attempts,
+            "elapsed": core.clock.monotonic() - execution.started,
+            "ambiguous": execution.ambiguous,
+            "consumed_capacity": _consumed(response) if response and "ConsumedCapacity" in response else None,
+            "request_id": _request_id(answer),
+            "throttling_reasons": verdict.throttling_reasons if verdict else (),
+            "index": params.get("IndexName"),
+            "region": core.host.region,
+            "response_bytes": execution.response_bytes,
+        }
+    )
+    if execution.ambiguous:
+        core.warn(event)
+    else:
+        core.tell(event)
+
+
+# What batches are told of: they know the core of their client, and no call.
+
+
+def waits(core: Core, table: str, operation: str, seconds: float, waits_for: str) -> None:
+    """Tell that a batch is about to wait."""
+    if core.observers:
+        core.tell(WaitEvent(table=table, operation=operation, seconds=seconds, waits_for=waits_for))
+
+
+def rate_changed(core: Core, table: str, operation: str, old_rate: float, new_rate: float) -> None:
+    """Tell that a writer goes slower, or faster again."""
+    if core.observers:
+        core.tell(RateEvent(table=table, operation=operation, old_rate=old_rate, new_rate=new_rate))
+
+
+def batch_ended(core: Core, table: str, operation: str, **facts: Any) -> None:
+    """Tell how far a writer has come. See `BatchEvent`."""
+    if core.observers:
+        core.tell(BatchEvent(table=table, operation=operation, **facts))
+
+
+def left_unprocessed(core: Core, table: str, operation: str, requests: int, code: str) -> None:
+    """Tell that requests are left unwritten."""
+    core.warn(UnprocessedEvent(table=table, operation=operation, requests=requests, code=code))
+
+
+def code_of_error(error: BaseException) -> str:
+    """Return the code of the service's error, or the class of any other."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code")
+        if isinstance(code, str) and code:
+            return code
+    return type(error).__name__
+
+
+def _request_id(answer: Any) -> str | None:
+    if not answer:
+        return None
+    found: str | None = answer.get("ResponseMetadata", {}).get("RequestId")
+    return found
+
+
+def _consumed(response: Mapping[str, Any]) -> float | None:
+    consumed = response.get("ConsumedCapacity")
     entries = [consumed] if isinstance(consumed, Mapping) else consumed or []
     units = [entry["CapacityUnits"] for entry in entries if "CapacityUnits" in entry]
     return float(sum(units)) if units else None

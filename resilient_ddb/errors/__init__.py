@@ -131,17 +131,31 @@ def attach(error: Exception, facts: CallFacts, note: str | None = None) -> None:
 class CircuitOpenError(ResilienceError):
     """The circuit of this table and operation kind is open: nothing was sent."""
 
-    def __init__(self, *, operation_name: str, circuit: str, state: str, reason: str, retry_after: float) -> None:
+    def __init__(
+        self,
+        *,
+        operation_name: str,
+        circuit: str,
+        state: str,
+        reason: str,
+        retry_after: float,
+        forced: bool = False,
+    ) -> None:
         """Name the circuit, its state (`open` or `half-open`), and why; `retry_after` is in seconds."""
         self.circuit = circuit
         """The circuit's name: `table/read`, `table/write` or `table/control`."""
         self.state = state
         """`open`, or `half-open` where all permits for probes are taken."""
         self.reason = reason
-        """What opened it."""
+        """What opened it; if it is forced, the words of whoever did."""
         self.retry_after = retry_after
-        """Seconds until the circuit lets a probe through; 0.0 while probes are under way."""
-        message = f"circuit {circuit!r} is {state}: {reason}; nothing was sent, retry after {retry_after:.2f} s"
+        """Seconds until the circuit lets a probe through; 0.0 while probes are under way, or while it is forced."""
+        self.forced = forced
+        """Whether a person holds it open (`resilient_ddb.circuits`): it stays so until it is released."""
+        is_state, until = f"is {state}", f"retry after {retry_after:.2f} s"
+        if forced:
+            is_state, until = f"is forced {state}", "it stays so until it is released"
+        message = f"circuit {circuit!r} {is_state}: {reason}; nothing was sent, {until}"
         super().__init__(
             {"Error": {"Code": "CircuitOpen", "Message": message}},
             operation_name,

@@ -179,6 +179,11 @@ class Stale(Fallback):
         response: Response = pickle.loads(kept[1])  # noqa: S301 - what `remember` made, never from outside
         return mark(response, stale=True, age=now - kept[0])
 
+    def memory(self) -> tuple[int, int, int]:
+        """Return how many answers are kept, the bytes that they take, about, and those that they may take."""
+        answers = self._answers
+        return len(answers), answers.size, self._max_bytes
+
     def _key(self, call: Call) -> Any:
         if not call.is_read:
             return None

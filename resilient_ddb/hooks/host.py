@@ -50,6 +50,8 @@ class ClientHost(ABC):
     def __init__(self, client: Any) -> None:
         """Serve `client`."""
         self.client = client
+        self.region: str | None = client.meta.region_name
+        """The region that the client asks."""
         self.native = False
         """Whether the client takes and gives native values."""
         self.values = self.values_class()
@@ -134,6 +136,9 @@ class ClientHost(ABC):
     @abstractmethod
     def take_connections(self, http_session: Any) -> None:
         """Make the client's HTTP session use connections that return the answers to what was sent, and no others."""
+
+    counted: Callable[[Any], tuple[int, int] | None]
+    """Return how many connections of a client are in use, and how many are idle; None if that can't be told."""
 
     @abstractmethod
     def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:

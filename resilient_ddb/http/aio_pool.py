@@ -53,6 +53,11 @@ class Pool:
         self._is_closed = False
         self._emptied: asyncio.Future[None] | None = None
 
+    def counted(self) -> tuple[int, int]:
+        """Return how many connections are in use, and how many wait for a request."""
+        waiting = sum(len(those) for those in list(self._idle.values()))
+        return max(0, len(self._open) - waiting), waiting
+
     def idle(self, target: Target, now: float, max_idle: float | None) -> Connection | None:
         """Return a connection that waits to be used, the last used first; None if none is fit for it."""
         waiting = self._idle.get(target[:3])

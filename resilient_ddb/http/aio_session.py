@@ -98,6 +98,10 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     _targets: dict[str, Target | str] | None = None
     _is_set_up_otherwise: bool | None = None
 
+    def counted(self) -> tuple[int, int]:
+        """Return how many connections of its own are in use, and how many wait for a request."""
+        return (0, 0) if self._pool is None else self._pool.counted()
+
     async def send(self, request: Any) -> Any:
         """Send a request, and return its response."""
         caller = self.caller

@@ -149,8 +149,15 @@ class Pool:
         """Keep at most `most`."""
         self._most = most
         self._waiting: deque[Connection] = deque()
+        self.in_use: set[Connection] = set()
+        """Those under way."""
         self._is_closed = False
         weakref.finalize(self, _close_all, self._waiting)  # as urllib3's: few programs close their clients
+
+    @property
+    def waiting(self) -> int:
+        """Return how many connections wait for a request."""
+        return len(self._waiting)
 
     def take(self, longest_wait: float | None, moment: float) -> Connection | None:
         """Return a connection that can be used, or None. `moment` is now, for those that have waited too long."""

@@ -77,6 +77,11 @@ class LeanSession:
         for pool in pools.values():
             pool.close()
 
+    def counted(self) -> tuple[int, int]:
+        """Return how many connections of its own are in use, and how many wait for a request."""
+        pools = list(self._pools.values())
+        return sum(len(pool.in_use) for pool in pools), sum(pool.waiting for pool in pools)
+
     def send(self, request: Any) -> AWSResponse:
         """Return the answer to a request that is prepared and signed.
 
@@ -150,6 +155,7 @@ class LeanSession:
             connection = pool.take(self.connection_max_idle, self.clock())
             if connection is None:
                 connection = self._open(target, request, end)
+            pool.in_use.add(connection)
             if deadline is not None and deadline.remaining() <= 0:  # it takes time to connect
                 raise _unsent(_too_late(request))
             try:
@@ -162,6 +168,8 @@ class LeanSession:
                 raise _of_the_wire(error, request) from error
             return answer
         finally:
+            if connection is not None:
+                pool.in_use.discard(connection)
             if is_reusable and connection is not None:
                 pool.give(connection, self.connection_max_idle, self.clock())
             elif connection is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .base import Settings
 from .checks import check_number, check_plain, check_plain_methods, check_share, check_whole
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from pybreaker import CircuitBreakerListener, CircuitBreakerStorage
 
 StorageFactory = Callable[[str], "CircuitBreakerStorage"]
+
+
+class SharedCircuits(Protocol):
+    """A storage that shares the states of many circuits by itself: `resilient_ddb.storages.dynamodb`."""
+
+    wake: Any
+    """An event that is set when a circuit's state changes."""
+
+    def share(self, circuit: Any) -> Callable[[], None]:
+        """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +65,10 @@ class CircuitBreaker(Settings):
     """Whether throttling of a table or an account counts as a failure. A hot partition's never does."""
     listeners: Sequence[CircuitBreakerListener] = ()
     """pybreaker listeners, told of each circuit's calls and changes. They run under the circuit's lock."""
-    storage: CircuitBreakerStorage | StorageFactory | None = None
+    storage: CircuitBreakerStorage | StorageFactory | SharedCircuits | None = None
     """Where the state is shared: a callable that takes the circuit's name and gives a pybreaker storage, or a
-    `CircuitRedisStorage`, of which each circuit uses a namespace of its own. None: this client's memory."""
+    `CircuitRedisStorage`, of which each circuit uses a namespace of its own; or `resilient_ddb.storages.dynamodb(...)`.
+    None: this client's memory."""
     sync_interval: float = 1.0
     """How often a shared storage is read and written, off the path of calls."""
 
@@ -77,7 +89,8 @@ class CircuitBreaker(Settings):
         object.__setattr__(self, "listeners", tuple(self.listeners))
         for listener in self.listeners:
             check_plain_methods("each of listeners", listener, *_LISTENS)
-        if self.storage is not None and not _is_pybreaker_storage(self.storage):
+        shares_by_itself = hasattr(self.storage, "share")  # `resilient_ddb.storages.dynamodb`
+        if self.storage is not None and not shares_by_itself and not _is_pybreaker_storage(self.storage):
             takes = "a circuit's name and giving a pybreaker storage, such as lambda name: CircuitRedisStorage(...)"
             check_plain("storage", self.storage, takes=takes)
 

@@ -120,6 +120,11 @@ class TokenBucket:
             self._filled_at = clock.monotonic()
 
     @property
+    def capacity(self) -> float:
+        """Return the retries that it holds at most."""
+        return float(self._budget.capacity)
+
+    @property
     def tokens(self) -> float:
         """Return the retries left now."""
         with self._lock:

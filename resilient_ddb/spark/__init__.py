@@ -22,7 +22,6 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.calls.unanswered import without_fallbacks
 from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.policy.checks import check_number, check_whole
-from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sync.session import resource
 from resilient_ddb.sync.session import table as make_table
 from resilient_ddb.sync.shared_limiter import SharedRateLimiter
@@ -289,7 +288,7 @@ class _Read:
 
     def __call__(self, segments: Iterable[int]) -> Iterator[dict[str, Any]]:
         table, limiter = _made(self._recipe)
-        rate = read_rate(limiter, policy_of(table).clock, 0.0)
+        rate = read_rate(limiter, table, 0.0)
         for segment in segments:
             yield from _items(table, rate, {**self._params, "Segment": segment, "TotalSegments": self._total})
 

@@ -51,6 +51,7 @@ class ResilientClient:
 
     def close(self) -> None:
         """Close the connections, also those that fallbacks made to other regions."""
+        self._resilience.flush()
         for sibling in self._resilience.host.open_siblings():  # type: ignore[attr-defined]  # a SyncHost
             sibling.close()
         super().close()  # type: ignore[misc]  # mixed in
@@ -62,6 +63,7 @@ class SyncHost(ClientHost):
     run = staticmethod(run)
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
+    counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(threading.Lock)
 
     def lead(self, key: Any, mark: object) -> None:

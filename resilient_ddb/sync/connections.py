@@ -97,6 +97,27 @@ def _mixed(cls: type) -> type:
     return type(cls.__name__, (_Pool, cls), {"__module__": cls.__module__})
 
 
+def counted(client: Any) -> tuple[int, int] | None:
+    """Return how many connections are in use, and how many are idle; None if the client's HTTP library does not tell.
+
+    No lock is taken: the queue of a pool holds what is not in use, and None for what may yet be made.
+    """
+    http = client._endpoint.http_session  # noqa: SLF001 - botocore has no public way to any of this
+    own = http.counted() if isinstance(http, LeanSession) else None
+    managers = (getattr(http, "_manager", None), *getattr(http, "_proxy_managers", {}).values())
+    if not any(managers):
+        return own
+    in_use, idle = own or (0, 0)
+    for manager in filter(None, managers):
+        for pool in list(manager.pools._container.values()):  # noqa: SLF001 - as above
+            queue = pool.pool
+            if queue is not None:
+                waiting = list(queue.queue)
+                in_use += max(0, queue.maxsize - len(waiting))
+                idle += sum(connection is not None for connection in waiting)
+    return in_use, idle
+
+
 def leave_to_parent(client: Any) -> None:
     """Take the open connections from a boto3 client in a forked process, so that it makes new ones.
 

@@ -26,13 +26,13 @@ async def test_observers_are_told_each_step(world):
     world.proxy.plan = [faults.Throttle(times=1)]
     table = await world.table(observers=[events.append])
     await table.get_item(Key=KEY, ReturnConsumedCapacity="TOTAL")
-    assert told(events) == ["AttemptEvent", "RetryEvent", "AttemptEvent", "CallEndEvent"]
+    assert told(events) == ["CallStartEvent", "AttemptEvent", "RetryEvent", "AttemptEvent", "CallEndEvent"]
     assert {(event.table, event.operation) for event in events} == {(world.name, "GetItem")}
     assert [event.code for event in events if told([event]) == ["AttemptEvent"]] == [
         "ProvisionedThroughputExceededException",
         None,
     ]
-    assert events[1].delay == world.clock.waits[0]
+    assert events[2].delay == world.clock.waits[0]
     end = events[-1]
     assert (end.outcome, end.attempts, end.consumed_capacity) == ("success", 2, 0.5)
 

@@ -430,4 +430,6 @@ def test_a_process_ends_without_a_word(world, ending):
         timeout=60,
         check=False,
     )
-    assert (done.stderr, done.stdout, done.returncode) == ("", "", 0)
+    # A write that the end has cut off may have been applied: that is said.
+    said = [line for line in done.stderr.splitlines() if "AMBIGUOUS" not in line]
+    assert (said, done.stdout, done.returncode) == ([], "", 0)

@@ -116,6 +116,7 @@ def failure(error):
 def event_of(event):
     told = {"event": type(event).__name__, **event.as_dict()}
     told.pop("request_id", None)
+    told.pop("call", None)
     if told.get("code") in _LOST:
         told["code"] = "connection lost"
     for key in ("reason",):

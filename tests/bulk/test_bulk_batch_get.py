@@ -27,7 +27,8 @@ class Service:
         self.requests = []
         self.asked = []
         policy = rddb.Policy(**{"clock": self.clock, "random": WidestRandom(), **policy})
-        client = SimpleNamespace(_resilience=SimpleNamespace(policy=policy), batch_get_item=self.batch_get_item)
+        core = SimpleNamespace(policy=policy, observers=())
+        client = SimpleNamespace(_resilience=core, batch_get_item=self.batch_get_item)
         self.table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client))
 
     @staticmethod

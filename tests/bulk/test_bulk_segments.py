@@ -77,7 +77,7 @@ class Service:
         policy = rddb.Policy(**{"clock": self.clock, "random": WidestRandom(), **policy})
         config = SimpleNamespace(max_pool_connections=10)
         client = SimpleNamespace(
-            _resilience=SimpleNamespace(policy=policy),
+            _resilience=SimpleNamespace(policy=policy, observers=()),
             describe_table=self.describe_table,
             meta=SimpleNamespace(config=config),
         )

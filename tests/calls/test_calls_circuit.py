@@ -36,7 +36,7 @@ def make_circuit(clock=None, uniform=lowest, on_change=None, **breaker):
         CircuitBreaker(**breaker),
         clock or FakeClock(),
         uniform,
-        on_change or (lambda _, old, new, reason: changes.append((old, new, reason))),
+        on_change or (lambda _, old, new, reason, _forced: changes.append((old, new, reason))),
         make_breaker,
     )
     circuit.seen = changes
@@ -378,16 +378,16 @@ class OpensAsItIsRead(Circuit):
     tripwire = False
 
     @property
-    def state(self):
+    def lets_all_through(self):
         found = self.__dict__["now"]
-        if self.tripwire and found == CLOSED:
+        if self.tripwire and found:
             self.tripwire = False
             self.adopt(OPEN, "test")
         return found
 
-    @state.setter
-    def state(self, state):
-        self.__dict__["now"] = state
+    @lets_all_through.setter
+    def lets_all_through(self, whether):
+        self.__dict__["now"] = whether
 
 
 def test_a_call_let_through_as_the_circuit_opens_belongs_to_the_closed_time():
@@ -431,7 +431,7 @@ def test_threads_lose_no_count():
 def test_no_lock_is_held_while_observers_are_told():
     told = []
 
-    def on_change(circuit, old, new, reason):
+    def on_change(circuit, old, new, reason, _forced):
         def other_thread():
             circuit.record(0, SUCCESS, 0.0)
             told.append((old, new))

@@ -11,7 +11,7 @@ import pytest
 from cycle_support import collected_afterwards
 
 from resilient_ddb.calls import pybreaker_storage
-from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, HealthSign
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Forced, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker, shared_storage, synchronise
 from resilient_ddb.errors import CircuitOpenError
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
@@ -165,6 +165,45 @@ def test_a_redis_that_forgot_everything_does_not_close_a_circuit(form, server, m
     CountingRedis(server=server).flushall()
     assert process.sync() == OPEN
     assert process.shared.state == OPEN
+
+
+class SharesForced(pybreaker.CircuitMemoryStorage):
+    """A storage that shares what a person decides, too."""
+
+    kept: list[tuple[str, str] | None]
+
+    def read_forced(self):
+        return self.kept[-1]
+
+    def write_forced(self, forced):
+        self.kept.append(forced)
+
+
+def test_a_storage_that_can_shares_what_a_person_decides():
+    kept = [None]
+    one, two = SharesForced(CLOSED), SharesForced(CLOSED)
+    one.kept = two.kept = kept
+    mine, theirs = (
+        Circuit("t/read", CircuitBreaker(), FakeClock(), max, lambda *_: None, make_breaker) for _ in range(2)
+    )
+    shut = Forced(OPEN, "maintenance")
+    mine.force(shut)
+    agreed = pybreaker_storage.synchronise_forced(mine, one, None)
+    assert kept[1:] == [("open", "maintenance")]
+    heard = pybreaker_storage.synchronise_forced(theirs, two, None)
+    assert (theirs.forced, heard, theirs.facts()["forced_is_shared"]) == (shut, shut, True)
+    theirs.force(None)
+    pybreaker_storage.synchronise_forced(theirs, two, heard)
+    assert kept[2:] == [None]
+    assert pybreaker_storage.synchronise_forced(mine, one, agreed) is None
+    assert mine.forced is None
+
+
+def test_a_storage_that_can_t_leaves_it_to_the_client():
+    circuit = Circuit("t/read", CircuitBreaker(), FakeClock(), max, lambda *_: None, make_breaker)
+    circuit.force(Forced(OPEN, "maintenance"))
+    assert pybreaker_storage.synchronise_forced(circuit, pybreaker.CircuitMemoryStorage(CLOSED), None) is None
+    assert circuit.facts()["forced_is_shared"] is False
 
 
 def test_memory_storage_is_a_value_and_each_circuit_has_its_own(monkeypatch):

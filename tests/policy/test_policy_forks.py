@@ -1,6 +1,7 @@
 """What a forked process begins anew with: locks that another thread held, permits, leases."""
 
 import ast
+import logging
 import os
 import threading
 
@@ -13,6 +14,8 @@ import resilient_ddb as rddb
 from resilient_ddb.calls.circuit import HALF_OPEN, Circuit, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
+from resilient_ddb.observers import EmfObserver
+from resilient_ddb.observers.logs import Warnings
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.retry import RetryBudget, TokenBucket
 from resilient_ddb.sync.together import Calls, together
@@ -68,6 +71,9 @@ HOLDERS = {
         "_renewing",
         lambda held: held.close(),
     ),
+    "Warnings": (lambda: Warnings(logging.getLogger("test")), "_lock", lambda held: held.flush()),
+    "_Sums": (lambda: EmfObserver(namespace="shop")._sums, "_lock", lambda held: held.flush()),
+    "DynamoDBStorage": (lambda: rddb.storages.dynamodb("circuits"), "_turn", lambda held: held.synchronise()),
     "BatchBuffer": (writer, "_lock", lambda held: held.unprocessed),
     "BatchWriter": (writer, "_turn", lambda held: held.flush()),
 }

@@ -412,35 +412,48 @@ def event(cls, **facts):
     return cls(table="t", operation="GetItem", **facts)
 
 
-END = {"kind": None, "attempts": 1, "ambiguous": False, "consumed_capacity": None}
+END = {
+    "call": 1,
+    "kind": None,
+    "code": None,
+    "stopped_by": None,
+    "attempts": 1,
+    "ambiguous": False,
+    "consumed_capacity": None,
+    "request_id": None,
+    "throttling_reasons": (),
+    "index": None,
+    "region": "eu-west-1",
+    "response_bytes": 2,
+}
 LINES = [
     (
-        event(events.AttemptEvent, attempt=1, elapsed=0.5, kind=None, code=None, request_id="R"),
+        event(events.AttemptEvent, call=1, attempt=1, elapsed=0.5, kind=None, code=None, request_id="R"),
         logging.DEBUG,
         "GetItem t: attempt 1 succeeded in 0.500 s, request id R",
     ),
     (
-        event(events.AttemptEvent, attempt=2, elapsed=0.5, kind=ErrorKind.TRANSIENT, code="E", request_id=None),
+        event(events.AttemptEvent, call=1, attempt=2, elapsed=0.5, kind=ErrorKind.TRANSIENT, code="E", request_id=None),
         logging.DEBUG,
         "GetItem t: attempt 2 failed: transient (E) in 0.500 s, request id -",
     ),
     (
-        event(events.RetryEvent, attempt=1, kind=ErrorKind.THROTTLING, code="Throttled", delay=0.25),
+        event(events.RetryEvent, call=1, attempt=1, kind=ErrorKind.THROTTLING, code="Throttled", delay=0.25),
         logging.INFO,
         "GetItem t: attempt 1 failed: throttling (Throttled); next in 0.250 s",
     ),
     (
-        event(events.CircuitEvent, circuit="t/read", old_state="closed", new_state="open", reason="why"),
+        event(events.CircuitEvent, circuit="t/read", old_state="closed", new_state="open", reason="why", forced=False),
         logging.WARNING,
         "circuit t/read: closed -> open: why",
     ),
     (
-        event(events.FallbackEvent, fallback="stale", answered=True),
+        event(events.FallbackEvent, call=1, fallback="stale", answered=True),
         logging.INFO,
         "GetItem t: fallback stale answered",
     ),
     (
-        event(events.FallbackEvent, fallback="stale", answered=False),
+        event(events.FallbackEvent, call=1, fallback="stale", answered=False),
         logging.WARNING,
         "GetItem t: fallback stale had no answer",
     ),
@@ -496,7 +509,7 @@ def test_an_observer_that_fails_is_logged_once_and_fails_no_call(logged):
     for _ in range(3):
         assert call(core, *GET, [failed("ThrottlingException"), good()]).error is None
     assert [record.getMessage() for record in logged.records] == ["observer function failed"]
-    assert len(told) == 12
+    assert len(told) == 15
 
 
 def test_of_two_observers_that_fail_each_is_logged(logged):

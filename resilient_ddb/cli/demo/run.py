@@ -132,6 +132,7 @@ def _candidates(circuits: list[tuple[float, CircuitEvent]]) -> Iterator[_Candida
         if isinstance(event, CircuitEvent):
             circuits.append((time.monotonic(), event))
 
+    observe.writes_warnings = True  # type: ignore[attr-defined]  # what the log would say is shown on the screen
     policy = Policy(observers=[observe])
 
     def hardened(endpoint_url: str, name: str, **options: Any) -> Any:

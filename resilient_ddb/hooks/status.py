@@ -1,0 +1,224 @@
+"""The state of a hardened client, as a value: for a health endpoint, and for a person at 3 a.m."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from resilient_ddb.events import ErrorKind
+from resilient_ddb.policy.policy import Policy
+
+from .targets import Target, target_of
+
+if TYPE_CHECKING:
+    from resilient_ddb.calls.core import Core
+
+_SHOWN_AS_THEY_ARE = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircuitStatus:
+    """One circuit."""
+
+    name: str
+    """`table/read`, `table/write` or `table/control`."""
+    state: str
+    """`closed`, `open` or `half-open`."""
+    reason: str
+    """Why it is in that state; empty if it is closed, and not forced."""
+    forced: bool
+    """Whether a person holds it in that state. See `resilient_ddb.circuits`."""
+    forced_is_shared: bool
+    """Whether that would hold in other processes as well: the circuit breaker's storage shares it."""
+    calls: int
+    """Attempts that lie in its window."""
+    failures: int
+    """Those of them that failed."""
+    retry_after: float | None
+    """Seconds until it lets a probe through; None unless it is open, and not forced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetStatus:
+    """The retry budget of one table and kind of operation."""
+
+    name: str
+    """`table/read`, `table/write` or `table/control`."""
+    tokens: float
+    """Retries left now."""
+    capacity: float
+    """Retries that it holds at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionStatus:
+    """The connections of the client."""
+
+    in_use: int
+    """Those with a request under way."""
+    idle: int
+    """Those that wait for one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterStatus:
+    """A batch writer."""
+
+    rate: float | None
+    """Write capacity units a second that it keeps to now; None if no rate is held."""
+    stated_rate: float | None
+    """What it was told to keep to, or its share of that."""
+    lowered_by: float
+    """By what share of the stated rate it goes slower, because DynamoDB throttles: 0.3 for 30 percent; 0.0 if not."""
+    waiting: int
+    """Requests that are not surely written: buffered, under way, or refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StaleStatus:
+    """The memory of one `fallback.stale`."""
+
+    answers: int
+    """Answers that are kept."""
+    size: int
+    """Bytes that they take, about."""
+    max_bytes: int
+    """Bytes that they may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastError:
+    """The last failed attempt of one kind."""
+
+    code: str
+    """The service's error code, or the transport error's class."""
+    time: float
+    """When, in seconds since the epoch (UTC)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The state of a hardened client. Holds names, numbers and codes: no values of items, and no credentials."""
+
+    policy: Policy
+    """How calls are made."""
+    circuits: tuple[CircuitStatus, ...]
+    """The circuits of all tables that the client was asked for, by name."""
+    budgets: tuple[BudgetStatus, ...]
+    """The retry budgets, by name."""
+    connections: ConnectionStatus | None
+    """The connections; None if the client is not open, or its HTTP library does not tell."""
+    fast_path: bool | None
+    """Whether plain calls take the fast path; None if that is not known."""
+    writer: WriterStatus | None
+    """The batch writer that was asked about; None for any other target."""
+    stale: tuple[StaleStatus, ...]
+    """The memories of the client's `fallback.stale`."""
+    last_errors: Mapping[ErrorKind, LastError]
+    """The last failed attempt of each kind."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it for `json.dumps`. Objects that are given to a policy are shown by their class."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def status(target: Any) -> Status:
+    """Return the state of a hardened Table, client, resource or batch writer, as it is now.
+
+    It asks DynamoDB nothing, and waits for no call. A module-level async Table may be asked before it is open.
+
+    Raises:
+        TypeError: the target is not hardened.
+    """
+    found = target_of(target, "status")
+    core = found.core
+    if core is None:
+        return _unopened(target, found)
+    lanes = sorted(core.lanes(), key=lambda lane: lane.name)
+    return Status(
+        policy=core.policy,
+        circuits=tuple(CircuitStatus(**lane.circuit.facts()) for lane in lanes if lane.circuit is not None),
+        budgets=tuple(
+            BudgetStatus(name=lane.name, tokens=lane.budget.tokens, capacity=lane.budget.capacity)
+            for lane in lanes
+            if lane.budget is not None
+        ),
+        connections=_connections(found),
+        fast_path=None,
+        writer=_writer(found),
+        stale=_memories(core),
+        last_errors={kind: LastError(code=code, time=time) for kind, (code, time) in list(core.last_errors.items())},
+    )
+
+
+def _unopened(target: Any, found: Target) -> Status:
+    recipe = getattr(target, "_recipe", None) or {}
+    held = sorted(found.client.held.items())
+    return Status(
+        policy=recipe.get("policy") or Policy(),
+        circuits=tuple(
+            CircuitStatus(
+                name=name,
+                state=state,
+                reason=reason,
+                forced=True,
+                forced_is_shared=False,
+                calls=0,
+                failures=0,
+                retry_after=None,
+            )
+            for name, (state, reason) in held
+        ),
+        budgets=(),
+        connections=None,
+        fast_path=None,
+        writer=_writer(found),
+        stale=(),
+        last_errors={},
+    )
+
+
+def _connections(found: Target) -> ConnectionStatus | None:
+    """Add up the connections of the clients behind a target: one on each event loop."""
+    clients = found.client.clients() if hasattr(found.client, "held") else [found.client]
+    counted = [client._resilience.host.counted(client) for client in clients]  # noqa: SLF001 - this library's own
+    known = [both for both in counted if both is not None]
+    if not known:
+        return None
+    return ConnectionStatus(in_use=sum(in_use for in_use, _ in known), idle=sum(idle for _, idle in known))
+
+
+def _writer(found: Target) -> WriterStatus | None:
+    if found.writer is None:
+        return None
+    rate, stated = found.writer.rates
+    is_lower = rate is not None and stated is not None and rate < stated
+    return WriterStatus(
+        rate=rate,
+        stated_rate=stated,
+        lowered_by=1.0 - rate / stated if is_lower else 0.0,
+        waiting=len(found.writer.unprocessed),
+    )
+
+
+def _memories(core: Core) -> tuple[StaleStatus, ...]:
+    kept = [keeper() for keeper in list(core.keepers.values())]
+    memories = [memory() for memory in (getattr(member, "memory", None) for member in kept) if memory is not None]
+    return tuple(StaleStatus(answers=answers, size=size, max_bytes=most) for answers, size, most in memories)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, _SHOWN_AS_THEY_ARE):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(_plain(name)): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return getattr(value, "__name__", type(value).__name__)

@@ -1,0 +1,216 @@
+"""What is written to the log without being asked for: all that matters, in few lines, and nothing twice."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import subprocess
+import sys
+
+import pytest
+from operator_support import KEY, Server
+from unit_support import ADD, GET, call, failed, good, make_core
+
+import resilient_ddb as rddb
+from resilient_ddb.events import CircuitEvent, UnprocessedEvent
+from resilient_ddb.observers import LoggingObserver
+from resilient_ddb.observers.logs import Warnings
+from resilient_ddb.testing import FakeClock
+
+ONE = rddb.Retry(max_attempts=1)
+LOST = failed("InternalServerError", 500)
+UP = {"Key": KEY, "UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
+
+
+@pytest.fixture
+def lines(caplog):
+    caplog.set_level(logging.WARNING, "resilient_ddb")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "resilient_ddb"]
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sync", "async"])
+def rim(request):
+    return request.param
+
+
+def counted(texts, what):
+    """Add up what lines say: the first, and those of summaries."""
+    mine = [text for text in texts if what in text]
+    return sum(int(found[1].replace(",", "")) if (found := re.search(r"([\d,]+) more", text)) else 1 for text in mine)
+
+
+def test_an_outage_of_10_000_calls_is_said_in_few_lines(lines):
+    clock = FakeClock()
+    core = make_core(clock)
+    in_doubt = 0
+    for _ in range(10_000):
+        made = call(core, *ADD, [LOST] * 10)
+        in_doubt += isinstance(made.error, Exception) and made.facts.ambiguous
+        clock.advance(0.01)
+    clock.advance(5)
+    for _ in range(3):
+        assert call(core, *ADD, [good()]).error is None
+    said = lines()
+    assert len(said) < 20
+    assert in_doubt > 100
+    assert counted(said, "AMBIGUOUS") == in_doubt
+    text = "\n".join(said)
+    for change in ("closed -> open", "open -> half-open", "half-open -> open", "half-open -> closed"):
+        assert change in text
+    assert said[-1].startswith("circuit t/write: half-open -> closed: ")
+
+
+def test_what_is_not_yet_written_is_as_the_client_is_closed(rim, server, lines):
+    server.down = True
+    side = server.side(rim, rddb.Policy(clock=FakeClock(), retry=ONE, circuit_breaker=None))
+    assert len(side.many("update_item", 5, **UP)) == 5
+    if rim == "sync":  # an async table's client is closed with its loop
+        assert lines() == ["UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s"]
+    side.close()
+    assert lines() == [
+        "UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
+        "t: 4 more writes in doubt within 0 s: AMBIGUOUS, they may have been applied",
+    ]
+
+
+def test_a_summary_is_written_a_minute_at_most(lines):
+    clock = FakeClock()
+    core = make_core(clock, retry=ONE, circuit_breaker=None)
+    for _ in range(1_000):
+        call(core, *ADD, [LOST])
+        clock.advance(0.25)
+    assert len(lines()) == 5
+    core.flush()
+    assert counted(lines(), "AMBIGUOUS") == 1_000
+    clock.advance(61)
+    call(core, *ADD, [LOST])
+    assert lines()[-1].startswith("UpdateItem t: error (ambiguous)")
+
+
+def test_a_budget_that_ran_out_is_said(lines):
+    core = make_core(retry=rddb.Retry(max_attempts=3), retry_budget=rddb.RetryBudget(capacity=2, refill_per_second=0.1))
+    for _ in range(5):
+        call(core, *GET, [failed("ThrottlingException")] * 3)
+    core.flush()
+    assert lines()[0] == "t/read: the retry budget is used up: GetItem t is not retried"
+    assert counted(lines(), "retry budget") == 4
+
+
+def test_requests_that_are_left_unwritten_are_said(rim, server, lines):
+    server.answer = lambda operation, params: {"UnprocessedItems": params["RequestItems"]}
+    side = server.side(rim, rddb.Policy(clock=FakeClock(), retry=rddb.Retry(max_attempts=2)))
+
+    def write():
+        with side.table.batch_writer() as batch:
+            batch.put_item(Item=KEY)
+            batch.put_item(Item={"pk": "b"})
+
+    async def write_async():
+        async with side.table.batch_writer() as batch:
+            await batch.put_item(Item=KEY)
+            await batch.put_item(Item={"pk": "b"})
+
+    with pytest.raises(rddb.UnprocessedItemsError):
+        write() if rim == "sync" else run(write_async())
+    assert lines() == ["BatchWriteItem t: 2 requests not surely written: UnprocessedItems"]
+    side.close()
+
+
+def run(work):
+    import asyncio  # noqa: PLC0415 - only for the async rim
+
+    asyncio.run(work)
+
+
+def test_nothing_is_said_twice_where_a_logging_observer_is(lines):
+    core = make_core(
+        retry=ONE, observers=[LoggingObserver(clock=FakeClock())], circuit_breaker=rddb.CircuitBreaker(minimum_calls=2)
+    )
+    for _ in range(3):
+        call(core, *ADD, [LOST])
+    core.flush()
+    assert lines() == [
+        "UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
+        "circuit t/write: closed -> open: 2 of 2 attempts failed within 10 s, the last with InternalServerError",
+        "t: 1 more write in doubt within 0 s: AMBIGUOUS, they may have been applied",
+    ]
+
+
+def test_nothing_is_made_for_a_call_that_succeeds():
+    core = make_core()
+    call(core, *GET, [good()])
+    core.flush()
+    assert "_warnings" not in core.__dict__
+
+
+def test_a_handler_that_fails_fails_no_call(monkeypatch):
+    class Broken(logging.Handler):
+        def handle(self, record):
+            raise RuntimeError("no")
+
+    logger = logging.getLogger("resilient_ddb")
+    monkeypatch.setattr(logger, "handlers", [Broken(level=logging.WARNING)])
+    monkeypatch.setattr(logger, "propagate", False)
+    assert call(make_core(retry=ONE, circuit_breaker=None), *ADD, [LOST]).code == "InternalServerError"
+
+
+def test_each_circuit_that_closes_says_what_is_left_of_its_table_only(lines):
+    warnings = Warnings(logging.getLogger("resilient_ddb"), FakeClock())
+
+    def left(table):
+        warnings(UnprocessedEvent(table=table, operation="BatchWriteItem", requests=7, code="E"))
+
+    for table in ("a", "a", "a", "b", "b"):
+        left(table)
+    change = {"old_state": "half-open", "new_state": "closed", "reason": "why", "forced": False}
+    warnings(CircuitEvent(table="a", operation="", circuit="a/write", **change))
+    assert lines()[2:] == [
+        "a: 2 more times within 0 s requests were left unwritten, 14 in all",
+        "circuit a/write: half-open -> closed: why",
+    ]
+    warnings.flush()
+    warnings.flush()
+    assert lines()[4:] == ["b: 1 more times within 0 s requests were left unwritten, 7 in all"]
+
+
+def test_subjects_are_bounded_and_none_is_lost(lines):
+    warnings = Warnings(logging.getLogger("resilient_ddb"), FakeClock())
+    for number in range(1_100):
+        for _ in range(2):
+            warnings(UnprocessedEvent(table=f"t{number}", operation="BatchWriteItem", requests=1, code="E"))
+    assert len(warnings._tallies) == 1_000
+    warnings.flush()
+    assert len([text for text in lines() if "1 more times" in text]) == 1_100
+
+
+def test_a_logging_observer_can_be_pickled():
+    observer = pickle.loads(pickle.dumps(LoggingObserver(logging.getLogger("mine"))))  # noqa: S301 - its own
+    assert observer._logger is logging.getLogger("mine")
+    observer.flush()
+
+
+def test_what_is_left_is_written_at_exit():
+    program = """
+import logging, sys
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+sys.path[:0] = sys.argv[1:]
+from unit_support import *
+import resilient_ddb as rddb
+core = make_core(retry=rddb.Retry(max_attempts=1), circuit_breaker=None)
+for _ in range(4):
+    call(core, *ADD, [failed("InternalServerError", 500)])
+"""
+    done = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", program, *sys.path], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines() == [
+        "WARNING resilient_ddb UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
+        "WARNING resilient_ddb t: 3 more writes in doubt within 0 s: AMBIGUOUS, they may have been applied",
+    ]
