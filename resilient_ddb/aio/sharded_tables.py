@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import DeleteParameters, GetParameters, PutParameters, UpdateParameters
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
 
@@ -39,19 +40,35 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     _sleep = staticmethod(asyncio.sleep)
     _together = staticmethod(together)
 
-    def put_item(self, Item: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def put_item(
+        self,
+        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[PutParameters],
+    ) -> Pending[Response]:
         """Put an item into a shard: a random one, or the one that is calculated."""
         return pending(self._put(Item, params), "sharded.put_item")
 
-    def get_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def get_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[GetParameters],
+    ) -> Pending[Response]:
         """Read an item: from its shard where that can be calculated from `Key`, else from all."""
         return pending(self._get(Key, params), "sharded.get_item")
 
-    def update_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def update_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[UpdateParameters],
+    ) -> Pending[Response]:
         """Update an item; where its shard can't be calculated it is found first, or that is refused."""
         return pending(self._change("update_item", Key, params), "sharded.update_item")
 
-    def delete_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def delete_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[DeleteParameters],
+    ) -> Pending[Response]:
         """Delete an item. See `update_item`."""
         return pending(self._change("delete_item", Key, params), "sharded.delete_item")
 
@@ -66,13 +83,21 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         return items_of(self._reading(params, max_items))
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Pending[Response]:
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.query_many`."""
         return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over all shards of several partition keys."""
         return items_of(self._fan_in_reading(partition_keys, params, max_items))

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
 
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import KeysParameters
     from resilient_ddb.sharding.fan_in_reading import OnShardError
 
     from .batch_get import AsyncBatchGet
@@ -169,7 +170,7 @@ class AsyncReadsBehind(AsyncTableBehind):
         keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         read_units_per_second: float | Limiter | None = None,
-        **params: Any,
+        **params: Unpack[KeysParameters],
     ) -> AsyncBatchGet:
         """Return an async iterator over the items of many keys. See `resilient_ddb.ResilientTable.get_items`."""
         return self._table.get_items(keys, read_units_per_second=read_units_per_second, **params)
@@ -181,7 +182,7 @@ class AsyncReadsBehind(AsyncTableBehind):
         read_units_per_second: float | Limiter | None = None,
         on_page: Callable[[dict[str, Any]], Any] | None = None,
         resume: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncParallelScan:
         """Return an async iterator that reads segments at once. See `resilient_ddb.ResilientTable.parallel_scan`."""
         return self._table.parallel_scan(
@@ -189,13 +190,21 @@ class AsyncReadsBehind(AsyncTableBehind):
         )
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Pending[dict[str, Any]]:
         """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
         return self._table.query_many(partition_keys, **_given(on_shard_error=on_shard_error), **params)
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
         return self._table.query_many_items(partition_keys, max_items=max_items, **params)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import KeysParameters
     from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
@@ -179,7 +180,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         read_units_per_second: float | Limiter | None = None,
-        **params: Any,
+        **params: Unpack[KeysParameters],
     ) -> AsyncBatchGet:
         """Return an async iterator over the items of any number of keys. See `ResilientTable.get_items`."""
         from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
@@ -193,7 +194,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         read_units_per_second: float | Limiter | None = None,
         on_page: Callable[[dict[str, Any]], Any] | None = None,
         resume: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncParallelScan:
         """Return an async iterator over the table's items that reads several segments at once, each in a task.
 
@@ -206,7 +207,11 @@ class AsyncTable(AsyncResource, _TableTypes):
         )
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError = "raise", **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError = "raise",
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Pending[dict[str, Any]]:
         """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
         from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
@@ -216,7 +221,11 @@ class AsyncTable(AsyncResource, _TableTypes):
         return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used

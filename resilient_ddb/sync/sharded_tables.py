@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import DeleteParameters, GetParameters, PutParameters, UpdateParameters
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
 
@@ -41,7 +42,11 @@ class ShardedTable(ShardedQueries, TableBehind):
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return together(self._table.meta.client, calls)
 
-    def put_item(self, Item: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def put_item(
+        self,
+        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[PutParameters],
+    ) -> Response:
         """Put an item into a shard: a random one, or the one that is calculated.
 
         Args:
@@ -54,7 +59,11 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._put(Item, params))
 
-    def get_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def get_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[GetParameters],
+    ) -> Response:
         """Read an item: from its shard where that can be calculated from `Key`, else from all with one BatchGetItem.
 
         Args:
@@ -66,7 +75,11 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._get(Key, params))
 
-    def update_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def update_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[UpdateParameters],
+    ) -> Response:
         """Update an item; where its shard can't be calculated it is found first, or that is refused.
 
         Args:
@@ -79,7 +92,11 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._change("update_item", Key, params))
 
-    def delete_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def delete_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[DeleteParameters],
+    ) -> Response:
         """Delete an item. See `update_item`."""
         return run(self._change("delete_item", Key, params))
 
@@ -118,7 +135,11 @@ class ShardedTable(ShardedQueries, TableBehind):
         return items_of(run(self._reading(params, max_items)))
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Response:
         """Query all shards of several partition keys. See `ResilientTable.query_many`.
 
@@ -129,7 +150,11 @@ class ShardedTable(ShardedQueries, TableBehind):
         return run(self._fan_in(partition_keys, params, on_shard_error))
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
         return items_of(run(self._fan_in_reading(partition_keys, params, max_items)))

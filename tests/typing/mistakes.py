@@ -116,6 +116,22 @@ def a_parameter_that_a_sharded_table_has_not(table: rddb.ShardedTable) -> None:
     table.query(KeyConditionExpression=CONDITION, limit=5)  #: call-arg
 
 
+def a_condition_that_is_misspelt(table: rddb.VersionedTable) -> None:
+    table.put_item(Item={"id": "a"}, ConditionExpresion="attribute_exists(id)")  #: call-arg
+
+
+def an_answer_that_there_is_not(table: rddb.ShardedTable) -> None:
+    table.update_item(Key={"id": "a"}, UpdateExpression="REMOVE n", ReturnValues="ALL")  #: arg-type
+
+
+async def a_read_that_is_misspelt(table: aio.AsyncShardedTable) -> None:
+    await table.get_item(Key={"id": "a"}, ConsistendRead=True)  #: call-arg
+
+
+def a_parameter_that_get_items_has_not(table: rddb.Table) -> None:
+    table.get_items([{"id": "a"}], Limit=5)  #: call-arg
+
+
 def shards_by_a_name_of_before(table: rddb.Table) -> None:
     table.sharded(10, suffix_by="order_id")  #: arg-type
 
