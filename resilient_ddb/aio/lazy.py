@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from resilient_ddb.calls.core import lane_settings
 from resilient_ddb.errors import DeadlineExceededError, attach
-from resilient_ddb.hooks.host import with_options, with_ttl
+from resilient_ddb.hooks.host import set_policy, with_options, with_ttl
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN
+from resilient_ddb.policy.policy import Policy
 
 from .connections import PARENTS
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from resilient_ddb.calls.circuit import Forced
     from resilient_ddb.calls.core import Core
     from resilient_ddb.policy.given import NotGiven
-    from resilient_ddb.policy.policy import Policy
+    from resilient_ddb.policy.policy import Timeouts
     from resilient_ddb.ttl.rule import TimeToLive
     from resilient_ddb.ttl.tables import TtlTables
 
@@ -37,12 +39,20 @@ class Lazy:
     """Stands in for an aiobotocore client: the verbs open it, everything else asks for one that is open."""
 
     _verbs: frozenset[str]
-    policy: Policy | None
-    """How calls are made; None: by the default one, with what the Config says."""
     time_to_live: TimeToLive | None
     """That of the one table that it is for."""
     recipe: dict[str, Any]
     """What a Table is made anew from in another process, beside the policy. Never credentials."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """How calls are made; None: by the default one, with what the Config says."""
+        raise NotImplementedError
+
+    @property
+    def timeouts(self) -> Timeouts | None:
+        """Those that hold in place of the Config's; None: the Config's do."""
+        raise NotImplementedError
 
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy: the clients that are open, and those that will be."""
@@ -96,7 +106,11 @@ class LazyClient(Lazy):
             recipe: what a Table is made anew from in another process, beside the policy.
         """
         self._table = table
-        self.policy = policy
+        self._first = policy
+        self._set: Policy | None = None
+        """The policy that was set: it goes before the Config, which goes before the first one."""
+        self.views: weakref.WeakSet[LazyView] = weakref.WeakSet()
+        """As Tables see it that have a policy of their own."""
         self.ttl = ttl
         own = None if ttl is None or table is None else ttl.of(table)
         self.time_to_live = None if own is None else own.settings
@@ -121,14 +135,27 @@ class LazyClient(Lazy):
         _open.clear()
         self._begin()
 
+    @property
+    def policy(self) -> Policy | None:
+        """How calls are made; None: by the default one, with what the Config says."""
+        return (self._set or self._first) if self.core is None else self.core.client_policy
+
+    @property
+    def timeouts(self) -> Timeouts | None:
+        """Those that were set in place of the ones that the client is made with; None: there are none."""
+        if self.core is not None:
+            return self.core.client_timeouts
+        is_other = self._set is not None and self._set.timeouts != (self._first or Policy()).timeouts
+        return self._set.timeouts if self._set is not None and is_other else None
+
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy: the clients that are open, and those that will be."""
-        self.policy = policy
+        self._set = policy
         if self.core is not None:
             self.core.set_policy(policy)
         for task in list(self._opening.values()):
             if _has_succeeded(task):
-                task.result()._resilience.host.renew_siblings()  # noqa: SLF001 - the attribute is this library's own
+                task.result()._resilience.host.follow_policy()  # noqa: SLF001 - the attribute is this library's own
 
     async def current(self, operation: str) -> Any:
         """Return the running loop's client, for an operation.
@@ -214,13 +241,16 @@ class LazyClient(Lazy):
 
     async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
         """Hold a client open. A loop closes its async generators as it shuts down: that is when this one ends."""
-        client = await self._open_client(self.policy)
+        client = await self._open_client(self._first)
         # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
         if self.core is None:
             self.core = client._resilience  # noqa: SLF001 - the attribute is this library's own
             self.core.forced = self.held
+            if self._set is not None:  # before it was open, or while it was being opened
+                set_policy(client, self._set)
         else:
             client._resilience = self.core.with_host(client._resilience.host)  # noqa: SLF001 - as above
+            client._resilience.host.follow_policy()  # noqa: SLF001 - as above
         held = (loop, client)
         _open.add(held)
         try:
@@ -264,6 +294,8 @@ class LazyView(Lazy):
         self.recipe = {**parent.recipe, "ttl": None if tables is None else tables.by_table}
         self._views: dict[asyncio.AbstractEventLoop, tuple[Any, Any]] = {}
         self.held = parent.held
+        if policy is not None:
+            parent.views.add(self)
 
     @property
     def core(self) -> Core | None:
@@ -275,15 +307,30 @@ class LazyView(Lazy):
         return self._parent.clients()
 
     @property
-    def policy(self) -> Policy | None:  # type: ignore[override]  # the Table's own, or else the client's
-        """How calls are made."""
+    def policy(self) -> Policy | None:
+        """How calls are made: by the Table's own policy, or else the client's."""
         return self._policy or self._parent.policy
 
+    @property
+    def timeouts(self) -> Timeouts | None:
+        """Those of the Table's own policy, or else what the client's are."""
+        return self._parent.timeouts if self._policy is None else self._policy.timeouts
+
     def set_policy(self, policy: Policy) -> None:
-        """Go by another policy: the Table alone if it has one of its own, and else the client with all its Tables."""
+        """Go by another policy: the Table, and what shares its circuits; without a policy of its own, the client."""
         if self._policy is None:
             self._parent.set_policy(policy)
             return
+        shared = self._lanes()
+        for view in list(self._parent.views):
+            if view._lanes() == shared:  # noqa: SLF001 - of the same class
+                view._go_by(policy)  # noqa: SLF001 - as above
+
+    def _lanes(self) -> tuple[Any, ...]:
+        """Return what stands for the Table's circuits and budgets, as its core knows them."""
+        return (self._table, *lane_settings(self._policy or Policy()))
+
+    def _go_by(self, policy: Policy) -> None:
         self._policy = policy
         for _, view in list(self._views.values()):
             view._resilience.set_policy(policy)  # noqa: SLF001 - the attribute is this library's own
@@ -314,7 +361,7 @@ class LazyView(Lazy):
 
 def _cut_off(operation: str, table: str | None) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=operation, attempts=0)
-    facts = replace(error.resilience, table=table)
+    facts = error.resilience.replaced(table=table)
     attach(error, facts, f"{facts.note()}; the client was still being opened")
     deadline = current_deadline()
     if deadline is not None and (words := deadline.words_of_end()):

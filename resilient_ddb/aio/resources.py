@@ -18,10 +18,11 @@ from boto3.resources.model import ResourceModel
 from boto3.resources.params import create_request_parameters
 from boto3.resources.response import RawHandler, ResourceHandler
 from botocore import xform_name
-from botocore.loaders import create_loader
 from botocore.model import ServiceModel
 
+from resilient_ddb.hooks.actions import plain_operation
 from resilient_ddb.hooks.host import check_options, unknown_option, with_options
+from resilient_ddb.hooks.loading import plain_loader
 from resilient_ddb.hooks.models import resource_definitions
 from resilient_ddb.policy.given import NOT_GIVEN
 
@@ -46,7 +47,7 @@ def service_model() -> ServiceModel:
 @lru_cache(maxsize=1)
 def shared_loader() -> Any:
     """Return the loader that all of this library's own async sessions share: it keeps the models that it has read."""
-    return create_loader(botocore.session.get_session().get_config_variable("data_path"))
+    return plain_loader(botocore.session.get_session().get_config_variable("data_path"))
 
 
 @lru_cache(maxsize=1)
@@ -172,6 +173,9 @@ def _loader() -> Callable[..., Any]:
 
 
 def _action(model: Any, *, clears: bool) -> Callable[..., Any]:
+    plain = plain_operation(model) if clears else None
+    if plain is not None:
+        return _verb(_call(model.request.operation, plain), model.name)
     operation = xform_name(model.request.operation)
     handle = _response_handler(model)
 
@@ -185,6 +189,20 @@ def _action(model: Any, *, clears: bool) -> Callable[..., Any]:
         return handle(self, params, response)
 
     return _verb(act, model.name)
+
+
+def _call(operation: str, method: str) -> Callable[..., Any]:
+    """Return an action that calls the client's method at once: its parameters need no look at the model."""
+
+    async def act(self: Any, *args: Any, **kwargs: Any) -> Any:
+        client = self.meta.client
+        if isinstance(client, LazyClient):
+            client = await client.current(operation)
+        response = await getattr(client, method)(*args, **{"TableName": self.name, **kwargs})
+        self.meta.data = None  # read anew when an attribute is asked for
+        return response
+
+    return act
 
 
 def _response_handler(model: Any) -> Any:
@@ -211,9 +229,10 @@ def _waiter(model: Any) -> Callable[..., Any]:
 
 def _verb(function: Callable[..., Coroutine[Any, Any, Any]], name: str) -> Callable[..., Pending[Any]]:
     function.__name__, function.__qualname__ = name, f"AsyncTable.{name}"  # for "... was never awaited"
+    described = f"table.{name}(...)"
 
     def verb(self: Any, *args: Any, **kwargs: Any) -> Pending[Any]:
-        return Pending(function(self, *args, **kwargs), f"table.{name}(...)")
+        return Pending(function(self, *args, **kwargs), described)
 
     verb.__name__ = verb.__qualname__ = name
     return verb

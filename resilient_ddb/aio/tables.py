@@ -10,6 +10,7 @@ from boto3.resources.base import ServiceResource
 
 from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import run_async
+from resilient_ddb.hooks.host import with_timeouts
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .lazy import Lazy, LazyClient
@@ -340,6 +341,11 @@ async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:
 
 def _recipe_of(client: Any) -> dict[str, Any]:
     if isinstance(client, Lazy):
-        return {**client.recipe, "policy": client.policy}
+        config = with_timeouts(client.recipe.get("config"), client.timeouts)
+        return {**client.recipe, "policy": client.policy, "config": config}
     core = client._resilience  # noqa: SLF001 - this library's own
-    return {"policy": core.policy, "ttl": None if core.ttl is None else core.ttl.by_table, **core.host.recipe()}
+    return {
+        "policy": core.policy,
+        "ttl": None if core.ttl is None else core.ttl.by_table,
+        **core.host.recipe(core.timeouts),
+    }

@@ -72,11 +72,12 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
             TypeError, ValueError: `ttl_seconds` can't be meant, or the Table has no TTL.
         """
         core = getattr(client, "_resilience", None)
-        if core is None or core.ttl is None:
+        ttl = None if core is None or core.ttl is None else core.ttl.of(self._table_name)
+        if core is None or ttl is None:
             raise ValueError("ttl_seconds needs a Table that was made with ttl=...")
         execution = Execution(core, "DescribeTimeToLive", {"TableName": self._table_name})
         ask = client._make_api_call  # noqa: SLF001 - botocore's own way to call an operation by its name
-        stamped: Mapping[str, Any] = yield from core.ttl.stamped(execution, ask, item, ttl_seconds)
+        stamped: Mapping[str, Any] = yield from ttl.stamped(execution, ask, item, ttl_seconds)
         return stamped
 
     def _is_due(self, request: Request) -> bool:

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from resilient_ddb.dynamodb.capacity import MAX_ITEM_BYTES, write_units
+from resilient_ddb.dynamodb.capacity import MAX_ITEM_BYTES
 
-from .requests import MAX_WIRE_BYTES, as_answered, hashable, least_size_of, number_that_fits, values_of
+from .requests import MAX_WIRE_BYTES, as_answered, hashable, number_that_fits, values_of, weight_of
 from .settings import Request
 
 MAX_REQUESTS = 25
@@ -160,13 +160,13 @@ class Queue:
         too_large: list[Request] = []
         total = 0
         for request in chosen:
-            size = least_size_of(request)
+            size, cost = weight_of(request)
             if size > _SURELY_TOO_LARGE:
                 too_large.append(request)
                 continue
             total += size
             requests.append(request)
-            units.append(write_units(size) if "PutRequest" in request else 1)
+            units.append(cost)
         if total > _SURELY_FITS:
             fitting = number_that_fits(requests)
             rest = requests[fitting:]

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from resilient_ddb.dynamodb.capacity import item_size, wire_size
+from resilient_ddb.dynamodb.capacity import (
+    LEAST_NUMBER_BYTES,
+    MAX_ITEM_BYTES,
+    MOST_NUMBER_BYTES,
+    item_size,
+    size_without_numbers,
+    wire_size,
+    write_units,
+)
 
 from .settings import Request
 
@@ -30,6 +38,30 @@ def size_of(request: Request) -> int | None:
         return item_size(values_of(request))
     except (TypeError, AttributeError, RecursionError):
         return None
+
+
+def weight_of(request: Request) -> tuple[int, int]:
+    """Return the bytes of what a request writes, and its write units.
+
+    The units are exact, and so are bytes beyond an item's limit. Fewer bytes may be too many by those of the numbers,
+    which are left unmeasured where they make no difference.
+    """
+    numbers: list[Any] = []
+    try:
+        rest = size_without_numbers(values_of(request), numbers)
+    except (TypeError, AttributeError, RecursionError):
+        size = least_size_of(request)
+        return size, _units(request, size)
+    least, most = rest + LEAST_NUMBER_BYTES * len(numbers), rest + MOST_NUMBER_BYTES * len(numbers)
+    units = _units(request, most)
+    if most > MAX_ITEM_BYTES or units != _units(request, least):
+        most = least_size_of(request)
+        units = _units(request, most)
+    return most, units
+
+
+def _units(request: Request, size: int) -> int:
+    return write_units(size) if "PutRequest" in request else 1
 
 
 def least_size_of(request: Request) -> int:

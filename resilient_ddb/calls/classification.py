@@ -10,7 +10,6 @@ import re
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -19,14 +18,13 @@ from botocore.parsers import ResponseParserError
 
 from resilient_ddb.dynamodb.operations import Params, is_read, is_safe_to_repeat
 from resilient_ddb.errors import ResilienceError
-from resilient_ddb.events import ErrorKind, ThrottlingReason
+from resilient_ddb.events import ErrorKind, Record, ThrottlingReason
 
 CLOCK_SKEW_SECONDS = 240.0
 """A signature is refused when the clocks are five minutes apart; from four on, the clock is taken to be it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classification:
+class Classification(Record):
     """What `classify` says of an error."""
 
     kind: ErrorKind

@@ -19,7 +19,6 @@ from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
 from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign
-from .classification import Classification
 from .flushing import flush_at_end
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.events import AnyEvent
 
+    from .classification import Classification
     from .options import TableOption
 
 _MOST_HOT_KEYS = 1_000
@@ -250,7 +250,7 @@ class Core:
         if self._has_own_policy:
             for key in [key for key, lanes in base._own_lanes.items() if lanes is self._lanes]:  # noqa: SLF001 - its own
                 del base._own_lanes[key]  # noqa: SLF001 - as above
-                base._own_lanes[(key[0], *_lane_settings(policy))] = self._lanes  # noqa: SLF001 - as above
+                base._own_lanes[(key[0], *lane_settings(policy))] = self._lanes  # noqa: SLF001 - as above
             for view in self._all_views():
                 if view._lanes is self._lanes:  # noqa: SLF001 - as above
                     view._go_by(policy)  # noqa: SLF001 - as above
@@ -283,7 +283,7 @@ class Core:
         """Return this core with a policy of a Table's own, and with circuits and budgets of its own."""
         view = self._view()
         base = self._base
-        key = (table, *_lane_settings(policy))
+        key = (table, *lane_settings(policy))
         if key not in base._own_lanes:  # noqa: SLF001 - one of its own
             _make_room(base._own_lanes, _MOST_OWN)  # noqa: SLF001 - as above
         view._lanes = base._own_lanes.setdefault(key, {})  # noqa: SLF001 - as above
@@ -328,6 +328,11 @@ class Core:
     def client_policy(self) -> Policy:
         """Return the policy of the client."""
         return self._base.policy
+
+    @property
+    def client_timeouts(self) -> Timeouts | None:
+        """Return the client's timeouts, if they are not the ones that it was made with."""
+        return self._base.timeouts
 
     def policy_without_fallback(self) -> Policy:
         """Return the policy for a call that is itself a fallback's."""
@@ -450,7 +455,7 @@ def circuit_name(table: str | None, kind: str) -> str:
     return f"{table or '*'}/{kind}"
 
 
-def _lane_settings(policy: Policy) -> tuple[Any, ...]:
+def lane_settings(policy: Policy) -> tuple[Any, ...]:
     """Return what lanes go by. Policies that differ in other things only, such as a fallback, have the same lanes."""
     return policy.circuit_breaker, policy.retry_budget, policy.clock, policy.random
 

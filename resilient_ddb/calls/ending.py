@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
@@ -16,8 +15,10 @@ from resilient_ddb.events import ErrorKind, Outcome, StopReason
 from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
 
 from . import telling
-from .classification import PERMANENT, Classification, classify
 from .execution import Execution
+
+if TYPE_CHECKING:
+    from .classification import Classification
 
 _CHANGES_ALL = ("DeleteTable",)
 _EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.DEADLINE, StopReason.CIRCUIT})
@@ -158,6 +159,8 @@ def _fallbacks(execution: Execution) -> list[Any]:
 
 def _explain(execution: Execution, error: Exception) -> Exception:
     """Return the error to raise: the original one, with the facts of the call attached."""
+    from .classification import PERMANENT  # noqa: PLC0415 - only where something failed
+
     if execution.stopped_by == StopReason.DEADLINE and not isinstance(error, DeadlineExceededError):
         error = execution.deadline_error()
     elif execution.was_answered:  # the error is of what was made of a response
@@ -181,19 +184,23 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     )
     note = None
     if execution.was_applied and facts.ambiguous:
-        note = f"{replace(facts, ambiguous=False).note()}; the write was applied: only its answer can't be given"
+        note = f"{facts.replaced(ambiguous=False).note()}; the write was applied: only its answer can't be given"
     attach(error, facts, note)
     return error
 
 
 def _is_conditional(error: Exception) -> bool:
+    from .classification import classify  # noqa: PLC0415 - as above
+
     return isinstance(error, ClientError) and classify(error).kind is ErrorKind.CONDITIONAL
 
 
 def _verdict_unsent(execution: Execution, error: Exception) -> Classification:
     """Judge an error that came without a response having been judged: from a stub, or before anything was sent."""
+    from .classification import PERMANENT, classify  # noqa: PLC0415 - as above
+
     if isinstance(error, CircuitOpenError | DeadlineExceededError):
-        return replace(PERMANENT, kind=ErrorKind.TRANSIENT)
+        return PERMANENT.replaced(kind=ErrorKind.TRANSIENT)
     if isinstance(error, ClientError):
         return classify(error, operation=execution.operation, params=execution.params)
     return PERMANENT

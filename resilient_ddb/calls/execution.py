@@ -19,11 +19,11 @@ from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import Deadline, current_deadline, earliest
 from resilient_ddb.policy.retry import Backoff
 
-from . import own_write, telling
-from .classification import NOT_SENT, Classification, classify_response, classify_transport, code_of, is_refusal
+from . import telling
 from .integrity import find_damage, find_foreign
 
 if TYPE_CHECKING:
+    from .classification import Classification
     from .core import Core
     from .options import AnswerView
 
@@ -208,6 +208,8 @@ class Execution:
             return None
         failure = damage or error
         verdict = self._judge(failure, parsed, request)
+        from .classification import code_of  # noqa: PLC0415 - only where something failed
+
         code = code_of(parsed) if failure is None else type(failure).__name__
         self._record(verdict, elapsed, code)
         telling.attempt_ended(self, elapsed, verdict.kind, code, parsed)
@@ -237,6 +239,8 @@ class Execution:
     def _judge(
         self, failure: Exception | None, parsed: Mapping[str, Any] | None, request: Mapping[str, Any]
     ) -> Classification:
+        from .classification import classify_response, classify_transport, code_of, is_refusal  # noqa: PLC0415 - as above
+
         if self._sent is None:  # the parameters as they go over the wire: what the caller's were turned into
             self._sent = params_on_the_wire(request.get("body"))
         if failure is not None:
@@ -304,6 +308,8 @@ class Execution:
 
     # After a lost reply.
     def _ask_for_item(self, request: MutableMapping[str, Any]) -> None:
+        from . import own_write  # noqa: PLC0415 - only where a reply was lost
+
         body = own_write.ask_for_item(self.operation, request["body"], self._sent or {})
         if body is not None:
             request["body"] = body
@@ -312,6 +318,8 @@ class Execution:
 
     def _resolve_condition(self, verdict: Classification, parsed: Mapping[str, Any]) -> None:
         """Say what a failed condition means that follows on an attempt which may have been applied."""
+        from . import own_write  # noqa: PLC0415 - as above
+
         finding = own_write.judge(self.operation, self._sent or {}, parsed)
         if self._asked_for_item and isinstance(parsed, dict):
             parsed.pop("Item", None)  # the caller did not ask for it
@@ -368,6 +376,8 @@ class Execution:
         self.ambiguous = not is_read(self.operation, self.params)
 
     def _judge_unanswered(self) -> Classification:
+        from .classification import NOT_SENT, classify_transport  # noqa: PLC0415 - as above
+
         if not self.is_sent:
             self.verdict = NOT_SENT
             return NOT_SENT

@@ -31,6 +31,9 @@ class OfOneTable(Protocol):
     def settings(self) -> Any:
         """What was set."""
 
+    def stamped(self, execution: Any, ask: Callable[[str, dict[str, Any]], Any], item: Any, seconds: Any) -> Any:
+        """Return the steps that end with an item which expires so many seconds from now."""
+
     def expired(self, item: Mapping[str, Any] | None, core: Any) -> Any:
         """Return an item with native values as one that has expired; None if there is none, or it has not."""
 

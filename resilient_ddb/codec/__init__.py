@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .engine import Engine, LazyEngine
-from .requests import Check, Step, compile_check, compile_typing
+from .requests import Check, Made, Step, compile_check, compile_making, compile_typing
 from .responses import LARGE_BYTES, Reader, Sieve
-from .values import UnusualError
+from .values import UnusualError, boto3_serializes_as_usual
 
 __all__ = ["LARGE_BYTES", "Codec", "Reader", "Sieve"]
 
@@ -27,6 +27,7 @@ class Codec:
         """What reads and writes JSON."""
         self._typing: dict[str, Step | None] = {}
         self._checks: dict[str, Check | None] = {}
+        self._making: dict[str, Made | None] = {}
         self._readers: dict[str, Reader | None] = {}
 
     def typing(self, model: Any) -> Step | None:
@@ -47,6 +48,22 @@ class Codec:
         try:
             return self.engine.dumps(params)
         except Exception:  # noqa: BLE001 - such as a lone surrogate, for which the JSON libraries have their own errors
+            return None
+
+    def write_native(self, params: Any, model: Any) -> bytes | None:
+        """Write an operation's parameters, their values native; None where that is to be left to boto3 and botocore.
+
+        What `typing` and `write` do with a copy, in one walk: the parameters stay as they are.
+        """
+        name = model.name
+        if name not in self._making:
+            self._making[name] = _compiled(compile_making, model.input_shape)
+        make = self._making[name]
+        if make is None or not boto3_serializes_as_usual():
+            return None
+        try:
+            return self.engine.dumps(make(params))
+        except Exception:  # noqa: BLE001 - whatever is unusual: boto3, or botocore, is to say what becomes of it
             return None
 
     def reader(self, model: Any) -> Reader | None:

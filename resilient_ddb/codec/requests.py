@@ -1,6 +1,6 @@
 """Requests: where an operation's parameters have attribute values, and whether botocore would accept them.
 
-Both are compiled from botocore's model of the operation, once for each operation of a client.
+All is compiled from botocore's model of the operation, once for each operation of a client.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableSequence
 from typing import Any
 
-from .values import are_valid, from_native, is_valid
+from .values import UnusualError, are_valid, from_native, is_valid, surely_typed, surely_typed_map
 
 Step = Callable[[Any], None]
 """Types the values within a parameter, in place."""
 Check = Callable[[Any], bool]
 """Tells whether botocore accepts a parameter, and writes it to JSON as it stands."""
+Made = Callable[[Any], Any]
+"""Returns a parameter as it is written to JSON, its values typed. Raises an Exception where botocore might not accept
+it; the parameter stays as it is."""
 
 _VALUE = "AttributeValue"
 
@@ -187,3 +190,66 @@ _CHECKS = {
     "long": _check_of_integer,
     "boolean": _check_of_boolean,
 }
+
+
+# Both at once, and without a copy to begin with.
+
+
+def compile_making(shape: Any) -> Made:
+    """Return a function that gives an operation's parameters, their values native, as they are written to JSON."""
+    if shape.name == _VALUE:
+        return surely_typed
+    make = _MAKING.get(shape.type_name)
+    if _typing(shape) is None:
+        return _checked(compile_check(shape))
+    return make(shape) if make is not None and not shape.serialization else _checked(_in_doubt)
+
+
+def _checked(check: Check) -> Made:
+    """Return a function that gives what has no values in it as it is: it is only written."""
+
+    def made(params: Any) -> Any:
+        if not check(params):
+            raise UnusualError
+        return params
+
+    return made
+
+
+def _making_of_structure(shape: Any) -> Made:
+    members = {name: compile_making(member) for name, member in shape.members.items()}
+    required = frozenset(shape.required_members)
+
+    def made(params: Any) -> Any:
+        if type(params) is not dict or not required <= params.keys():
+            raise UnusualError
+        return {name: members[name](value) for name, value in params.items()}
+
+    return made
+
+
+def _making_of_map(shape: Any) -> Made:
+    if shape.value.name == _VALUE and shape.key.type_name == "string" and not _minimum(shape.key):
+        return surely_typed_map
+    key, inner = _checked(compile_check(shape.key)), compile_making(shape.value)
+
+    def made(params: Any) -> Any:
+        if type(params) is not dict:
+            raise UnusualError
+        return {key(name): inner(value) for name, value in params.items()}
+
+    return made
+
+
+def _making_of_list(shape: Any) -> Made:
+    inner, least = compile_making(shape.member), _minimum(shape)
+
+    def made(params: Any) -> Any:
+        if type(params) is not list or len(params) < least:
+            raise UnusualError
+        return list(map(inner, params))
+
+    return made
+
+
+_MAKING = {"structure": _making_of_structure, "map": _making_of_map, "list": _making_of_list}

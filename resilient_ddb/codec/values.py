@@ -24,7 +24,8 @@ Typed = dict[str, Any]
 _DIGITS = 15
 _MANY = 10**_DIGITS
 """Whole numbers below this have so few digits that the context does not come into it."""
-_NO_NUMBERS = ("Infinity", "NaN")
+_NO_NUMBER = "yN"
+"""How `Infinity` and `NaN` end, whatever their sign."""
 _IMMUTABLE = frozenset((str, int, Decimal, bool, type(None), bytes, float))
 _KINDS = ("null", "bool", "n", "s", "b", "ns", "ss", "bs", "l", "m")
 _TYPES = ("null", "boolean", "number", "string", "binary", "set", "type_set", "map", "listlike")
@@ -187,12 +188,25 @@ _LISTS = frozenset(("L", "SS", "NS", "BS"))
 # From native values to typed ones.
 
 
-def from_native(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type of value
+def from_native(value: Any) -> Typed:
     """Return the typed value of a native one: always a new one.
 
     Raises:
         TypeError: as boto3 raises it, for a type that DynamoDB has not.
         decimal.DecimalException: as boto3 raises them, for a number that would lose digits.
+    """
+    try:
+        return surely_typed(value)
+    except Exception:  # noqa: BLE001 - whatever is unusual: boto3 is to say what becomes of it
+        typed: Typed = _serializer.serialize(value)
+        return typed
+
+
+def surely_typed(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type of value
+    """Return the typed value of a native one, which botocore accepts, and which is written to JSON as it stands.
+
+    Raises:
+        Exception: any; the value is unusual, and boto3's and botocore's own classes are to say what becomes of it.
     """
     kind = type(value)
     if kind is str:
@@ -200,21 +214,46 @@ def from_native(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type o
     if kind is int and -_MANY < value < _MANY:
         return {"N": str(value)}
     if kind is Decimal:
-        number = str(types.DYNAMODB_CONTEXT.create_decimal(value))
-        if number not in _NO_NUMBERS:
-            return {"N": number}
-    elif kind is dict:
-        return {"M": {name: from_native(member) for name, member in value.items()}}
-    elif kind is list:
-        return {"L": [from_native(member) for member in value]}
-    elif kind is bool:
+        return {"N": _digits(value)}
+    if kind is dict:
+        return {"M": surely_typed_map(value)}
+    if kind is list:
+        return {"L": list(map(surely_typed, value))}
+    if kind is bool:
         return {"BOOL": value}
-    elif value is None:
+    if value is None:
         return {"NULL": True}
-    elif kind is set and value and all(type(member) is str for member in value):
+    if kind is set and value and set(map(type, value)) == _STRINGS:
         return {"SS": list(value)}
     typed: Typed = _serializer.serialize(value)
+    if not is_valid(typed):
+        raise UnusualError
     return typed
+
+
+def surely_typed_map(values: Any) -> dict[str, Typed]:
+    """Return a map's values typed. Raises as `surely_typed`, of which some lines stand here once more: for speed."""
+    if type(values) is not dict:
+        raise UnusualError
+    typed = {}
+    for name, value in values.items():
+        if type(name) is not str:
+            raise UnusualError
+        kind = type(value)
+        if kind is str:
+            typed[name] = {"S": value}
+        elif kind is Decimal:
+            typed[name] = {"N": _digits(value)}
+        else:
+            typed[name] = surely_typed(value)
+    return typed
+
+
+def _digits(number: Decimal) -> str:
+    text = str(types.DYNAMODB_CONTEXT.create_decimal(number))
+    if text[-1] in _NO_NUMBER:
+        raise UnusualError
+    return text
 
 
 def item_as_native(item: Mapping[str, Any]) -> dict[str, Any]:

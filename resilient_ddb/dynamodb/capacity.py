@@ -17,6 +17,9 @@ MAX_ITEM_BYTES = 400 * 1024
 _WRITE_UNIT_BYTES = 1024
 _READ_UNIT_BYTES = 4096
 _CONTAINER_BYTES = 3
+_NUMBERS = frozenset((int, Decimal))
+LEAST_NUMBER_BYTES, MOST_NUMBER_BYTES = 2, 21
+"""What a number that DynamoDB takes has: 38 digits at most."""
 _WRAPPED = 16
 """Bytes of JSON around a value: its type, quotes, braces, a comma."""
 _ESCAPED = 12
@@ -40,14 +43,31 @@ def item_size(item: Mapping[str, Any]) -> int:
     Raises:
         TypeError: a value is of a type that DynamoDB has no place for.
     """
+    numbers: list[int | Decimal] = []
+    size = size_without_numbers(item, numbers)
+    return size + sum(map(number_size, numbers))
+
+
+def size_without_numbers(item: Mapping[str, Any], numbers: list[int | Decimal]) -> int:
+    """Return the bytes of an item but for its numbers, which are added to `numbers`. Raises as `item_size`.
+
+    Numbers take three quarters of the time, and who asks for a size often has no need to know it to the byte.
+    """
+    return _utf8("".join(item)) + _size_of_values(item.values(), numbers)
+
+
+def _size_of_values(values: Iterable[Any], numbers: list[int | Decimal]) -> int:
     size = 0
-    for name, value in item.items():
-        size += len(name) if name.isascii() else _utf8(name)
+    for value in values:
         kind = type(value)
-        if kind is str and value.isascii():  # the common ones at once
-            size += len(value)
-        elif kind is Decimal:
-            size += number_size(value)
+        if kind is str:
+            size += len(value) if value.isascii() else _utf8(value)
+        elif kind in _NUMBERS:
+            numbers.append(value)
+        elif kind is dict:
+            size += _CONTAINER_BYTES + len(value) + size_without_numbers(value, numbers)
+        elif kind is list:
+            size += _CONTAINER_BYTES + len(value) + _size_of_values(value, numbers)
         else:
             size += value_size(value)
     return size

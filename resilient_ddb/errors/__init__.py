@@ -15,14 +15,13 @@ of the call attached as `error.resilience` (a `CallFacts`). `call_facts(error)` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from resilient_ddb.events import ErrorKind, StopReason
+from resilient_ddb.events import ErrorKind, Record, StopReason
 
 from .portable import REDUCE, keep_whole, reduced
 from .words import counted
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
     from resilient_ddb.events import ThrottlingReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(Record):
     """What is known of a call that ended in an error: attached to it as `error.resilience`."""
 
     table: str | None
@@ -243,7 +241,7 @@ class UnprocessedItemsError(ResilienceError):
     def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedItemsError:
         """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
         try:
-            made = Exception.__new__(_unprocessed_class(type(cause)))  # type: ignore[arg-type]  # a class can be hashed
+            made = _unprocessed(type(cause))
         except TypeError:  # a class that can't have another beside it, such as UnicodeError
             made = self
         text = f"{cause if told is None else told}; {self.response['Error']['Message']}"
@@ -253,6 +251,8 @@ class UnprocessedItemsError(ResilienceError):
         made.__dict__.pop(REDUCE, None)  # that reduces the cause
         if isinstance(response, dict) and response:
             made.response = response
+        if isinstance(made, OSError) and isinstance(cause, OSError):  # it keeps these outside of its __dict__
+            made.errno, made.strerror = cause.errno, cause.strerror
         made.args = (text,)
         made.__cause__ = cause
         return made
@@ -320,6 +320,13 @@ def _version(value: Any) -> str:
     """Return a version that was met, in words; of what is none only its type, as it may be anything."""
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
     return f"version {value}" if is_number else f"a version that is no number, but a {type(value).__name__}"
+
+
+def _unprocessed(cause: type[Exception]) -> UnprocessedItemsError:
+    """Return an UnprocessedItemsError of the cause's class too, still without content."""
+    cls = _unprocessed_class(cause)  # type: ignore[arg-type]  # a class can be hashed
+    base = OSError if issubclass(cls, OSError) else Exception  # an OSError, such as a TimeoutError, is made by its own
+    return base.__new__(cls)
 
 
 @lru_cache(maxsize=256)

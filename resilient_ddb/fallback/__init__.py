@@ -16,10 +16,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 from resilient_ddb.dynamodb.operations import READS, Params, operation_kind
+from resilient_ddb.events import Record
 from resilient_ddb.policy.checks import check_fallback, check_number, check_whole
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.forks import tell_child
@@ -31,17 +31,18 @@ UNANSWERED: ContextVar[bool] = ContextVar("resilient_ddb.calls.unanswered", defa
 """Set where a call is not to be answered by fallbacks: within one, and where a stand-in for the item won't do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Record):
     """The call that a fallback is asked to answer."""
+
+    _unprinted = frozenset(("params", "identity"))
 
     operation: str
     """The operation, as the service spells it: `GetItem`."""
-    params: Mapping[str, Any] = field(repr=False)
+    params: Mapping[str, Any]
     """The call's parameters, as the application gave them. Not to be changed."""
     table: str | None
     """The table's name, or None where the call names none, or several."""
-    identity: tuple[Any, ...] = field(repr=False)
+    identity: tuple[Any, ...]
     """Who asks whom: credentials, region, endpoint, and whether values are native. Hashable."""
     clock: Clock
     """The policy's clock."""

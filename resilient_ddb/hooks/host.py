@@ -17,7 +17,7 @@ from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.http.fast_path import Counters
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
-from resilient_ddb.policy.policy import Policy
+from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import Retry
 
 from . import handlers as hooks
@@ -148,21 +148,28 @@ class ClientHost(ABC):
         """Return the clients that were opened for other regions."""
         return list(self.siblings.values())
 
-    def renew_siblings(self) -> None:
-        """Make the clients for other regions follow this client's policy."""
+    def follow_policy(self) -> None:
+        """Make the connections, and the clients for other regions, follow the client's policy."""
+        self.take_connections(getattr(self.client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
-            sibling._resilience.set_policy(policy)  # noqa: SLF001 - as above
-            sibling._resilience.host.take_connections(sibling._endpoint.http_session)  # noqa: SLF001 - as above
+            set_policy(sibling, policy)
 
-    def recipe(self) -> dict[str, Any]:
-        """Return the arguments for a client like this one in another process. Never credentials."""
+    def recipe(self, timeouts: Timeouts | None) -> dict[str, Any]:
+        """Return the arguments for a client like this one in another process. Never credentials.
+
+        `timeouts` are those that hold in place of the Config's, if there are any.
+        """
         meta = self.client.meta
         config = self.config
         if config is None:  # what was made of it has a User-Agent that would be added to
             supplied = getattr(meta.config, "_supplied_user_agent", None)
             config = meta.config.merge(Config(user_agent=supplied))
-        return {"region_name": meta.region_name, "endpoint_url": meta.endpoint_url, "config": config}
+        return {
+            "region_name": meta.region_name,
+            "endpoint_url": meta.endpoint_url,
+            "config": with_timeouts(config, timeouts),
+        }
 
     def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
         """Return `create_client`'s arguments for a client like this one in another region."""
@@ -195,7 +202,7 @@ def set_policy(client: Any, policy: Policy) -> None:
     if core is None:
         raise not_hardened(client)
     core.set_policy(policy)
-    core.host.renew_siblings()
+    core.host.follow_policy()
 
 
 def not_hardened(target: Any) -> TypeError:
@@ -320,6 +327,13 @@ def default_options(policy: Policy | None) -> dict[str, Any]:
         "read_timeout": timeouts.read,
         "max_pool_connections": POOL_CONNECTIONS,
     }
+
+
+def with_timeouts(config: Config | None, timeouts: Timeouts | None) -> Config | None:
+    """Return a Config with these timeouts in place of its own; None: it stays as it is."""
+    if timeouts is None:
+        return config
+    return (config or Config()).merge(Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read))
 
 
 def ttl_of_tables(ttl: Mapping[str, str | TimeToLive | None] | None) -> TtlTables | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -100,6 +101,20 @@ class LastError:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FastPathStatus:
+    """How a client's requests went: over this library's own transport, or over the SDK's."""
+
+    is_on: bool
+    """Whether the client has the fast path."""
+    reason: str | None
+    """Why it has none; None if it has."""
+    taken: int
+    """Requests that took it."""
+    declined: Mapping[str, int]
+    """Requests that went the SDK's own way, by reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """The state of a hardened client. Holds names, numbers and codes: no values of items, and no credentials."""
 
@@ -111,8 +126,8 @@ class Status:
     """The retry budgets, by name."""
     connections: ConnectionStatus | None
     """The connections; None if the client is not open, or its HTTP library does not tell."""
-    fast_path: bool | None
-    """Whether plain calls take the fast path; None if that is not known."""
+    fast_path: FastPathStatus | None
+    """Whether plain requests take the fast path, and why not; None if the client was never open."""
     writer: WriterStatus | None
     """The batch writer that was asked about; None for any other target."""
     stale: tuple[StaleStatus, ...]
@@ -136,7 +151,7 @@ def status(target: Any) -> Status:
     found = target_of(target, "status")
     core = found.core
     if core is None:
-        return _unopened(target, found)
+        return _unopened(found)
     lanes = sorted(core.lanes(), key=lambda lane: lane.name)
     return Status(
         policy=core.policy,
@@ -147,18 +162,17 @@ def status(target: Any) -> Status:
             if lane.budget is not None
         ),
         connections=_connections(found),
-        fast_path=None,
+        fast_path=_fast_path(found),
         writer=_writer(found),
         stale=_memories(core),
         last_errors={kind: LastError(code=code, time=time) for kind, (code, time) in list(core.last_errors.items())},
     )
 
 
-def _unopened(target: Any, found: Target) -> Status:
-    recipe = getattr(target, "_recipe", None) or {}
+def _unopened(found: Target) -> Status:
     held = sorted(found.client.held.items())
     return Status(
-        policy=recipe.get("policy") or Policy(),
+        policy=found.client.policy or Policy(),
         circuits=tuple(
             CircuitStatus(
                 name=name,
@@ -181,10 +195,26 @@ def _unopened(target: Any, found: Target) -> Status:
     )
 
 
+def _clients(found: Target) -> list[Any]:
+    """Return the clients behind a target: one on each event loop."""
+    return found.client.clients() if "held" in vars(found.client) else [found.client]
+
+
+def _fast_path(found: Target) -> FastPathStatus | None:
+    counters = [client._resilience.host.transport for client in _clients(found)]  # noqa: SLF001 - this library's own
+    if not counters:
+        return None
+    declined: Counter[str] = Counter()
+    for each in counters:
+        declined.update(dict(each.declined))
+    reason = counters[-1].absent
+    taken = sum(each.taken for each in counters)
+    return FastPathStatus(is_on=reason is None, reason=reason, taken=taken, declined=dict(declined))
+
+
 def _connections(found: Target) -> ConnectionStatus | None:
-    """Add up the connections of the clients behind a target: one on each event loop."""
-    clients = found.client.clients() if hasattr(found.client, "held") else [found.client]
-    counted = [client._resilience.host.counted(client) for client in clients]  # noqa: SLF001 - this library's own
+    """Add up the connections of the clients behind a target."""
+    counted = [client._resilience.host.counted(client) for client in _clients(found)]  # noqa: SLF001 - this library's own
     known = [both for both in counted if both is not None]
     if not known:
         return None

@@ -16,6 +16,15 @@ from .clock import SYSTEM_CLOCK, Clock
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Block:
+    """A `with` block, or a call, that has a deadline."""
+
+    __slots__ = ("has_ended",)
+
+    def __init__(self) -> None:
+        self.has_ended = False
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A moment on a monotonic clock."""
@@ -26,8 +35,13 @@ class Deadline:
     """What the policy says, if this is the deadline of one call that `Timeouts(call=...)` sets."""
     stops: tuple[Stop, ...] = ()
     """What makes it come earlier."""
-    has_ended: bool = field(default=False, init=False, compare=False)
-    """Whether its block has ended: what still goes by it was begun there, or has a copy of the context of then."""
+    block: Block = field(default_factory=Block, compare=False, repr=False)
+    """What it is the deadline of; those that are made of this one are of the same."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether its block has ended: what still goes by it was begun there, or has the context of then."""
+        return self.block.has_ended
 
     def remaining(self) -> float:
         """Return the seconds left; negative once it has passed, and none once it was stopped."""
@@ -122,7 +136,7 @@ class Bound:
     def __exit__(self, *_: object) -> None:
         token, self._token = self._token, None
         if self._made is not None:
-            object.__setattr__(self._made, "has_ended", True)
+            self._made.block.has_ended = True
         if token is not None:
             with suppress(ValueError):  # a coroutine that is closed from elsewhere: that context is not its own
                 _current.reset(token)

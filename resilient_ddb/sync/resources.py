@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resilient_ddb.fallback import Chain, Function
+from resilient_ddb.hooks.actions import boto3_acts_as_usual, is_made_by_boto3, plain_operation
 from resilient_ddb.hooks.host import check_options, unknown_option, with_options
 from resilient_ddb.policy.given import NOT_GIVEN
 
@@ -34,6 +35,30 @@ def harden_table_class(
     for name, (member, _shape) in model.get_attributes(shape).items():
         if name not in identifiers:
             class_attributes[name] = _attribute(member, class_attributes[name])
+    for action in model.actions:
+        operation = plain_operation(action)
+        original: Any = class_attributes.get(action.name)
+        if operation is not None and is_made_by_boto3(original):
+            class_attributes[action.name] = _verb(operation, original)
+
+
+def _verb(operation: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a verb that calls the client's method at once: boto3's makes its parameters by reading their model.
+
+    Whatever is unusual is left to boto3's own: arguments by position, another table's name, a debug log.
+    """
+
+    def do_action(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if args or "TableName" in kwargs or not boto3_acts_as_usual():
+            return original(self, *args, **kwargs)
+        meta = self.meta
+        response = getattr(meta.client, operation)(TableName=self.name, **kwargs)
+        meta.data = None  # read anew when an attribute is asked for
+        return response
+
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
+        setattr(do_action, name, getattr(original, name))
+    return do_action
 
 
 def _attribute(member: str, original: property) -> property:

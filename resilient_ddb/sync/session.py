@@ -29,6 +29,7 @@ from resilient_ddb.hooks.host import (
     unknown_option,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
+from resilient_ddb.hooks.loading import reading_plainly
 from resilient_ddb.hooks.models import resource_definitions
 
 from .clients import ResilientClient, install_on_client
@@ -80,7 +81,7 @@ def client(
     arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
-    made = chosen.client(**{**arguments, "config": config})
+    made = reading_plainly(chosen).client(**{**arguments, "config": config})
     hardened = install_on_client(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
     core.host.config, core.ttl = config, tables

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import run
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class TableReads(_Table):
             TypeError, ValueError: an argument can't be meant, or `Select` is `COUNT`.
             PaginationError: from the iterator, a page leads back to one of before, which would have no end.
         """
-        return _items(Items(self, "query", params, max_items, read_units_per_second))
+        return _items(self, "query", params, max_items, read_units_per_second)
 
     def scan_items(
         self,
@@ -59,7 +58,7 @@ class TableReads(_Table):
         **params: Unpack[ScanInputTableScanTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
-        return _items(Items(self, "scan", params, max_items, read_units_per_second))
+        return _items(self, "scan", params, max_items, read_units_per_second)
 
     def get_items(
         self,
@@ -195,6 +194,13 @@ class TableReads(_Table):
         return together(self.meta.client, calls)
 
 
-def _items(items: Items) -> Iterator[dict[str, Any]]:
-    while not items.is_over:
-        yield from run(items.more(time.sleep))
+def _items(table: TableReads, *of_items: Any) -> Iterator[dict[str, Any]]:
+    from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+
+    items = Items(table, *of_items)
+
+    def each() -> Iterator[dict[str, Any]]:
+        while not items.is_over:
+            yield from run(items.more(time.sleep))
+
+    return each()

@@ -260,7 +260,7 @@ class ResilientTable(_Native, TableReads):
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""
         core = self.meta.client._resilience  # noqa: SLF001 - this library's own
         ttl = None if core.ttl is None else core.ttl.by_table
-        recipe = {"policy": core.client_policy, "ttl": ttl, **core.host.recipe()}
+        recipe = {"policy": core.client_policy, "ttl": ttl, **core.host.recipe(core.client_timeouts)}
         return self._restore, (self.name, recipe, core.own_policy)
 
 

@@ -361,5 +361,5 @@ def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=failure.operation_name, attempts=attempts, response=failure.response)
     facts = getattr(failure, "resilience", None)
     if facts is not None:
-        attach(error, replace(facts, stopped_by=StopReason.DEADLINE))
+        attach(error, facts.replaced(stopped_by=StopReason.DEADLINE))
     return error

@@ -216,7 +216,7 @@ async def test_passes_without_progress_are_spaced_by_full_jitter(world):
 async def test_it_gives_up_and_hands_back_every_item(world):
     world.proxy.plan = [faults.Unprocessed(share=1.0)]
     table = await world.table(retry=QUICK)
-    with pytest.raises(rddb.UnprocessedItemsError, match="30 items") as raised:
+    with pytest.raises(rddb.UnprocessedItemsError, match="30 requests") as raised:
         async with table.batch_writer(flush_amount=10) as batch:
             batch._items_buffer.extend({"PutRequest": {"Item": item}} for item in numbered(30))
     left = sorted(entry["PutRequest"]["Item"]["pk"] for entry in raised.value.requests)

@@ -369,7 +369,7 @@ async def test_hangs_under_a_tight_deadline_say_as_little_as_on_the_sync_table(w
         return table.meta.client._resilience.circuits[f"{world.name}/read"].state
 
     world.proxy.plan = [faults.Hang()]
-    settings = {"retry": ONE, "breaker": TRIPS, "timeouts": rddb.Timeouts()}  # older botocore hangs so long
+    settings = {"retry": ONE, "circuit_breaker": TRIPS, "timeouts": rddb.Timeouts()}  # older botocore hangs so long
     sync, table = world.sync_table(**settings), await world.table(**settings)
     for _ in range(3):
         with rddb.deadline(0.05), pytest.raises((rddb.DeadlineExceededError, ReadTimeoutError)):

@@ -101,8 +101,7 @@ async def table(world, refreshed):
         world.name,
         region_name=ACCESS["region_name"],
         endpoint_url=world.proxy.endpoint_url,
-        policy=world.policy(),
-        fallback=rddb.fallback.stale(),
+        policy=world.policy(fallback=rddb.fallback.stale()),
         session=refreshable(refreshed),
     )
     async with made:

@@ -1,6 +1,5 @@
 """One script through the sync Table and the async one: the same results, facts, events, requests and waits."""
 
-import dataclasses
 import inspect
 import random
 
@@ -101,7 +100,7 @@ _LOST = {EndpointConnectionError.__name__: "connection lost", ConnectionClosedEr
 
 def facts_of(error):
     facts = getattr(error, "resilience", None)
-    return None if facts is None else dataclasses.asdict(facts)
+    return None if facts is None else facts.as_dict()
 
 
 def failure(error):

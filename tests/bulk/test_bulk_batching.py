@@ -268,14 +268,27 @@ def test_a_failure_as_the_block_ends_is_of_both_classes():
     assert (str(restored), restored.requests) == (str(raised.value), raised.value.requests)
 
 
-@pytest.mark.parametrize("cause", [UnicodeDecodeError("utf-8", b"", 0, 1, "bad"), TypeError("bad"), OSError(1, "bad")])
+@pytest.mark.parametrize(
+    "cause",
+    [
+        UnicodeDecodeError("utf-8", b"", 0, 1, "bad"),
+        TypeError("bad"),
+        OSError(1, "bad"),
+        ConnectionResetError(104, "bad"),
+        rddb.DeadlineExceededError(operation_name="BatchWriteItem", attempts=0),
+    ],
+)
 def test_a_cause_of_whatever_class_is_told(cause):
     error = UnprocessedItemsError(operation_name="BatchWriteItem", table="t", requests=[1], why="so").because_of(cause)
     assert isinstance(error, UnprocessedItemsError)
-    assert isinstance(error, type(cause)) or not isinstance(cause, TypeError)
+    assert isinstance(error, type(cause)) or isinstance(cause, UnicodeError)
     assert error.__cause__ is cause
     assert str(error) == f"{cause}; 1 request for table 't' is not surely written: so"
-    assert error.response["Error"]["Code"] == "UnprocessedItems"
+    assert (
+        error.response["Error"]["Code"]
+        == getattr(cause, "response", {"Error": {"Code": "UnprocessedItems"}})["Error"]["Code"]
+    )
+    assert getattr(error, "errno", None) == getattr(cause, "errno", None)
 
 
 def test_leftovers_go_to_the_callers_function():

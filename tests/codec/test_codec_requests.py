@@ -1,9 +1,12 @@
 """Requests: values are typed where boto3 types them, and JSON is written of what botocore accepts, and of no more."""
 
 import json
+from unittest.mock import patch
 
 import botocore.serialize
 import pytest
+from boto3.dynamodb.conditions import Attr
+from boto3.dynamodb.types import TypeSerializer
 from botocore.validate import ParamValidator
 from codec_support import (
     ENGINES,
@@ -31,7 +34,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 from resilient_ddb.codec import Codec
-from resilient_ddb.codec.values import from_native
+from resilient_ddb.codec.values import copied, from_native
 
 SERIALIZER = botocore.serialize.create_serializer("json", include_validation=False)
 OF_VALUES = [name for name, operation in OPERATIONS.items() if has_values(operation.input_shape)]
@@ -173,3 +176,64 @@ def test_both_engines_write_the_same(value):
     params = {"TableName": "t", "Item": {"a": from_native(value)}}
     written = [json.loads(codec.write(params, OPERATIONS["PutItem"])) for codec in CODECS.values()]
     assert all(exactly(found) == exactly(written[0]) for found in written)
+
+
+# Typing and writing in one walk.
+
+
+def check_walk(params, operation):
+    """What is written in one walk is what boto3 types of a copy, and botocore accepts and writes; gives what it was."""
+    before = exactly(params)
+    theirs = fresh(params)
+    written = {name: codec.write_native(params, operation) for name, codec in CODECS.items()}
+    assert exactly(params) == before
+    if any(body is not None for body in written.values()):
+        INJECTOR.inject_attribute_value_input(theirs, operation)
+        assert not refuses(theirs, operation)
+        expected = exactly(json.loads(SERIALIZER.serialize_to_request(theirs, operation)["body"]))
+        assert all(body is None or exactly(json.loads(body)) == expected for body in written.values())
+    return list(written.values())
+
+
+@examples(500)
+@given(st.data(), st.sampled_from([*OPERATIONS, *OF_VALUES * 2]))
+def test_what_is_written_in_one_walk_boto3_and_botocore_write_to_the_same_effect(data, name):
+    check_walk(data.draw(changed(params_of(name, "any"), odd_arguments | natives)), OPERATIONS[name])
+
+
+@pytest.mark.parametrize("name", list(OPERATIONS))
+@examples(8)
+@given(st.data())
+def test_plain_native_parameters_are_written_in_one_walk(name, data):
+    assert None not in check_walk(data.draw(params_of(name, "native", only_plain=True)), OPERATIONS[name])
+
+
+@examples(150)
+@given(st.data(), st.sampled_from(OF_VALUES))
+def test_one_walk_writes_all_that_is_written_in_three(data, name):
+    params = data.draw(changed(params_of(name, "any"), odd_arguments | natives))
+    operation = OPERATIONS[name]
+    for codec in CODECS.values():
+        typed = copied(params)
+        if outcome(codec.typing(operation), typed)[0] == "gave":
+            found, expected = codec.write_native(params, operation), codec.write(typed, operation)
+            assert found is None or found == expected
+
+
+@pytest.mark.parametrize("params", WRONG, ids=repr)
+def test_wrong_containers_are_left_to_boto3_or_written_to_the_same_effect(params):
+    check_walk(params, OPERATIONS["PutItem"])
+
+
+@pytest.mark.parametrize("condition", [Attr("a").eq(1), None, ""])
+def test_a_condition_that_is_no_text_is_not_written(condition):
+    params = {"TableName": "t", "Item": {"a": 1}, "ConditionExpression": condition}
+    written = CODECS["standard library"].write_native(params, OPERATIONS["PutItem"])
+    assert (written is None) is (condition != "")
+
+
+def test_a_replaced_serializer_of_boto3s_is_left_to_write():
+    codec, params = CODECS["standard library"], {"TableName": "t", "Item": {"a": 1}}
+    with patch.object(TypeSerializer, "_serialize_n", lambda _, value: f"{value}0"):
+        assert codec.write_native(params, OPERATIONS["PutItem"]) is None
+    assert codec.write_native(params, OPERATIONS["PutItem"]) == b'{"TableName":"t","Item":{"a":{"N":"1"}}}'

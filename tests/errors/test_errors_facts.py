@@ -118,3 +118,22 @@ def test_one_is_one(count, words):
     keys = [{"pk": "a"}] * count
     error = rddb.UnprocessedKeysError(operation_name="BatchGetItem", table="t", keys=keys, why="w")
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        rddb.DeadlineExceededError(operation_name="BatchWriteItem", attempts=0),
+        TimeoutError("late"),
+        ConnectionResetError(104, "reset"),
+        ClientError(RESPONSE, "BatchWriteItem"),
+        ValueError("w"),
+    ],
+    ids=lambda cause: type(cause).__name__,
+)
+def test_what_is_not_written_is_of_the_class_of_its_reason_too(cause):
+    made = MADE["UnprocessedItemsError"]().because_of(cause)
+    assert isinstance(made, rddb.UnprocessedItemsError)
+    assert isinstance(made, type(cause))
+    assert made.__cause__ is cause
+    assert "1 request for table 'orders' is not surely written" in str(made)

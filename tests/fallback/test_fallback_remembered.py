@@ -324,7 +324,7 @@ def test_a_write_that_does_not_say_which_item_may_have_changed_any_of_its_table(
     stale.remember(make_call(clock), good())
     stale.remember(make_call(clock, TableName="u", Key={"pk": "1"}), good())
     call = make_call(clock, operation)
-    stale.forget(Call(**{**{name: getattr(call, name) for name in Call.__dataclass_fields__}, "params": params}))
+    stale.forget(call.replaced(params=params))
     assert not is_known(stale, make_call(clock))
     assert is_known(stale, make_call(clock, TableName="u", Key={"pk": "1"})) is (tables != [None])
 

@@ -158,7 +158,7 @@ def test_a_circuit_that_is_made_anew_is_forced():
     core._lanes.clear()
     assert isinstance(call(core, *GET, [good()]).error, rddb.CircuitOpenError)
     assert call(core, *PUT, [good()]).error is None
-    assert core.view().lane(*GET).circuit.forced == SHUT
+    assert core.with_ttl(None).lane(*GET).circuit.forced == SHUT
 
 
 # The circuit itself.

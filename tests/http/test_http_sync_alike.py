@@ -5,11 +5,14 @@ Where botocore's takes what HTTP/1.1 does not allow, it is an error here, and ne
 
 from __future__ import annotations
 
+import inspect
 import random
 import re
 
 import boto3
 import pytest
+import urllib3
+from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from hostile_support import AWAITED, BYTES, policy
 from hypothesis import given
@@ -20,6 +23,7 @@ from wire_server import WireServer, answer, error
 import resilient_ddb as rddb
 from resilient_ddb.testing import FaultProxy, faults
 
+HANDS_ON_WHAT_IS_CUT = "enforce_content_length" in inspect.getsource(URLLib3Session.send) or urllib3.__version__ < "2"
 ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 CALLS = {
     "GetItem": lambda table: table.get_item(Key={"pk": "a"}),
@@ -86,8 +90,20 @@ def _without_chance(told):
 def compare(sides, call):
     """Make a call both ways, see that it comes to the same, and return what a caller sees."""
     ours, theirs = (side.outcome(call) for side in sides)
-    assert [_rounded(part) for part in ours] == [_rounded(part) for part in theirs]
+    if not _is_cut_and_refused(ours[0], theirs[0]):
+        assert [_rounded(part) for part in ours] == [_rounded(part) for part in theirs]
     return ours[0]
+
+
+def _is_cut_and_refused(ours, theirs):
+    """Return whether a body was cut, and botocore is one that refuses it, where ours hands it on to the checksum.
+
+    As later botocore does. All that is known of the call is the same.
+    """
+    if HANDS_ON_WHAT_IS_CUT or not isinstance(ours, tuple) or not isinstance(theirs, tuple):
+        return False
+    is_so = (ours[0].__name__, theirs[0].__name__) == ("ChecksumError", "ConnectionClosedError")
+    return is_so and ours[2:] == theirs[2:]
 
 
 def both(url, **settings):
@@ -190,7 +206,7 @@ def test_an_answer_that_was_spoilt_anywhere_is_the_same_or_a_lost_reply(shared, 
     server.script = lambda *_: [spoilt, None]
     (ours, _), (theirs, _) = (side.outcome(CALLS["ADD"]) for side in sides)  # which is attempted once
     is_lost = ours[0].__name__ == "ConnectionClosedError" if isinstance(ours, tuple) else False
-    assert is_lost or _rounded(ours) == _rounded(theirs)
+    assert is_lost or _is_cut_and_refused(ours, theirs) or _rounded(ours) == _rounded(theirs)
 
 
 FAULTS = {

@@ -225,32 +225,35 @@ def _drive(crew: _Crew, world: World, side: SyncSide, number: int) -> None:
     run(crew.worker(world, side, number))
 
 
-_NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("items", {}),
-    ("items", {"ttl": "expires_at"}),
-    ("items", {"fallback": rddb.fallback.stale(max_age=60)}),
-    ("ledgers", {}),
-    ("spread", {}),
-    ("scattered", {}),
-)
-"""The tables that each side opens, with their options, in the order of `tables_of`."""
+def _tables(policy: rddb.Policy) -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return the tables that each side opens, with their options, in the order of `tables_of`."""
+    return (
+        ("items", {}),
+        ("items", {"ttl": "expires_at"}),
+        ("items", {"policy": policy.replace(fallback=rddb.fallback.stale(max_age=60))}),
+        ("ledgers", {}),
+        ("spread", {}),
+        ("scattered", {}),
+    )
 
 
 def _sync_tables(url: str, access: dict[str, str], settings: Settings) -> Tables:
     session = boto3.Session(**access)
-    dynamodb = rddb.resource("dynamodb", endpoint_url=url, policy=_policy(settings), session=session)
-    return tables_of(*(dynamodb.Table(name, **options) for name, options in _NAMES))
+    policy = _policy(settings)
+    dynamodb = rddb.resource("dynamodb", endpoint_url=url, policy=policy, session=session)
+    return tables_of(*(dynamodb.Table(name, **options) for name, options in _tables(policy)))
 
 
 async def _tasks(
     url: str, access: dict[str, str], settings: Settings, work: Callable[[Side, int], Coroutine[Any, Any, None]]
 ) -> None:
     """Run the async workers: every other one on tables that open by themselves."""
-    given: dict[str, Any] = {"endpoint_url": url, "policy": _policy(settings), **access}
+    policy = _policy(settings)
+    given: dict[str, Any] = {"endpoint_url": url, "policy": policy, **access}
     async with AsyncExitStack() as stack:
         dynamodb = await stack.enter_async_context(aio.resource("dynamodb", **given))
-        opened = [await dynamodb.Table(name, **options) for name, options in _NAMES]
-        lazy = [aio.table(name, **options, **given) for name, options in _NAMES]
+        opened = [await dynamodb.Table(name, **options) for name, options in _tables(policy)]
+        lazy = [aio.table(name, **{**given, **options}) for name, options in _tables(policy)]
         for table in lazy:
             stack.push_async_callback(table.close)
         sides = [AsyncSide(tables_of(*tables)) for tables in (opened, lazy)]

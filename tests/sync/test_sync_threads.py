@@ -107,6 +107,12 @@ ITEMS = {
     "query_many_items": lambda table, key: keys_of(table.query_many_items([key, "none"])) == {key},
     "batch_writer": lambda table, key: writes_in_a_block(table.batch_writer(), key),
     "versioned": lambda table, key: table.versioned().put_item(Item={"pk": f"{key}-v", **MADE}),
+    "idempotent_update": lambda table, key: (
+        table.idempotent_update(
+            Key=own_key(table, key), UpdateExpression="SET m = :key", ExpressionAttributeValues={":key": key}
+        )
+        and left(table, key)[0]["m"] == key
+    ),
 }
 TABLE = {
     **ITEMS,
@@ -150,6 +156,9 @@ VERSIONED = {
     "delete_action": lambda table, key: (
         table.meta.client.transact_write_items(TransactItems=[table.delete_action(Key={"pk": key}, expected_version=1)])
         and not left(table, key)
+    ),
+    "check_action": lambda table, key: table.meta.client.transact_write_items(
+        TransactItems=[table.check_action(Key={"pk": key}, expected_version=1)]
     ),
 }
 CLIENT = {
@@ -240,7 +249,7 @@ NOT_ABOUT_ITEMS = {
     "reserve_async": "for tasks",
     "search_vectors": "no emulator has it",
 }
-REFUSED = {("versioned", "batch_writer"), ("versioned", "sharded")}
+REFUSED = {("versioned", "batch_writer"), ("versioned", "sharded"), ("versioned", "idempotent_update")}
 
 
 def own_key(table, key):

@@ -28,7 +28,7 @@ from resilient_ddb.dynamodb.operations import is_safe_to_repeat, set_as_well
 from resilient_ddb.errors import VersionConflictError, conflict_class
 from resilient_ddb.policy.retry import Retry
 from resilient_ddb.ttl.rule import TimeToLive
-from resilient_ddb.ttl.table import TableTtl
+from resilient_ddb.ttl.tables import TtlTables
 from resilient_ddb.versioning.verbs import VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM, Versioning
 
@@ -365,7 +365,7 @@ def test_in_the_place_of_an_expired_item_no_certain_answer_is_wrong(random, vers
 
     apply, service.apply, service.fate = service.apply, watched, fate
     table = Table(service)
-    table.core.ttl = TableTtl("t", TimeToLive(ttl="exp"))
+    table.core.ttl = TtlTables({"t": TimeToLive("exp")})
     docs = Versioned(table, write_token=write_token)
     ended, ambiguous = ending_of(lambda: docs.put_item({**KEY, "by": "mine"}))
     assert ambiguous or ended != "lost"

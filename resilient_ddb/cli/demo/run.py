@@ -135,15 +135,14 @@ def _candidates(circuits: list[tuple[float, CircuitEvent]]) -> Iterator[_Candida
     observe.writes_warnings = True  # type: ignore[attr-defined]  # what the log would say is shown on the screen
     policy = Policy(observers=[observe])
 
-    def hardened(endpoint_url: str, name: str, **options: Any) -> Any:
-        dynamodb = resource("dynamodb", session=new_session(), endpoint_url=endpoint_url, policy=policy)
-        return dynamodb.Table(name, **options)
+    def hardened(endpoint_url: str, name: str, policy: Policy) -> Any:
+        return resource("dynamodb", session=new_session(), endpoint_url=endpoint_url, policy=policy).Table(name)
 
     yield _Candidate(
         name="resilient_ddb",
         version=__version__,
-        airports=lambda url, name: hardened(url, name, fallback=fallback.stale(max_age=60)),
-        counters=hardened,
+        airports=lambda url, name: hardened(url, name, policy.replace(fallback=fallback.stale(max_age=60))),
+        counters=lambda url, name: hardened(url, name, policy),
     )
 
 
