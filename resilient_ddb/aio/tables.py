@@ -52,8 +52,12 @@ else:
 class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no types of its own
     """A resource on an async client. `==`, `hash` and `repr` as boto3's."""
 
+    _made_by: str
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take boto3's arguments: the identifiers, and `client`."""
+        if type(self).meta is None:  # no class was made of it
+            raise TypeError(f"{type(self).__name__} names a type, for annotations: make one by {self._made_by}")
         super().__init__(*args, **kwargs)
         if not isinstance(self.meta.client, Lazy):
             self.meta.client._resilience.host.use_native_values()  # noqa: SLF001 - this library's own
@@ -61,6 +65,8 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
 
 class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
     """`dynamodb.ServiceResource`, async and hardened."""
+
+    _made_by = "resilient_ddb.aio.resource('dynamodb')"
 
     async def __aenter__(self) -> Self:
         """Open the running loop's client, for a block at whose end it is closed."""
@@ -96,6 +102,8 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
 
 class AsyncTable(AsyncResource, _TableTypes):
     """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
+
+    _made_by = "resilient_ddb.aio.resource('dynamodb').Table(name), or resilient_ddb.aio.table(name)"
 
     _owns_client = False
     """Whether the client was made for this Table alone."""

@@ -40,8 +40,11 @@ class _Native:
     """Has a resource's client take and give native values, before boto3 registers its own handlers for that."""
 
     meta: Any
+    _made_by: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not hasattr(type(self), "meta"):  # boto3 has made no class of it
+            raise TypeError(f"{type(self).__name__} names a type, for annotations: make one by {self._made_by}")
         client = kwargs.get("client")
         if client is not None and hasattr(client, "_resilience"):
             client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
@@ -50,6 +53,8 @@ class _Native:
 
 class ResilientServiceResource(_Native, _ServiceResource):
     """boto3's `dynamodb.ServiceResource`, hardened."""
+
+    _made_by = "resilient_ddb.resource('dynamodb')"
 
     if TYPE_CHECKING:
 
@@ -75,6 +80,8 @@ class ResilientServiceResource(_Native, _ServiceResource):
 
 class ResilientTable(_Native, TableReads):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
+
+    _made_by = "resilient_ddb.resource('dynamodb').Table(name), or resilient_ddb.table(name)"
 
     _restore: Callable[[str, dict[str, Any], Policy | None], ResilientTable]
     """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
