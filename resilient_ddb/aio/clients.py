@@ -18,8 +18,11 @@ from resilient_ddb.calls.flows import run_async
 from resilient_ddb.codec.originals import part
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.fallback import Response, mark
-from resilient_ddb.hooks.handlers import CURRENT
+from resilient_ddb.hooks.handlers import CURRENT, came_over_the_wire
 from resilient_ddb.hooks.host import ClientHost, check_client, harden
+from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
+from resilient_ddb.hooks.sdk_parts import BOTOCORE, Functions, SdkParts
+from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 
 from . import connections
@@ -40,6 +43,22 @@ class ClosedClientError(HTTPClientError):  # type: ignore[misc]  # botocore has 
     )
 
 
+_AIOBOTOCORE: Functions = {
+    ("aiobotocore.client", "AioBaseClient"): (
+        *("_make_api_call", "_make_request", "_emit_api_params", "_resolve_endpoint_ruleset"),
+        "_convert_to_request_dict",
+    ),
+    ("aiobotocore.endpoint", "AioEndpoint"): (
+        *("make_request", "create_request", "prepare_request", "_send_request", "_send", "_get_response"),
+        *("_do_get_response", "_needs_retry", "_add_modeled_error_fields"),
+    ),
+    ("aiobotocore.signers", "AioRequestSigner"): ("handler", "sign", "_choose_signer", "get_auth_instance"),
+    ("aiobotocore.hooks", "AioHierarchicalEmitter"): ("emit", "emit_until_response", "_emit"),
+    ("aiobotocore.regions", "AioEndpointRulesetResolver"): ("construct_endpoint",),
+}
+_PARTS = SdkParts(BOTOCORE, _AIOBOTOCORE)
+
+
 class ResilientAioClient:
     """Mixed into the class of an aiobotocore client."""
 
@@ -55,10 +74,17 @@ class ResilientAioClient:
                 with execution.bounded():
                     api_params = await run_async(ttl.prepare(execution, self._make_api_call))
             execution.admit()
-            call: Awaitable[Response] = super()._make_api_call(  # type: ignore[misc]  # mixed in
-                operation_name, api_params
-            )
-            response = await _within_deadline(execution, call)
+            plain_calls: PlainCalls = execution.core.host.plain_calls  # type: ignore[attr-defined]  # an AioHost
+            call = plain_calls.begin(self, execution, api_params)
+            if call is None or not call.takes(frozen := await call.credentials.get_frozen_credentials()):
+                sdks: Awaitable[Response] = super()._make_api_call(  # type: ignore[misc]  # mixed in
+                    operation_name, api_params
+                )
+                response = await _within_deadline(execution, sdks)
+                if execution.witness is not None:
+                    await _learn(execution.witness)
+            else:
+                response = await _within_deadline(execution, _make(call, frozen))
         except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
             _say_who_answered(error)
             return await run_async(recover(execution, self._in_words(error, execution)))
@@ -98,6 +124,45 @@ class ResilientAioClient:
                 await super().__aexit__(*exc_info)  # type: ignore[misc]  # mixed in
 
 
+async def _make(call: PlainCall, frozen: Any) -> Response:
+    """Make a call that goes past aiobotocore's inside. `frozen` are its credentials for the first attempt."""
+    session: ProtocolSession = call.session
+    credentials = call.credentials
+
+    async def again() -> bytes:
+        return call.prepared(await credentials.get_frozen_credentials()).message
+
+    while True:
+        call.begin_attempt()
+        request = call.prepared(frozen or await credentials.get_frozen_credentials())
+        frozen = None
+        try:
+            answer = await session.exchange(call.where, request.message, request, again)
+            came_over_the_wire()
+        except Exception as error:  # noqa: BLE001 - as aiobotocore: it is judged, and raised in the end
+            delay = call.failed(error)
+        else:
+            headers = {name.lower(): value for name, value in answer.headers}
+            read, customized, waits = call.read(answer.status, headers, answer.body)
+            if waits is not None:
+                await waits
+            delay = call.answered(read, customized, answer.body)
+        if delay is None:
+            break
+        await asyncio.sleep(delay)
+        call.go_on()
+    waits = call.ended()
+    if waits is not None:
+        await waits
+    return call.response()
+
+
+async def _learn(witness: Witness) -> None:
+    """Learn from a call that went the SDK's way. Its response is there: nothing that fails here is to take it away."""
+    with contextlib.suppress(Exception):
+        witness.learn(await witness.credentials.get_frozen_credentials())
+
+
 def _say_who_answered(error: Exception) -> None:
     """Make a TypeError helpful that aiobotocore raises of an answer which did not come over its connections."""
     if isinstance(error, TypeError) and error.__traceback__ is not None:
@@ -133,6 +198,10 @@ class AioHost(ClientHost):
     values_class = AioValueHandlers
     counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(asyncio.Lock)
+
+    def new_plain_calls(self) -> PlainCalls:
+        """Return what takes the client's plain calls past aiobotocore's inside."""
+        return PlainCalls(self, _PARTS, ResilientAioClient, ProtocolSession)
 
     async def lead(self, key: Any, mark: object) -> None:
         """Return at once if no other task asks for `key`; else when it has ended, or the deadline has passed."""

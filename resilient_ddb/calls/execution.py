@@ -32,6 +32,14 @@ _TELLING_SECONDS = 1.0
 _NONE: Mapping[Classification, int] = {}
 
 
+def _deadline_of(core: Core, started: float) -> Deadline | None:
+    """Return the deadline of a call: the one that there is, or the policy's, whichever comes first."""
+    limit = core.policy.timeouts.call
+    if limit is None:
+        return current_deadline()
+    return earliest(Deadline(started + limit, core.clock, limit), current_deadline())
+
+
 class Execution:
     """The state of one call."""
 
@@ -70,6 +78,7 @@ class Execution:
         "verdict",
         "was_answered",
         "was_applied",
+        "witness",
     )
 
     def __init__(self, core: Core, operation: str, params: Mapping[str, Any]) -> None:
@@ -102,11 +111,10 @@ class Execution:
         self.response_bytes = 0
         self.values_are_native = False
         """Whether the response at hand was read with its values native."""
+        self.witness: Any = None
+        """Who looks at the call's first request as the SDK sends it: to see what those of others will be like."""
         self.verdict: Classification | None = None
-        self._deadline = current_deadline()
-        limit = core.policy.timeouts.call
-        if limit is not None:
-            self._deadline = earliest(Deadline(self.started + limit, core.clock, limit), self._deadline)
+        self._deadline = _deadline_of(core, self.started)
         self._permit: int | None = None
         self._in_flight = False
         self._last_error: Exception | None = None

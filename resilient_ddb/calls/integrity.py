@@ -171,7 +171,7 @@ def parseable(status: int, body: bytes) -> bytes:
 def is_of_shape(model: Any, response: Mapping[str, Any]) -> bool:
     """Return whether botocore's parser takes a response to an operation of this model."""
     try:
-        parser = _parser(model.service_model.resolved_protocol)
+        parser = botocores_parser(model.service_model.resolved_protocol)
         parsed = parser.parse(response, model.output_shape)
         shape = model.service_model.shape_for_error_code(parsed.get("Error", _NOTHING).get("Code"))
         if shape is not None:
@@ -182,7 +182,7 @@ def is_of_shape(model: Any, response: Mapping[str, Any]) -> bool:
 
 
 @cache
-def _parser(protocol: str) -> Any:
+def botocores_parser(protocol: str) -> Any:
     """Return botocore's parser: one for all, as each is a cycle of its own."""
     return create_parser(protocol)
 

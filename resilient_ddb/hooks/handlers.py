@@ -17,7 +17,8 @@ CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default
 
 WITHOUT_BODY = (204, 304)
 """The HTTP statuses whose answers have no body, whatever their headers say."""
-_KEY = "resilient_ddb"
+KEY = "resilient_ddb"
+"""Under which a request context has its call."""
 _METADATA = "ResponseMetadata"
 _SHORTEST_READ_TIMEOUT = 0.001
 _SDK_RETRIES = "retry-config-dynamodb"
@@ -26,7 +27,7 @@ _SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
 
 def execution_of(context: Mapping[str, Any]) -> Execution | None:
     """Return the call that a request context belongs to."""
-    return context.get(_KEY)
+    return context.get(KEY)
 
 
 def register(events: Any) -> None:
@@ -38,22 +39,27 @@ def register(events: Any) -> None:
     for name, unique_id in (("needs-retry", _SDK_RETRIES), ("request-created", _SDK_MAX_ATTEMPTS)):
         events.unregister(f"{name}.dynamodb", unique_id=unique_id)
     events.register("needs-retry.dynamodb", needs_retry, unique_id=_SDK_RETRIES)
-    events.register_first("provide-client-params.dynamodb", attach, unique_id=f"{_KEY}-attach")
-    events.register_first("request-created.dynamodb", request_created, unique_id=f"{_KEY}-admit")
-    events.register_first("before-parse.dynamodb", before_parse, unique_id=f"{_KEY}-parse")
-    events.register_first("response-received.dynamodb", response_received, unique_id=f"{_KEY}-receive")
+    events.register_first("provide-client-params.dynamodb", attach, unique_id=f"{KEY}-attach")
+    events.register_first("request-created.dynamodb", request_created, unique_id=f"{KEY}-admit")
+    events.register_last("before-send.dynamodb", before_send, unique_id=f"{KEY}-send")
+    events.register_first("before-parse.dynamodb", before_parse, unique_id=f"{KEY}-parse")
+    events.register_first("response-received.dynamodb", response_received, unique_id=f"{KEY}-receive")
 
 
 def attach(context: MutableMapping[str, Any], **_: Any) -> None:
     """Put the call into the request context, where the other handlers find it."""
     execution = CURRENT.get()
     if execution is not None:
-        context[_KEY] = execution
+        context[KEY] = execution
 
 
 def request_created(request: Any, **_: Any) -> None:
     """Let a further attempt begin, or end the call. The first attempt was admitted before it was serialized."""
-    context = request.context
+    begin_attempt(request.context)
+
+
+def begin_attempt(context: MutableMapping[str, Any]) -> None:
+    """Let the attempt begin that a request context counts, if it is a further one, and cut its read timeout."""
     execution = execution_of(context)
     if execution is None:
         return
@@ -73,6 +79,13 @@ def connect_timeout() -> float | None:
     execution = CURRENT.get()
     own = None if execution is None else execution.core.timeouts
     return None if own is None else own.connect
+
+
+def before_send(request: Any, **_: Any) -> None:
+    """Show the call's first request to whoever wants to see it. Nothing is sent from here."""
+    execution = CURRENT.get()
+    if execution is not None and execution.witness is not None:
+        execution.witness.see(request)
 
 
 def before_parse(response_dict: Mapping[str, Any], **_: Any) -> None:

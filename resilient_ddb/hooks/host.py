@@ -23,6 +23,7 @@ from resilient_ddb.policy.retry import Retry
 from . import handlers as hooks
 from . import shortcuts
 from .listeners import Listeners
+from .plain_calls import PlainCalls
 from .values import ValueHandlers
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class ClientHost(ABC):
         self.lock = threading.Lock()
         self.transport = Counters()
         """What this library's own transport took, and what it left to the SDK's."""
+        self.plain_calls = self.new_plain_calls()
         tell_child(self)
 
     def _in_child(self) -> None:
@@ -78,6 +80,10 @@ class ClientHost(ABC):
         if hasattr(credentials, "_refresh_lock"):  # botocore's: a thread of the parent may be refreshing them
             credentials._refresh_lock = self.new_refresh_lock()  # noqa: SLF001 - there is no public way
         self.forget_connections()
+
+    @abstractmethod
+    def new_plain_calls(self) -> PlainCalls:
+        """Return what takes the client's plain calls past the SDK's inside."""
 
     @abstractmethod
     def lead(self, key: Any, mark: object) -> Any:

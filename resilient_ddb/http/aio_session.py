@@ -11,8 +11,9 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -35,7 +36,7 @@ from resilient_ddb.codec.originals import Original
 
 from .aio_connection import Connection
 from .aio_pool import Pool
-from .fast_path import Counters
+from .fast_path import SWITCHED_OFF, Counters
 from .headers import AnswerHeaders
 from .message import render
 from .parser import BrokenResponse, Response
@@ -108,13 +109,62 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         plain = None if caller is None else self._plain(request)
         if caller is None or plain is None:
             return await super().send(request)
+        pool, target, message = plain
+        again = partial(self._signed_anew, caller, request, target)
+        return _Answer(request.url, await self._deliver(caller, pool, target, message, request, again))
+
+    # For requests that are bytes already.
+    def reason_against(self, target: Target) -> str | None:
+        """Return why bytes can't be sent to a place by this session now; None if they can."""
+        del target
+        if self.caller is None:
+            return SWITCHED_OFF
+        return self._reason_on_the_way() or (None if self._pool_here() else "another event loop")
+
+    def rendered(self, request: Any) -> tuple[Target, bytes] | None:
+        """Return where a request would be sent, and the bytes of it; None for one that is not plain."""
+        target = self._target_of(request.url)
+        if isinstance(target, str) or not is_plain(request) or self.reason_against(target):
+            return None
+        headers = headers_of(request, target)
+        try:
+            return None if headers is None else (target, render("POST", target.path, headers, request.body))
+        except ValueError:
+            return None
+
+    async def exchange(
+        self, target: Target, message: bytes, request: Any, again: Callable[[], Awaitable[bytes]]
+    ) -> Response:
+        """Send bytes, and return the answer.
+
+        Args:
+            target: where to, as `rendered` returns it.
+            message: the bytes.
+            request: what they are of: its URL, and its context with timeouts.
+            again: returns the bytes with a new signature; called if they have waited for long.
+
+        Raises what `send` raises.
+        """
+        caller, pool = self.caller, self._pool_here()
+        if caller is None or pool is None:
+            raise RuntimeError("the session changed between the question whether it sends, and the sending")
+        return await self._deliver(caller, pool, target, message, request, again)
+
+    async def _deliver(
+        self,
+        caller: Caller,
+        pool: Pool,
+        target: Target,
+        message: bytes,
+        request: Any,
+        again: Callable[[], Awaitable[bytes]],
+    ) -> Response:
         self.counters.taken += 1
         caller.is_waiting()
         try:
-            response = await self._exchange(caller, *plain, request)
+            return await self._exchange(caller, pool, target, message, request, again)
         except (aiohttp.ClientError, BrokenResponse) as error:
             raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
-        return _Answer(request.url, response)
 
     async def __aexit__(self, *exc_info: object) -> None:
         pool, self._pool = self._pool, None
@@ -155,12 +205,14 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return None
 
     def _reason_against(self, request: Any) -> str:
+        reason = self._reason_on_the_way()
+        return reason or ("" if is_plain(request) else "no plain POST of bytes")
+
+    def _reason_on_the_way(self) -> str:
         if self._is_set_up_otherwise is None:
             self._is_set_up_otherwise = self._has_settings_of_aiohttp()
         if self._sessions is None:
             return "a closed client"
-        if not is_plain(request):
-            return "no plain POST of bytes"
         if self._is_set_up_otherwise:
             return "settings of the socket or the connector"
         return "" if _nobody_between() else "somebody's own parts below botocore"
@@ -199,7 +251,15 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return pool
 
     # The way.
-    async def _exchange(self, caller: Caller, pool: Pool, target: Target, message: bytes, request: Any) -> Response:
+    async def _exchange(
+        self,
+        caller: Caller,
+        pool: Pool,
+        target: Target,
+        message: bytes,
+        request: Any,
+        again: Callable[[], Awaitable[bytes]],
+    ) -> Response:
         context = getattr(request, "context", None)  # botocore before 1.43 has none there
         patience = None if context is None else context.get("read_timeout")
         if patience is None:
@@ -214,7 +274,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
                     connection = await pool.connect(target, tls, self._timeout.sock_connect if own is None else own)
             try:
                 if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
-                    message = await self._signed_anew(caller, request, target)
+                    message = await again()
                     pool.check(connection, target)
                 if not caller.may_send():
                     pool.refuse(target)

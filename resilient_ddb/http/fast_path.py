@@ -42,10 +42,21 @@ class Counters:
         """Requests that went the SDK's own way, by reason."""
         self.absent: str | None = None
         """Why the client has no fast path at all; None where it has one."""
+        self.calls = 0
+        """Calls that went past the SDK's inside as well, from their parameters to the transport and back."""
+        self.calls_declined: dict[str, int] = {}
+        """Calls that could have, by kind, and went through the SDK's inside, by reason."""
 
     def decline(self, reason: str) -> None:
         """Count a request that goes the SDK's own way."""
         self.declined[reason] = self.declined.get(reason, 0) + 1
 
+    def decline_call(self, reason: str) -> None:
+        """Count a call that goes through the SDK's inside."""
+        self.calls_declined[reason] = self.calls_declined.get(reason, 0) + 1
+
     def __repr__(self) -> str:
-        return f"<Counters taken={self.taken} declined={self.declined} absent={self.absent!r}>"
+        return (
+            f"<Counters taken={self.taken} declined={self.declined} absent={self.absent!r} "
+            f"calls={self.calls} calls_declined={self.calls_declined}>"
+        )

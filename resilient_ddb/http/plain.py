@@ -53,6 +53,8 @@ def headers_of(request: Any, target: Target) -> list[tuple[str, str | bytes]] | 
     has_length = False
     for name, value in _items(request.headers):
         lower = name.lower()
+        if lower == "host" and value in (target.host_header, target.host_header.encode()):
+            continue  # awscrt's signer puts it in
         if lower in _UNUSUAL:
             return None
         if lower == "content-length":

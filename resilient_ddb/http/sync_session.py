@@ -87,21 +87,45 @@ class LeanSession:
 
         Raises what botocore's session raises. An error has `nothing_was_sent` if that is sure.
         """
-        deadline = current_deadline()
-        end = None
-        if deadline is not None:  # it may have passed while credentials were fetched, for the signature
-            left = deadline.remaining()
-            if left <= 0:
-                raise _unsent(_too_late(request))
-            end = now() + left
+        deadline, end = _limits(request)
         target, message = self._plain(request)
         if target is None:
             response: AWSResponse = self.original.send(request)
             return response
+        return _Answer(request.url, self._deliver(target, message, request, deadline, end))
+
+    # For requests that are bytes already.
+    def reason_against(self, target: Target) -> str | None:
+        """Return why bytes can't be sent to a place by this session now; None if they can."""
+        if self.original._proxy_config._proxies.get(target.scheme):  # noqa: SLF001 - there is no public way
+            return "a proxy"
+        return self._reason_on_the_way()
+
+    def rendered(self, request: Any) -> tuple[Target, bytes] | None:
+        """Return where a request would be sent, and the bytes of it; None for one that is not plain."""
+        target = self._target_of(request.url)
+        if target is None or not is_plain(request) or self.reason_against(target):
+            return None
+        headers = headers_of(request, target)
+        try:
+            return None if headers is None else (target, render("POST", target.path, headers, request.body))
+        except ValueError:
+            return None
+
+    def exchange(self, target: Target, message: bytes, request: Any) -> Response:
+        """Send bytes, and return the answer. `request` is what they are of: its URL, and its context with timeouts.
+
+        Raises what `send` raises.
+        """
+        return self._deliver(target, message, request, *_limits(request))
+
+    def _deliver(
+        self, target: Target, message: bytes, request: Any, deadline: Deadline | None, end: float | None
+    ) -> Response:
         self.counters.taken += 1
         answer = self._exchange(target, message, request, deadline, end)
         self._came_over_the_wire()
-        return _Answer(request.url, answer)
+        return answer
 
     def _plain(self, request: Any) -> tuple[Target | None, bytes]:
         """Return where a plain request goes and the bytes that are sent; for any other None, and count why."""
@@ -122,9 +146,10 @@ class LeanSession:
         return None, b""
 
     def _reason_against(self, request: Any) -> str | None:
+        return self._reason_on_the_way() if is_plain(request) else "no plain POST of bytes"
+
+    def _reason_on_the_way(self) -> str | None:
         original = self.original
-        if not is_plain(request):
-            return "no plain POST of bytes"
         if original._cert_file is not None:  # noqa: SLF001 - there is no public way
             return "a client certificate"
         if "send" in vars(original) or not is_untouched():
@@ -220,6 +245,20 @@ class LeanSession:
         return secured
 
 
+def _limits(request: Any) -> tuple[Deadline | None, float | None]:
+    """Return the deadline, and the moment at which it passes; (None, None) if there is none.
+
+    Raises ConnectTimeoutError: it has passed, for instance while credentials were fetched for the signature.
+    """
+    deadline = current_deadline()
+    if deadline is None:
+        return None, None
+    left = deadline.remaining()
+    if left <= 0:
+        raise _unsent(_too_late(request))
+    return deadline, now() + left
+
+
 class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of its own
     """botocore's response, of which all is there."""
 
@@ -236,6 +275,16 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
         return HTTPResponse(
             BytesIO(), dict(self.headers), self.status_code, preload_content=False, enforce_content_length=False
         )
+
+
+def headers_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers by their names in lower case. Of a name that is there more than once the values are joined."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        lower = name.lower()
+        known = found.get(lower)
+        found[lower] = value if known is None else f"{known}, {value}"
+    return found
 
 
 class _Headers(HeadersDict):  # type: ignore[misc]  # as above

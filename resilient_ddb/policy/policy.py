@@ -78,8 +78,8 @@ class Policy(Settings):
     random: random_module.Random | None = None
     """Where chance comes from; None: the interpreter's own generator."""
     fast_path: bool | None = None
-    """Whether plain requests go over this library's own transport, and not the SDK's. None: yes, unless the environment
-    variable `RESILIENT_DDB_FAST_PATH` is `0`. Whatever is unusual goes the SDK's way in any case."""
+    """Whether plain calls go past the SDK's inside, and plain requests over this library's own transport. None: yes,
+    unless the environment variable `RESILIENT_DDB_FAST_PATH` is `0`. What is unusual goes the SDK's way in any case."""
 
     def __post_init__(self) -> None:
         _check_type("retry", self.retry, Retry)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,9 @@ from resilient_ddb.codec.originals import part
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT
 from resilient_ddb.hooks.host import ClientHost, check_client, harden
+from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
+from resilient_ddb.hooks.sdk_parts import BOTOCORE, SdkParts
+from resilient_ddb.http.sync_session import LeanSession, headers_by_name
 from resilient_ddb.policy.deadlines import current_deadline
 
 from . import connections
@@ -22,6 +27,9 @@ from . import connections
 if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
     from resilient_ddb.policy.policy import Policy
+
+
+_PARTS = SdkParts(BOTOCORE)
 
 
 class ResilientClient:
@@ -39,7 +47,14 @@ class ResilientClient:
                 with execution.bounded():
                     api_params = run(ttl.prepare(execution, self._make_api_call))
             execution.admit()
-            response: Response = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # mixed in
+            plain_calls: PlainCalls = execution.core.host.plain_calls  # type: ignore[attr-defined]  # a SyncHost
+            call = plain_calls.begin(self, execution, api_params)
+            if call is None or not call.takes(frozen := call.credentials.get_frozen_credentials()):
+                response: Response = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # mixed in
+                if execution.witness is not None:
+                    _learn(execution.witness)
+            else:
+                response = _make(call, frozen)
         except Exception as error:  # noqa: BLE001 - raised again, unless the call can still be answered
             return run(recover(execution, error))
         except BaseException:
@@ -57,6 +72,34 @@ class ResilientClient:
         super().close()  # type: ignore[misc]  # mixed in
 
 
+def _make(call: PlainCall, frozen: Any) -> Response:
+    """Make a call that goes past botocore's inside. `frozen` are its credentials for the first attempt."""
+    session: LeanSession = call.session
+    while True:
+        call.begin_attempt()
+        request = call.prepared(frozen or call.credentials.get_frozen_credentials())
+        frozen = None
+        try:
+            answer = session.exchange(call.where, request.message, request)
+        except Exception as error:  # noqa: BLE001 - as botocore: it is judged, and raised in the end
+            delay = call.failed(error)
+        else:
+            read, customized, _ = call.read(answer.status, headers_by_name(answer.headers), answer.body)
+            delay = call.answered(read, customized, answer.body)
+        if delay is None:
+            break
+        time.sleep(delay)
+        call.go_on()
+    call.ended()
+    return call.response()
+
+
+def _learn(witness: Witness) -> None:
+    """Learn from a call that went botocore's way. Its response is there: nothing that fails here is to take it away."""
+    with contextlib.suppress(Exception):
+        witness.learn(witness.credentials.get_frozen_credentials())
+
+
 class SyncHost(ClientHost):
     """A sync client, as its core sees it."""
 
@@ -65,6 +108,10 @@ class SyncHost(ClientHost):
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
     counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(threading.Lock)
+
+    def new_plain_calls(self) -> PlainCalls:
+        """Return what takes the client's plain calls past botocore's inside."""
+        return PlainCalls(self, _PARTS, ResilientClient, LeanSession)
 
     def lead(self, key: Any, mark: object) -> None:
         """Return at once if no other thread asks for `key`; else when it has ended, or the deadline has passed."""
