@@ -19,9 +19,10 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiohttp import ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 
-from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, connect_timeout
+from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, own_timeouts
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
+from resilient_ddb.policy.policy import Timeouts
 
 PARENTS: list[Any] = []
 """What belongs to the event loops of the parent, kept as long as the process: if it went, it would be closed."""
@@ -58,9 +59,10 @@ class _Undirected:
         self._session = session
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
-        timeout, connect = kwargs.get("timeout"), connect_timeout()
-        if connect is not None and isinstance(timeout, ClientTimeout):
-            kwargs["timeout"] = ClientTimeout(sock_connect=connect, sock_read=timeout.sock_read)
+        timeout, own = kwargs.get("timeout"), own_timeouts()
+        if own is not None:  # aiobotocore on a botocore before 1.43 says nothing of a request's own
+            read = timeout.sock_read if isinstance(timeout, ClientTimeout) else own.read
+            kwargs["timeout"] = ClientTimeout(sock_connect=own.connect, sock_read=read)
         return self._session.request(*args, allow_redirects=False, **kwargs)
 
 
@@ -96,9 +98,9 @@ class _Caller:
         if execution is not None:
             execution.is_sent = False
 
-    def connect_timeout(self) -> float | None:
-        """Return the seconds that the present call gives a connection; None: as much as the client does."""
-        return connect_timeout()
+    def own_timeouts(self) -> Timeouts | None:
+        """Return the timeouts of the present call; None: they are the client's."""
+        return own_timeouts()
 
     def may_send(self) -> bool:
         """Return whether the request may be sent, and take note that it is from now on."""

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from resilient_ddb.calls.execution import Execution
+from resilient_ddb.policy.policy import Timeouts
 
 CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
 """The call that the client has just begun, until botocore has made a request context for it."""
@@ -74,11 +75,10 @@ def begin_attempt(context: MutableMapping[str, Any]) -> None:
         context["read_timeout"] = own.read
 
 
-def connect_timeout() -> float | None:
-    """Return the seconds that the present call gives a connection, where it goes by other ones than its client."""
+def own_timeouts() -> Timeouts | None:
+    """Return the timeouts of the present call, where it goes by other ones than its client."""
     execution = CURRENT.get()
-    own = None if execution is None else execution.core.timeouts
-    return None if own is None else own.connect
+    return None if execution is None else execution.core.timeouts
 
 
 def before_send(request: Any, **_: Any) -> None:

@@ -24,7 +24,6 @@ from botocore.hooks import EventAliaser
 
 from resilient_ddb.calls.integrity import botocores_parser
 from resilient_ddb.codec.originals import home_of, is_same
-from resilient_ddb.codec.values import copied
 from resilient_ddb.dynamodb import expressions
 from resilient_ddb.http.fast_path import Counters
 
@@ -125,7 +124,7 @@ class PlainCalls:
         counters.decline_call(found)
         return None
 
-    def _begin(  # noqa: C901, PLR0911 - a branch for each reason
+    def _begin(  # noqa: C901, PLR0911, PLR0912 - a branch for each reason
         self, client: Any, execution: Execution, params: Any, operation: str
     ) -> PlainCall | str:
         key = _key(operation, params)
@@ -160,10 +159,11 @@ class PlainCalls:
         host = self.host
         model = client.meta.service_model.operation_model(operation)
         if host.native:
-            params = copied(params)
+            params = {**params}
             expressions.inject_condition_expressions(params, model)
-            host.values.values_in(params, model)
-        body = host.values.codec.write(params, model)
+            body = host.values.codec.write_native(params, model)
+        else:
+            body = host.values.codec.write(params, model)
         if body is None:
             return "the parameters"
         return PlainCall(self, client, execution, plan, model, body, credentials, session)

@@ -33,6 +33,7 @@ from botocore.exceptions import (
 from botocore.httpsession import create_urllib3_context
 
 from resilient_ddb.codec.originals import Original
+from resilient_ddb.policy.policy import Timeouts
 
 from .aio_connection import Connection
 from .aio_pool import Pool
@@ -71,8 +72,8 @@ class Caller(Protocol):
     def is_waiting(self) -> None:
         """Take note that nothing of the request is sent yet."""
 
-    def connect_timeout(self) -> float | None:
-        """Return the seconds that the present call gives a connection; None: as much as the client does."""
+    def own_timeouts(self) -> Timeouts | None:
+        """Return the timeouts of the present call; None: they are the client's."""
         ...
 
     def may_send(self) -> bool:
@@ -262,16 +263,18 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     ) -> Response:
         context = getattr(request, "context", None)  # botocore before 1.43 has none there
         patience = None if context is None else context.get("read_timeout")
+        own = caller.own_timeouts()
         if patience is None:
-            patience = self._timeout.sock_read
+            patience = self._timeout.sock_read if own is None else own.read
         signed_at = pool.loop.time()
         async with pool.permits:
             connection = pool.idle(target, self.clock(), self.connection_max_idle)
             if connection is None:
-                own = caller.connect_timeout()
                 with caller.apart():
                     tls = await self._tls() if target.scheme == "https" else None
-                    connection = await pool.connect(target, tls, self._timeout.sock_connect if own is None else own)
+                    connection = await pool.connect(
+                        target, tls, self._timeout.sock_connect if own is None else own.connect
+                    )
             try:
                 if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
                     message = await again()

@@ -23,6 +23,7 @@ from urllib3.connection import CertificateError  # type: ignore[attr-defined]  #
 from urllib3.response import HTTPResponse
 
 from resilient_ddb.policy.deadlines import Deadline, current_deadline
+from resilient_ddb.policy.policy import Timeouts
 
 from .fast_path import Counters
 from .message import render
@@ -51,8 +52,8 @@ class LeanSession:
         """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
         self.clock: Callable[[], float] = now
         """What those seconds are measured with."""
-        self.own_connect_timeout: Callable[[], float | None] = lambda: None
-        """What the present call gives a connection, in seconds; None: as much as the client does."""
+        self.own_timeouts: Callable[[], Timeouts | None] = lambda: None
+        """Returns the timeouts of the present call; None: they are the client's."""
         self._came_over_the_wire = came_over_the_wire
         self._pools: dict[tuple[str, str, int], Pool] = {}
         self._targets: dict[str, Target | None] = {}
@@ -173,7 +174,7 @@ class LeanSession:
         self, target: Target, message: bytes, request: Any, deadline: Deadline | None, end: float | None
     ) -> Response:
         pool = self._pool_of(target)
-        timeout = _read_timeout(self.original, request)
+        timeout = _read_timeout(self.original, request, self.own_timeouts())
         connection: Connection | None = None
         is_reusable = False
         try:
@@ -214,8 +215,8 @@ class LeanSession:
     def _open(self, target: Target, request: Any, end: float | None) -> Connection:
         """Return a new connection. Whatever fails here, nothing was sent."""
         original, url = self.original, request.url
-        own = self.own_connect_timeout()
-        timeout = _connect_timeout(original) if own is None else own
+        own = self.own_timeouts()
+        timeout = _connect_timeout(original) if own is None else own.connect
         connected: Any = None
         try:
             connected = connect(target.host, target.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above
@@ -331,12 +332,17 @@ def _connect_timeout(original: Any) -> float | None:
     return cast("float | None", timeout if isinstance(timeout, int | float) else timeout.connect_timeout)
 
 
-def _read_timeout(original: Any, request: Any) -> float | None:
-    """Return the seconds without a byte that end an attempt: the request's own where it has any, as botocore has it."""
+def _read_timeout(original: Any, request: Any, own: Timeouts | None) -> float | None:
+    """Return the seconds without a byte that end an attempt: the request's own where it has any, as botocore has it.
+
+    botocore before 1.43 does not say what the request's are: there the call's `own` hold.
+    """
     context = getattr(request, "context", None)
     found: float | None = context.get("read_timeout") if context else None
     if found is not None:
         return found
+    if own is not None:
+        return own.read
     timeout = original._timeout  # noqa: SLF001 - as above
     if not isinstance(timeout, int | float):
         timeout = timeout.read_timeout

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.httpsession import URLLib3Session
 from urllib3 import Timeout
 
-from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire, connect_timeout
+from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire, own_timeouts
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 from resilient_ddb.http.sync_session import LeanSession
 
@@ -48,9 +48,10 @@ class _Pool:
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request."""
         kwargs["redirect"] = False
-        timeout, connect = kwargs.get("timeout"), connect_timeout()
-        if connect is not None and isinstance(timeout, Timeout):
-            kwargs["timeout"] = Timeout(connect=connect, read=timeout.read_timeout)
+        timeout, own = kwargs.get("timeout"), own_timeouts()
+        if own is not None:  # botocore before 1.43 says nothing of a request's own
+            read = timeout.read_timeout if isinstance(timeout, Timeout) else own.read
+            kwargs["timeout"] = Timeout(connect=own.connect, read=read)
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # mixed in
 
     def _new_conn(self) -> Any:
@@ -78,7 +79,7 @@ def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters) -> A
     )
     lean.connection_max_idle = policy.timeouts.connection_max_idle
     lean.clock = policy.clock.monotonic
-    lean.own_connect_timeout = connect_timeout
+    lean.own_timeouts = own_timeouts
     return lean
 
 

@@ -89,7 +89,7 @@ async def test_cancelled_as_the_block_ends_no_task_is_left_and_nothing_more_is_s
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-async def test_cancelled_nothing_more_is_sent_and_leftovers_has_the_rest(world, workers):
+async def test_cancelled_nothing_more_is_sent_and_unprocessed_has_the_rest(world, workers):
     table = await world.table(retry=rddb.Retry(wait=lambda _: 30.0, max_attempts=1000), clock=SYSTEM_CLOCK)
     batch = table.batch_writer(["pk"], max_workers=workers)
     is_under_way = asyncio.Event()
@@ -181,7 +181,7 @@ async def test_items_that_can_not_be_written_are_refused_one_by_one(world):
     assert batch.report.refused == 2
 
 
-async def test_leftovers_go_to_an_async_function_and_what_is_put_meanwhile_is_kept(world):
+async def test_what_is_unprocessed_goes_to_an_async_function_and_what_is_put_meanwhile_is_kept(world):
     given = []
     table = await world.table(retry=rddb.Retry(max_attempts=2))
 
@@ -209,7 +209,7 @@ async def test_a_module_level_table_holds_a_rate_from_its_first_batch(world):
     assert batch.report.consumed_units == 500
 
 
-async def test_a_deadline_leaves_what_is_not_surely_written_in_leftovers(world):
+async def test_a_deadline_leaves_what_is_not_surely_written_in_unprocessed(world):
     table = await world.table()
     batch = table.batch_writer(write_units_per_second=10)
     with rddb.deadline(10, clock=world.clock), pytest.raises(rddb.UnprocessedItemsError, match="deadline") as raised:  # noqa: PT012

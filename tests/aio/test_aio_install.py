@@ -58,7 +58,7 @@ async def test_a_client_makes_exactly_the_policys_attempts(world, plain_client, 
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_installing_twice_replaces_the_policy_and_never_stacks(world, plain_client, mode):
+async def test_hardening_twice_replaces_the_policy_and_never_stacks(world, plain_client, mode):
     client = await plain_client(retries={"mode": mode})
     cls = type(aio.harden(client, policy=world.policy(retry=THREE)))
     for most in (5, 1, 4):
@@ -116,14 +116,14 @@ async def test_a_resource_is_hardened_with_its_client(world, hardened):
     assert world.proxy.count() == 2
 
 
-async def test_an_installed_client_of_native_values_stays_one(world, hardened):
+async def test_a_hardened_client_of_native_values_stays_one(world, hardened):
     table = await (await hardened(world.proxy.endpoint_url)).Table(world.name)
     client = aio.harden(table.meta.client)
     await client.put_item(TableName=world.name, Item={"pk": "a", "s": {"x"}})
     assert (await table.get_item(Key={"pk": "a"}))["Item"]["s"] == {"x"}
 
 
-async def test_what_a_hardened_client_had_opened_is_closed_after_a_second_install(world, plain_client):
+async def test_what_a_hardened_client_had_opened_is_closed_after_a_second_harden(world, plain_client):
     replica = rddb.fallback.replica("eu-west-1", endpoint_url=world.upstream)
     client = await plain_client()
     aio.harden(client, policy=world.policy(retry=THREE, fallback=replica))

@@ -431,7 +431,7 @@ async def test_what_has_no_shard_does_not_keep_others_from_being_written(world):
     assert [item["sk"] for item in world.stored()] == [1]
 
 
-async def test_whoever_takes_leftovers_sees_the_callers_keys(world):
+async def test_whoever_takes_what_is_unprocessed_sees_the_callers_keys(world):
     left = []
 
     async def take_later(requests):

@@ -317,7 +317,7 @@ async def test_events_of_anothers_making(both):
     assert "elsewhere" in (await assert_same(plain, hardened, "GetItem", **CALLS["GetItem"]))[1]
 
 
-async def test_installing_again_changes_nothing(both):
+async def test_hardening_again_changes_nothing(both):
     _, hardened = await both()
     before = [part_of(hardened.client, part) for part in PARTS]
     for policy in (None, rddb.Policy()):

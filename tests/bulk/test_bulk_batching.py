@@ -291,7 +291,7 @@ def test_a_cause_of_whatever_class_is_told(cause):
     assert getattr(error, "errno", None) == getattr(cause, "errno", None)
 
 
-def test_leftovers_go_to_the_callers_function():
+def test_what_is_unprocessed_goes_to_the_callers_function():
     table, given = FakeTable(), []
     with Writer(table, on_unprocessed=given.extend) as writer:
         for number in range(60):
@@ -304,7 +304,7 @@ def test_leftovers_go_to_the_callers_function():
     assert len(table.items) == 49
 
 
-def test_leftovers_are_kept_where_the_callers_function_fails():
+def test_what_is_unprocessed_is_kept_where_the_callers_function_fails():
     def fail(_):
         raise KeyError("mine")
 

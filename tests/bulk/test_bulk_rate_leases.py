@@ -396,7 +396,7 @@ def test_so_many_odd_items_are_told_of_and_no_more(lease_of, table, caplog):
     assert len(caplog.records) == 1_000
 
 
-def test_the_others_own_lease_seconds_count(lease_of, table, clock):
+def test_the_others_own_lease_duration_counts(lease_of, table, clock):
     slow, lease = lease_of("slow", lease_duration=60), lease_of("a")
     run(slow.renew())
     for _ in range(10):

@@ -4,7 +4,6 @@ import json
 import logging
 from collections import OrderedDict
 from functools import wraps
-from pathlib import Path
 from unittest.mock import patch
 
 import boto3.session
@@ -198,14 +197,16 @@ def test_a_method_that_was_put_into_the_session_is_used(session):
     assert reading_plainly(session) is session
 
 
-def test_no_file_is_read_that_botocore_would_not_read(session, monkeypatch):
+def test_another_session_reads_no_file_again(session, monkeypatch):
+    rddb.client("dynamodb", session=session)
     read = []
     original = PlainFiles.load_file
 
     def load_file(self, path):
-        read.append(Path(path).name)
-        return original(self, path)
+        found = original(self, path)
+        read.append(found)
+        return found
 
     monkeypatch.setattr(PlainFiles, "load_file", load_file)
-    rddb.client("dynamodb", session=session)
-    assert len(read) == len(set(read))
+    rddb.client("dynamodb", session=with_loader(create_loader()))
+    assert not any(read)  # some files are looked for each time, and are not there

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import botocore.awsrequest
@@ -32,7 +33,7 @@ from urllib3._collections import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
-from resilient_ddb.http.sync_session import LeanSession, _Headers
+from resilient_ddb.http.sync_session import LeanSession, _Headers, _read_timeout
 from resilient_ddb.testing import FakeClock
 
 KEY = {"pk": "a"}
@@ -656,3 +657,16 @@ def test_nor_after_credentials_that_took_too_long(server, make, is_connected, fa
     table.meta.client.close()
     assert not raised.value.resilience.ambiguous
     assert "UpdateItem" not in server.operations
+
+
+@pytest.mark.parametrize(
+    ("request_", "own", "wanted"),
+    [
+        (SimpleNamespace(context={"read_timeout": 3}), rddb.Timeouts(read=5), 3),
+        (SimpleNamespace(context={}), rddb.Timeouts(read=5), 5),
+        (SimpleNamespace(), rddb.Timeouts(read=5), 5),  # botocore before 1.43 has no context there
+        (SimpleNamespace(), None, 30),
+    ],
+)
+def test_a_calls_own_read_timeout_holds_where_botocore_does_not_say_it(request_, own, wanted):
+    assert _read_timeout(SimpleNamespace(_timeout=30), request_, own) == wanted

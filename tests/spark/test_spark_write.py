@@ -140,7 +140,7 @@ def test_faults_on_the_way_lose_nothing(spark, world):
     assert report.retried > 0
 
 
-def test_leftovers_fail_the_job_with_their_keys(spark, world):
+def test_what_is_unprocessed_fails_the_job_with_their_keys(spark, world):
     world.proxy.plan = [Unprocessed(share=1.0, key={"pk": {"S": "0007"}})]
     secret = "s3cret-value"
     rdd = spark.sparkContext.parallelize(rows(30, note=secret), 2)

@@ -223,7 +223,7 @@ def test_what_is_buffered_is_written_after_an_exception_where_that_is_wished(wor
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, ctrl_c, workers):
+def test_ctrl_c_leaves_what_is_not_surely_written_in_unprocessed(world, ctrl_c, workers):
     table = world.table(clock=SYSTEM_CLOCK, retry_budget=None, retry=rddb.Retry(wait=lambda _: 0.2, max_attempts=1000))
     batch = table.batch_writer(["pk"], max_workers=workers)
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - the block raises
@@ -244,7 +244,7 @@ def test_ctrl_c_leaves_what_is_not_surely_written_in_leftovers(world, ctrl_c, wo
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_deadline_leaves_what_is_not_surely_written_in_leftovers(world, workers):
+def test_a_deadline_leaves_what_is_not_surely_written_in_unprocessed(world, workers):
     table = world.table(retry=rddb.Retry(wait=lambda _: 1.0, max_attempts=100))
     batch = table.batch_writer(["pk"], max_workers=workers)
     with rddb.deadline(5, clock=world.clock), pytest.raises(rddb.UnprocessedItemsError, match="deadline") as raised:  # noqa: PT012, SIM117
@@ -259,7 +259,7 @@ def test_a_deadline_leaves_what_is_not_surely_written_in_leftovers(world, worker
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_batch_that_failed_for_good_is_in_leftovers(world, workers):
+def test_a_batch_that_failed_for_good_is_in_unprocessed(world, workers):
     batch = world.table().batch_writer(["pk"], max_workers=workers)
     with pytest.raises(ClientError, match="AccessDenied"), batch:  # noqa: PT012 - the block raises
         write_50_then(batch, [faults.ErrorResponse(code="AccessDeniedException")], world)

@@ -119,7 +119,7 @@ def test_a_dict_that_is_filled_anew_for_each_item_is_as_many_items(world, option
     assert direct.scan(Select="COUNT")["Count"] == 60
 
 
-def test_an_async_function_for_leftovers_is_refused_at_the_door():
+def test_an_async_function_for_what_is_unprocessed_is_refused_at_the_door():
     async def keep(requests):
         raise AssertionError(requests)
 

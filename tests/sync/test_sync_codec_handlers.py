@@ -210,7 +210,7 @@ def test_an_injector_in_the_place_of_boto3s_is_used(new_sides):
     same(new_sides, script)
 
 
-def test_an_installed_session_answers_as_boto3(sides):
+def test_a_hardened_session_answers_as_boto3(sides):
     session = boto3.Session(**ACCESS)
     rddb.harden(session)
     installed = Side(session.client, session.resource)

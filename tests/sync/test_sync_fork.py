@@ -105,7 +105,7 @@ def test_a_verb_in_the_child_goes_by_connections_of_its_own(kind, verb, relay, n
     assert set(relay.requests[sent:]) <= before  # the parent's are as good as they were
 
 
-def test_a_low_level_client_and_an_installed_one_go_by_connections_of_their_own(relay, name, plain):
+def test_a_low_level_client_and_a_hardened_one_go_by_connections_of_their_own(relay, name, plain):
     installed = rddb.harden(plain(relay.endpoint_url).meta.client)
     made = rddb.client("dynamodb", endpoint_url=relay.endpoint_url)
     for client in (installed, made):

@@ -85,7 +85,7 @@ def test_there_is_exactly_one_retry_layer(proxy, opened, way, mode):
 
 @pytest.mark.parametrize("mode", ["legacy", "standard"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_installing_again_replaces_the_policy(proxy, opened, way, mode):
+def test_hardening_again_replaces_the_policy(proxy, opened, way, mode):
     config = Config(retries={"mode": mode})
     client = way(boto3.Session(**ACCESS), attempts(7), endpoint_url=proxy.endpoint_url, config=config)
     opened.callback(client.close)
@@ -94,7 +94,7 @@ def test_installing_again_replaces_the_policy(proxy, opened, way, mode):
     assert requests_under_throttling(proxy, client) == 3
 
 
-def test_installing_on_a_session_again_replaces_the_policy_of_what_it_makes(proxy, opened):
+def test_hardening_a_session_again_replaces_the_policy_of_what_it_makes(proxy, opened):
     session = boto3.Session(**ACCESS)
     for number in (7, 5, 3):
         assert rddb.harden(session, policy=attempts(number)) is session
@@ -120,7 +120,7 @@ def test_other_sessions_stay_plain(opened):
     assert not hasattr(client, "_resilience")
 
 
-def test_an_installed_resource_gives_resilient_tables_with_options(dynamodb_local, plain, make_table):
+def test_a_hardened_resource_gives_resilient_tables_with_options(dynamodb_local, plain, make_table):
     name = make_table(dynamodb_local.endpoint_url)
     dynamodb = plain(dynamodb_local.endpoint_url)
     assert rddb.harden(dynamodb) is dynamodb
@@ -131,7 +131,7 @@ def test_an_installed_resource_gives_resilient_tables_with_options(dynamodb_loca
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a", "n": 1}
 
 
-def test_an_installed_table_works_on_as_a_table(dynamodb_local, plain, make_table):
+def test_a_hardened_table_works_on_as_a_table(dynamodb_local, plain, make_table):
     table = plain(dynamodb_local.endpoint_url).Table(make_table(dynamodb_local.endpoint_url))
     before = hash(table), repr(table)
     assert rddb.harden(table) is table
@@ -145,7 +145,7 @@ def test_an_installed_table_works_on_as_a_table(dynamodb_local, plain, make_tabl
     assert table.table_status == "ACTIVE"
 
 
-def test_an_installed_low_level_client_keeps_typed_values(dynamodb_local, plain, make_table, opened):
+def test_a_hardened_low_level_client_keeps_typed_values(dynamodb_local, plain, make_table, opened):
     name = make_table(dynamodb_local.endpoint_url)
     client = boto3.Session(**ACCESS).client("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
     opened.callback(client.close)

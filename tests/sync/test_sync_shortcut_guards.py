@@ -131,7 +131,7 @@ def shortcuts_of(client):
     return [part_of(client, part) for part in PARTS]
 
 
-def test_installing_again_changes_nothing(both):
+def test_hardening_again_changes_nothing(both):
     _, hardened = both()
     before = shortcuts_of(hardened.client)
     for policy in (None, rddb.Policy()):
