@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .sync.session import client, resource, table
     from .sync.sharded_tables import ShardedTable
     from .sync.shared_limiter import SharedRateLimiter
-    from .sync.tables import ResilientServiceResource, ResilientTable
+    from .sync.tables import ResilientServiceResource, ResilientTable, Table
     from .sync.versioned_tables import VersionedTable
     from .ttl.rule import TimeToLive
     from .versioning.writes import DELETE
@@ -78,6 +78,7 @@ __all__ = [
     "ShardedTable",
     "SharedRateLimiter",
     "Status",
+    "Table",
     "ThrottlingReason",
     "TimeToLive",
     "Timeouts",
@@ -142,6 +143,7 @@ _HOMES = {
     "ShardedTable": "sync.sharded_tables",
     "SharedRateLimiter": "sync.shared_limiter",
     "Status": "hooks.status",
+    "Table": "sync.tables",
     "status": "hooks.status",
     "ThrottlingReason": "events",
     "TimeToLive": "ttl.rule",
@@ -166,14 +168,16 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

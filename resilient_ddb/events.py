@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
 
 __all__ = [
     "AnyEvent",
@@ -107,10 +107,12 @@ class Record:
             raise TypeError(f"{type(self).__name__} takes {wanted}, each by name; got {', '.join(facts) or 'nothing'}")
         _set_facts(self, facts)
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in self._known:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}", name=name, obj=self)
-        return self._facts[name]
+    if not TYPE_CHECKING:  # a checker knows the annotations
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in self._known:
+                raise AttributeError(f"{type(self).__name__} has no {name!r}", name=name, obj=self)
+            return self._facts[name]
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is frozen: {name!r} can't be set", name=name, obj=self)

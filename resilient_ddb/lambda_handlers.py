@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from resilient_ddb.calls.flushing import flush_observers
 from resilient_ddb.policy.checks import check_number
@@ -17,15 +17,32 @@ from resilient_ddb.policy.forks import tell_child
 if TYPE_CHECKING:
     import asyncio
 
+    E = TypeVar("E")
+    C = TypeVar("C")
+    R = TypeVar("R")
+
+    class _Decorator(Protocol):
+        """Makes a handler of a function; that of an async one returns what the function does, not a coroutine."""
+
+        @overload
+        def __call__(self, function: Callable[[E, C], Coroutine[Any, Any, R]], /) -> Callable[[E, C], R]: ...
+        @overload
+        def __call__(self, function: Callable[[E, C], R], /) -> Callable[[E, C], R]: ...
+
+
 Handler = Callable[[Any, Any], Any]
 
 
 @overload
-def lambda_handler(function: Handler, /) -> Handler: ...
+def lambda_handler(function: Callable[[E, C], Coroutine[Any, Any, R]], /) -> Callable[[E, C], R]: ...
 
 
 @overload
-def lambda_handler(*, margin: float = 0.5) -> Callable[[Handler], Handler]: ...
+def lambda_handler(function: Callable[[E, C], R], /) -> Callable[[E, C], R]: ...
+
+
+@overload
+def lambda_handler(*, margin: float = 0.5) -> _Decorator: ...
 
 
 def lambda_handler(function: Handler | None = None, /, *, margin: float = 0.5) -> Any:

@@ -135,3 +135,22 @@ def test_a_chain_reads_as_it_was_written():
 
 def test_no_sync_object_can_be_awaited():
     assert not inspect.isawaitable(rddb.table("orders", region_name="eu-west-1"))
+
+
+@pytest.mark.parametrize("name", ["Table", "ResilientTable", "ResilientServiceResource"])
+def test_who_makes_a_table_by_its_type_hears_what_makes_one(name):
+    with pytest.raises(TypeError, match=r"names a type, for annotations: make one by resilient_ddb\.resource\("):
+        getattr(rddb, name)("orders")
+
+
+@pytest.mark.parametrize("name", ["Table", "AsyncTable", "AsyncServiceResource"])
+def test_who_makes_an_async_table_by_its_type_hears_what_makes_one(name):
+    aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
+    with pytest.raises(TypeError, match=r"names a type, for annotations: make one by resilient_ddb\.aio\.resource\("):
+        getattr(aio, name)("orders")
+
+
+def test_table_is_the_type_of_what_is_made():
+    table = rddb.table("orders", region_name="eu-west-1")
+    assert isinstance(table, rddb.Table)
+    assert rddb.Table is rddb.ResilientTable

@@ -17,7 +17,7 @@ if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
 
 from .session import client, harden, resource, set_policy, table
-from .tables import AsyncServiceResource, AsyncTable
+from .tables import AsyncServiceResource, AsyncTable, Table
 
 if TYPE_CHECKING:
     from .batch_get import AsyncBatchGet
@@ -32,6 +32,7 @@ __all__ = [
     "AsyncShardedTable",
     "AsyncTable",
     "AsyncVersionedTable",
+    "Table",
     "client",
     "harden",
     "resource",
@@ -48,12 +49,14 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

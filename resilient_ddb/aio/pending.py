@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from resilient_ddb.calls.flows import Flow, run_async
 
@@ -43,7 +43,8 @@ class Pending(Coroutine[Any, Any, T]):
             f"'await {self._name}', or use the sync Table of resilient_ddb.table(...)"
         )
 
-    __getitem__ = __contains__ = __iter__ = __len__ = get = keys = values = items = _refuse
+    if not TYPE_CHECKING:  # a checker says what is missing by itself
+        __getitem__ = __contains__ = __iter__ = __len__ = get = keys = values = items = _refuse
 
     def __bool__(self) -> bool:
         """As any coroutine. asyncio asks for it where it describes a task, from Python 3.12 on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.policy import policy_of
@@ -14,10 +14,15 @@ from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
+from .table_behind import AsyncTableBehind
 from .together import together
 
 if TYPE_CHECKING:
+    from types_aiobotocore_dynamodb.type_defs import QueryInputTableQueryTypeDef
+
+    from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import DeleteParameters, GetParameters, PutParameters, UpdateParameters
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class AsyncShardedTable(ShardedQueries):
+class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
 
     Parameters, results and errors are those of `resilient_ddb.ShardedTable`; each verb is to be awaited.
@@ -35,50 +40,94 @@ class AsyncShardedTable(ShardedQueries):
     _sleep = staticmethod(asyncio.sleep)
     _together = staticmethod(together)
 
-    def put_item(self, Item: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def put_item(
+        self,
+        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[PutParameters],
+    ) -> Pending[Response]:
         """Put an item into a shard: a random one, or the one that is calculated."""
         return pending(self._put(Item, params), "sharded.put_item")
 
-    def get_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def get_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[GetParameters],
+    ) -> Pending[Response]:
         """Read an item: from its shard where that can be calculated from `Key`, else from all."""
         return pending(self._get(Key, params), "sharded.get_item")
 
-    def update_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def update_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[UpdateParameters],
+    ) -> Pending[Response]:
         """Update an item; where its shard can't be calculated it is found first, or that is refused."""
         return pending(self._change("update_item", Key, params), "sharded.update_item")
 
-    def delete_item(self, Key: Mapping[str, Any], **params: Any) -> Pending[Response]:  # noqa: N803 - boto3's name
+    def delete_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[DeleteParameters],
+    ) -> Pending[Response]:
         """Delete an item. See `update_item`."""
         return pending(self._change("delete_item", Key, params), "sharded.delete_item")
 
-    def query(self, **params: Any) -> Pending[Response]:
+    def query(self, **params: Unpack[QueryInputTableQueryTypeDef]) -> Pending[Response]:
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it."""
         return pending(self._query(params), "sharded.query")
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    def query_items(
+        self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
+    ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
         return items_of(self._reading(params, max_items))
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Pending[Response]:
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.query_many`."""
         return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over all shards of several partition keys."""
         return items_of(self._fan_in_reading(partition_keys, params, max_items))
 
     def batch_writer(
-        self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
+        self,
+        overwrite_by_pkeys: list[str] | None = None,
+        flush_amount: int = 25,
+        on_exit_loop_sleep: float = 0,
+        *,
+        write_units_per_second: Rate = None,
+        max_workers: int = 1,
+        max_attempts: int | None = None,
+        on_unprocessed: OnUnprocessed = "raise",
+        flush_on_error: bool = False,
     ) -> AsyncShardedBatchWriter:
         """Return the Table's batch writer for items of this table."""
         self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
+        make = partial(
+            self._table.batch_writer,
+            overwrite_by_pkeys,
+            flush_amount,
+            on_exit_loop_sleep,
+            write_units_per_second=write_units_per_second,
+            max_workers=max_workers,
+            max_attempts=max_attempts,
+            flush_on_error=flush_on_error,
+        )
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return AsyncShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
+        return AsyncShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Return this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
     from types_aiobotocore_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResourceTypes
     from types_aiobotocore_dynamodb.service_resource import Table as _TableTypes
-    from types_aiobotocore_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
+    from types_aiobotocore_dynamodb.type_defs import (
+        CreateTableInputServiceResourceCreateTableTypeDef,
+        PutItemInputTablePutItemTypeDef,
+        PutItemOutputTableTypeDef,
+        QueryInputTableQueryTypeDef,
+        ScanInputTableScanTypeDef,
+    )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import KeysParameters
     from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
@@ -45,8 +52,12 @@ else:
 class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no types of its own
     """A resource on an async client. `==`, `hash` and `repr` as boto3's."""
 
+    _made_by: str
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take boto3's arguments: the identifiers, and `client`."""
+        if type(self).meta is None:  # no class was made of it
+            raise TypeError(f"{type(self).__name__} names a type, for annotations: make one by {self._made_by}")
         super().__init__(*args, **kwargs)
         if not isinstance(self.meta.client, Lazy):
             self.meta.client._resilience.host.use_native_values()  # noqa: SLF001 - this library's own
@@ -54,6 +65,8 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
 
 class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
     """`dynamodb.ServiceResource`, async and hardened."""
+
+    _made_by = "resilient_ddb.aio.resource('dynamodb')"
 
     async def __aenter__(self) -> Self:
         """Open the running loop's client, for a block at whose end it is closed."""
@@ -83,9 +96,14 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
         ) -> AwaitableTable:
             """Return a Table, which may be awaited, with the options that `resilient_ddb.aio.table` describes."""
 
+        async def create_table(self, **kwargs: Unpack[CreateTableInputServiceResourceCreateTableTypeDef]) -> AsyncTable:
+            """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
+
 
 class AsyncTable(AsyncResource, _TableTypes):
     """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
+
+    _made_by = "resilient_ddb.aio.resource('dynamodb').Table(name), or resilient_ddb.aio.table(name)"
 
     _owns_client = False
     """Whether the client was made for this Table alone."""
@@ -147,13 +165,21 @@ class AsyncTable(AsyncResource, _TableTypes):
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
     def query_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
         return _items(Items(self, "query", params, max_items, read_units_per_second))
 
     def scan_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
         return _items(Items(self, "scan", params, max_items, read_units_per_second))
@@ -163,7 +189,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
         *,
         read_units_per_second: float | Limiter | None = None,
-        **params: Any,
+        **params: Unpack[KeysParameters],
     ) -> AsyncBatchGet:
         """Return an async iterator over the items of any number of keys. See `ResilientTable.get_items`."""
         from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
@@ -177,7 +203,7 @@ class AsyncTable(AsyncResource, _TableTypes):
         read_units_per_second: float | Limiter | None = None,
         on_page: Callable[[dict[str, Any]], Any] | None = None,
         resume: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncParallelScan:
         """Return an async iterator over the table's items that reads several segments at once, each in a task.
 
@@ -190,7 +216,11 @@ class AsyncTable(AsyncResource, _TableTypes):
         )
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError = "raise", **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError = "raise",
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Pending[dict[str, Any]]:
         """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
         from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
@@ -200,7 +230,11 @@ class AsyncTable(AsyncResource, _TableTypes):
         return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
@@ -301,6 +335,10 @@ class AwaitableTable(AsyncTable):
 
     async def _table(self) -> AsyncTable:
         return self._plain(self.name, client=self.meta.client)
+
+
+Table = AsyncTable
+"""The name for annotations."""
 
 
 async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:

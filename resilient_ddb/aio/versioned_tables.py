@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
 from .pending import Pending, pending
+from .table_behind import AsyncReadsBehind
+
+if TYPE_CHECKING:
+    from resilient_ddb.dynamodb.parameters import DeleteParameters, PutParameters, UpdateParameters
 
 Response = dict[str, Any]
 
 
-class AsyncVersionedTable(VersionedVerbs):
+class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
     """An async Table whose writes go by each item's version. Made by `table.versioned()`; tasks may share it.
 
     Parameters, results and errors are those of `resilient_ddb.VersionedTable`; each verb is to be awaited. `get_item`,
@@ -28,7 +32,7 @@ class AsyncVersionedTable(VersionedVerbs):
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: Any = FROM_ITEM,
-        **params: Any,
+        **params: Unpack[PutParameters],
     ) -> Pending[Response]:
         """Write a whole item, if the stored one is still at the version that `Item` was read with."""
         return pending(self._put(Item, params, expected_version), "table.put_item")
@@ -38,7 +42,7 @@ class AsyncVersionedTable(VersionedVerbs):
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: int | None,
-        **params: Any,
+        **params: Unpack[UpdateParameters],
     ) -> Pending[Response]:
         """Update an item, if it is still at the expected version. The next one is stored."""
         return pending(self._update(Key, params, expected_version), "table.update_item")
@@ -48,7 +52,7 @@ class AsyncVersionedTable(VersionedVerbs):
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: int | None,
-        **params: Any,
+        **params: Unpack[DeleteParameters],
     ) -> Pending[Response]:
         """Delete an item, if it is still at the expected version."""
         return pending(self._delete(Key, params, expected_version), "table.delete_item")

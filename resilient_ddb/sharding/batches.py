@@ -14,7 +14,7 @@ from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
-    from resilient_ddb.bulk.settings import RejectedItem
+    from resilient_ddb.bulk.settings import BatchReport, OnUnprocessed, RejectedItem
 
     from .keys import ShardKeys
     from .layout import Uniform
@@ -28,13 +28,13 @@ class ShardedBatch:
     def __init__(
         self,
         make: Callable[..., Any],
-        options: Mapping[str, Any],
+        on_unprocessed: OnUnprocessed,
         find_keys: Callable[[], Flow[ShardKeys]],
         uniform: Uniform,
     ) -> None:
-        """Write through what `make` makes of the options: a writer of the table behind."""
-        take = options.get("on_unprocessed")
-        self._writer = make(**{**options, "on_unprocessed": self._seen_by(take)} if callable(take) else options)
+        """Write through what `make` makes: a writer of the table behind."""
+        seen = self._seen_by(on_unprocessed) if callable(on_unprocessed) else on_unprocessed
+        self._writer = make(on_unprocessed=seen)
         self._find_keys = find_keys
         self._uniform = uniform
         self._keys: ShardKeys | None = None
@@ -50,10 +50,18 @@ class ShardedBatch:
         """Begin anew in a forked process, as the writer does: what was given is written by the parent."""
         self._unplaced = deque()
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._writer, name)
+    if not TYPE_CHECKING:  # what a checker may know of is named below
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return getattr(self._writer, name)
+
+    @property
+    def report(self) -> BatchReport:
+        """What was done so far: see `BatchReport`."""
+        report: BatchReport = self._writer.report
+        return report
 
     @property
     def unprocessed(self) -> list[Request]:

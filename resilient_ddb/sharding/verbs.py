@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -39,6 +39,8 @@ class ShardedVerbs:
     _sleep: Callable[[float], Any]
     _together: Together
     _stores_other_keys = True
+    name: str
+    """The table's name: that of the table behind."""
 
     def __init__(
         self,
@@ -72,12 +74,20 @@ class ShardedVerbs:
         """The table behind this one: what it gives and takes has stored keys."""
         return self._table
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # asked for by copy and pickle, before there is a table
-            raise AttributeError(name)
-        if name in _NOT_SHARDED:
-            raise AttributeError(f"a sharded table has no {name}(): take sharded.table.{name}(...), with stored keys")
-        return getattr(self._table, name)
+    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
+                raise AttributeError(name)
+            if name in _NOT_SHARDED:
+                raise AttributeError(
+                    f"a sharded table has no {name}(): take sharded.table.{name}(...), with stored keys"
+                )
+            return getattr(self._table, name)
+
+    def __dir__(self) -> list[str]:
+        of_table = {name for name in dir(self._table) if not name.startswith("_")}
+        return sorted({*super().__dir__(), *of_table.difference(_NOT_SHARDED)})
 
     def __repr__(self) -> str:
         return f"{self._table!r}.sharded({self._layout!r})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.policy import policy_of
@@ -13,10 +13,15 @@ from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
+from .table_behind import TableBehind
 from .together import together
 
 if TYPE_CHECKING:
+    from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef
+
+    from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import DeleteParameters, GetParameters, PutParameters, UpdateParameters
     from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
     from resilient_ddb.sharding.resharding import ReshardReport
 
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class ShardedTable(ShardedQueries):
+class ShardedTable(ShardedQueries, TableBehind):
     """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
 
     What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;
@@ -37,7 +42,11 @@ class ShardedTable(ShardedQueries):
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return together(self._table.meta.client, calls)
 
-    def put_item(self, Item: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def put_item(
+        self,
+        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[PutParameters],
+    ) -> Response:
         """Put an item into a shard: a random one, or the one that is calculated.
 
         Args:
@@ -50,7 +59,11 @@ class ShardedTable(ShardedQueries):
         """
         return run(self._put(Item, params))
 
-    def get_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def get_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[GetParameters],
+    ) -> Response:
         """Read an item: from its shard where that can be calculated from `Key`, else from all with one BatchGetItem.
 
         Args:
@@ -62,7 +75,11 @@ class ShardedTable(ShardedQueries):
         """
         return run(self._get(Key, params))
 
-    def update_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def update_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[UpdateParameters],
+    ) -> Response:
         """Update an item; where its shard can't be calculated it is found first, or that is refused.
 
         Args:
@@ -75,11 +92,15 @@ class ShardedTable(ShardedQueries):
         """
         return run(self._change("update_item", Key, params))
 
-    def delete_item(self, Key: Mapping[str, Any], **params: Any) -> Response:  # noqa: N803 - boto3's name
+    def delete_item(
+        self,
+        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
+        **params: Unpack[DeleteParameters],
+    ) -> Response:
         """Delete an item. See `update_item`."""
         return run(self._change("delete_item", Key, params))
 
-    def query(self, **params: Any) -> Response:
+    def query(self, **params: Unpack[QueryInputTableQueryTypeDef]) -> Response:
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it.
 
         Items come in the order of their sort keys. `Limit` is for all shards together; counts and consumed capacity are
@@ -96,7 +117,9 @@ class ShardedTable(ShardedQueries):
         """
         return run(self._query(params))
 
-    def query_items(self, *, max_items: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
+    def query_items(
+        self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
+    ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query of all shards. One page of each is held at most.
 
         Fallbacks are not asked.
@@ -112,7 +135,11 @@ class ShardedTable(ShardedQueries):
         return items_of(run(self._reading(params, max_items)))
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Response:
         """Query all shards of several partition keys. See `ResilientTable.query_many`.
 
@@ -123,13 +150,25 @@ class ShardedTable(ShardedQueries):
         return run(self._fan_in(partition_keys, params, on_shard_error))
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
         return items_of(run(self._fan_in_reading(partition_keys, params, max_items)))
 
     def batch_writer(
-        self, overwrite_by_pkeys: list[str] | None = None, *args: Any, **options: Any
+        self,
+        overwrite_by_pkeys: list[str] | None = None,
+        flush_amount: int = 25,
+        *,
+        write_units_per_second: Rate = None,
+        max_workers: int = 1,
+        max_attempts: int | None = None,
+        on_unprocessed: OnUnprocessed = "raise",
+        flush_on_error: bool = False,
     ) -> ShardedBatchWriter:
         """Return the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
 
@@ -138,9 +177,17 @@ class ShardedTable(ShardedQueries):
                 suffixes are random; or, from the writer, an item's shard can't be told.
         """
         self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(self._table.batch_writer, overwrite_by_pkeys, *args)
+        make = partial(
+            self._table.batch_writer,
+            overwrite_by_pkeys,
+            flush_amount,
+            write_units_per_second=write_units_per_second,
+            max_workers=max_workers,
+            max_attempts=max_attempts,
+            flush_on_error=flush_on_error,
+        )
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return ShardedBatchWriter(make, options, find_keys, policy_of(self._table).uniform)
+        return ShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Return this table with optimistic locking. See `ResilientTable.versioned`.

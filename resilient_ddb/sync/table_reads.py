@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.calls.flows import run
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.service_resource import Table as _Table
+    from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
 
     from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import KeysParameters
     from resilient_ddb.sharding.fan_in_reading import OnShardError
 
     from .batch_get import BatchGet
@@ -24,7 +26,11 @@ class TableReads(_Table):
     """The part of `ResilientTable` that reads."""
 
     def query_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a query, page after page.
 
@@ -45,13 +51,21 @@ class TableReads(_Table):
         return _items(self, "query", params, max_items, read_units_per_second)
 
     def scan_items(
-        self, *, max_items: int | None = None, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self, "scan", params, max_items, read_units_per_second)
 
     def get_items(
-        self, keys: Iterable[Mapping[str, Any]], *, read_units_per_second: float | Limiter | None = None, **params: Any
+        self,
+        keys: Iterable[Mapping[str, Any]],
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[KeysParameters],
     ) -> BatchGet:
         """Return an iterator over the items of any number of keys, in the order of the keys.
 
@@ -86,7 +100,7 @@ class TableReads(_Table):
         read_units_per_second: float | Limiter | None = None,
         on_page: Callable[[dict[str, Any]], Any] | None = None,
         resume: Mapping[str, Any] | None = None,
-        **params: Any,
+        **params: Unpack[ScanInputTableScanTypeDef],
     ) -> ParallelScan:
         """Return an iterator over the table's items that reads several segments at once, each on a thread.
 
@@ -121,7 +135,11 @@ class TableReads(_Table):
         )
 
     def query_many(
-        self, partition_keys: Iterable[Any], *, on_shard_error: OnShardError = "raise", **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError = "raise",
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> dict[str, Any]:
         """Query several partition keys at the same time, and give one response, as boto3 shapes it.
 
@@ -146,7 +164,11 @@ class TableReads(_Table):
         return run(fan_in(self, self._together, partition_keys, params, on_shard_error))
 
     def query_many_items(
-        self, partition_keys: Iterable[Any], *, max_items: int | None = None, **params: Any
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over the items of several partition keys. One page of each is held at most.
 

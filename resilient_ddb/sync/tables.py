@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
-    from types_boto3_dynamodb.type_defs import PutItemInputTablePutItemTypeDef, PutItemOutputTableTypeDef
+    from types_boto3_dynamodb.type_defs import (
+        CreateTableInputServiceResourceCreateTableTypeDef,
+        PutItemInputTablePutItemTypeDef,
+        PutItemOutputTableTypeDef,
+    )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.policy.given import NotGiven
@@ -36,8 +40,11 @@ class _Native:
     """Has a resource's client take and give native values, before boto3 registers its own handlers for that."""
 
     meta: Any
+    _made_by: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not hasattr(type(self), "meta"):  # boto3 has made no class of it
+            raise TypeError(f"{type(self).__name__} names a type, for annotations: make one by {self._made_by}")
         client = kwargs.get("client")
         if client is not None and hasattr(client, "_resilience"):
             client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
@@ -46,6 +53,8 @@ class _Native:
 
 class ResilientServiceResource(_Native, _ServiceResource):
     """boto3's `dynamodb.ServiceResource`, hardened."""
+
+    _made_by = "resilient_ddb.resource('dynamodb')"
 
     if TYPE_CHECKING:
 
@@ -65,9 +74,14 @@ class ResilientServiceResource(_Native, _ServiceResource):
                 ttl: the TTL attribute, or a `TimeToLive`; None: none, whatever the resource's `ttl` says.
             """
 
+        def create_table(self, **kwargs: Unpack[CreateTableInputServiceResourceCreateTableTypeDef]) -> ResilientTable:
+            """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
+
 
 class ResilientTable(_Native, TableReads):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
+
+    _made_by = "resilient_ddb.resource('dynamodb').Table(name), or resilient_ddb.table(name)"
 
     _restore: Callable[[str, dict[str, Any], Policy | None], ResilientTable]
     """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
@@ -255,3 +269,7 @@ class ResilientTable(_Native, TableReads):
         ttl = None if core.ttl is None else core.ttl.by_table
         recipe = {"policy": core.client_policy, "ttl": ttl, **core.host.recipe(core.client_timeouts)}
         return self._restore, (self.name, recipe, core.own_policy)
+
+
+Table = ResilientTable
+"""The name for annotations."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
+from .table_behind import ReadsBehind
+
+if TYPE_CHECKING:
+    from resilient_ddb.dynamodb.parameters import DeleteParameters, PutParameters, UpdateParameters
+
 Response = dict[str, Any]
 
 
-class VersionedTable(VersionedVerbs):
+class VersionedTable(VersionedVerbs, ReadsBehind):
     """A Table whose writes go by each item's version. Made by `table.versioned()`; threads may share it.
 
     `get_item`, `query`, `scan` and all else that is not named here is the Table's own.
@@ -27,7 +32,7 @@ class VersionedTable(VersionedVerbs):
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: Any = FROM_ITEM,
-        **params: Any,
+        **params: Unpack[PutParameters],
     ) -> Response:
         """Write a whole item, if the stored one is still at the version that `Item` was read with.
 
@@ -52,7 +57,7 @@ class VersionedTable(VersionedVerbs):
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: int | None,
-        **params: Any,
+        **params: Unpack[UpdateParameters],
     ) -> Response:
         """Update an item, if it is still at the expected version. The next one is stored.
 
@@ -73,7 +78,7 @@ class VersionedTable(VersionedVerbs):
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
         *,
         expected_version: int | None,
-        **params: Any,
+        **params: Unpack[DeleteParameters],
     ) -> Response:
         """Delete an item, if it is still at the expected version.
 

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 __all__ = ["absent_or_expired", "is_expired"]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import rule  # noqa: PLC0415 - loaded when it is asked for
+if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
 
-    return getattr(rule, name)
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import rule  # noqa: PLC0415 - loaded when it is asked for
+
+        return getattr(rule, name)
 
 
 def __dir__() -> list[str]:

@@ -56,10 +56,16 @@ class VersionedVerbs:
         """The table behind this one: what it writes goes by no version."""
         return self._table
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # asked for by copy and pickle, before there is a table
-            raise AttributeError(name)
-        return getattr(self._table, name)
+    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
+                raise AttributeError(name)
+            return getattr(self._table, name)
+
+    def __dir__(self) -> list[str]:
+        of_table = (name for name in dir(self._table) if not name.startswith("_"))
+        return sorted({*super().__dir__(), *of_table})
 
     def __repr__(self) -> str:
         return f"{self._table!r}.versioned(attribute={self._versioning.attribute!r})"

@@ -86,6 +86,11 @@ def test_pages_and_readme_link_to_what_is_there():
         assert f"(docs/{page.name})" in readme, page.name
 
 
+def test_every_program_is_named_in_the_pages():
+    named = {name for page in DOCS.glob("*.rst") for name in re.findall(r"``examples/(\w+\.py)``", page.read_text())}
+    assert named == {program.name for program in (DOCS.parent / "examples").glob("*.py")}
+
+
 def test_programs_say_what_they_are_for():
     for program in (DOCS.parent / "examples").glob("*.py"):
         assert "AWS_ENDPOINT_URL_DYNAMODB" in ast.get_docstring(ast.parse(program.read_text()))

@@ -43,6 +43,13 @@ def test_a_program_runs(program, dynamodb_for_docs, capsys):  # the programs fin
     assert capsys.readouterr().out
 
 
+def test_the_counter_counts_each_visit_once(dynamodb_local, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_local.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    runpy.run_path(str(ROOT / "examples" / "count_once.py"), run_name="__main__")
+    assert capsys.readouterr().out.splitlines() == ["home: True old: False", "visits: 2"]
+
+
 def test_the_example_of_a_users_tests_passes(dynamodb_for_docs):  # as above
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "examples/faults_in_tests.py"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}

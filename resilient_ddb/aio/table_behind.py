@@ -1,0 +1,215 @@
+"""What async sharded and versioned tables hand on to the Table behind them, with its types.
+
+Tests hold the types against those of boto3's Table, and the names against its resource model: none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from types_aiobotocore_dynamodb.literals import (
+        GlobalTableSettingsReplicationModeType,
+        MultiRegionConsistencyType,
+        TableStatusType,
+    )
+    from types_aiobotocore_dynamodb.service_resource import DynamoDBResourceMeta
+    from types_aiobotocore_dynamodb.service_resource import Table as _Table
+    from types_aiobotocore_dynamodb.type_defs import (
+        ArchivalSummaryTypeDef,
+        AttributeDefinitionTypeDef,
+        BillingModeSummaryTypeDef,
+        DeleteTableOutputTypeDef,
+        GetItemInputTableGetItemTypeDef,
+        GetItemOutputTableTypeDef,
+        GlobalSecondaryIndexDescriptionTypeDef,
+        GlobalTableWitnessDescriptionTypeDef,
+        KeySchemaElementTypeDef,
+        LocalSecondaryIndexDescriptionTypeDef,
+        OnDemandThroughputTypeDef,
+        ProvisionedThroughputDescriptionTypeDef,
+        QueryInputTableQueryTypeDef,
+        QueryOutputTableTypeDef,
+        ReplicaDescriptionTypeDef,
+        RestoreSummaryTypeDef,
+        ScanInputTableScanTypeDef,
+        ScanOutputTableTypeDef,
+        SSEDescriptionTypeDef,
+        StreamSpecificationTypeDef,
+        TableClassSummaryTypeDef,
+        TableWarmThroughputDescriptionTypeDef,
+        UpdateTableInputTableUpdateTypeDef,
+        VectorIndexDescriptionTypeDef,
+    )
+
+    from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import KeysParameters
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
+
+    from .batch_get import AsyncBatchGet
+    from .parallel_scan import AsyncParallelScan
+    from .pending import Pending
+
+# What is behind may be any object with a Table's verbs.
+# mypy: disable-error-code="no-any-return"
+
+
+class AsyncTableBehind:
+    """What every table on a Table hands on: what the table is, not what is in it."""
+
+    _table: Any
+
+    if TYPE_CHECKING:
+        # Attributes of boto3's Table; `__getattr__` finds them.
+        name: str
+        meta: DynamoDBResourceMeta
+        attribute_definitions: Awaitable[list[AttributeDefinitionTypeDef]]
+        table_name: Awaitable[str]
+        key_schema: Awaitable[list[KeySchemaElementTypeDef]]
+        table_status: Awaitable[TableStatusType]
+        creation_date_time: Awaitable[datetime]
+        provisioned_throughput: Awaitable[ProvisionedThroughputDescriptionTypeDef]
+        table_size_bytes: Awaitable[int]
+        item_count: Awaitable[int]
+        table_arn: Awaitable[str]
+        table_id: Awaitable[str]
+        billing_mode_summary: Awaitable[BillingModeSummaryTypeDef]
+        local_secondary_indexes: Awaitable[list[LocalSecondaryIndexDescriptionTypeDef]]
+        global_secondary_indexes: Awaitable[list[GlobalSecondaryIndexDescriptionTypeDef]]
+        stream_specification: Awaitable[StreamSpecificationTypeDef]
+        latest_stream_label: Awaitable[str]
+        latest_stream_arn: Awaitable[str]
+        global_table_version: Awaitable[str]
+        replicas: Awaitable[list[ReplicaDescriptionTypeDef]]
+        global_table_witnesses: Awaitable[list[GlobalTableWitnessDescriptionTypeDef]]
+        global_table_settings_replication_mode: Awaitable[GlobalTableSettingsReplicationModeType]
+        restore_summary: Awaitable[RestoreSummaryTypeDef]
+        sse_description: Awaitable[SSEDescriptionTypeDef]
+        archival_summary: Awaitable[ArchivalSummaryTypeDef]
+        table_class_summary: Awaitable[TableClassSummaryTypeDef]
+        deletion_protection_enabled: Awaitable[bool]
+        disassociation_protection_enabled: Awaitable[bool]
+        on_demand_throughput: Awaitable[OnDemandThroughputTypeDef]
+        warm_throughput: Awaitable[TableWarmThroughputDescriptionTypeDef]
+        multi_region_consistency: Awaitable[MultiRegionConsistencyType]
+        vector_indexes: Awaitable[list[VectorIndexDescriptionTypeDef]]
+
+    def load(self) -> Coroutine[Any, Any, None]:
+        """Look the table up with DescribeTable; its attributes say what was found."""
+        return self._table.load()
+
+    def reload(self) -> Coroutine[Any, Any, None]:
+        """Look the table up again. See `load`."""
+        return self._table.reload()
+
+    def update(self, **kwargs: Unpack[UpdateTableInputTableUpdateTypeDef]) -> Coroutine[Any, Any, _Table]:
+        """Change the table's capacity, indexes or stream with UpdateTable, and return the Table itself."""
+        return self._table.update(**kwargs)
+
+    def delete(self) -> Coroutine[Any, Any, DeleteTableOutputTypeDef]:
+        """Delete the table with all its items."""
+        return self._table.delete()
+
+    def wait_until_exists(self) -> Coroutine[Any, Any, None]:
+        """Wait until the table can be used."""
+        return self._table.wait_until_exists()
+
+    def wait_until_not_exists(self) -> Coroutine[Any, Any, None]:
+        """Wait until the table is deleted."""
+        return self._table.wait_until_not_exists()
+
+    def get_available_subresources(self) -> Coroutine[Any, Any, Sequence[str]]:
+        """Return the names of the resources that boto3 makes of a Table: there are none."""
+        return self._table.get_available_subresources()
+
+
+class AsyncReadsBehind(AsyncTableBehind):
+    """What a versioned table hands on besides: reads, which go by no version."""
+
+    def get_item(
+        self, **kwargs: Unpack[GetItemInputTableGetItemTypeDef]
+    ) -> Coroutine[Any, Any, GetItemOutputTableTypeDef]:
+        """Read an item, with its version as one of its attributes."""
+        return self._table.get_item(**kwargs)
+
+    def query(self, **kwargs: Unpack[QueryInputTableQueryTypeDef]) -> Coroutine[Any, Any, QueryOutputTableTypeDef]:
+        """Read a page of the items that have a partition key."""
+        return self._table.query(**kwargs)
+
+    def scan(self, **kwargs: Unpack[ScanInputTableScanTypeDef]) -> Coroutine[Any, Any, ScanOutputTableTypeDef]:
+        """Read a page of the table's items."""
+        return self._table.scan(**kwargs)
+
+    def query_items(
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
+        rate = _given(read_units_per_second=read_units_per_second)
+        return self._table.query_items(max_items=max_items, **rate, **params)
+
+    def scan_items(
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
+        rate = _given(read_units_per_second=read_units_per_second)
+        return self._table.scan_items(max_items=max_items, **rate, **params)
+
+    def get_items(
+        self,
+        keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[KeysParameters],
+    ) -> AsyncBatchGet:
+        """Return an async iterator over the items of many keys. See `resilient_ddb.ResilientTable.get_items`."""
+        return self._table.get_items(keys, read_units_per_second=read_units_per_second, **params)
+
+    def parallel_scan(
+        self,
+        segments: int | Literal["auto"] = "auto",
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        on_page: Callable[[dict[str, Any]], Any] | None = None,
+        resume: Mapping[str, Any] | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
+    ) -> AsyncParallelScan:
+        """Return an async iterator that reads segments at once. See `resilient_ddb.ResilientTable.parallel_scan`."""
+        return self._table.parallel_scan(
+            segments, read_units_per_second=read_units_per_second, on_page=on_page, resume=resume, **params
+        )
+
+    def query_many(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> Pending[dict[str, Any]]:
+        """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
+        return self._table.query_many(partition_keys, **_given(on_shard_error=on_shard_error), **params)
+
+    def query_many_items(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
+        return self._table.query_many_items(partition_keys, max_items=max_items, **params)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return those that are not None: a sharded table behind has fewer options, and defaults of its own."""
+    return {name: value for name, value in options.items() if value is not None}

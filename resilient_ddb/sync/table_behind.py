@@ -1,0 +1,212 @@
+"""What sharded and versioned tables hand on to the Table behind them, with its types.
+
+Tests hold the types against those of boto3's Table, and the names against its resource model: none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from types_boto3_dynamodb.literals import (
+        GlobalTableSettingsReplicationModeType,
+        MultiRegionConsistencyType,
+        TableStatusType,
+    )
+    from types_boto3_dynamodb.service_resource import DynamoDBResourceMeta
+    from types_boto3_dynamodb.service_resource import Table as _Table
+    from types_boto3_dynamodb.type_defs import (
+        ArchivalSummaryTypeDef,
+        AttributeDefinitionTypeDef,
+        BillingModeSummaryTypeDef,
+        DeleteTableOutputTypeDef,
+        GetItemInputTableGetItemTypeDef,
+        GetItemOutputTableTypeDef,
+        GlobalSecondaryIndexDescriptionTypeDef,
+        GlobalTableWitnessDescriptionTypeDef,
+        KeySchemaElementTypeDef,
+        LocalSecondaryIndexDescriptionTypeDef,
+        OnDemandThroughputTypeDef,
+        ProvisionedThroughputDescriptionTypeDef,
+        QueryInputTableQueryTypeDef,
+        QueryOutputTableTypeDef,
+        ReplicaDescriptionTypeDef,
+        RestoreSummaryTypeDef,
+        ScanInputTableScanTypeDef,
+        ScanOutputTableTypeDef,
+        SSEDescriptionTypeDef,
+        StreamSpecificationTypeDef,
+        TableClassSummaryTypeDef,
+        TableWarmThroughputDescriptionTypeDef,
+        UpdateTableInputTableUpdateTypeDef,
+        VectorIndexDescriptionTypeDef,
+    )
+
+    from resilient_ddb.bulk.token_bucket import Limiter
+    from resilient_ddb.dynamodb.parameters import KeysParameters
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
+
+    from .batch_get import BatchGet
+    from .parallel_scan import ParallelScan
+
+# What is behind may be any object with a Table's verbs.
+# mypy: disable-error-code="no-any-return"
+
+
+class TableBehind:
+    """What every table on a Table hands on: what the table is, not what is in it."""
+
+    _table: Any
+
+    if TYPE_CHECKING:
+        # Attributes of boto3's Table; `__getattr__` finds them.
+        name: str
+        meta: DynamoDBResourceMeta
+        attribute_definitions: list[AttributeDefinitionTypeDef]
+        table_name: str
+        key_schema: list[KeySchemaElementTypeDef]
+        table_status: TableStatusType
+        creation_date_time: datetime
+        provisioned_throughput: ProvisionedThroughputDescriptionTypeDef
+        table_size_bytes: int
+        item_count: int
+        table_arn: str
+        table_id: str
+        billing_mode_summary: BillingModeSummaryTypeDef
+        local_secondary_indexes: list[LocalSecondaryIndexDescriptionTypeDef]
+        global_secondary_indexes: list[GlobalSecondaryIndexDescriptionTypeDef]
+        stream_specification: StreamSpecificationTypeDef
+        latest_stream_label: str
+        latest_stream_arn: str
+        global_table_version: str
+        replicas: list[ReplicaDescriptionTypeDef]
+        global_table_witnesses: list[GlobalTableWitnessDescriptionTypeDef]
+        global_table_settings_replication_mode: GlobalTableSettingsReplicationModeType
+        restore_summary: RestoreSummaryTypeDef
+        sse_description: SSEDescriptionTypeDef
+        archival_summary: ArchivalSummaryTypeDef
+        table_class_summary: TableClassSummaryTypeDef
+        deletion_protection_enabled: bool
+        disassociation_protection_enabled: bool
+        on_demand_throughput: OnDemandThroughputTypeDef
+        warm_throughput: TableWarmThroughputDescriptionTypeDef
+        multi_region_consistency: MultiRegionConsistencyType
+        vector_indexes: list[VectorIndexDescriptionTypeDef]
+
+    def load(self) -> None:
+        """Look the table up with DescribeTable; its attributes say what was found."""
+        return self._table.load()
+
+    def reload(self) -> None:
+        """Look the table up again. See `load`."""
+        return self._table.reload()
+
+    def update(self, **kwargs: Unpack[UpdateTableInputTableUpdateTypeDef]) -> _Table:
+        """Change the table's capacity, indexes or stream with UpdateTable, and return the Table itself."""
+        return self._table.update(**kwargs)
+
+    def delete(self) -> DeleteTableOutputTypeDef:
+        """Delete the table with all its items."""
+        return self._table.delete()
+
+    def wait_until_exists(self) -> None:
+        """Wait until the table can be used."""
+        return self._table.wait_until_exists()
+
+    def wait_until_not_exists(self) -> None:
+        """Wait until the table is deleted."""
+        return self._table.wait_until_not_exists()
+
+    def get_available_subresources(self) -> Sequence[str]:
+        """Return the names of the resources that boto3 makes of a Table: there are none."""
+        return self._table.get_available_subresources()
+
+
+class ReadsBehind(TableBehind):
+    """What a versioned table hands on besides: reads, which go by no version."""
+
+    def get_item(self, **kwargs: Unpack[GetItemInputTableGetItemTypeDef]) -> GetItemOutputTableTypeDef:
+        """Read an item, with its version as one of its attributes."""
+        return self._table.get_item(**kwargs)
+
+    def query(self, **kwargs: Unpack[QueryInputTableQueryTypeDef]) -> QueryOutputTableTypeDef:
+        """Read a page of the items that have a partition key."""
+        return self._table.query(**kwargs)
+
+    def scan(self, **kwargs: Unpack[ScanInputTableScanTypeDef]) -> ScanOutputTableTypeDef:
+        """Read a page of the table's items."""
+        return self._table.scan(**kwargs)
+
+    def query_items(
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the items of a query. See `ResilientTable.query_items`."""
+        rate = _given(read_units_per_second=read_units_per_second)
+        return self._table.query_items(max_items=max_items, **rate, **params)
+
+    def scan_items(
+        self,
+        *,
+        max_items: int | None = None,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the items of a scan. See `ResilientTable.scan_items`."""
+        rate = _given(read_units_per_second=read_units_per_second)
+        return self._table.scan_items(max_items=max_items, **rate, **params)
+
+    def get_items(
+        self,
+        keys: Iterable[Mapping[str, Any]],
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        **params: Unpack[KeysParameters],
+    ) -> BatchGet:
+        """Return an iterator over the items of many keys. See `ResilientTable.get_items`."""
+        return self._table.get_items(keys, read_units_per_second=read_units_per_second, **params)
+
+    def parallel_scan(
+        self,
+        segments: int | Literal["auto"] = "auto",
+        *,
+        read_units_per_second: float | Limiter | None = None,
+        on_page: Callable[[dict[str, Any]], Any] | None = None,
+        resume: Mapping[str, Any] | None = None,
+        **params: Unpack[ScanInputTableScanTypeDef],
+    ) -> ParallelScan:
+        """Return an iterator that reads segments at once. See `ResilientTable.parallel_scan`."""
+        return self._table.parallel_scan(
+            segments, read_units_per_second=read_units_per_second, on_page=on_page, resume=resume, **params
+        )
+
+    def query_many(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        on_shard_error: OnShardError | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> dict[str, Any]:
+        """Query several partition keys at the same time. See `ResilientTable.query_many`."""
+        return self._table.query_many(partition_keys, **_given(on_shard_error=on_shard_error), **params)
+
+    def query_many_items(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over several partition keys. See `ResilientTable.query_many_items`."""
+        return self._table.query_many_items(partition_keys, max_items=max_items, **params)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return those that are not None: a sharded table behind has fewer options, and defaults of its own."""
+    return {name: value for name, value in options.items() if value is not None}
