@@ -212,5 +212,6 @@ def test_whatever_is_answered_comes_to_the_same_in_typed_values(typed_ways, oper
 def test_the_path_was_taken(ways, typed_ways):
     for each in (ways, typed_ways):
         found = counters(each.clients[True])
-        assert found.calls_declined.get("the first call", 0) <= len(PARAMS) + 2
+        # One for each operation, and for each table that is given by its ARN, or what looks like one.
+        assert found.calls > 20 * found.calls_declined.get("the first call", 0)
         assert counters(each.clients[False]).calls == 0
