@@ -134,14 +134,17 @@ def _candidates(circuits: list[tuple[float, CircuitEvent]]) -> Iterator[_Candida
 
     policy = Policy(observers=[observe])
 
-    def hardened(endpoint_url: str, name: str, **options: Any) -> Any:
+    def hardened(endpoint_url: str, name: str) -> Any:
+        return resource("dynamodb", session=new_session(), endpoint_url=endpoint_url, policy=policy).Table(name)
+
+    def with_fallback(endpoint_url: str, name: str) -> Any:
         dynamodb = resource("dynamodb", session=new_session(), endpoint_url=endpoint_url, policy=policy)
-        return dynamodb.Table(name, **options)
+        return dynamodb.Table(name, policy=policy.replace(fallback=fallback.stale(max_age=60)))
 
     yield _Candidate(
         name="resilient_ddb",
         version=__version__,
-        airports=lambda url, name: hardened(url, name, fallback=fallback.stale(max_age=60)),
+        airports=with_fallback,
         counters=hardened,
     )
 
