@@ -13,7 +13,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from resilient_ddb.testing import FaultProxy, faults
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -67,6 +68,7 @@ class Service:
 def fastapi_service(proxy):
     """Return the service, on one loop, within its lifespan."""
     pytest.importorskip("fastapi")
+    pytest.importorskip("aiobotocore")
     httpx = pytest.importorskip("httpx")
     module = load("fastapi_service")
     with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
@@ -176,6 +178,21 @@ def test_fastapi_answers_at_its_deadline(proxy, monkeypatch, request):
     assert (answer.status_code, body(answer)["error"]) == (504, "DeadlineExceededError")
 
 
+def test_fastapis_plain_endpoints_have_the_deadline_on_their_thread(proxy, monkeypatch, request):
+    deadline_of(monkeypatch, 0.2)
+    service = request.getfixturevalue("fastapi_service")
+    table = rddb.table("orders")
+
+    @service.module.app.get("/plain")
+    def plain():
+        return table.get_item(Key={"id": "a"})
+
+    proxy.plan = [faults.Hang()]
+    answer = service.request("GET", "/plain")
+    assert (answer.status_code, body(answer)["error"]) == (504, "DeadlineExceededError")
+    table.meta.client.close()
+
+
 def test_fastapis_background_work_outlives_the_deadline_of_its_request(fastapi_service, proxy, stored):
     module = fastapi_service.module
     seen = []
@@ -195,12 +212,18 @@ def test_fastapis_background_work_outlives_the_deadline_of_its_request(fastapi_s
     assert proxy.count("UpdateItem") == 1
 
 
-def test_fastapi_is_alive_and_not_ready_while_dynamodb_is_down(fastapi_service, proxy):
+def test_fastapi_is_alive_and_not_ready_until_probes_are_due(fastapi_service, proxy):
+    clock = FakeClock()
+    policy = rddb.Policy(clock=clock, circuit_breaker=rddb.CircuitBreaker(open_duration=5, open_jitter=0))
+    fastapi_service.module.orders = fastapi_service.module.aio.table("orders", policy=policy)
     assert fastapi_service.request("GET", "/health/ready").status_code == 200
     fastapi_service.open_circuit(proxy)
     sent = len(proxy.seen)
-    assert fastapi_service.request("GET", "/health/ready").status_code == 503
+    answer = fastapi_service.request("GET", "/health/ready")
+    assert (answer.status_code, body(answer)) == (503, {"refusing": ["orders/read"]})
     assert fastapi_service.request("GET", "/health/live").status_code == 200
+    clock.advance(5)
+    assert fastapi_service.request("GET", "/health/ready").status_code == 200
     assert len(proxy.seen) == sent
 
 
