@@ -15,7 +15,7 @@ try:
 except importlib.metadata.PackageNotFoundError:  # built from a checkout that is not installed
     release = ""
 sys.path.insert(0, str(Path(__file__).parent))
-extensions = ["sphinx.ext.autodoc", "myst_parser", "rooms"]
+extensions = ["sphinx.ext.autodoc", "myst_parser", "pictures", "rooms"]
 exclude_patterns = ["_build", "**/__pycache__"]
 default_role = "code"  # the docstrings' `names` are code
 html_theme = "furo"

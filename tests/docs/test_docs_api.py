@@ -80,10 +80,42 @@ def test_the_readme_has_the_two_commands_on_lines_of_their_own():
         assert lines.count(command) == 1
 
 
-def test_pages_and_readme_link_to_what_is_there():
-    readme = (DOCS.parent / "README.md").read_text()
-    for page in (*DOCS.glob("*.rst"), *DOCS.glob("*.md")):
-        assert f"(docs/{page.name})" in readme, page.name
+def test_the_index_has_every_page_in_one_of_its_parts():
+    index = (DOCS / "index.rst").read_text()
+    parts = index.split(".. toctree::")[1:]
+    assert [re.search(r":caption: (.+)", part)[1] for part in parts] == ["Start", "How-to", "Explanations", "Reference"]
+    entries = [line.strip() for part in parts for line in part.splitlines() if re.match(r"    [\w]", line)]
+    names = [re.sub(r".*<(.+)>$", r"\1", entry) for entry in entries]
+    pages = {path.stem for path in (*DOCS.glob("*.rst"), *DOCS.glob("*.md"))} - {"index"}
+    assert sorted(names) == sorted(pages)
+
+
+def test_the_readme_links_to_what_is_there():
+    root = DOCS.parent
+    links = re.findall(r"\]\(([^)#:]+)\)", (root / "README.md").read_text())
+    assert [link for link in links if not (root / link).exists()] == []
+    main = {f"docs/{name}.rst" for name in ("index", "install", "tour", "moving", "errors", "lost-replies", "api")}
+    assert main <= set(links)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "rate limit",
+        "FastAPI",
+        "Flask",
+        "Django",
+        "Celery",
+        "migration",
+        "health",
+        "Docker",
+        "write sharding",
+        "idempotency",
+    ],
+)
+def test_a_search_finds_the_words_of_the_field(word):
+    pages = [path.read_text() for path in DOCS.glob("*.rst")]
+    assert any(word.lower() in page.lower() for page in pages)
 
 
 def test_every_program_is_named_in_the_pages():
