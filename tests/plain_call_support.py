@@ -229,7 +229,7 @@ def _names(headers: Any) -> list[str]:
 
 
 def _timeless(text: str) -> str:
-    return re.sub(r"in \d+\.\d+ s|elapsed=[^,)]*", "", text)
+    return re.sub(r"in \d+\.\d+ s|elapsed=[^,)]*|call=\d+", "", text)
 
 
 def _placeless(found: Any) -> str:

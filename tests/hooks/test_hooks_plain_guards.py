@@ -37,7 +37,7 @@ from wire_server import answer
 
 import resilient_ddb as rddb
 from resilient_ddb.hooks import plain_calls
-from resilient_ddb.hooks.host import with_options
+from resilient_ddb.hooks.host import copy_with
 
 EVENTS = plain_calls._EVENTS
 KEY = PARAMS["GetItem"]
@@ -529,7 +529,7 @@ def test_a_policy_switches_it_off_and_on(client):
 
 
 def test_views_of_a_client_share_its_plans(client):
-    assert is_taken(with_options(client, "t", fallback=lambda *_: None))
+    assert is_taken(copy_with(client, client._resilience))
 
 
 def test_forty_threads_each_get_their_own(server):
