@@ -177,8 +177,19 @@ def counters(client: Any) -> Any:
     return client._resilience.host.transport
 
 
+def primed(client: Any, server: Heard) -> Any:
+    """Return a client that has made its very first call: what the path is made of is loaded with the second."""
+    server.answers = [answer({"TableNames": []})]
+    with contextlib.suppress(Exception):  # of a client that can't sign
+        client.list_tables()
+    server.take()
+    server.answers = [GOOD["GetItem"]]
+    return client
+
+
 def warmed(client: Any, server: Heard, params: dict[str, dict[str, Any]] = PARAMS) -> Any:
     """Return a client that has made its first call of each operation."""
+    primed(client, server)
     for operation, found in params.items():
         server.answers = [GOOD[operation]]
         getattr(client, VERBS[operation])(**copy.deepcopy(found))
@@ -218,7 +229,7 @@ def _names(headers: Any) -> list[str]:
 
 
 def _timeless(text: str) -> str:
-    return re.sub(r"in \d+\.\d+ s|elapsed=[^,)]*", "", text)
+    return re.sub(r"in \d+\.\d+ s|elapsed=[^,)]*|call=\d+", "", text)
 
 
 def _placeless(found: Any) -> str:

@@ -20,8 +20,6 @@ from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT, came_over_the_wire
 from resilient_ddb.hooks.host import ClientHost, check_client, harden
-from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
-from resilient_ddb.hooks.sdk_parts import BOTOCORE, Functions, SdkParts
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 
@@ -30,6 +28,8 @@ from .large_pages import AioValueHandlers
 
 if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
+    from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
+    from resilient_ddb.hooks.sdk_parts import Functions
     from resilient_ddb.policy.policy import Policy
 
 
@@ -56,7 +56,6 @@ _AIOBOTOCORE: Functions = {
     ("aiobotocore.hooks", "AioHierarchicalEmitter"): ("emit", "emit_until_response", "_emit"),
     ("aiobotocore.regions", "AioEndpointRulesetResolver"): ("construct_endpoint",),
 }
-_PARTS = SdkParts(BOTOCORE, _AIOBOTOCORE)
 
 
 class ResilientAioClient:
@@ -74,8 +73,8 @@ class ResilientAioClient:
                 with execution.bounded():
                     api_params = await run_async(ttl.prepare(execution, self._make_api_call))
             execution.admit()
-            plain_calls: PlainCalls = execution.core.host.plain_calls  # type: ignore[attr-defined]  # an AioHost
-            call = plain_calls.begin(self, execution, api_params)
+            host: ClientHost = execution.core.host  # type: ignore[assignment]  # as its core sees it
+            call = host.begin_plain_call(self, execution, api_params)
             if call is None or not call.takes(frozen := await call.credentials.get_frozen_credentials()):
                 sdks: Awaitable[Response] = super()._make_api_call(  # type: ignore[misc]  # mixed in
                     operation_name, api_params
@@ -201,7 +200,10 @@ class AioHost(ClientHost):
 
     def new_plain_calls(self) -> PlainCalls:
         """Return what takes the client's plain calls past aiobotocore's inside."""
-        return PlainCalls(self, _PARTS, ResilientAioClient, ProtocolSession)
+        from resilient_ddb.hooks.plain_calls import PlainCalls  # noqa: PLC0415 - loaded once a client makes more calls
+        from resilient_ddb.hooks.sdk_parts import BOTOCORE, SdkParts  # noqa: PLC0415 - as above
+
+        return PlainCalls(self, SdkParts(BOTOCORE, _AIOBOTOCORE), ResilientAioClient, ProtocolSession)
 
     async def lead(self, key: Any, mark: object) -> None:
         """Return at once if no other task asks for `key`; else when it has ended, or the deadline has passed."""

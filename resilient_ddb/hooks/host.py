@@ -23,12 +23,14 @@ from resilient_ddb.policy.retry import Retry
 from . import handlers as hooks
 from . import shortcuts
 from .listeners import Listeners
-from .plain_calls import PlainCalls
 from .values import ValueHandlers
 
 if TYPE_CHECKING:
+    from resilient_ddb.calls.execution import Execution
     from resilient_ddb.ttl.rule import TimeToLive
     from resilient_ddb.ttl.tables import TtlTables
+
+    from .plain_calls import PlainCall, PlainCalls
 
 POOL_CONNECTIONS = 128
 """Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
@@ -70,7 +72,8 @@ class ClientHost(ABC):
         self.lock = threading.Lock()
         self.transport = Counters()
         """What this library's own transport took, and what it left to the SDK's."""
-        self.plain_calls = self.new_plain_calls()
+        self._plain_calls: PlainCalls | None = None
+        self._was_called = False
         tell_child(self)
 
     def _in_child(self) -> None:
@@ -80,6 +83,16 @@ class ClientHost(ABC):
         if hasattr(credentials, "_refresh_lock"):  # botocore's: a thread of the parent may be refreshing them
             credentials._refresh_lock = self.new_refresh_lock()  # noqa: SLF001 - there is no public way
         self.forget_connections()
+
+    def begin_plain_call(self, client: Any, execution: Execution, params: Any) -> PlainCall | None:
+        """Return a call that goes past the SDK's inside; None for one that goes its way. `client` may be a view."""
+        found = self._plain_calls
+        if found is None:
+            if not self._was_called:  # it takes milliseconds to load, and the first call is to show the way in any case
+                self._was_called = True
+                return None
+            found = self._plain_calls = self.new_plain_calls()
+        return found.begin(client, execution, params)
 
     @abstractmethod
     def new_plain_calls(self) -> PlainCalls:

@@ -17,8 +17,6 @@ from resilient_ddb.codec.originals import part
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT
 from resilient_ddb.hooks.host import ClientHost, check_client, harden
-from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
-from resilient_ddb.hooks.sdk_parts import BOTOCORE, SdkParts
 from resilient_ddb.http.sync_session import LeanSession, headers_by_name
 from resilient_ddb.policy.deadlines import current_deadline
 
@@ -26,10 +24,8 @@ from . import connections
 
 if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
+    from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
     from resilient_ddb.policy.policy import Policy
-
-
-_PARTS = SdkParts(BOTOCORE)
 
 
 class ResilientClient:
@@ -47,8 +43,8 @@ class ResilientClient:
                 with execution.bounded():
                     api_params = run(ttl.prepare(execution, self._make_api_call))
             execution.admit()
-            plain_calls: PlainCalls = execution.core.host.plain_calls  # type: ignore[attr-defined]  # a SyncHost
-            call = plain_calls.begin(self, execution, api_params)
+            host: ClientHost = execution.core.host  # type: ignore[assignment]  # as its core sees it
+            call = host.begin_plain_call(self, execution, api_params)
             if call is None or not call.takes(frozen := call.credentials.get_frozen_credentials()):
                 response: Response = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]  # mixed in
                 if execution.witness is not None:
@@ -111,7 +107,10 @@ class SyncHost(ClientHost):
 
     def new_plain_calls(self) -> PlainCalls:
         """Return what takes the client's plain calls past botocore's inside."""
-        return PlainCalls(self, _PARTS, ResilientClient, LeanSession)
+        from resilient_ddb.hooks.plain_calls import PlainCalls  # noqa: PLC0415 - loaded once a client makes more calls
+        from resilient_ddb.hooks.sdk_parts import BOTOCORE, SdkParts  # noqa: PLC0415 - as above
+
+        return PlainCalls(self, SdkParts(BOTOCORE), ResilientClient, LeanSession)
 
     def lead(self, key: Any, mark: object) -> None:
         """Return at once if no other thread asks for `key`; else when it has ended, or the deadline has passed."""

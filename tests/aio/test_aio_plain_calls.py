@@ -65,6 +65,9 @@ async def client_of(server, *, told=None, listens=False, warm=True, **settings):
     table = aio.table("t", endpoint_url=server.url, policy=chosen, **ACCESS)
     client = await table.meta.client.current("get_item")
     client.its_table = table  # with which it would be closed
+    server.answers = [answer({"TableNames": []})]
+    await client.list_tables()  # what the path is made of is loaded with the second call
+    server.answers = [GOOD["GetItem"]]
     if listens:
         client.meta.events.register("before-sign.dynamodb", listening)
     if warm:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import logging
+import subprocess
 import sys
 import threading
 from datetime import datetime
@@ -28,14 +29,15 @@ from botocore.history import get_global_history_recorder
 from botocore.stub import Stubber
 from fork_support import FORKS, QUIET, in_child
 from hostile_support import policy
-from plain_call_support import GOOD, PARAMS, VERBS, Heard, client_of, counters, outcome, warmed, wire
+from plain_call_support import GOOD, PARAMS, VERBS, Heard, client_of, counters, outcome, primed, warmed, wire
+from plain_call_support import TYPED as TYPED_PARAMS
 from shortcut_clients import Rotation, keys, with_credentials
 from shortcut_support import NOW, at
 from wire_server import answer
 
 import resilient_ddb as rddb
 from resilient_ddb.hooks import plain_calls
-from resilient_ddb.hooks.host import with_options
+from resilient_ddb.hooks.host import copy_with
 
 EVENTS = plain_calls._EVENTS
 KEY = PARAMS["GetItem"]
@@ -72,16 +74,27 @@ def is_taken(client, params=KEY):
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "typed"])
 def test_every_operation_goes_past_the_installed_botocore_after_its_first_call(server, native):
-    client = client_of(server.url, fast_path=True)
-    rddb.harden(client)
+    client = primed(client_of(server.url, fast_path=True, native=native), server)
+    params = PARAMS if native else TYPED_PARAMS
     for number, operation in enumerate(PARAMS, 1):
         server.answers = [GOOD[operation]]
         for _ in range(3):
-            outcome(client, operation, PARAMS[operation])
+            outcome(client, operation, params[operation])
         assert counters(client).calls == 2 * number
         assert counters(client).calls_declined == {"the first call": number}
-    assert counters(client).taken == 3 * len(PARAMS)
+    assert counters(client).taken == 3 * len(PARAMS) + 1
     client.close()
+
+
+def test_a_process_that_makes_one_call_loads_nothing_for_it(server):
+    script = (
+        "import sys, boto3, resilient_ddb as rddb;"
+        f"table = rddb.table('t', endpoint_url={server.url!r}, session=boto3.Session('a', 'b', region_name='x'));"
+        "loaded = lambda: 'resilient_ddb.hooks.plain_calls' in sys.modules;"
+        "table.get_item(Key={'pk': 'a'}); assert not loaded();"
+        "table.get_item(Key={'pk': 'a'}); assert loaded()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603 - our own script
 
 
 def test_other_operations_are_none_of_its(server, client):
@@ -326,7 +339,7 @@ def test_a_config_that_is_changed_counts(server, client):
 def _made(server, credentials, *, fast_path, endpoint=None, **arguments):
     session = with_credentials(botocore.session.Session(), credentials)
     made = session.create_client("dynamodb", region_name="eu-west-1", endpoint_url=endpoint or server.url, **arguments)
-    return rddb.harden(made, policy=policy(fast_path=fast_path))
+    return primed(rddb.harden(made, policy=policy(fast_path=fast_path)), server)
 
 
 def _refreshed(rotation):
@@ -448,7 +461,7 @@ def test_credentials_that_are_fetched_late_are_no_hindrance(server):
     rotation = Rotation()
     fetched = {**rotation.refresh(), "expiry_time": "2999-01-01T00:00:00Z"}
     client = _made(server, DeferredRefreshableCredentials(lambda: fetched, "test"), fast_path=True)
-    assert [is_taken(client, TYPED) for _ in range(4)] == [False, False, True, True]
+    assert [is_taken(client, TYPED) for _ in range(4)] == [False, True, True, True]
     client.close()
 
 
@@ -516,7 +529,7 @@ def test_a_policy_switches_it_off_and_on(client):
 
 
 def test_views_of_a_client_share_its_plans(client):
-    assert is_taken(with_options(client, "t", ttl="gone"))
+    assert is_taken(copy_with(client, client._resilience))
 
 
 def test_forty_threads_each_get_their_own(server):
