@@ -366,6 +366,7 @@ class PlainCall:
     def go_on(self) -> None:
         """Count a further attempt, after the seconds have passed."""
         self._attempt += 1
+        self._error = None  # the call may end with it, and it knows frames that know this: they would keep each other
         context, parsed = self._context, self._parsed
         if context["retries"] is _FIRST:
             context["retries"] = {"attempt": 1, "invocation-id": self._invocation}

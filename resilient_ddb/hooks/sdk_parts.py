@@ -147,7 +147,6 @@ class Pieces:
         self._without: list[tuple[Any, frozenset[str]]] = [
             *((vars(cls).keys(), frozenset(_OF_CLIENT)) for cls in mro[:sdks]),
             *((vars(cls).keys(), api_call) for cls in mro[behind + 1 : sdks]),
-            (vars(client).keys(), frozenset(_OF_CLIENT)),
             (vars(client._endpoint).keys(), frozenset(_OF_ENDPOINT)),  # noqa: SLF001 - there is no public way
             (vars(client._request_signer).keys(), frozenset({*_OF_SIGNER} - {"get_auth_instance"})),  # noqa: SLF001 - as above
             (vars(client._serializer).keys(), frozenset(("serialize_to_request",))),  # noqa: SLF001 - as above
@@ -161,7 +160,7 @@ class Pieces:
         try:
             if not all(map(is_, _find_pieces(client), self._found)):
                 return False
-            if _signing() is not self._add_auth:
+            if _signing() is not self._add_auth or not vars(client).keys().isdisjoint(_OF_CLIENT):
                 return False
         except AttributeError:
             return False

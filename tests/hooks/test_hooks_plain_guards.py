@@ -529,7 +529,12 @@ def test_a_policy_switches_it_off_and_on(client):
 
 
 def test_views_of_a_client_share_its_plans(client):
-    assert is_taken(copy_with(client, client._resilience))
+    view = copy_with(client, client._resilience)
+    assert is_taken(view)
+    with mock.patch.object(view, "_make_request", side_effect=view._make_request) as made:
+        assert not is_taken(view)
+        assert made.called
+        assert is_taken(client)
 
 
 def test_forty_threads_each_get_their_own(server):
