@@ -84,7 +84,7 @@ def shared():
 
 
 def _without_chance(told):
-    return [re.sub(r"(elapsed|request_id)=[^,)]*", "", repr(event)) for event in told]
+    return [re.sub(r"\b(elapsed|request_id|call)=[^,)]*", "", repr(event)) for event in told]
 
 
 def compare(sides, call):
