@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
+import botocore.handlers
 import botocore.loaders
 import pytest
 from emulators import (
@@ -241,3 +242,13 @@ def _table_arguments(sort_key: str | None, sort_type: str, create_table: dict[st
 def _drop_table(client: Any, table_name: str) -> None:
     with suppress(client.exceptions.ResourceNotFoundException):  # the test dropped it itself
         client.delete_table(TableName=table_name)
+
+
+@pytest.fixture(scope="module")
+def without_moto():
+    """Take moto's handler from what botocore puts into each new session: it has plain calls go botocore's way."""
+    built_in = botocore.handlers.BUILTIN_HANDLERS
+    of_moto = [spec for spec in built_in if type(spec[1]).__module__.startswith("moto")]
+    built_in[:] = [spec for spec in built_in if spec not in of_moto]
+    yield
+    built_in += of_moto

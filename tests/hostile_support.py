@@ -106,6 +106,10 @@ AWAITED = ("an interim one", "a long length")
 # Verbs.
 
 
+NOT_THERE = {("versioned and sharded", verb) for verb in ("get_items", "parallel_scan", "scan", "scan_items")}
+"""What types show, and a call refuses: a sharded table has none of these."""
+
+
 def verbs(cls: type) -> list[str]:
     """Return the names of the verbs that send something."""
     found = [name for name in dir(cls) if not name.startswith("_") and name not in SENDS_NOTHING]

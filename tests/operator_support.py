@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import pytest
 from emulators import CREDENTIALS, REGION
 from wire_stub import TABLE, WireStub
 
@@ -23,7 +24,8 @@ class Side:
         if rim == "sync":
             self.table = rddb.table(TABLE, **arguments)
         else:
-            from resilient_ddb import aio  # noqa: PLC0415 - there are runs without aiobotocore
+            pytest.importorskip("aiobotocore")  # there are runs without it
+            from resilient_ddb import aio  # noqa: PLC0415 - as above
 
             self.table = aio.table(TABLE, **arguments)
 

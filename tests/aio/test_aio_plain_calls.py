@@ -40,6 +40,8 @@ import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.hooks.plain_calls import _EVENTS
 
+pytestmark = pytest.mark.usefixtures("without_moto")
+
 KEY = PARAMS["GetItem"]
 
 

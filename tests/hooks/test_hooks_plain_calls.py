@@ -13,6 +13,8 @@ from plain_call_support import ANSWERS, CONDITION, GOOD, ITEM, PARAMS, TYPED, He
 from properties import examples
 from wire_server import answer, error
 
+pytestmark = pytest.mark.usefixtures("without_moto")
+
 
 @pytest.fixture(scope="module")
 def server():

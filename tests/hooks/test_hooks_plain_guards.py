@@ -39,6 +39,8 @@ import resilient_ddb as rddb
 from resilient_ddb.hooks import plain_calls
 from resilient_ddb.hooks.host import copy_with
 
+pytestmark = pytest.mark.usefixtures("without_moto")
+
 EVENTS = plain_calls._EVENTS
 KEY = PARAMS["GetItem"]
 

@@ -19,7 +19,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAMS = sorted(HERE.glob("programs/*.py"))
 PAGES = {path.stem.replace("-", "_") for path in (*ROOT.glob("docs/*.rst"), *ROOT.glob("docs/*.md"))}
-WITHOUT_CODE = {"api", "architecture", "index", "performance", "bulk_load"}
+WITHOUT_CODE = {"api", "architecture", "index", "performance", "bulk_load", "install"}
+OF_FRAMEWORKS = {"celery", "fastapi", "flask", "from_aioboto3", "from_tenacity"}  # their programs are in examples/
 """Pages that show no code: what is said of the command line and of measurements."""
 WITHOUT_TYPES = """
 [mypy-types_boto3_dynamodb.*,types_aiobotocore_dynamodb.*]
@@ -50,7 +51,7 @@ def cache(tmp_path_factory):
 
 
 def test_each_page_of_the_documentation_has_a_program():
-    assert {path.stem.rstrip("_") for path in PROGRAMS} == PAGES - WITHOUT_CODE
+    assert {path.stem.rstrip("_") for path in PROGRAMS} == PAGES - WITHOUT_CODE - OF_FRAMEWORKS
 
 
 def test_mypy_has_nothing_to_say_of_the_programs(cache):
