@@ -15,7 +15,8 @@ import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
 HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
-MODULES = [
+MODULES = ["", "events", "fallback", "observers", "sharding", "spark", "testing", "testing.faults", "ttl"]
+MODULES += ["aio"] if HAS_AIO else []
     "",
     *(["aio"] if HAS_AIO else []),
     "events",
