@@ -17,17 +17,6 @@ from resilient_ddb.testing import FakeClock, FaultProxy, faults
 HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
 MODULES = ["", "events", "fallback", "observers", "sharding", "spark", "testing", "testing.faults", "ttl"]
 MODULES += ["aio"] if HAS_AIO else []
-    "",
-    *(["aio"] if HAS_AIO else []),
-    "events",
-    "fallback",
-    "observers",
-    "sharding",
-    "spark",
-    "testing",
-    "testing.faults",
-    "ttl",
-]
 TELL = """
 import importlib, json, pkgutil, sys
 import resilient_ddb
