@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 import resilient_ddb as rddb
-from resilient_ddb import aio
 from resilient_ddb.testing import faults
+
+aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
 
 
 def policy(world, call):

@@ -5,12 +5,13 @@ import pickle
 
 import boto3
 import pytest
-from aiobotocore.session import AioSession
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
-from resilient_ddb import aio
 from resilient_ddb.testing import faults
+
+aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
+AioSession = pytest.importorskip("aiobotocore.session").AioSession
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 KEY = {"pk": "a"}

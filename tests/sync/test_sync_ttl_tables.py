@@ -9,8 +9,9 @@ import pytest
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
-from resilient_ddb import aio
 from resilient_ddb.testing import FakeClock, faults
+
+aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 NOW = int(FakeClock().time())
