@@ -13,7 +13,7 @@ import boto3
 from boto3.dynamodb.conditions import Attr, Key
 from codec_calls import ACCESS
 from hostile_support import AWAITED, BYTES, policy
-from wire_server import MARKS, WireServer, answer, error
+from wire_server import HANDS_ON_WHAT_IS_CUT, MARKS, WireServer, answer, error
 
 import resilient_ddb as rddb
 
@@ -90,7 +90,7 @@ ANSWERS = {
         if name not in ("a long length", "an interim one")  # the transports differ: what is no HTTP is a lost reply
     },
     "nothing": [None],
-    "a part of the body": [answer({"Item": ITEM})[:-5], None],
+    **({"a part of the body": [answer({"Item": ITEM})[:-5], None]} if HANDS_ON_WHAT_IS_CUT else {}),
     "another body than its checksum": answer({"Item": ITEM}).replace(b'"a"', b'"c"'),
     "no HTTP": [b"SSH-2.0-x\r\n", None],
     "an empty body": answer(b""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import socket
 import threading
@@ -10,6 +11,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
+import urllib3
+from botocore.httpsession import URLLib3Session
+
+HANDS_ON_WHAT_IS_CUT = "enforce_content_length" in inspect.getsource(URLLib3Session.send) or urllib3.__version__ < "2"
+"""Whether botocore's own transport hands on a body that was cut: later ones do, so that its checksum tells; ours too."""
 Piece = bytes | float | None
 """Bytes to send, or seconds to wait before what follows; None closes the connection."""
 Script = Callable[[str, dict[str, Any], int], Iterable[Piece]]

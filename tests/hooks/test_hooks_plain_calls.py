@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_call_support import ANSWERS, CONDITION, GOOD, ITEM, PARAMS, TYPED, Heard, Ways
 from properties import examples
-from wire_server import answer, error
+from wire_server import HANDS_ON_WHAT_IS_CUT, answer, error
 
 pytestmark = pytest.mark.usefixtures("without_moto")
 
@@ -63,6 +63,8 @@ WRITES = [
 @pytest.mark.parametrize("params", WRITES, ids=["conditional", "plain"])
 @pytest.mark.parametrize("lost", [[None], [answer({})[:-1], None]], ids=["closed", "cut"])
 def test_a_write_whose_reply_was_lost_comes_to_the_same(ways, params, lost):
+    if lost != [None] and not HANDS_ON_WHAT_IS_CUT:
+        pytest.skip("this botocore tells of a body that was cut in words of its own")
     mine = {"pk": {"S": "a"}, "n": {"N": "1"}}
     for then in (GOOD["PutItem"], error(CONDITION), error(CONDITION, Item=mine), error(CONDITION, Item=ITEM), lost):
         ways.compare("PutItem", params, [lost, then])

@@ -5,25 +5,21 @@ Where botocore's takes what HTTP/1.1 does not allow, it is an error here, and ne
 
 from __future__ import annotations
 
-import inspect
 import random
 import re
 
 import boto3
 import pytest
-import urllib3
-from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from hostile_support import AWAITED, BYTES, policy
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
-from wire_server import WireServer, answer, error
+from wire_server import HANDS_ON_WHAT_IS_CUT, WireServer, answer, error
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FaultProxy, faults
 
-HANDS_ON_WHAT_IS_CUT = "enforce_content_length" in inspect.getsource(URLLib3Session.send) or urllib3.__version__ < "2"
 ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1}}
 CALLS = {
     "GetItem": lambda table: table.get_item(Key={"pk": "a"}),
