@@ -15,7 +15,7 @@ import urllib3
 from botocore.httpsession import URLLib3Session
 
 HANDS_ON_WHAT_IS_CUT = "enforce_content_length" in inspect.getsource(URLLib3Session.send) or urllib3.__version__ < "2"
-"""Whether botocore's own transport hands on a body that was cut: later ones do, so that its checksum tells; ours too."""
+"""Whether botocore's own transport hands on a body that was cut: later ones do, as ours: the checksum tells."""
 Piece = bytes | float | None
 """Bytes to send, or seconds to wait before what follows; None closes the connection."""
 Script = Callable[[str, dict[str, Any], int], Iterable[Piece]]
