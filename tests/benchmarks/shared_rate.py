@@ -61,7 +61,7 @@ def at_work(endpoint_url: str, lease_duration: float, grants: Grants) -> Iterato
             moment, _, units = line.rstrip().partition(" ")
             grants.append((float(moment), int(units)))
 
-    command = [sys.executable, __file__, "--work", endpoint_url, "--lease-seconds", str(lease_duration)]
+    command = [sys.executable, __file__, "--work", endpoint_url, "--lease-duration", str(lease_duration)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with ExitStack() as running:
         workers = []
@@ -132,6 +132,6 @@ def main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", metavar="URL", help=argparse.SUPPRESS)
-    parser.add_argument("--lease-seconds", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--lease-duration", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     work(arguments.work, arguments.lease_duration) if arguments.work else main()
