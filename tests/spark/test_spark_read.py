@@ -98,9 +98,7 @@ def test_what_can_not_be_meant_is_refused(spark, world, change, error, match):
 
 def test_no_fallback_answers_for_a_segment(spark, filled):
     filled.proxy.plan = [Throttle(operations=("Scan",))]
-    table = filled.table(
-        fallback=rddb.fallback.response({"Items": [{"pk": "stale"}]}),
-        policy=rddb.Policy(retry=rddb.Retry(max_attempts=1)),
-    )
+    stale = rddb.fallback.response({"Items": [{"pk": "stale"}]})
+    table = filled.table(policy=rddb.Policy(retry=rddb.Retry(max_attempts=1), fallback=stale))
     with pytest.raises(Exception, match="ProvisionedThroughputExceeded"):
         read_table(spark, table, segments=1).collect()
