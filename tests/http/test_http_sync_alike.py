@@ -12,7 +12,7 @@ import boto3
 import pytest
 from codec_calls import ACCESS
 from hostile_support import AWAITED, BYTES, policy
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from properties import examples
 from wire_server import HANDS_ON_WHAT_IS_CUT, WireServer, answer, error
@@ -109,7 +109,7 @@ def both(url, **settings):
 
 def _rounded(part):
     # http.client keeps the spaces at a value's end.
-    return re.sub(r"in \d+\.\d+ s|'date': '[^']*'|[ \t]+(?='| did not match)", "", repr(part))
+    return re.sub(r"in \d+\.\d+ s|'date': '[^']*'|[ \t]+(?=')", "", repr(part))
 
 
 WIRE = {
@@ -199,6 +199,8 @@ def test_what_http_does_not_allow_is_a_lost_reply(shared, said):
 def test_an_answer_that_was_spoilt_anywhere_is_the_same_or_a_lost_reply(shared, whole, at, put_in, cut_out):
     server, sides = shared
     spoilt = whole[:at] + put_in + whole[at + cut_out :]
+    # http.client keeps a space at the checksum's end, and botocore compares with it.
+    assume(not re.search(rb"crc32:[^\r\n]*[ \t]\r?\n", spoilt))
     server.script = lambda *_: [spoilt, None]
     (ours, _), (theirs, _) = (side.outcome(CALLS["ADD"]) for side in sides)  # which is attempted once
     is_lost = ours[0].__name__ == "ConnectionClosedError" if isinstance(ours, tuple) else False
