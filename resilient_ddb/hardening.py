@@ -32,7 +32,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
 
 
 def set_policy(target: Target, policy: Policy) -> Target:
-    """Have what is hardened already go by another policy from now on, and return it.
+    """Set another policy for what is hardened already, from now on, and return it.
 
     What was learnt of the tables stays: an open circuit stays open for as long as it was to, attempts stay counted,
     and what a retry budget has spent stays spent. Calls under way go on by the new policy. Timeouts that differ from

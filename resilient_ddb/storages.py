@@ -149,7 +149,7 @@ class DynamoDBStorage:
         return self.call_begins
 
     def call_begins(self) -> None:
-        """Have the thread look at the table, if it is time."""
+        """Let the thread look at the table, if it is time."""
         if self._clock.monotonic() >= self._due:
             self.wake.set()
             if self._thread is None:
@@ -220,7 +220,7 @@ class DynamoDBStorage:
         member.agreed, member.agreed_forced = mine
 
     def _see(self, name: str, item: Mapping[str, Any] | None) -> _Known | None:
-        """Take note of what an item says; None where there is none."""
+        """Record what an item says; None where there is none."""
         if item is None:
             self._seen.pop(name, None)
             return None

@@ -216,7 +216,7 @@ class AioHost(ClientHost):
                     await ended.wait()
 
     def take_connections(self, http_session: Any) -> None:
-        """Have the client's HTTP session make connections that give the answers to what was sent, and no others."""
+        """Replace the client's connections: each gives only answers to what was sent."""
         connections.take(http_session, self.client)
 
     def forget_connections(self) -> None:

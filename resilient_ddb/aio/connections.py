@@ -74,7 +74,7 @@ class _Handler(ResponseHandler):
         return super().is_connected() and not self.should_close
 
     def feed_data(self, data: Any, *args: Any) -> None:
-        """Take in a message's head, with what its body is read from."""
+        """Accept a message's head, with what its body is read from."""
         if data[0].code in _LAST:
             self.force_close()
         super().feed_data(data, *args)
@@ -93,7 +93,7 @@ class _Caller:
             await self._signer.sign(execution.operation, request)
 
     def is_waiting(self) -> None:
-        """Take note that nothing of the request is sent yet."""
+        """Record that nothing of the request is sent yet."""
         execution = CURRENT.get()
         if execution is not None:
             execution.is_sent = False

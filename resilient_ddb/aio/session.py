@@ -202,7 +202,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
 
 
 def set_policy(target: Target, policy: Policy) -> Target:
-    """Have what is hardened already go by another policy from now on, and return it.
+    """Set another policy for what is hardened already, from now on, and return it.
 
     See `resilient_ddb.set_policy`, which is the same, and takes boto3's as well.
 

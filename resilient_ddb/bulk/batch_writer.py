@@ -81,7 +81,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
         return stamped
 
     def _is_due(self, request: Request) -> bool:
-        """Take a request in, and tell whether a batch is due."""
+        """Accept a request, and return whether a batch is due."""
         queue = self._batching.queue
         with self._lock:
             queue.add(request)

@@ -381,7 +381,7 @@ class Batching:
             )
 
     def tell_unprocessed(self, error: UnprocessedItemsError) -> None:
-        """Tell that requests are left unwritten: the error that says so is on its way to the caller."""
+        """Report that requests are left unwritten: the error that says so is on its way to the caller."""
         if self._core is not None and error.requests:
             cause = error.__cause__
             code = telling.code_of_error(error if cause is None else cause)

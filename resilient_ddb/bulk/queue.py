@@ -88,7 +88,7 @@ class Queue:
         return self._keys is not None
 
     def know_keys(self, keys: Sequence[str]) -> None:
-        """Take note of the key's attributes: from now on, of requests for one key the last one stands."""
+        """Record the key's attributes: from now on, of requests for one key the last one stands."""
         self._keys = tuple(keys)
         for requests in (self.buffer, *self._pieces):
             newest = {self._key(request): request for request in requests}
@@ -189,7 +189,7 @@ class Queue:
         return id(batch) in self._under_way
 
     def end(self, batch: Batch) -> None:
-        """Take note that it no longer is."""
+        """Record that it no longer is."""
         self._under_way.pop(id(batch), None)
 
     def abandon(self) -> None:

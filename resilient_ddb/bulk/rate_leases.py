@@ -117,7 +117,7 @@ class RateLease:
         return 0.0 if self._is_over(held) else float(held.share)
 
     def reserve(self, units: float) -> float | None:
-        """Take units, and give the seconds to wait before they may be used; None where there is no share."""
+        """Take units, and return the seconds to wait before they may be used; None where there is no share."""
         if not self.share:
             return None
         bucket = self._bucket  # read after the share: a new share's bucket is there first

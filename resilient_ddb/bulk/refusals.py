@@ -49,7 +49,7 @@ class Refused:
         """What a batch was refused for of which it is not known yet which request it was."""
 
     def add(self, request: Request, error: Exception) -> None:
-        """Take note that a request was refused."""
+        """Record that a request was refused."""
         self.fresh.append((request, error))
         self.count += 1
         self._of_batch = None
@@ -69,7 +69,7 @@ class Refused:
             error.add_note(f"before, a batch was refused, and taken apart to find the request: {reason}")
 
     def add_too_large(self, request: Request) -> None:
-        """Take note of a request that was not sent: DynamoDB would have refused it, in these words."""
+        """Record a request that was not sent: DynamoDB would have refused it, in these words."""
         self.add(request, ClientError(_TOO_LARGE, OPERATION))
 
     @property
@@ -116,7 +116,7 @@ class Refused:
         return error if first is None else error.because_of(first, _reason(first))
 
     def are_told(self) -> None:
-        """Take note that an error has told of all."""
+        """Record that an error has told of all."""
         self.untold, self._first = [], None
 
 

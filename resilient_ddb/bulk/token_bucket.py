@@ -20,7 +20,7 @@ class Limiter(Protocol):
     """What the library asks of a limiter, wherever it takes a rate."""
 
     def reserve(self, units: float) -> float:
-        """Take units, and give the seconds to wait before they may be used."""
+        """Take units, and return the seconds to wait before they may be used."""
         ...
 
     def charge(self, units: float) -> None:
@@ -78,7 +78,7 @@ class CapacityBucket:
         return self._rate if self._burst is None else self._burst
 
     def reserve(self, units: float) -> float:
-        """Take units now, into debt if need be, and give the seconds to wait before they may be used.
+        """Take units now, into debt if need be, and return the seconds to wait before they may be used.
 
         More than `burst` may be taken at once: the wait is longer then.
 

@@ -190,7 +190,7 @@ class Circuit:
             self.lets_all_through = self.standing == CLOSED and self.on_call is None
 
     def admit(self, operation: str) -> int:
-        """Let an attempt through, and give the permit to hand back with `record` or `release`.
+        """Let an attempt through, and return the permit to hand back with `record` or `release`.
 
         Raises:
             CircuitOpenError: the circuit is open, or half-open with every permit taken.
@@ -235,7 +235,7 @@ class Circuit:
         return permit
 
     def record(self, permit: int, sign: HealthSign, elapsed: float, code: str = "") -> None:
-        """Take in how an attempt ended: after `elapsed` seconds; `code` names its failure.
+        """Accept how an attempt ended: after `elapsed` seconds; `code` names its failure.
 
         The outcome of an attempt that was let through in an earlier state is dropped.
         """

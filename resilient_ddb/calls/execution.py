@@ -179,7 +179,7 @@ class Execution:
 
     # After an attempt.
     def received(self, response: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
-        """Take in a response as it came, before anything is made of it."""
+        """Accept a response as it came, before anything is made of it."""
         self.response_bytes = len(response["body"])
         self.damage = self.damage or find_damage(self.operation, response, parsed)
         if self.is_from_wire:
@@ -362,7 +362,7 @@ class Execution:
         return self._last_error or ClientError({}, self.operation)
 
     def cut_off(self) -> DeadlineExceededError:
-        """Take note that the deadline cut off whatever was under way, and give the error that says so."""
+        """Record that the deadline cut off whatever was under way, and return the error that says so."""
         self.stopped_by = StopReason.DEADLINE
         if self._in_flight:
             elapsed = self.core.clock.monotonic() - self._attempt_started
@@ -372,7 +372,7 @@ class Execution:
         return self.deadline_error()
 
     def interrupt(self) -> None:
-        """Take note that the call was cancelled from outside: it leaves nothing behind, but may have been applied."""
+        """Record that the call was cancelled from outside: it leaves nothing behind, but may have been applied."""
         self.release()
         if self._in_flight:
             self._judge_unanswered()
@@ -380,7 +380,7 @@ class Execution:
             self.lose_answer()
 
     def lose_answer(self) -> None:
-        """Take note that the answer at hand does not reach the caller: a write was applied, or may have been."""
+        """Record that the answer at hand does not reach the caller: a write was applied, or may have been."""
         self.ambiguous = not is_read(self.operation, self.params)
 
     def _judge_unanswered(self) -> Classification:

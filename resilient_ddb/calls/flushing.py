@@ -24,7 +24,7 @@ _observed: weakref.WeakSet[Observed] = weakref.WeakSet()
 
 
 def flush_at_end(observed: Observed) -> None:
-    """Have the observers of something flushed by `flush_observers`, as long as it lives."""
+    """Let `flush_observers` flush the observers of something, as long as it lives."""
     _observed.add(observed)
 
 

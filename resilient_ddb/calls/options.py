@@ -45,7 +45,7 @@ class AnswerView(Protocol):
     """What is left of the answer to one call: the doors that an answer passes, in their order."""
 
     def begin(self) -> None:
-        """Take note that an answer has come in."""
+        """Record that an answer has come in."""
 
     def sift(self, answer: dict[str, Any]) -> None:
         """Leave rows out of an answer with typed values, in place."""
@@ -54,7 +54,7 @@ class AnswerView(Protocol):
         """Return what says whether a row of the answer is kept, given its position; None if all are."""
 
     def was_read(self, answer: dict[str, Any]) -> None:
-        """Take note of an answer that the codec has read, and left rows out of."""
+        """Record an answer that the codec has read, and left rows out of."""
 
     def parsed(self, answer: dict[str, Any]) -> None:
         """Change an answer that botocore has parsed, in place."""

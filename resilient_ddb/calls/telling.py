@@ -53,7 +53,7 @@ class Told(Protocol):
 
 
 def call_started(execution: Told) -> None:
-    """Tell that a call began, and number it."""
+    """Report that a call began, and number it."""
     execution.number = next(_numbers)
     event = CallStartEvent.of(
         {"table": execution.lane.table, "operation": execution.operation, "call": execution.number}
@@ -64,7 +64,7 @@ def call_started(execution: Told) -> None:
 def attempt_ended(
     execution: Told, elapsed: float, kind: ErrorKind | None, code: str | None, parsed: Mapping[str, Any] | None
 ) -> None:
-    """Tell that an attempt ended: `kind` and `code` say how it failed, if it did."""
+    """Report that an attempt ended: `kind` and `code` say how it failed, if it did."""
     if kind is not None and code is not None:
         execution.core.last_errors[kind] = (code, execution.core.clock.time())
     if execution.core.observers:
@@ -84,7 +84,7 @@ def attempt_ended(
 
 
 def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -> None:
-    """Tell that another attempt follows after `delay` seconds."""
+    """Report that another attempt follows after `delay` seconds."""
     if execution.core.observers:
         event = RetryEvent(
             table=execution.lane.table,
@@ -99,7 +99,7 @@ def retry_scheduled(execution: Told, kind: ErrorKind, code: str, delay: float) -
 
 
 def budget_ran_out(execution: Told, *, hot_partition: bool) -> None:
-    """Tell that a retry was refused by the retry budget."""
+    """Report that a retry was refused by the retry budget."""
     event = BudgetEvent(
         table=execution.lane.table,
         operation=execution.operation,
@@ -111,7 +111,7 @@ def budget_ran_out(execution: Told, *, hot_partition: bool) -> None:
 
 
 def fallback_asked(execution: Told, name: str, *, answered: bool) -> None:
-    """Tell that a fallback was asked."""
+    """Report that a fallback was asked."""
     if execution.core.observers:
         event = FallbackEvent(
             table=execution.lane.table,
@@ -129,7 +129,7 @@ def call_ended(
     response: Mapping[str, Any] | None = None,
     error: BaseException | None = None,
 ) -> None:
-    """Tell that a call ended, and how: with a response, or, where there was one, after an error."""
+    """Report that a call ended, and how: with a response, or, where there was one, after an error."""
     core = execution.core
     if not core.observers and not execution.ambiguous:
         return
@@ -165,13 +165,13 @@ def call_ended(
 
 
 def waits(core: Core, table: str, operation: str, seconds: float, waits_for: str) -> None:
-    """Tell that a batch is about to wait."""
+    """Report that a batch is about to wait."""
     if core.observers:
         core.tell(WaitEvent(table=table, operation=operation, seconds=seconds, waits_for=waits_for))
 
 
 def rate_changed(core: Core, table: str, operation: str, old_rate: float, new_rate: float) -> None:
-    """Tell that a writer goes slower, or faster again."""
+    """Report that a writer goes slower, or faster again."""
     if core.observers:
         core.tell(RateEvent(table=table, operation=operation, old_rate=old_rate, new_rate=new_rate))
 
@@ -183,7 +183,7 @@ def batch_ended(core: Core, table: str, operation: str, **facts: Any) -> None:
 
 
 def left_unprocessed(core: Core, table: str, operation: str, requests: int, code: str) -> None:
-    """Tell that requests are left unwritten."""
+    """Report that requests are left unwritten."""
     core.warn(UnprocessedEvent(table=table, operation=operation, requests=requests, code=code))
 
 

@@ -72,10 +72,10 @@ class Fallback(ABC):
         """Answer `call`, or give None."""
 
     def remember(self, call: Call, response: Response) -> None:  # noqa: B027 - most have nothing to remember
-        """Take note of a good answer. Does nothing, unless a fallback says otherwise."""
+        """Record a good answer. Does nothing, unless a fallback says otherwise."""
 
     def forget(self, call: Call) -> None:  # noqa: B027 - as above
-        """Take note of a write that was made, or may have been. Does nothing, unless a fallback says otherwise."""
+        """Record a write that was made, or may have been. Does nothing, unless a fallback says otherwise."""
 
     def __or__(self, other: FallbackFunction) -> Chain:
         """Ask `other` where this has no answer."""

@@ -89,7 +89,7 @@ def before_send(request: Any, **_: Any) -> None:
 
 
 def before_parse(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """Take note of a response as it came: handlers may put in another body."""
+    """Record a response as it came: handlers may put in another body."""
     execution = CURRENT.get()
     if execution is not None:
         execution.was_answered = True
@@ -97,7 +97,7 @@ def before_parse(response_dict: Mapping[str, Any], **_: Any) -> None:
 
 
 def came_over_the_wire() -> None:
-    """Take note that a response is being read from a connection: a stub's, or a handler's, is not."""
+    """Record that a response is being read from a connection: a stub's, or a handler's, is not."""
     execution = CURRENT.get()
     if execution is not None:
         execution.is_from_wire = True

@@ -212,7 +212,7 @@ def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], Client
 
 
 def set_policy(client: Any, policy: Policy) -> None:
-    """Have a client go by another policy.
+    """Set the policy of a client.
 
     Raises:
         TypeError: it is not hardened.

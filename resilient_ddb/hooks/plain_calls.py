@@ -184,7 +184,7 @@ class Witness:
         self._url = ""
 
     def see(self, request: Any) -> None:
-        """Take note of the first request, as it is sent."""
+        """Record the first request, as it is sent."""
         if self._is_seen:
             return
         self._is_seen = True

@@ -154,7 +154,7 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _watch(self, patience: float) -> None:
-        """Have the timer look at the time when nothing was heard for so long. One timer serves many requests."""
+        """Set the timer to look at the time when nothing was heard for so long. One timer serves many requests."""
         self._patience = patience
         until = self._quiet_until = self._loop.time() + patience
         if self._timer is None or self._timer_at > until:

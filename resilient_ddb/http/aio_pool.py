@@ -19,7 +19,7 @@ from .plain import Target
 try:  # what aiohttp connects with
     from aiohappyeyeballs import start_connection
 except ImportError:  # before aiohttp 3.10
-    start_connection = None  # type: ignore[assignment]
+    start_connection = None  # type: ignore[assignment]  # there is no other way to say that it may be missing
 
 _ATTEMPT_DELAY = 0.25
 """Seconds after which the next address of a name is tried as well. As aiohttp has it."""

@@ -70,7 +70,7 @@ class Caller(Protocol):
         """Sign a request."""
 
     def is_waiting(self) -> None:
-        """Take note that nothing of the request is sent yet."""
+        """Record that nothing of the request is sent yet."""
 
     def own_timeouts(self) -> Timeouts | None:
         """Return the timeouts of the present call; None: they are the client's."""

@@ -12,7 +12,7 @@ class AnswerHeaders(HeadersDict):  # type: ignore[misc]  # botocore has no types
     """Headers by their names in lower case: botocore's mapping makes an object for each name that is asked for."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Have these names and values; of a name that is there more than once, the last, as aiobotocore has it."""
+        """Hold these names and values; of a name that is there more than once, the last, as aiobotocore has it."""
         self._found: dict[str, Any] = {name.lower(): value for name, value in pairs}
 
     def __getitem__(self, key: str) -> Any:

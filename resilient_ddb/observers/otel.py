@@ -54,7 +54,7 @@ class OpenTelemetryObserver:
         self._spans: dict[int, tuple[Any, Any]] = {}
 
     def __call__(self, event: AnyEvent) -> None:
-        """Take in an event."""
+        """Accept an event."""
         labels = None
         for metric, value in measured(event):
             if metric is CALL_DURATION:

@@ -18,7 +18,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, seconds: float) -> float:
-        """Take note of a wait of `seconds`, and give back how much of it is still to be slept.
+        """Record a wait of `seconds`, and return how much of it is still to be slept.
 
         Real clocks give back all of it: botocore or aiobotocore do the sleeping. A fake clock moves on by
         `seconds` and gives back 0.0.

@@ -133,7 +133,7 @@ class FanIn:
         ]
 
     def take(self, index: int, items: Sequence[Item], following: Key | None) -> None:
-        """Take in a page of a source, and the position after it (None: it was the last page)."""
+        """Accept a page of a source, and the position after it (None: it was the last page)."""
         source = self._sources[index]
         source.was_read = True
         source.position = source.next

@@ -90,7 +90,7 @@ class Reading:
         return self._left == 0 or self._fan.is_over
 
     def more(self) -> Flow[list[Response]]:
-        """Read a page of each source that has run out, and give the responses.
+        """Read a page of each source that has run out, and return the responses.
 
         Raises:
             ClientError: a source can't be read, and its part can't be left out.

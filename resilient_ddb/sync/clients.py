@@ -121,7 +121,7 @@ class SyncHost(ClientHost):
             ended.wait(None if deadline is None else max(0.0, deadline.remaining()))
 
     def take_connections(self, http_session: Any) -> None:
-        """Have the client's connections give the answers to what was sent, over the transport that its policy names."""
+        """Replace the client's connections: each gives only answers to what was sent, over the policy's transport."""
         endpoint = self.client._endpoint  # noqa: SLF001 - there is no public way
         session = connections.on_the_fast_path(http_session, self.client._resilience.policy, self.transport)  # noqa: SLF001 - this library's own
         if session is not http_session:

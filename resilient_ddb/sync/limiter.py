@@ -18,14 +18,14 @@ class Acquiring(ABC):
 
     @abstractmethod
     def reserve(self, units: float) -> float:
-        """Take units now, and give the seconds to wait before they may be used."""
+        """Take units now, and return the seconds to wait before they may be used."""
 
     @abstractmethod
     def charge(self, units: float) -> None:
         """Settle what was consumed beyond what was reserved; less than 0 gives back."""
 
     def acquire(self, units: float = 1.0) -> float:
-        """Take units, sleep until they may be used, and give the seconds waited.
+        """Take units, sleep until they may be used, and return the seconds waited.
 
         Raises:
             DeadlineExceededError: a deadline (`resilient_ddb.deadline`) comes first; nothing was taken.

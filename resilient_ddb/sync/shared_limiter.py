@@ -125,7 +125,7 @@ class SharedRateLimiter(Acquiring):
         return self._lease.share
 
     def reserve(self, units: float) -> float:
-        """Take units now, into debt if need be, and give the seconds to wait before they may be used.
+        """Take units now, into debt if need be, and return the seconds to wait before they may be used.
 
         Where this worker has no share, it joins first: this takes a few requests, and up to half a lease until the
         others have made room.
@@ -248,7 +248,7 @@ class SharedRateLimiter(Acquiring):
                 yield partial(sleep, self._clock.wait(pause))
 
     def _renew_once(self) -> float:
-        """Renew the lease, unless another thread is just doing so, and give the seconds until the next look."""
+        """Renew the lease, unless another thread is just doing so, and return the seconds until the next look."""
         if not self._renewing.acquire(blocking=False):
             return self._lease_seconds / 100
         try:
@@ -279,7 +279,7 @@ class SharedRateLimiter(Acquiring):
         self._keeper = keeper
 
     def _keep(self) -> float | None:
-        """Renew the lease, and give the seconds until the next renewal; None where no share is left to renew."""
+        """Renew the lease, and return the seconds until the next renewal; None where no share is left to renew."""
         with self._renewing:
             if self._clock.monotonic() > self._used_until + _IDLE_LEASES * self._lease_seconds:
                 self._leave()

@@ -204,7 +204,7 @@ class Upstream:
         self._idle: list[tuple[Streams, float]] = []
 
     async def exchange(self, request: Request) -> Response:
-        """Send the request, once, and give the answer."""
+        """Send the request, once, and return the answer."""
         reader, writer = await self._connect()
         kept = tuple(pair for pair in request.headers if pair[0].lower() not in _HOP_BY_HOP)
         headers = (("Host", self._authority), *kept, ("Content-Length", str(len(request.body))))

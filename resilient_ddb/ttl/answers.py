@@ -50,7 +50,7 @@ class TtlCall:
         self._is_sifted = False
 
     def begin(self) -> None:
-        """Take note that an answer has come in."""
+        """Record that an answer has come in."""
         self._is_sifted = False
 
     # Of values as they come over the wire.
@@ -80,7 +80,7 @@ class TtlCall:
         return keep
 
     def was_read(self, answer: Response) -> None:
-        """Take note of an answer of which the codec has left out expired items."""
+        """Record an answer of which the codec has left out expired items."""
         recount(answer)
         self._is_sifted = True
 

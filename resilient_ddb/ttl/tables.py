@@ -57,7 +57,7 @@ class TtlCalls:
         self._calls = calls
 
     def begin(self) -> None:
-        """Take note that an answer has come in."""
+        """Record that an answer has come in."""
         for call in self._calls:
             call.begin()
 
@@ -78,7 +78,7 @@ class TtlCalls:
         return (call.keeper(name) for call in self._calls)
 
     def was_read(self, answer: Response) -> None:
-        """Take note of an answer of which the codec has left out expired items."""
+        """Record an answer of which the codec has left out expired items."""
         for call in self._calls:
             call.was_read(answer)
 

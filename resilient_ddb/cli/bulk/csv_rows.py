@@ -151,7 +151,7 @@ class _Feed:
         self.begin()
 
     def begin(self) -> None:
-        """Take note that a record begins."""
+        """Record that a record begins."""
         self.text = bytearray()
         self.quotes = 0
         self.ended = False

@@ -27,7 +27,7 @@ def estimate(
     figures: Figures,
     shown: Progress,
 ) -> list[str]:
-    """Read all input as a load would, and give the lines that say what the load would take.
+    """Read all input as a load would, and return the lines that say what the load would take.
 
     Raises:
         BulkError: a file can't be read.

@@ -103,7 +103,7 @@ class LineFile:
         self._file.write(self._line(item).encode() + b"\n")
 
     def commit(self) -> int:
-        """Sync, and give the bytes so far."""
+        """Sync, and return the bytes so far."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell()

@@ -54,7 +54,7 @@ class Sink:
         self._batch.put_item(Item=item)
 
     def flush(self) -> list[Refused]:
-        """Write all that was taken in, and give the rows that DynamoDB refused, with the reasons.
+        """Write all that was taken in, and return the rows that DynamoDB refused, with the reasons.
 
         Raises:
             ClientError, BotoCoreError: not all of it could be written.
