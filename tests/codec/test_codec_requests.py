@@ -34,7 +34,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 from resilient_ddb.codec import Codec
-from resilient_ddb.codec.values import copied, from_native
+from resilient_ddb.codec.values import from_native
 
 SERIALIZER = botocore.serialize.create_serializer("json", include_validation=False)
 OF_VALUES = [name for name, operation in OPERATIONS.items() if has_values(operation.input_shape)]
@@ -214,7 +214,7 @@ def test_one_walk_writes_all_that_is_written_in_three(data, name):
     params = data.draw(changed(params_of(name, "any"), odd_arguments | natives))
     operation = OPERATIONS[name]
     for codec in CODECS.values():
-        typed = copied(params)
+        typed = fresh(params)
         if outcome(codec.typing(operation), typed)[0] == "gave":
             found, expected = codec.write_native(params, operation), codec.write(typed, operation)
             assert found is None or found == expected
