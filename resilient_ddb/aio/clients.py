@@ -19,7 +19,7 @@ from resilient_ddb.codec.originals import part
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT, came_over_the_wire
-from resilient_ddb.hooks.host import ClientHost, check_client, harden
+from resilient_ddb.hooks.host import ClientHost
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
     from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
     from resilient_ddb.hooks.sdk_parts import Functions
-    from resilient_ddb.policy.policy import Policy
 
 
 class ClosedClientError(HTTPClientError):  # type: ignore[misc]  # botocore has no types of its own
@@ -191,6 +190,7 @@ async def _within_deadline(execution: Execution, call: Awaitable[Response]) -> R
 class AioHost(ClientHost):
     """An async client, as its core sees it."""
 
+    client_class = ResilientAioClient
     run = staticmethod(run_async)
     signer_class = part("aiobotocore.signers", "AioRequestSigner")
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
@@ -246,7 +246,7 @@ class AioHost(ClientHost):
         context = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
         sibling = await context.__aenter__()
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
-        return install_on_client(sibling, policy, native=self.native)
+        return self.install(sibling, policy, native=self.native)
 
     def open_siblings(self) -> list[Any]:
         """Return the clients that were opened for other regions."""
@@ -270,18 +270,6 @@ class _Given:
     async def load_credentials(self) -> Any:
         """Return the credentials that were given."""
         return self._credentials
-
-
-def install_on_client(client: Any, policy: Policy | None, *, native: bool = False) -> Any:
-    """Harden a client that exists."""
-    check_client(client)
-    if not isinstance(client, ResilientAioClient):
-        cls = type(client)
-        client.__class__ = type(cls.__name__, (ResilientAioClient, cls), {"__module__": cls.__module__})
-    harden(client, policy, AioHost)
-    if native:
-        client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
-    return client
 
 
 def is_aio_client(target: Any) -> bool:

@@ -16,22 +16,20 @@ from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
 from resilient_ddb.hooks.host import (
-    HardenedSession,
     check_config,
     check_new_policy,
     check_options,
     check_policy,
+    check_service,
     default_options,
-    hardened_session,
-    keep_hardened,
-    not_hardened,
+    set_policy_of_session,
     settled_config,
     ttl_of_tables,
     unknown_option,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 
-from .clients import ResilientAioClient, install_on_client, is_aio_client, is_aio_session
+from .clients import AioHost, is_aio_client, is_aio_session
 from .lazy import Lazy, LazyClient
 from .resources import resource_class, service_model, shared_loader
 from .tables import AsyncServiceResource, AsyncTable
@@ -191,11 +189,11 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
         return target
     session = _botocore_session(target)
     if session is not None:
-        _install_on_session(session, policy)
+        AioHost.install_on_session(session.get_component("event_emitter"), policy)
     elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
-        install_on_client(target.meta.client, policy, native=True)
+        AioHost.install(target.meta.client, policy, native=True)
     elif is_aio_client(target):
-        install_on_client(target, policy)
+        AioHost.install(target, policy)
     else:
         raise _no_target(target, "harden")
     return target
@@ -219,10 +217,7 @@ def set_policy(target: Target, policy: Policy) -> Target:
     if isinstance(lazy, Lazy):
         lazy.set_policy(policy)
     elif (session := _botocore_session(target)) is not None:
-        kept = hardened_session(session.get_component("event_emitter"))
-        if kept is None:
-            raise not_hardened(target)
-        kept.set_policy(policy)
+        set_policy_of_session(target, session.get_component("event_emitter"), policy)
     elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
         set_policy_of_client(target.meta.client, policy)
     elif is_aio_client(target):
@@ -245,35 +240,11 @@ def _no_target(target: Any, function: str) -> TypeError:
     )
 
 
-def _install_on_session(session: AioSession, policy: Policy | None) -> None:
-    events = session.get_component("event_emitter")
-    known = hardened_session(events)
-    if known is not None:
-        if policy is not None:
-            known.set_policy(policy)
-        return
-    kept = HardenedSession(policy)
-
-    class InstalledClient(ResilientAioClient):
-        """Hardens itself as the session makes it, before the SDK registers its retries."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            kept.clients.add(install_on_client(self, kept.policy))
-
-    def add_client_class(base_classes: list[type], **_: Any) -> None:
-        base_classes.insert(0, InstalledClient)
-
-    events.register("creating-client-class.dynamodb", add_client_class, unique_id="resilient_ddb-client-class")
-    keep_hardened(events, kept)
-
-
 def _arguments(
     service_name: Any, args: tuple[Any, ...], kwargs: dict[str, Any], policy: Any, session: Any
 ) -> dict[str, Any]:
     """Check what was given, before anything is opened, and give `create_client`'s arguments by name."""
-    if service_name != "dynamodb":
-        raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")
+    check_service(service_name)
     check_policy(policy)
     if session is not None and _botocore_session(session) is None:
         raise TypeError(f"session must be an aiobotocore or aioboto3 session; got {session!r}")
@@ -290,7 +261,7 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, 
     if given is not AIOHTTPSession:
         config.http_session_cls = given  # aiobotocore 3.0's `merge` loses it
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
-    hardened = install_on_client(made, policy)
+    hardened = AioHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
     core.host.config, core.ttl = config, ttl
     return hardened

@@ -11,6 +11,7 @@ from boto3.resources.base import ServiceResource
 from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.hooks.host import with_timeouts
+from resilient_ddb.hooks.models import SharesClient
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .lazy import Lazy, LazyClient
@@ -100,7 +101,7 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
             """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
 
 
-class AsyncTable(AsyncResource, _TableTypes):
+class AsyncTable(SharesClient, AsyncResource, _TableTypes):
     """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
 
     _made_by = "resilient_ddb.aio.resource('dynamodb').Table(name), or resilient_ddb.aio.table(name)"
@@ -288,10 +289,6 @@ class AsyncTable(AsyncResource, _TableTypes):
 
         return pending(idempotent_update(self, params), "table.idempotent_update")
 
-    def _transact_write_items(self, **params: Any) -> Any:
-        """Write in a transaction; what stands for a table and has keys of its own translates them here."""
-        return self.meta.client.transact_write_items(**params)
-
     async def __aenter__(self) -> Self:
         if self._owns_client:
             self.meta.client.enter()
@@ -308,16 +305,6 @@ class AsyncTable(AsyncResource, _TableTypes):
         """
         if self._owns_client:
             await self.meta.client.close()
-
-    def __copy__(self) -> AsyncTable:
-        """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        return made
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> AsyncTable:
-        """Share the client: it can't be copied deeply."""
-        return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""

@@ -40,6 +40,8 @@ _EXPIRED = timedelta(minutes=1)
 class ClientHost(ABC):
     """The client, as its core sees it."""
 
+    client_class: type
+    """What is mixed into the classes of clients."""
     run: Callable[[Flow[Any]], Any]
     """Runs a flow: at once, or giving what is to be awaited."""
     signer_class: Any
@@ -75,6 +77,55 @@ class ClientHost(ABC):
         self._plain_calls: PlainCalls | None = None
         self._was_called = False
         tell_child(self)
+
+    @classmethod
+    def install(cls, client: Any, policy: Policy | None, *, native: bool = False) -> Any:
+        """Harden a client that exists, and return it. Of one that is hardened, only the policy is set, if it is given.
+
+        Raises:
+            ValueError: the client can't be hardened: another service's, or one in adaptive mode.
+        """
+        check_client(client)
+        if not isinstance(client, cls.client_class):
+            made = type(client)
+            client.__class__ = type(made.__name__, (cls.client_class, made), {"__module__": made.__module__})
+        core = getattr(client, "_resilience", None)
+        if core is None:
+            core = Core(policy or policy_from_config(client.meta.config), cls(client))
+            client._resilience = core  # noqa: SLF001 - the attribute is this library's own
+        elif policy is not None:
+            set_policy(client, policy)
+        host: Any = core.host
+        hooks.register(client.meta.events)
+        host.values.register(client.meta.events)
+        shortcuts.take(client, host)
+        host.take_connections(getattr(client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
+        if native:
+            host.use_native_values()
+        return client
+
+    @classmethod
+    def install_on_session(cls, events: Any, policy: Policy | None) -> None:
+        """Harden what the session with these events makes from now on; a second time, only its policy is set."""
+        known = hardened_session(events)
+        if known is not None:
+            if policy is not None:
+                known.set_policy(policy)
+            return
+        kept = HardenedSession(policy)
+
+        class InstalledClient(cls.client_class):  # type: ignore[name-defined, misc]  # known as it is made
+            """Hardens itself as the session makes it, before the SDK registers its retries."""
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                kept.clients.add(cls.install(self, kept.policy))
+
+        def add_client_class(base_classes: list[type], **_: Any) -> None:
+            base_classes.insert(0, InstalledClient)
+
+        replace_handler(events, "creating-client-class.dynamodb", add_client_class)
+        setattr(events, _HARDENED, kept)  # copies of an emitter, which clients have, don't have this
 
     def _in_child(self) -> None:
         """Begin anew in a forked process: its locks are its own, and so are its connections."""
@@ -196,21 +247,6 @@ class ClientHost(ABC):
         return {"region_name": region, "endpoint_url": endpoint_url, "config": config}
 
 
-def harden(client: Any, policy: Policy | None, make_host: Callable[[Any], ClientHost]) -> None:
-    """Put a core behind a client whose class already asks for it; a second time, its policy is set."""
-    core = getattr(client, "_resilience", None)
-    if core is None:
-        chosen = policy or policy_from_config(client.meta.config)
-        client._resilience = Core(chosen, make_host(client))  # noqa: SLF001 - the attribute is this library's own
-    elif policy is not None:
-        set_policy(client, policy)
-    hooks.register(client.meta.events)
-    host = client._resilience.host  # noqa: SLF001 - as above
-    host.values.register(client.meta.events)
-    shortcuts.take(client, host)
-    host.take_connections(getattr(client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
-
-
 def set_policy(client: Any, policy: Policy) -> None:
     """Set the policy of a client.
 
@@ -255,9 +291,33 @@ def hardened_session(events: Any) -> HardenedSession | None:
     return found
 
 
-def keep_hardened(events: Any, kept: HardenedSession) -> None:
-    """Keep that a session is hardened. Copies of its emitter, which clients have, don't say so."""
-    setattr(events, _HARDENED, kept)
+def set_policy_of_session(session: Any, events: Any, policy: Policy) -> None:
+    """Set the policy of a session, which has these events.
+
+    Raises:
+        TypeError: it is not hardened.
+    """
+    kept = hardened_session(events)
+    if kept is None:
+        raise not_hardened(session)
+    kept.set_policy(policy)
+
+
+def replace_handler(events: Any, event: str, handler: Callable[..., Any]) -> None:
+    """Register a handler of this library's, in place of the one for the same event that a copy of events brings."""
+    unique_id = f"resilient_ddb-{event}"
+    events.unregister(event, unique_id=unique_id)
+    events.register(event, handler, unique_id=unique_id)
+
+
+def check_service(service_name: Any) -> None:
+    """Refuse the name of another service.
+
+    Raises:
+        ValueError: it is not DynamoDB's.
+    """
+    if service_name != "dynamodb":
+        raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")
 
 
 def check_client(target: Any) -> None:

@@ -1,10 +1,10 @@
-"""boto3's own resource model of DynamoDB, which the classes of both rims are made from."""
+"""What the classes of both rims are made from: boto3's own resource model of DynamoDB, and what their Tables share."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from botocore.exceptions import DataNotFoundError
@@ -21,3 +21,23 @@ def resource_definitions() -> Any:
         return loader.load_data(str(Path("dynamodb", _API_VERSION, "resources-1")))
     except DataNotFoundError:
         return loader.load_service_model("dynamodb", "resources-1")
+
+
+class SharesClient:
+    """A Table that is copied with the client it has."""
+
+    meta: Any
+
+    def _transact_write_items(self, **params: Any) -> Any:
+        """Write in a transaction; what stands for a table and has keys of its own translates them here."""
+        return self.meta.client.transact_write_items(**params)
+
+    def __copy__(self) -> Self:
+        """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Share the client: boto3's Table can't be copied deeply."""
+        return self.__copy__()

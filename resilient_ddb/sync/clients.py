@@ -16,7 +16,7 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.codec.originals import part
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT
-from resilient_ddb.hooks.host import ClientHost, check_client, harden
+from resilient_ddb.hooks.host import ClientHost
 from resilient_ddb.http.sync_session import LeanSession, headers_by_name
 from resilient_ddb.policy.deadlines import current_deadline
 
@@ -25,7 +25,6 @@ from . import connections
 if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
     from resilient_ddb.hooks.plain_calls import PlainCall, PlainCalls, Witness
-    from resilient_ddb.policy.policy import Policy
 
 
 class ResilientClient:
@@ -99,6 +98,7 @@ def _learn(witness: Witness) -> None:
 class SyncHost(ClientHost):
     """A sync client, as its core sees it."""
 
+    client_class = ResilientClient
     run = staticmethod(run)
     signer_class = part("botocore.signers", "RequestSigner")
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
@@ -145,7 +145,7 @@ class SyncHost(ClientHost):
         session.register_component("credential_provider", _Given(self.credentials()))
         sibling = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
         policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
-        return install_on_client(sibling, policy, native=self.native)
+        return self.install(sibling, policy, native=self.native)
 
 
 class _Given:
@@ -157,15 +157,3 @@ class _Given:
     def load_credentials(self) -> Any:
         """Return the credentials that were given."""
         return self._credentials
-
-
-def install_on_client(client: Any, policy: Policy | None, *, native: bool = False) -> Any:
-    """Harden a client that exists."""
-    check_client(client)
-    if not isinstance(client, ResilientClient):
-        cls = type(client)
-        client.__class__ = type(cls.__name__, (ResilientClient, cls), {"__module__": cls.__module__})
-    harden(client, policy, SyncHost)
-    if native:
-        client._resilience.host.use_native_values()  # noqa: SLF001 - the attribute is this library's own
-    return client

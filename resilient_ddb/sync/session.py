@@ -17,13 +17,13 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from resilient_ddb.hooks.host import (
-    HardenedSession,
     check_new_policy,
     check_policy,
+    check_service,
     default_options,
     hardened_session,
-    keep_hardened,
-    not_hardened,
+    replace_handler,
+    set_policy_of_session,
     settled_config,
     ttl_of_tables,
     unknown_option,
@@ -32,7 +32,7 @@ from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.hooks.loading import reading_plainly
 from resilient_ddb.hooks.models import resource_definitions
 
-from .clients import ResilientClient, install_on_client
+from .clients import SyncHost
 from .resources import check_fallback_of, harden_service_resource_class, harden_table_class
 from .tables import ResilientServiceResource, ResilientTable
 
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
     from resilient_ddb.ttl.rule import TimeToLive
 
 Target = TypeVar("Target")
-_CLIENT = "creating-client-class.dynamodb"
-_SERVICE_RESOURCE = "creating-resource-class.dynamodb.ServiceResource"
-_TABLE = "creating-resource-class.dynamodb.Table"
-_ID = "resilient_ddb"
 _FACTORY = "_resilient_ddb_factory"
 
 
@@ -75,14 +71,14 @@ def client(
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     chosen = _session(session)
-    _check_service(service_name)
+    check_service(service_name)
     _check_policy(policy)
     tables = ttl_of_tables(ttl)
     arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
     made = reading_plainly(chosen).client(**{**arguments, "config": config})
-    hardened = install_on_client(made, policy)
+    hardened = SyncHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
     core.host.config, core.ttl = config, tables
     return cast("DynamoDBClient", hardened)
@@ -98,7 +94,7 @@ def resource(
 ) -> ResilientServiceResource:
     """Make a hardened resource: `boto3.resource`'s signature, plus `policy`, `session` and `ttl`. See `client`."""
     chosen = _session(session)
-    _check_service(service_name)
+    check_service(service_name)
     arguments = inspect.signature(chosen.resource).bind(service_name, *args, **kwargs).arguments
     given = arguments.get("config")
     if given is None or getattr(given, "user_agent_extra", None) is None:
@@ -152,7 +148,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
     if isinstance(target, boto3.session.Session | botocore.session.Session):
         _install_on_session(target, policy)
     elif isinstance(target, BaseClient):
-        install_on_client(target, policy)
+        SyncHost.install(target, policy)
     elif isinstance(target, ServiceResource):
         _install_on_resource(target, policy)
     else:
@@ -165,10 +161,7 @@ def set_policy(target: Target, policy: Policy) -> Target:
     check_new_policy(policy)
     _check_policy(policy)
     if isinstance(target, boto3.session.Session | botocore.session.Session):
-        kept = hardened_session(_events_of(target))
-        if kept is None:
-            raise not_hardened(target)
-        kept.set_policy(policy)
+        set_policy_of_session(target, _events_of(target), policy)
     elif isinstance(target, BaseClient):
         set_policy_of_client(target, policy)
     elif isinstance(target, ServiceResource):
@@ -188,39 +181,21 @@ def _events_of(session: Any) -> Any:
 
 def _install_on_session(target: Any, policy: Policy | None) -> None:
     events = _events_of(target)
-    known = hardened_session(events)
-    if known is not None:
-        if policy is not None:
-            known.set_policy(policy)
-        return
-    kept = HardenedSession(policy)
-
-    class InstalledClient(ResilientClient):
-        """Hardens itself as the Session makes it, before the SDK registers its retries."""
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            kept.clients.add(install_on_client(self, kept.policy))
-
-    def add_client_class(base_classes: list[type], **_: Any) -> None:
-        base_classes.insert(0, InstalledClient)
-
-    _replace(events, _CLIENT, add_client_class)
-    _replace(events, _SERVICE_RESOURCE, harden_service_resource_class)
-    _replace(events, _TABLE, harden_table_class)
-    keep_hardened(events, kept)
+    if hardened_session(events) is None:
+        _register(events)
+    SyncHost.install_on_session(events, policy)
 
 
-def _replace(events: Any, event: str, handler: Any) -> None:
-    unique_id = f"{_ID}-{event}"
-    events.unregister(event, unique_id=unique_id)
-    events.register(event, handler, unique_id=unique_id)
+def _register(events: Any) -> None:
+    """Have boto3 harden the classes of resources that it makes."""
+    replace_handler(events, "creating-resource-class.dynamodb.ServiceResource", harden_service_resource_class)
+    replace_handler(events, "creating-resource-class.dynamodb.Table", harden_table_class)
 
 
 def _install_on_resource(target: Any, policy: Policy | None) -> None:
     if target.meta.service_name != "dynamodb":
         raise ValueError(f"target must be a DynamoDB resource; got one of {target.meta.service_name!r}")
-    low_level = install_on_client(target.meta.client, policy, native=True)
+    low_level = SyncHost.install(target.meta.client, policy, native=True)
     if isinstance(target, ResilientTable | ResilientServiceResource):
         return
     factory = _DynamoDBFactory(low_level.meta.events)
@@ -240,8 +215,7 @@ class _DynamoDBFactory(ResourceFactory):  # type: ignore[misc]  # boto3 has no t
 
     def __init__(self, events: Any) -> None:
         own = copy.copy(events)
-        _replace(own, _SERVICE_RESOURCE, harden_service_resource_class)
-        _replace(own, _TABLE, harden_table_class)
+        _register(own)
         super().__init__(own)
         self._classes: dict[str, type] = {}
 
@@ -299,11 +273,6 @@ def _session(session: Any) -> boto3.session.Session:
     if not isinstance(session, boto3.session.Session):
         raise TypeError(f"session must be a boto3.session.Session; got {session!r}")
     return session
-
-
-def _check_service(service_name: Any) -> None:
-    if service_name != "dynamodb":
-        raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")
 
 
 def _check_policy(policy: Any) -> None:

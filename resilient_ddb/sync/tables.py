@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Never, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.hooks.models import SharesClient
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .table_reads import TableReads
@@ -78,7 +79,7 @@ class ResilientServiceResource(_Native, _ServiceResource):
             """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
 
 
-class ResilientTable(_Native, TableReads):
+class ResilientTable(_Native, SharesClient, TableReads):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
 
     _made_by = "resilient_ddb.resource('dynamodb').Table(name), or resilient_ddb.table(name)"
@@ -248,20 +249,6 @@ class ResilientTable(_Native, TableReads):
         from resilient_ddb.versioning.idempotent import idempotent_update  # noqa: PLC0415 - only where it is used
 
         return run(idempotent_update(self, params))
-
-    def _transact_write_items(self, **params: Any) -> Any:
-        """Write in a transaction; what stands for a table and has keys of its own translates them here."""
-        return self.meta.client.transact_write_items(**params)
-
-    def __copy__(self) -> ResilientTable:
-        """Share the client, as a copy of boto3's Table does. By `__reduce__` it would get other credentials."""
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        return made
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ResilientTable:
-        """Share the client: boto3's Table can't be copied deeply."""
-        return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the recipe: the table's name, region, endpoint, config and policy. Never credentials."""

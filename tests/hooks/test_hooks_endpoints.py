@@ -17,7 +17,7 @@ from shortcut_clients import keys, with_credentials
 from shortcut_support import ARN, CALLS, REGION, TABLES, counted
 
 from resilient_ddb.hooks.endpoints import EndpointMemory, _features_apart
-from resilient_ddb.sync.clients import install_on_client
+from resilient_ddb.sync.clients import SyncHost
 
 MODEL = botocore.session.get_session().get_service_model("dynamodb")
 GET, SCAN, LIST, BATCH = (MODEL.operation_model(name) for name in ("GetItem", "Scan", "ListTables", "BatchGetItem"))
@@ -188,7 +188,7 @@ def test_features_where_botocore_keeps_no_account_of_them():
 def make_client(*, hardened, **arguments):
     session = with_credentials(botocore.session.Session(), arguments.pop("credentials", Credentials(**keys(1))))
     client = session.create_client("dynamodb", **{"region_name": REGION, **arguments})
-    return install_on_client(client, None) if hardened else client
+    return SyncHost.install(client, None) if hardened else client
 
 
 def resolved(client, operation, params):
