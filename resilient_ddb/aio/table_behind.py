@@ -11,39 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from types_aiobotocore_dynamodb.literals import (
-        GlobalTableSettingsReplicationModeType,
-        MultiRegionConsistencyType,
-        TableStatusType,
-    )
+    from types_aiobotocore_dynamodb import literals, type_defs
     from types_aiobotocore_dynamodb.service_resource import DynamoDBResourceMeta
     from types_aiobotocore_dynamodb.service_resource import Table as _Table
-    from types_aiobotocore_dynamodb.type_defs import (
-        ArchivalSummaryTypeDef,
-        AttributeDefinitionTypeDef,
-        BillingModeSummaryTypeDef,
-        DeleteTableOutputTypeDef,
-        GetItemInputTableGetItemTypeDef,
-        GetItemOutputTableTypeDef,
-        GlobalSecondaryIndexDescriptionTypeDef,
-        GlobalTableWitnessDescriptionTypeDef,
-        KeySchemaElementTypeDef,
-        LocalSecondaryIndexDescriptionTypeDef,
-        OnDemandThroughputTypeDef,
-        ProvisionedThroughputDescriptionTypeDef,
-        QueryInputTableQueryTypeDef,
-        QueryOutputTableTypeDef,
-        ReplicaDescriptionTypeDef,
-        RestoreSummaryTypeDef,
-        ScanInputTableScanTypeDef,
-        ScanOutputTableTypeDef,
-        SSEDescriptionTypeDef,
-        StreamSpecificationTypeDef,
-        TableClassSummaryTypeDef,
-        TableWarmThroughputDescriptionTypeDef,
-        UpdateTableInputTableUpdateTypeDef,
-        VectorIndexDescriptionTypeDef,
-    )
+    from types_aiobotocore_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
@@ -66,36 +37,36 @@ class AsyncTableBehind:
         # Attributes of boto3's Table; `__getattr__` finds them.
         name: str
         meta: DynamoDBResourceMeta
-        attribute_definitions: Awaitable[list[AttributeDefinitionTypeDef]]
+        attribute_definitions: Awaitable[list[type_defs.AttributeDefinitionTypeDef]]
         table_name: Awaitable[str]
-        key_schema: Awaitable[list[KeySchemaElementTypeDef]]
-        table_status: Awaitable[TableStatusType]
+        key_schema: Awaitable[list[type_defs.KeySchemaElementTypeDef]]
+        table_status: Awaitable[literals.TableStatusType]
         creation_date_time: Awaitable[datetime]
-        provisioned_throughput: Awaitable[ProvisionedThroughputDescriptionTypeDef]
+        provisioned_throughput: Awaitable[type_defs.ProvisionedThroughputDescriptionTypeDef]
         table_size_bytes: Awaitable[int]
         item_count: Awaitable[int]
         table_arn: Awaitable[str]
         table_id: Awaitable[str]
-        billing_mode_summary: Awaitable[BillingModeSummaryTypeDef]
-        local_secondary_indexes: Awaitable[list[LocalSecondaryIndexDescriptionTypeDef]]
-        global_secondary_indexes: Awaitable[list[GlobalSecondaryIndexDescriptionTypeDef]]
-        stream_specification: Awaitable[StreamSpecificationTypeDef]
+        billing_mode_summary: Awaitable[type_defs.BillingModeSummaryTypeDef]
+        local_secondary_indexes: Awaitable[list[type_defs.LocalSecondaryIndexDescriptionTypeDef]]
+        global_secondary_indexes: Awaitable[list[type_defs.GlobalSecondaryIndexDescriptionTypeDef]]
+        stream_specification: Awaitable[type_defs.StreamSpecificationTypeDef]
         latest_stream_label: Awaitable[str]
         latest_stream_arn: Awaitable[str]
         global_table_version: Awaitable[str]
-        replicas: Awaitable[list[ReplicaDescriptionTypeDef]]
-        global_table_witnesses: Awaitable[list[GlobalTableWitnessDescriptionTypeDef]]
-        global_table_settings_replication_mode: Awaitable[GlobalTableSettingsReplicationModeType]
-        restore_summary: Awaitable[RestoreSummaryTypeDef]
-        sse_description: Awaitable[SSEDescriptionTypeDef]
-        archival_summary: Awaitable[ArchivalSummaryTypeDef]
-        table_class_summary: Awaitable[TableClassSummaryTypeDef]
+        replicas: Awaitable[list[type_defs.ReplicaDescriptionTypeDef]]
+        global_table_witnesses: Awaitable[list[type_defs.GlobalTableWitnessDescriptionTypeDef]]
+        global_table_settings_replication_mode: Awaitable[literals.GlobalTableSettingsReplicationModeType]
+        restore_summary: Awaitable[type_defs.RestoreSummaryTypeDef]
+        sse_description: Awaitable[type_defs.SSEDescriptionTypeDef]
+        archival_summary: Awaitable[type_defs.ArchivalSummaryTypeDef]
+        table_class_summary: Awaitable[type_defs.TableClassSummaryTypeDef]
         deletion_protection_enabled: Awaitable[bool]
         disassociation_protection_enabled: Awaitable[bool]
-        on_demand_throughput: Awaitable[OnDemandThroughputTypeDef]
-        warm_throughput: Awaitable[TableWarmThroughputDescriptionTypeDef]
-        multi_region_consistency: Awaitable[MultiRegionConsistencyType]
-        vector_indexes: Awaitable[list[VectorIndexDescriptionTypeDef]]
+        on_demand_throughput: Awaitable[type_defs.OnDemandThroughputTypeDef]
+        warm_throughput: Awaitable[type_defs.TableWarmThroughputDescriptionTypeDef]
+        multi_region_consistency: Awaitable[literals.MultiRegionConsistencyType]
+        vector_indexes: Awaitable[list[type_defs.VectorIndexDescriptionTypeDef]]
 
     def load(self) -> Coroutine[Any, Any, None]:
         """Look the table up with DescribeTable; its attributes say what was found."""
@@ -105,11 +76,11 @@ class AsyncTableBehind:
         """Look the table up again. See `load`."""
         return self._table.reload()
 
-    def update(self, **kwargs: Unpack[UpdateTableInputTableUpdateTypeDef]) -> Coroutine[Any, Any, _Table]:
+    def update(self, **kwargs: Unpack[type_defs.UpdateTableInputTableUpdateTypeDef]) -> Coroutine[Any, Any, _Table]:
         """Change the table's capacity, indexes or stream with UpdateTable, and return the Table itself."""
         return self._table.update(**kwargs)
 
-    def delete(self) -> Coroutine[Any, Any, DeleteTableOutputTypeDef]:
+    def delete(self) -> Coroutine[Any, Any, type_defs.DeleteTableOutputTypeDef]:
         """Delete the table with all its items."""
         return self._table.delete()
 
@@ -130,16 +101,20 @@ class AsyncReadsBehind(AsyncTableBehind):
     """What a versioned table hands on besides: reads, which go by no version."""
 
     def get_item(
-        self, **kwargs: Unpack[GetItemInputTableGetItemTypeDef]
-    ) -> Coroutine[Any, Any, GetItemOutputTableTypeDef]:
+        self, **kwargs: Unpack[type_defs.GetItemInputTableGetItemTypeDef]
+    ) -> Coroutine[Any, Any, type_defs.GetItemOutputTableTypeDef]:
         """Read an item, with its version as one of its attributes."""
         return self._table.get_item(**kwargs)
 
-    def query(self, **kwargs: Unpack[QueryInputTableQueryTypeDef]) -> Coroutine[Any, Any, QueryOutputTableTypeDef]:
+    def query(
+        self, **kwargs: Unpack[QueryInputTableQueryTypeDef]
+    ) -> Coroutine[Any, Any, type_defs.QueryOutputTableTypeDef]:
         """Read a page of the items that have a partition key."""
         return self._table.query(**kwargs)
 
-    def scan(self, **kwargs: Unpack[ScanInputTableScanTypeDef]) -> Coroutine[Any, Any, ScanOutputTableTypeDef]:
+    def scan(
+        self, **kwargs: Unpack[ScanInputTableScanTypeDef]
+    ) -> Coroutine[Any, Any, type_defs.ScanOutputTableTypeDef]:
         """Read a page of the table's items."""
         return self._table.scan(**kwargs)
 

@@ -11,39 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from types_boto3_dynamodb.literals import (
-        GlobalTableSettingsReplicationModeType,
-        MultiRegionConsistencyType,
-        TableStatusType,
-    )
+    from types_boto3_dynamodb import literals, type_defs
     from types_boto3_dynamodb.service_resource import DynamoDBResourceMeta
     from types_boto3_dynamodb.service_resource import Table as _Table
-    from types_boto3_dynamodb.type_defs import (
-        ArchivalSummaryTypeDef,
-        AttributeDefinitionTypeDef,
-        BillingModeSummaryTypeDef,
-        DeleteTableOutputTypeDef,
-        GetItemInputTableGetItemTypeDef,
-        GetItemOutputTableTypeDef,
-        GlobalSecondaryIndexDescriptionTypeDef,
-        GlobalTableWitnessDescriptionTypeDef,
-        KeySchemaElementTypeDef,
-        LocalSecondaryIndexDescriptionTypeDef,
-        OnDemandThroughputTypeDef,
-        ProvisionedThroughputDescriptionTypeDef,
-        QueryInputTableQueryTypeDef,
-        QueryOutputTableTypeDef,
-        ReplicaDescriptionTypeDef,
-        RestoreSummaryTypeDef,
-        ScanInputTableScanTypeDef,
-        ScanOutputTableTypeDef,
-        SSEDescriptionTypeDef,
-        StreamSpecificationTypeDef,
-        TableClassSummaryTypeDef,
-        TableWarmThroughputDescriptionTypeDef,
-        UpdateTableInputTableUpdateTypeDef,
-        VectorIndexDescriptionTypeDef,
-    )
+    from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
@@ -65,36 +36,36 @@ class TableBehind:
         # Attributes of boto3's Table; `__getattr__` finds them.
         name: str
         meta: DynamoDBResourceMeta
-        attribute_definitions: list[AttributeDefinitionTypeDef]
+        attribute_definitions: list[type_defs.AttributeDefinitionTypeDef]
         table_name: str
-        key_schema: list[KeySchemaElementTypeDef]
-        table_status: TableStatusType
+        key_schema: list[type_defs.KeySchemaElementTypeDef]
+        table_status: literals.TableStatusType
         creation_date_time: datetime
-        provisioned_throughput: ProvisionedThroughputDescriptionTypeDef
+        provisioned_throughput: type_defs.ProvisionedThroughputDescriptionTypeDef
         table_size_bytes: int
         item_count: int
         table_arn: str
         table_id: str
-        billing_mode_summary: BillingModeSummaryTypeDef
-        local_secondary_indexes: list[LocalSecondaryIndexDescriptionTypeDef]
-        global_secondary_indexes: list[GlobalSecondaryIndexDescriptionTypeDef]
-        stream_specification: StreamSpecificationTypeDef
+        billing_mode_summary: type_defs.BillingModeSummaryTypeDef
+        local_secondary_indexes: list[type_defs.LocalSecondaryIndexDescriptionTypeDef]
+        global_secondary_indexes: list[type_defs.GlobalSecondaryIndexDescriptionTypeDef]
+        stream_specification: type_defs.StreamSpecificationTypeDef
         latest_stream_label: str
         latest_stream_arn: str
         global_table_version: str
-        replicas: list[ReplicaDescriptionTypeDef]
-        global_table_witnesses: list[GlobalTableWitnessDescriptionTypeDef]
-        global_table_settings_replication_mode: GlobalTableSettingsReplicationModeType
-        restore_summary: RestoreSummaryTypeDef
-        sse_description: SSEDescriptionTypeDef
-        archival_summary: ArchivalSummaryTypeDef
-        table_class_summary: TableClassSummaryTypeDef
+        replicas: list[type_defs.ReplicaDescriptionTypeDef]
+        global_table_witnesses: list[type_defs.GlobalTableWitnessDescriptionTypeDef]
+        global_table_settings_replication_mode: literals.GlobalTableSettingsReplicationModeType
+        restore_summary: type_defs.RestoreSummaryTypeDef
+        sse_description: type_defs.SSEDescriptionTypeDef
+        archival_summary: type_defs.ArchivalSummaryTypeDef
+        table_class_summary: type_defs.TableClassSummaryTypeDef
         deletion_protection_enabled: bool
         disassociation_protection_enabled: bool
-        on_demand_throughput: OnDemandThroughputTypeDef
-        warm_throughput: TableWarmThroughputDescriptionTypeDef
-        multi_region_consistency: MultiRegionConsistencyType
-        vector_indexes: list[VectorIndexDescriptionTypeDef]
+        on_demand_throughput: type_defs.OnDemandThroughputTypeDef
+        warm_throughput: type_defs.TableWarmThroughputDescriptionTypeDef
+        multi_region_consistency: literals.MultiRegionConsistencyType
+        vector_indexes: list[type_defs.VectorIndexDescriptionTypeDef]
 
     def load(self) -> None:
         """Look the table up with DescribeTable; its attributes say what was found."""
@@ -104,11 +75,11 @@ class TableBehind:
         """Look the table up again. See `load`."""
         return self._table.reload()
 
-    def update(self, **kwargs: Unpack[UpdateTableInputTableUpdateTypeDef]) -> _Table:
+    def update(self, **kwargs: Unpack[type_defs.UpdateTableInputTableUpdateTypeDef]) -> _Table:
         """Change the table's capacity, indexes or stream with UpdateTable, and return the Table itself."""
         return self._table.update(**kwargs)
 
-    def delete(self) -> DeleteTableOutputTypeDef:
+    def delete(self) -> type_defs.DeleteTableOutputTypeDef:
         """Delete the table with all its items."""
         return self._table.delete()
 
@@ -128,15 +99,17 @@ class TableBehind:
 class ReadsBehind(TableBehind):
     """What a versioned table hands on besides: reads, which go by no version."""
 
-    def get_item(self, **kwargs: Unpack[GetItemInputTableGetItemTypeDef]) -> GetItemOutputTableTypeDef:
+    def get_item(
+        self, **kwargs: Unpack[type_defs.GetItemInputTableGetItemTypeDef]
+    ) -> type_defs.GetItemOutputTableTypeDef:
         """Read an item, with its version as one of its attributes."""
         return self._table.get_item(**kwargs)
 
-    def query(self, **kwargs: Unpack[QueryInputTableQueryTypeDef]) -> QueryOutputTableTypeDef:
+    def query(self, **kwargs: Unpack[QueryInputTableQueryTypeDef]) -> type_defs.QueryOutputTableTypeDef:
         """Read a page of the items that have a partition key."""
         return self._table.query(**kwargs)
 
-    def scan(self, **kwargs: Unpack[ScanInputTableScanTypeDef]) -> ScanOutputTableTypeDef:
+    def scan(self, **kwargs: Unpack[ScanInputTableScanTypeDef]) -> type_defs.ScanOutputTableTypeDef:
         """Read a page of the table's items."""
         return self._table.scan(**kwargs)
 
