@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from botocore.exceptions import ClientError
 
-from resilient_ddb.calls.described import KeySchema, KeySchemas
 from resilient_ddb.calls.flows import run
+from resilient_ddb.dynamodb.description import Index, KeySchema, TableDescription
 from resilient_ddb.sharding.fan_in_reading import Reading, answer
 from resilient_ddb.sharding.fan_in_requests import request_for, with_key
 
@@ -63,16 +63,21 @@ class Shelf:
         return {**key, "id": item["id"]} if self.in_index else key
 
 
-def schemas_of(shelf, sort):
-    """Return the keys of a table with the index that the shelf stands for, or of one without."""
-    table = KeySchema("id") if shelf.in_index else KeySchema("pk", sort)
-    return KeySchemas(table=table, indexes={"index": KeySchema("pk", sort)})
+def index_with(key):
+    """Return an index that has all attributes."""
+    return Index(is_global=True, keys=frozenset(key.names), key=key, projected=None)
+
+
+def description_of(shelf, sort):
+    """Return a table with the index that the shelf stands for, or one without."""
+    key = KeySchema("id") if shelf.in_index else KeySchema("pk", sort)
+    return TableDescription(key=key, indexes={"index": index_with(KeySchema("pk", sort))})
 
 
 def requested(shelf, names, *, sort="sk", **params):
     if shelf.in_index:
         params["IndexName"] = "index"
-    made = request_for(params, with_key(params, "pk"), names, schemas_of(shelf, sort), table="t", sharded="pk")
+    made = request_for(params, with_key(params, "pk"), names, description_of(shelf, sort), table="t", sharded="pk")
     assert all(name not in made.condition.params for name in ("Limit", "ExclusiveStartKey"))
     return made
 

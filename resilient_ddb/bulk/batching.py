@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from resilient_ddb.calls import telling
 from resilient_ddb.calls.core import Core
-from resilient_ddb.calls.described import key_schemas
+from resilient_ddb.calls.described import description
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
@@ -262,8 +262,8 @@ class Batching:
 
     def _learn_keys(self) -> Flow:
         """Find out the key's attributes: from the table, once for each client."""
-        keys = yield from key_schemas(self._client, self._table)
-        self.queue.know_keys(keys.table.names)
+        described = yield from description(self._client, self._table)
+        self.queue.know_keys(described.key.names)
 
     def _try_to_learn_keys(self) -> Flow:
         """Find them out, unless they are known, or can't be had."""

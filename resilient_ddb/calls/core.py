@@ -174,10 +174,10 @@ class Lane:
         values, key = params.get(VALUES), params.get("Key") or params.get("Item")
         if isinstance(values, Mapping) and SHARD in values:
             return repr(values[SHARD])
-        schemas = self._core.known.get(("KeySchemas", self.table))
-        if schemas is None or not isinstance(key, Mapping):
+        described, _ = self._core.known.get(("Table", self.table), (None, None))  # as `described` keeps it
+        if described is None or not isinstance(key, Mapping):
             return None
-        return repr(key.get(schemas.table.partition))
+        return repr(key.get(described.key.partition))
 
     def refuses_retries(self) -> bool:
         """Return whether the circuit is open: a retry would only be refused later."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resilient_ddb.calls.described import KeySchema, KeySchemas
 from resilient_ddb.codec.values import from_native
 from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.description import KeySchema, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import from_json, identity, to_json
 from resilient_ddb.dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
@@ -188,7 +188,13 @@ class Request:
 
 
 def request_for(
-    params: Params, condition: Condition, stored: Sequence[Any], schemas: KeySchemas, *, table: str, sharded: str
+    params: Params,
+    condition: Condition,
+    stored: Sequence[Any],
+    described: TableDescription,
+    *,
+    table: str,
+    sharded: str,
 ) -> Request:
     """Return the request of a query over several partition keys.
 
@@ -196,7 +202,7 @@ def request_for(
         params: the parameters of the query, as the caller gave them.
         condition: what is sent of them.
         stored: the partition keys to read.
-        schemas: the keys of the table and its indexes.
+        described: the table and its indexes.
         table: the table's name.
         sharded: the attribute that holds the partition keys.
 
@@ -204,8 +210,8 @@ def request_for(
         TypeError, ValueError: `Limit` is no number, or `ExclusiveStartKey` is of another query.
     """
     index = params.get("IndexName")
-    read: KeySchema = schemas.table if index is None else schemas.indexes.get(index, KeySchema(sharded))
-    names = [*read.names, *(schemas.table.names if index is not None else ())]
+    read = described.key_of(index) or KeySchema(sharded)
+    names = [*read.names, *(described.key.names if index is not None else ())]
     order = Order(
         sort=read.sort,
         forward=params.get("ScanIndexForward", True) is not False,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from resilient_ddb.calls.described import KeySchemas
+from resilient_ddb.dynamodb.description import TableDescription
 from resilient_ddb.dynamodb.expressions import inject, join_assignments
 from resilient_ddb.dynamodb.operations import attributes_changed
 from resilient_ddb.dynamodb.reserved import NAMES, PREFIX
@@ -25,7 +25,7 @@ class ShardKeys:
     """Which attribute of a table is spread over shards, and how."""
 
     layout: Layout
-    schemas: KeySchemas
+    described: TableDescription
     key: str
     """The attribute, as callers see it."""
     stored_in: str
@@ -34,7 +34,7 @@ class ShardKeys:
     @property
     def is_of_table(self) -> bool:
         """Whether it is the table's partition key; else it is an index's, and items have one place in the table."""
-        return self.stored_in == self.schemas.table.partition
+        return self.stored_in == self.described.key.partition
 
     def stored_item(self, item: Any, uniform: Uniform) -> Item:
         """Return a whole item as it is stored.
@@ -68,7 +68,7 @@ class ShardKeys:
             raise TypeError(f"Key must be a dict; got {type(key).__name__}")
         if self.key not in key:
             raise ValueError(f"Key must have the partition key {self.key!r}")
-        names = self.schemas.table.names
+        names = self.described.key.names
         return {name: value for name, value in key.items() if name in names or name not in self.layout.by}, key[
             self.key
         ]
@@ -120,7 +120,7 @@ class ShardKeys:
         return response
 
     def _beside(self, key: Mapping[str, Any]) -> list[str]:
-        names = self.schemas.table.names
+        names = self.described.key.names
         return [name for name in self.layout.by if name not in names and name in key]
 
     def as_seen(self, item: Item) -> None:
@@ -132,9 +132,10 @@ class ShardKeys:
 
     def is_in_position(self, index: str | None) -> bool:
         """Return whether a position in an index, or the table, names the stored key beside the partition key."""
-        read = self.schemas.table if index is None else self.schemas.indexes[index]
-        beside = [*read.names, *self.schemas.table.names]
-        return self.stored_in == self.key and self.key != read.partition and self.key in beside
+        read = self.described.key_of(index)
+        if read is None or self.stored_in != self.key or self.key == read.partition:
+            return False
+        return self.key in read.names or self.key in self.described.key.names
 
     def token_as_seen(self, last: dict[str, Any]) -> dict[str, Any]:
         """Return a `LastEvaluatedKey` of several sources with the key as callers see it, and the shard beside it."""
@@ -177,7 +178,7 @@ class ShardKeys:
             ValueError: it changes an attribute that the shard depends on.
         """
         places = {*self.layout.by} if self.is_of_table else {*self.layout.by, self.key, self.stored_in}
-        places.difference_update(self.schemas.table.names)
+        places.difference_update(self.described.key.names)
         for name in _changed(params):
             if name in places:
                 raise ValueError(

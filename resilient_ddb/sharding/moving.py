@@ -50,7 +50,7 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
             f"an item of {len(item)} attributes can't be moved: {_MOST_ATTRIBUTES} at most can be compared with what "
             "was read"
         )
-    name, schema = table.name, keys.schemas.table
+    name, schema = table.name, keys.described.key
     others = {attribute: value for attribute, value in item.items() if attribute not in schema.names}
     unchanged = [f"#{PREFIX}{number} = :{PREFIX}{number}" for number in range(len(others))]
     delete: dict[str, Any] = {

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from resilient_ddb.bulk.paging import refuse_count, refuse_limit
-from resilient_ddb.calls.described import key_schemas
+from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import identity
@@ -97,7 +97,7 @@ class ShardedQueries(ShardedVerbs):
             ValueError: the query does not say which partition key it asks for.
         """
         index = params.get("IndexName")
-        read = keys.schemas.table if index is None else keys.schemas.indexes.get(index)
+        read = keys.described.key_of(index)
         if read is None:
             return None
         if read.partition != keys.stored_in:
@@ -120,7 +120,7 @@ class ShardedQueries(ShardedVerbs):
     ) -> Request:
         if "ExclusiveStartKey" in params:
             params = {**params, "ExclusiveStartKey": keys.token_as_stored(params["ExclusiveStartKey"])}
-        return request_for(params, condition, stored, keys.schemas, table=self._table.name, sharded=stored_in)
+        return request_for(params, condition, stored, keys.described, table=self._table.name, sharded=stored_in)
 
     def _making(self, keys: ShardKeys, request: Request, on_shard_error: OnShardError) -> Make:
         return partial(
@@ -167,11 +167,12 @@ def _of_table(
 ) -> Flow[tuple[Request, Make]]:
     given = checked_keys(chosen)
     index = params.get("IndexName")
-    schemas = yield from key_schemas(table.meta.client, table.name, index)
-    if index is not None and index not in schemas.indexes:
+    described = yield from description(table.meta.client, table.name, index)
+    read = described.key_of(index)
+    if read is None:
         raise ValueError(f"IndexName must be that of an index of table {table.name!r}; got {index!r}")
-    partition = (schemas.table if index is None else schemas.indexes[index]).partition
-    request = request_for(params, with_key(params, partition), given, schemas, table=table.name, sharded=partition)
+    condition = with_key(params, read.partition)
+    request = request_for(params, condition, given, described, table=table.name, sharded=read.partition)
     make = partial(
         Reading,
         query=client_query(table),

@@ -161,7 +161,7 @@ def _home(keys: ShardKeys, item: Item, uniform: Callable[[float, float], float])
 
 def _settle(table: Any, keys: ShardKeys, item: Item, pace: ReadRate | None, report: ReshardReport) -> Flow[None]:
     """Move one item, unless it is where it belongs."""
-    place = {name: item[name] for name in keys.schemas.table.names}
+    place = {name: item[name] for name in keys.described.key.names}
     outcome = Moved.OVERTAKEN
     while outcome is Moved.OVERTAKEN:
         home = _home(keys, item, policy_of(table).uniform)

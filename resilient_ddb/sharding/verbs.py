@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from resilient_ddb.calls.described import key_schemas
+from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import expects_version, same_table
@@ -96,23 +96,23 @@ class ShardedVerbs:
         given = self._layout
         stored_in = given.attribute or given.key
         argument = "key" if given.attribute is None else "shard_attribute"
-        schemas = yield from key_schemas(self._table.meta.client, self._table.name, index, stored_in)
-        if stored_in is not None and stored_in not in schemas.partitions:
+        described = yield from description(self._table.meta.client, self._table.name, index, stored_in)
+        if stored_in is not None and not described.has_partition(stored_in):
             raise ValueError(
                 f"{argument} must be the partition key of table {self._table.name!r}, or of an index of it; got "
                 f"{stored_in!r}"
             )
-        own = schemas.table.names if given.attribute is not None else schemas.table.names[1:]
+        own = described.key.names if given.attribute is not None else described.key.names[1:]
         if stored_in in own:
             raise ValueError(
                 f"{argument} must leave the key of table {self._table.name!r} as it is: an item could not be found by "
                 f"it; got {stored_in!r}; have the suffix kept in an attribute for the index, with shard_attribute="
             )
-        key = given.key or schemas.table.partition
-        asked = (key, schemas.table.sort)
+        key = given.key or described.key.partition
+        asked = (key, described.key.sort)
         if asked not in self._placings:
             self._placings[asked] = placing(given, *asked)
-        return ShardKeys(layout=self._placings[asked], schemas=schemas, key=key, stored_in=stored_in or key)
+        return ShardKeys(layout=self._placings[asked], described=described, key=key, stored_in=stored_in or key)
 
     # One item.
 
@@ -244,7 +244,7 @@ class ShardedVerbs:
         if not keys.layout.previous or not keys.is_of_table or not keys.layout.knows(attributes):
             return
         home, *others = keys.layout.homes(value, attributes)
-        key = {name: attributes[name] for name in keys.schemas.table.names if name in attributes}
+        key = {name: attributes[name] for name in keys.described.key.names if name in attributes}
         outcomes = [Moved.OVERTAKEN] if others else []
         while Moved.OVERTAKEN in outcomes:
             outcomes = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resilient_ddb.dynamodb import expressions
+from resilient_ddb.dynamodb.description import Index, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.operations import same_table
 
@@ -53,50 +54,6 @@ class Want:
     """What is known of the index that is read."""
     native: bool = True
     """Whether values are native, or typed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """What DescribeTable says of an index."""
-
-    is_global: bool
-    keys: frozenset[str]
-    projected: frozenset[str] | None
-    """The attributes that it has; None: all."""
-
-    def has(self, attribute: str) -> bool:
-        """Return whether the index has an attribute."""
-        return self.projected is None or attribute in self.projected
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFacts:
-    """What DescribeTable says of a table."""
-
-    keys: frozenset[str]
-    indexes: Mapping[str, Index]
-
-
-def facts_of(description: Params) -> TableFacts:
-    """Return what the `Table` in DescribeTable's answer says."""
-    keys = _key_names(description)
-    indexes = {
-        index["IndexName"]: _index(index, keys, is_global=kind == "GlobalSecondaryIndexes")
-        for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
-        for index in description.get(kind) or ()
-    }
-    return TableFacts(keys=keys, indexes=indexes)
-
-
-def _index(description: Params, table_keys: frozenset[str], *, is_global: bool) -> Index:
-    keys, projection = _key_names(description), description.get("Projection") or {}
-    others = frozenset(projection.get("NonKeyAttributes") or ())
-    projected = None if projection.get("ProjectionType") == "ALL" else keys | table_keys | others
-    return Index(is_global=is_global, keys=keys, projected=projected)
-
-
-def _key_names(description: Params) -> frozenset[str]:
-    return frozenset(element["AttributeName"] for element in description.get("KeySchema") or ())
 
 
 def tables_in(operation: str, params: Params) -> list[Any]:
@@ -190,13 +147,13 @@ def _check_key(argument: str, key: Any, want: Want) -> None:
     check_key(argument, key, want.table, want.attribute)
 
 
-def check_keys(facts: TableFacts | None, table: str, attribute: str) -> None:
+def check_keys(described: TableDescription | None, table: str, attribute: str) -> None:
     """Refuse a TTL attribute that is part of the table's key.
 
     Raises:
         ValueError: it is.
     """
-    if facts is not None and attribute in facts.keys:
+    if described is not None and attribute in described.key.names:
         raise ValueError(_IS_KEY.format(attribute=attribute, table=table, where="its key schema"))
 
 

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from resilient_ddb.calls.described import keep, learnt
 from resilient_ddb.calls.single_flight import once
 from resilient_ddb.calls.unanswered import inside, unanswered
+from resilient_ddb.dynamodb.description import Index, TableDescription, description_of
 from resilient_ddb.policy.deadlines import deadline
 
 from . import requests as ttl_requests
 from . import writes as ttl_writes
 from .answers import TtlCall
-from .requests import Index, TableFacts, Want, check_key, check_keys, facts_of
+from .requests import Want, check_key, check_keys
 from .rule import AUTO, Expired, TimeToLive, is_expired
 from .writes import ARGUMENT, Puts
 
@@ -87,9 +89,9 @@ class TableTtl:
         index: Index | None = None
         name = params.get("IndexName")
         if name is not None:
-            facts = yield from self._facts(execution, ask, index=name)
-            index = None if facts is None else facts.indexes.get(name)
-            check_keys(facts, self.table, attribute)
+            described = yield from self._described(execution, ask, name)
+            index = None if described is None else described.indexes.get(name)
+            check_keys(described, self.table, attribute)
         want = Want(
             table=self.table,
             attribute=attribute,
@@ -127,15 +129,15 @@ class TableTtl:
     def _check_put(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
         """Refuse an attribute of the table's key, if it can be told soon: no put waits for the control plane."""
         known, clock = execution.core.known, execution.core.clock
-        facts, until = known.get(("Table", self.table), (None, None))
-        if facts is None:
+        described, until = learnt(known, self.table)
+        if described is None:
             now, memory = clock.monotonic(), ("Table, soon", self.table)
             _, gave_up_until = known.get(memory, (None, now))
             if now < max(until or now, gave_up_until):
                 return
             soon = partial(deadline, _SOON_SECONDS, clock=clock)
-            facts = yield from self._described(execution, lambda *call: inside(soon, partial(ask, *call))(), memory)
-        check_keys(facts, self.table, attribute)
+            described = yield from self._learn(execution, lambda *call: inside(soon, partial(ask, *call))(), memory)
+        check_keys(described, self.table, attribute)
 
     # What is known of the table.
 
@@ -170,36 +172,36 @@ class TableTtl:
             self.warn_once(execution, "table %s has no TTL: ttl='auto' drops nothing", self.table)
         return learnt
 
-    def _facts(self, execution: Execution, ask: Ask, index: str | None = None) -> Steps:
-        """Return what DescribeTable says; None where that can't be had: then DynamoDB has the last word."""
-        core, key = execution.core, ("Table", self.table)
+    def _described(self, execution: Execution, ask: Ask, index: str) -> Steps:
+        """Return the table's description; None where it can't be had: then DynamoDB has the last word."""
+        core = execution.core
 
-        def look() -> tuple[TableFacts | None] | None:
-            facts, until = core.known.get(key, (None, None))
-            is_enough = facts is not None and (index is None or index in facts.indexes)
-            return (facts,) if is_enough or (until is not None and core.clock.monotonic() < until) else None
+        def look() -> tuple[TableDescription | None] | None:
+            described, until = learnt(core.known, self.table)
+            is_enough = described is not None and index in described.indexes
+            return (described,) if is_enough or (until is not None and core.clock.monotonic() < until) else None
 
         def learn() -> Steps:
-            before, _ = core.known.get(key, (None, None))
-            return ((yield from self._described(execution, ask, key)) or before,)
+            before, _ = learnt(core.known, self.table)
+            return ((yield from self._learn(execution, ask, ("Table", self.table))) or before,)
 
-        (facts,) = yield from once(core.host, (key, index), look, learn)
-        return facts
+        (described,) = yield from once(core.host, ("Table", self.table, index), look, learn)
+        return described
 
-    def _described(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Steps:
-        """Learn what DescribeTable says, and give it; None where that can't be had, which is kept in `memory`."""
+    def _learn(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Steps:
+        """Describe the table, and keep and return what is said; None where it can't be had, which `memory` keeps."""
         known, clock = execution.core.known, execution.core.clock
         try:
             answer = yield from self._asked(ask, "DescribeTable")
-        except (ClientError, BotoCoreError) as error:
+            described = description_of(answer["Table"])
+        except (ClientError, BotoCoreError, LookupError) as error:
             if _code(error) != "ResourceNotFoundException":  # else the call itself is going to say so
                 text = "table %s can't be described (%s): its keys and indexes are not checked for ttl"
                 self.warn_once(execution, text, self.table, _code(error))
                 known[memory] = (known.get(memory, (None,))[0], clock.monotonic() + _RECHECK_SECONDS)
             return None
-        facts = facts_of(answer.get("Table") or {})
-        known["Table", self.table] = (facts, clock.monotonic() + _RECHECK_SECONDS)
-        return facts
+        keep(known, self.table, described, clock.monotonic() + _RECHECK_SECONDS)
+        return described
 
     def _asked(self, ask: Ask, operation: str) -> Steps:
         """Describe the table. A fallback knows nothing of that."""

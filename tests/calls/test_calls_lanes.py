@@ -61,12 +61,12 @@ def test_views_share_the_bound(core):
 
 def test_what_was_learnt_of_tables_is_bounded(core):
     for number in range(1_000):
-        core.known["KeySchemas", f"t-{number}"] = number
+        core.known["Table", f"t-{number}"] = number
         core.known.setdefault(("a warning", (f"t-{number}",)), number)
     assert len(core.known) <= ROOM
-    assert core.known["KeySchemas", "t-999"] == 999
-    core.known["KeySchemas", "t-999"] = 0
-    assert core.known["KeySchemas", "t-999"] == 0
+    assert core.known["Table", "t-999"] == 999
+    core.known["Table", "t-999"] = 0
+    assert core.known["Table", "t-999"] == 0
 
 
 @pytest.mark.parametrize("keep", [lambda known: known.__setitem__("new", 1), lambda known: known.setdefault("new", 1)])

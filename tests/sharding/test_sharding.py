@@ -12,12 +12,13 @@ import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
+from fan_in_support import index_with
 from hypothesis import given
 from hypothesis import strategies as st
 from unit_support import ROOT
 
-from resilient_ddb.calls.described import KeySchema, KeySchemas
 from resilient_ddb.calls.flows import run
+from resilient_ddb.dynamodb.description import KeySchema, TableDescription
 from resilient_ddb.dynamodb.operations import attributes_changed
 from resilient_ddb.sharding.fan_in_requests import with_key, without_key
 from resilient_ddb.sharding.keys import ShardKeys
@@ -214,11 +215,11 @@ def test_a_layout_can_be_copied_and_pickled():
 
 # What is stored, and what is seen.
 
-SCHEMAS = KeySchemas(table=KeySchema("pk", "sk"), indexes={"by-st": KeySchema("st", "sk")})
+TABLE = TableDescription(key=KeySchema("pk", "sk"), indexes={"by-st": index_with(KeySchema("st", "sk"))})
 
 
 def keys_of(layout=None, key="pk", stored_in=None):
-    return ShardKeys(layout=layout or Layout(shards=10), schemas=SCHEMAS, key=key, stored_in=stored_in or key)
+    return ShardKeys(layout=layout or Layout(shards=10), described=TABLE, key=key, stored_in=stored_in or key)
 
 
 @pytest.mark.parametrize("layout", [Layout(shards=12, pad=3), Layout(shards=1), Layout(shards=1, previous=(12,))])

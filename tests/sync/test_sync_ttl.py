@@ -489,6 +489,7 @@ def test_the_table_is_described_once_for_all_of_its_tables(indexed, world):
         for index in ("all", "some"):
             table.scan(IndexName=index)
         table.scan()
+        table.query_many(["p"])
     assert world.proxy.count("DescribeTable") == 1
     with pytest.raises(ClientError, match="ValidationException"):
         table.scan(IndexName="absent")  # that may be new: asked again, but not all the time
