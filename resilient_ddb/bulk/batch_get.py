@@ -21,7 +21,7 @@ from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.dynamodb.reserved import KEY
 from resilient_ddb.errors import UnprocessedKeysError
 from resilient_ddb.errors.words import counted
-from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.policy.retry import Backoff
 
@@ -218,8 +218,7 @@ class BatchReads:
         if self._fruitless == 1 or self._backoff is None:
             self._backoff = Backoff(policy.retry, policy.uniform, now)
         delay = self._backoff.delay(self._fruitless, given_up, now)
-        deadline = current_deadline()
-        if delay is not None and deadline is not None and delay >= deadline.remaining():
+        if delay is not None and is_beyond_deadline(delay):
             delay, given_up = None, self._given_up("the deadline comes before the next pass")
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew

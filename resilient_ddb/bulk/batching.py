@@ -18,7 +18,7 @@ from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
 from resilient_ddb.errors.words import counted
 from resilient_ddb.events import ErrorKind
-from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
 
 from .pacing import Pace
@@ -253,8 +253,7 @@ class Batching:
     def _wait(self, shell: Shell, seconds: float, until: str) -> Flow:
         if not seconds or self.is_stopped:  # stopped meanwhile, by another thread or task
             return
-        deadline = current_deadline()
-        if deadline is not None and seconds >= deadline.remaining():
+        if is_beyond_deadline(seconds):
             raise self.deadline_error(until)
         if self._core is not None:
             telling.waits(self._core, self._table, OPERATION, seconds, "pass" if until == _NEXT else "rate")

@@ -18,13 +18,11 @@ from typing import Any
 
 from resilient_ddb.calls import telling
 from resilient_ddb.calls.flows import Flow
-from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.clock import Clock
-from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.policy import policy_of
 
 from .settings import Rate
-from .token_bucket import CapacityBucket, Limiter, as_limiter
+from .token_bucket import CapacityBucket, Limiter, as_limiter, taking_flow
 
 PROVISIONED_SHARE = 0.5
 """The share of a provisioned table's capacity that `"auto"` takes, as EMR's and Glue's DynamoDB connectors do."""
@@ -214,18 +212,8 @@ class ReadRate:
         if join is not None:  # a rate that is shared may have to ask for its part first: not on the event loop
             yield partial(join, 0.0)
         units = self.estimate * parts
-        wait = self._limiter.reserve(units)
-        deadline = current_deadline()
-        if deadline is not None and wait >= deadline.remaining():
-            self._limiter.charge(-units)
-            raise DeadlineExceededError(operation_name=operation, attempts=0)
-        try:
-            if wait:
-                self._tell(operation, wait)
-                yield partial(sleep, self._clock.wait(wait))
-        except BaseException:  # interrupted, or cancelled: what is not used goes back
-            self._limiter.charge(-units)
-            raise
+        tell = partial(self._tell, operation)
+        yield from taking_flow(self._limiter, units, self._clock, self._limiter.reserve, sleep, operation, tell)
         return units
 
     def _tell(self, operation: str, wait: float) -> None:

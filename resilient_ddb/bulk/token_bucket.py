@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
+from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.checks import check_methods, check_number, check_plain_methods
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.forks import tell_child
 
 
@@ -112,6 +117,35 @@ class CapacityBucket:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._rate!r}, burst={self.burst!r})"
+
+
+def taking_flow(
+    limiter: Limiter,
+    units: float,
+    clock: Clock,
+    reserve: Callable[[float], Any],
+    sleep: Callable[[float], Any],
+    operation: str,
+    tell: Callable[[float], None] | None = None,
+) -> Flow[float]:
+    """Take units by `reserve`, wait until they may be used, and return the seconds waited. `tell` is told first.
+
+    Raises:
+        DeadlineExceededError: the deadline comes first; nothing was taken.
+    """
+    wait: float = yield partial(reserve, units)
+    if is_beyond_deadline(wait):
+        limiter.charge(-units)
+        raise DeadlineExceededError(operation_name=operation, attempts=0)
+    try:
+        if wait:
+            if tell is not None:
+                tell(wait)
+            yield partial(sleep, clock.wait(wait))
+    except BaseException:  # interrupted, or cancelled: what is not used goes back
+        limiter.charge(-units)
+        raise
+    return wait
 
 
 def as_limiter(name: str, rate: Any, clock: Clock) -> Limiter:

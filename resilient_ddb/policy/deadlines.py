@@ -91,6 +91,12 @@ _current: ContextVar[Deadline | None] = ContextVar("resilient_ddb.deadline", def
 current_deadline = _current.get
 
 
+def is_beyond_deadline(seconds: float) -> bool:
+    """Return whether the deadline passes before a wait of so many seconds is over."""
+    deadline = _current.get()
+    return deadline is not None and seconds >= deadline.remaining()
+
+
 def _far_off() -> Deadline:
     return Deadline(SYSTEM_CLOCK.monotonic() + _FAR_OFF, SYSTEM_CLOCK)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from resilient_ddb.bulk.token_bucket import CapacityBucket
-from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.bulk.token_bucket import CapacityBucket, taking_flow
+from resilient_ddb.calls.flows import run, run_async
 from resilient_ddb.policy.clock import Clock
-from resilient_ddb.policy.deadlines import current_deadline
+
+_ACQUIRE = "RateLimiter.acquire"
 
 
 class Acquiring(ABC):
@@ -31,39 +32,17 @@ class Acquiring(ABC):
             DeadlineExceededError: a deadline (`resilient_ddb.deadline`) comes first; nothing was taken.
             TypeError, ValueError: `units` is no number of 0 or more.
         """
-        wait = self._in_time(units, self.reserve(units))
-        try:
-            if wait:
-                time.sleep(self._clock.wait(wait))
-        except BaseException:  # interrupted: what is not used goes back
-            self.charge(-units)
-            raise
-        return wait
+        return run(taking_flow(self, units, self._clock, self.reserve, time.sleep, _ACQUIRE))
 
     async def acquire_async(self, units: float = 1.0) -> float:
         """Do what `acquire` does, for a task. One that is cancelled while it waits gives its units back."""
         import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
 
-        wait = self._in_time(units, await self.reserve_async(units))
-        try:
-            if wait:
-                await asyncio.sleep(self._clock.wait(wait))
-        except BaseException:
-            self.charge(-units)
-            raise
-        return wait
+        return await run_async(taking_flow(self, units, self._clock, self.reserve_async, asyncio.sleep, _ACQUIRE))
 
     async def reserve_async(self, units: float) -> float:
         """Do what `reserve` does, for a task: where that asks others first, the event loop goes on meanwhile."""
         return self.reserve(units)
-
-    def _in_time(self, units: float, wait: float) -> float:
-        """Return the wait for what was reserved, unless the deadline comes before it is over."""
-        deadline = current_deadline()
-        if deadline is not None and wait >= deadline.remaining():
-            self.charge(-units)
-            raise DeadlineExceededError(operation_name="RateLimiter.acquire", attempts=0)
-        return wait
 
 
 class RateLimiter(CapacityBucket, Acquiring):

@@ -24,7 +24,7 @@ from resilient_ddb.calls.unanswered import without_fallbacks
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.checks import check_methods, check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
-from resilient_ddb.policy.deadlines import current_deadline, deadline
+from resilient_ddb.policy.deadlines import deadline, is_beyond_deadline
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.sync.limiter import Acquiring
 
@@ -242,8 +242,7 @@ class SharedRateLimiter(Acquiring):
                 return wait
             pause = yield renew
             if not self._lease.share:
-                limit = current_deadline()
-                if limit is not None and pause >= limit.remaining():
+                if is_beyond_deadline(pause):
                     raise DeadlineExceededError(operation_name="SharedRateLimiter.reserve", attempts=0)
                 yield partial(sleep, self._clock.wait(pause))
 

@@ -20,7 +20,7 @@ from resilient_ddb.errors.words import counted
 from resilient_ddb.events import StopReason
 from resilient_ddb.fallback import Response
 from resilient_ddb.policy.checks import check_callable, check_whole
-from resilient_ddb.policy.deadlines import current_deadline
+from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import Backoff
 from resilient_ddb.ttl.rule import AUTO
@@ -254,8 +254,7 @@ class VersionedVerbs:
                     raise failure
                 finally:
                     del failure  # it knows this frame: they would keep each other
-            deadline = current_deadline()
-            if deadline is not None and delay >= deadline.remaining():
+            if is_beyond_deadline(delay):
                 raise _too_late(failure, attempt) from failure
             yield partial(self._sleep, policy.clock.wait(delay))
 
