@@ -14,13 +14,12 @@ from resilient_ddb.dynamodb import expressions
 from resilient_ddb.dynamodb.description import KeySchema, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import from_json, identity, to_json
-from resilient_ddb.dynamodb.reserved import KEY, NAMES, PREFIX, SHARD, VALUES
+from resilient_ddb.dynamodb.reserved import KEY, NAMES, SHARD, SHARDED, VALUES
 from resilient_ddb.policy.checks import check_whole
 
 from .fan_in import Key, Order, Place
 
 _CONDITION, _LEGACY_CONDITION, _START = "KeyConditionExpression", "KeyConditions", "ExclusiveStartKey"
-_NAME = f"#{PREFIX}shard"
 CURSOR = "rddb_cursor"
 """The one attribute of a `LastEvaluatedKey` over several partition keys."""
 _FORM = 1
@@ -99,16 +98,16 @@ def with_key(params: Params, stored_in: str) -> Condition:
         raise ValueError(
             f"{_CONDITION} must leave the partition key {stored_in!r} out: `partition_keys` says which are read"
         )
-    ours = f"{_NAME} = {SHARD}"
+    ours = f"{SHARDED} = {SHARD}"
     made[_CONDITION] = ours if condition is None else f"{ours} AND {condition}"
     return _filled_in(made, names, values, stored_in, None)
 
 
 def _filled_in(made: dict[str, Any], names: Params, values: Params, stored_in: str, key: Any) -> Condition:
-    for argument, own, ours in ((NAMES, names, _NAME), (VALUES, values, SHARD)):
+    for argument, own, ours in ((NAMES, names, SHARDED), (VALUES, values, SHARD)):
         if ours in own:
             raise ValueError(f"{argument} must leave the name {ours!r} free")
-    made[NAMES] = {**names, _NAME: stored_in}
+    made[NAMES] = {**names, SHARDED: stored_in}
     made[VALUES] = values
     return Condition(params=made, legacy=None, key=key)
 
@@ -119,7 +118,7 @@ def _find_equality(condition: Any, names: Params, attribute: str) -> tuple[str, 
         for match in re.finditer(pattern, condition):
             name, value = match["name"], match["value"]
             if names.get(name, name) == attribute:
-                return f"{condition[: match.start()]}{_NAME} = {SHARD}{condition[match.end() :]}", name, value
+                return f"{condition[: match.start()]}{SHARDED} = {SHARD}{condition[match.end() :]}", name, value
     return None
 
 
@@ -167,7 +166,7 @@ class Request:
     @property
     def condition_attribute(self) -> str:
         """The attribute that holds the partition keys."""
-        return self.condition.legacy or str(self.condition.params[NAMES][_NAME])
+        return self.condition.legacy or str(self.condition.params[NAMES][SHARDED])
 
     def last_evaluated_key(self, place: Place | None) -> Key | None:
         """Return a place as the `LastEvaluatedKey` of a response: a plain dict, for JSON as well."""

@@ -11,13 +11,12 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.dynamodb.reserved import MOVED, NAMES, PREFIX, TTL, VALUES
+from resilient_ddb.dynamodb.reserved import MOVED, NAMES, NOW, PREFIX, TTL, VALUES
 
 from .keys import ShardKeys
 
 _MOST_ATTRIBUTES = 140
 """A condition takes 300 operators: an equality and an AND for each attribute."""
-_NOW = f":{PREFIX}now"
 
 
 class Moved(Enum):
@@ -91,7 +90,7 @@ def _unless_taken(table: Any, partition: str) -> dict[str, Any]:
         return {"ConditionExpression": absent, NAMES: {MOVED: partition}}
     attribute, now = until
     return {
-        "ConditionExpression": f"{absent} OR {TTL} <= {_NOW}",
+        "ConditionExpression": f"{absent} OR {TTL} <= {NOW}",
         NAMES: {MOVED: partition, TTL: attribute},
-        VALUES: {_NOW: now},
+        VALUES: {NOW: now},
     }

@@ -13,7 +13,7 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import expects_version, same_table
-from resilient_ddb.dynamodb.reserved import PREFIX
+from resilient_ddb.dynamodb.reserved import SHARDED
 from resilient_ddb.errors import DuplicateShardItemError
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
@@ -27,7 +27,6 @@ from .reads import ShardReads
 from .shard_layout import RANDOM, ShardLayout, placing
 
 OnDuplicate = Callable[[Sequence[Item]], Item | None]
-_KEY_NAME = f"#{PREFIX}shard"
 _CONSISTENT = MappingProxyType({"ConsistentRead": True})
 _OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 _NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "get_items", "sharded")
@@ -192,8 +191,8 @@ class ShardedVerbs:
                 raise ValueError(
                     f"{name} must be left out where the item is looked for first; use an expression in its place"
                 )
-        call, names = getattr(self._table, verb), {_KEY_NAME: keys.key}
-        there = join_condition(params, f"attribute_exists({_KEY_NAME})", names, {})
+        call, names = getattr(self._table, verb), {SHARDED: keys.key}
+        there = join_condition(params, f"attribute_exists({SHARDED})", names, {})
         there["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         attempts = policy_of(self._table).retry.max_attempts
         for _ in range(attempts):

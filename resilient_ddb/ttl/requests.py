@@ -15,14 +15,14 @@ from resilient_ddb.dynamodb import expressions
 from resilient_ddb.dynamodb.description import Index, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.dynamodb.reserved import NAMES, NOW, NUMBER, TTL, VALUES
 
 OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
 _PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
-_NAMES, _VALUES, _LEGACY_PROJECTION = "ExpressionAttributeNames", "ExpressionAttributeValues", "AttributesToGet"
+_LEGACY_PROJECTION = "AttributesToGet"
 _LEGACY = (_LEGACY_PROJECTION, "QueryFilter", "ScanFilter", "KeyConditions", "ConditionalOperator")
 """Parameters that DynamoDB does not take beside expressions."""
-_NAME, _NOW, _TYPE = "#rddb_ttl", ":rddb_now", ":rddb_number"
-_LIVE = f"(attribute_not_exists({_NAME}) OR NOT attribute_type({_NAME}, {_TYPE}) OR {_NAME} > {_NOW})"
+_LIVE = f"(attribute_not_exists({TTL}) OR NOT attribute_type({TTL}, {NUMBER}) OR {TTL} > {NOW})"
 """DynamoDB compares values of one type only: without the part on types, items with a TTL of text would be dropped."""
 _WORD = re.compile(r"(?<![\w:#])#?[A-Za-z_]\w*")
 Params = Mapping[str, Any]
@@ -206,7 +206,7 @@ def _names_in_key_condition(params: Params, attribute: str) -> bool:
         return isinstance(params.get("KeyConditions"), Mapping) and attribute in params["KeyConditions"]
     if not isinstance(condition, str):
         return attribute in expressions.attributes_of(condition)
-    names = params.get(_NAMES) if isinstance(params.get(_NAMES), Mapping) else {}
+    names = params.get(NAMES) if isinstance(params.get(NAMES), Mapping) else {}
     return any((names or {}).get(word, word) == attribute for word in _WORD.findall(condition))
 
 
@@ -215,14 +215,14 @@ def _names_in_key_condition(params: Params, attribute: str) -> bool:
 
 def _asking(params: Params, want: Want) -> tuple[dict[str, Any], bool]:
     """Return parameters that ask for the TTL attribute, and whether the caller's did not."""
-    return asking_for(params, want.attribute, _NAME, "the TTL attribute")
+    return asking_for(params, want.attribute, TTL, "the TTL attribute")
 
 
 def _filtering(params: Params, want: Want) -> Params:
     """Return parameters with which DynamoDB leaves out expired items."""
     made = dict(params)
     expressions.inject(made)
-    own, names, values = made.get(_FILTER), made.get(_NAMES) or {}, made.get(_VALUES) or {}
+    own, names, values = made.get(_FILTER), made.get(NAMES) or {}, made.get(VALUES) or {}
     if not isinstance(names, Mapping) or not isinstance(values, Mapping):
         return params
     if own is None:
@@ -232,9 +232,9 @@ def _filtering(params: Params, want: Want) -> Params:
         if joined is None:
             return params
         made[_FILTER] = joined
-    made[_NAMES] = _with(names, _NAMES, {_NAME: want.attribute})
-    ours = {_NOW: want.now, _TYPE: "N"} if want.native else {_NOW: {"N": str(want.now)}, _TYPE: {"S": "N"}}
-    made[_VALUES] = _with(values, _VALUES, ours)
+    made[NAMES] = _with(names, NAMES, {TTL: want.attribute})
+    ours = {NOW: want.now, NUMBER: "N"} if want.native else {NOW: {"N": str(want.now)}, NUMBER: {"S": "N"}}
+    made[VALUES] = _with(values, VALUES, ours)
     return made
 
 
