@@ -41,7 +41,7 @@ from .fast_path import SWITCHED_OFF, Counters
 from .headers import AnswerHeaders
 from .message import render
 from .parser import BrokenResponse, Response
-from .plain import Target, headers_of, is_plain, target_of
+from .plain import Target, headers_of, is_plain, message_of, target_of
 
 _SIGNED_LONG_AGO = 1.0
 """Seconds that a request may have waited for its connection without being signed anew."""
@@ -127,11 +127,8 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         target = self._target_of(request.url)
         if isinstance(target, str) or not is_plain(request) or self.reason_against(target):
             return None
-        headers = headers_of(request, target)
-        try:
-            return None if headers is None else (target, render("POST", target.path, headers, request.body))
-        except ValueError:
-            return None
+        message = message_of(request, target)
+        return None if message is None else (target, message)
 
     async def exchange(
         self, target: Target, message: bytes, request: Any, again: Callable[[], Awaitable[bytes]]
@@ -196,12 +193,9 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         if not isinstance(target, str):
             pool = self._pool_here()
             reason = "another event loop" if pool is None else "the headers"
-            headers = headers_of(request, target)
-            try:
-                if pool is not None and headers is not None:
-                    return pool, target, render("POST", target.path, headers, request.body)
-            except ValueError:  # no head of HTTP/1.1: aiohttp is to say so
-                pass
+            message = None if pool is None else message_of(request, target)
+            if pool is not None and message is not None:
+                return pool, target, message
         self.counters.decline(reason or str(target))
         return None
 

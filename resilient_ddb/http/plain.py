@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from botocore.awsrequest import HeadersDict
 
+from .message import render
+
 _PORTS = {"http": 80, "https": 443}
 _UNUSUAL = frozenset({"connection", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"})
 
@@ -45,6 +47,15 @@ def target_of(url: str) -> Target | None:
 def is_plain(request: Any) -> bool:
     """Return whether a prepared request is a POST of bytes, whose answer is read as a whole."""
     return request.method == "POST" and type(request.body) is bytes and not request.stream_output
+
+
+def message_of(request: Any, target: Target) -> bytes | None:
+    """Return the bytes of a plain request; None if the SDK is to send it, or to say what is wrong with its head."""
+    headers = headers_of(request, target)
+    try:
+        return None if headers is None else render("POST", target.path, headers, request.body)
+    except ValueError:
+        return None
 
 
 def headers_of(request: Any, target: Target) -> list[tuple[str, str | bytes]] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from typing import Any, cast
@@ -26,9 +25,8 @@ from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from resilient_ddb.policy.policy import Timeouts
 
 from .fast_path import Counters
-from .message import render
 from .parser import BrokenResponse, Response
-from .plain import Target, headers_of, is_plain, target_of
+from .plain import Target, is_plain, message_of, target_of
 from .sync_connections import Connection, Pool, connect, now, time_left
 from .sync_guards import is_untouched
 
@@ -107,11 +105,8 @@ class LeanSession:
         target = self._target_of(request.url)
         if target is None or not is_plain(request) or self.reason_against(target):
             return None
-        headers = headers_of(request, target)
-        try:
-            return None if headers is None else (target, render("POST", target.path, headers, request.body))
-        except ValueError:
-            return None
+        message = message_of(request, target)
+        return None if message is None else (target, message)
 
     def exchange(self, target: Target, message: bytes, request: Any) -> Response:
         """Send bytes, and return the answer. `request` is what they are of: its URL, and its context with timeouts.
@@ -138,10 +133,9 @@ class LeanSession:
             elif self.original._proxy_config._proxies.get(target.scheme):  # noqa: SLF001 - there is no public way
                 reason = "a proxy"
             else:
-                headers = headers_of(request, target)
-                with suppress(ValueError):  # botocore's words for it are what a caller knows
-                    if headers is not None:
-                        return target, render("POST", target.path, headers, request.body)
+                message = message_of(request, target)
+                if message is not None:
+                    return target, message
                 reason = "the headers"
         self.counters.decline(reason)
         return None, b""
