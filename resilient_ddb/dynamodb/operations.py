@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import reserved
@@ -16,6 +16,8 @@ WRITES = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteTransaction"}
 )
 PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
+_BATCHES = ("BatchGetItem", "BatchWriteItem")
+_TRANSACTIONS = ("TransactGetItems", "TransactWriteItems")
 _WITH_TOKEN = ("TransactWriteItems", "ExecuteTransaction")
 _SECONDS_OF_A_TOKEN = 540.0
 """DynamoDB keeps it for 10 minutes: one is left for the last request to arrive in."""
@@ -75,15 +77,45 @@ def plain_name(name: str) -> str:
     return name.partition(":table/")[2].partition("/")[0] or name
 
 
+def tables_in(operation: str, params: Params) -> list[str]:
+    """Return the tables (or their ARNs) that a request names, each as often as it names it."""
+    name = params.get("TableName")
+    return [name] if isinstance(name, str) else _tables_within(operation, params)
+
+
 def _tables_within(operation: str, params: Params) -> list[str]:
-    if operation in ("BatchGetItem", "BatchWriteItem"):
+    if operation in _BATCHES:
         items = params.get("RequestItems")
-        return list(items) if isinstance(items, Mapping) else []
+        return [name for name in items if isinstance(name, str)] if isinstance(items, Mapping) else []
     if operation in PARTIQL or operation == "ExecuteTransaction":
         return statement_tables(params)
-    entries = [entry for entry in _list(params.get("TransactItems")) if isinstance(entry, Mapping)]
-    actions = [action for entry in entries for action in entry.values() if isinstance(action, Mapping)]
-    return [action["TableName"] for action in actions if isinstance(action.get("TableName"), str)]
+    return [table for table, _, _ in entries_of("TransactWriteItems", params) if isinstance(table, str)]
+
+
+def entries_of(operation: str, params: Params) -> Iterator[tuple[Any, str, Params]]:
+    """Yield each item's entry in a request: the table, what is done, such as `Get` or `Put`, and its parameters.
+
+    A request about one item is its own entry. What is no entry as DynamoDB takes it is left out: botocore refuses it.
+    """
+    if operation in _BATCHES:
+        named = params.get("RequestItems")
+        for table, entries in named.items() if isinstance(named, Mapping) else ():
+            if isinstance(entries, Mapping):
+                yield from ((table, "Get", {"Key": key}) for key in _list(entries.get("Keys")))
+            else:
+                yield from ((table, action, inner) for action, inner in _actions(entries))
+    elif operation in _TRANSACTIONS:
+        for action, inner in _actions(params.get("TransactItems")):
+            yield inner.get("TableName"), action, inner
+    else:
+        yield params.get("TableName"), operation, params
+
+
+def _actions(entries: Any) -> Iterator[tuple[str, Params]]:
+    for entry in _list(entries):
+        for action, inner in entry.items() if isinstance(entry, Mapping) else ():
+            if isinstance(inner, Mapping):
+                yield action, inner
 
 
 def statement_tables(params: Params) -> list[str]:

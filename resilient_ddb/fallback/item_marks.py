@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from resilient_ddb.dynamodb.expressions import EQUALITIES
-from resilient_ddb.dynamodb.operations import Params, plain_name, statement_tables
+from resilient_ddb.dynamodb.operations import Params, entries_of, plain_name, statement_tables
 from resilient_ddb.dynamodb.reserved import NAMES, VALUES
 
 Mark = frozenset[tuple[str, Any]]
@@ -21,9 +21,8 @@ Written = Mapping[str, Any] | None
 """The attributes of an item that was written, its key among them; None: any item of the table."""
 _KINDS = ("S", "N", "B")
 _OF_ANY_ITEM: Mark = frozenset()
-_KEY_OF = {"PutItem": "Item", "UpdateItem": "Key", "DeleteItem": "Key"}
-_KEY_IN_TRANSACTION = {"Put": "Item", "Update": "Key", "Delete": "Key"}
-_KEY_IN_BATCH = {"PutRequest": "Item", "DeleteRequest": "Key"}
+_READS_BY_KEY = ("GetItem", "BatchGetItem", "TransactGetItems")
+_WRITES_BY_KEY = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 
 
 def value_of(value: Any) -> tuple[str, Any]:
@@ -47,14 +46,8 @@ def value_of(value: Any) -> tuple[str, Any]:
 
 def marks_of_read(operation: str, params: Params) -> list[tuple[str, Mark]]:
     """Return the marks of a read's answer, each with its table."""
-    if operation == "BatchGetItem":
-        requests = params.get("RequestItems") or {}
-        return [_mark(table, key) for table, request in requests.items() for key in request.get("Keys") or ()]
-    if operation == "TransactGetItems":
-        gets = [entry.get("Get") or {} for entry in params.get("TransactItems") or ()]
-        return [_mark(get.get("TableName"), get.get("Key")) for get in gets]
-    if operation == "GetItem":
-        return [_mark(params.get("TableName"), params.get("Key"))]
+    if operation in _READS_BY_KEY:
+        return [_mark(table, inner.get("Key")) for table, _, inner in entries_of(operation, params)]
     if operation == "Query" and "IndexName" not in params:
         return [_mark(params.get("TableName"), dict(_equalities(params)))]
     return [_mark(params.get("TableName"), None)]
@@ -95,22 +88,11 @@ def _equalities_in(condition: Any) -> Iterator[tuple[str, Any]]:
 
 def written_by(operation: str, params: Params) -> list[tuple[str | None, Written]]:
     """Return what a write may have changed: tables, None for one that can't be told, and the attributes of items."""
-    if operation in _KEY_OF:
-        return [_written(params.get("TableName"), params.get(_KEY_OF[operation]))]
-    if operation == "BatchWriteItem":
+    if operation in _WRITES_BY_KEY:
         return [
-            _written(table, (request.get(kind) or {}).get(name))
-            for table, requests in (params.get("RequestItems") or {}).items()
-            for request in requests
-            for kind, name in _KEY_IN_BATCH.items()
-            if kind in request
-        ]
-    if operation == "TransactWriteItems":
-        return [
-            _written(entry[kind].get("TableName"), entry[kind].get(name))
-            for entry in params.get("TransactItems") or ()
-            for kind, name in _KEY_IN_TRANSACTION.items()
-            if kind in entry
+            _written(table, inner.get("Item", inner.get("Key")))
+            for table, action, inner in entries_of(operation, params)
+            if action != "ConditionCheck"
         ]
     tables: list[Any] = statement_tables(params) or [params.get("TableName")]
     return [_written(table, None) for table in tables]

@@ -56,18 +56,6 @@ class Want:
     """Whether values are native, or typed."""
 
 
-def tables_in(operation: str, params: Params) -> list[Any]:
-    """Return the names, or ARNs, of the tables that a request names."""
-    if operation in ("BatchGetItem", "BatchWriteItem"):
-        named = params.get("RequestItems")
-        return list(named) if isinstance(named, Mapping) else []
-    if operation in ("TransactGetItems", "TransactWriteItems"):
-        entries = [entry for entry in _list(params.get("TransactItems")) if isinstance(entry, Mapping)]
-        actions = [action for entry in entries for action in entry.values()]
-        return [action.get("TableName") for action in actions if isinstance(action, Mapping)]
-    return [params.get("TableName")]
-
-
 def rewrite(operation: str, params: Params, want: Want) -> Request:
     """Return the request to send. What is no request as DynamoDB takes it is left as it is: botocore refuses it.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from resilient_ddb.dynamodb.operations import plain_name
+from resilient_ddb.dynamodb.operations import plain_name, tables_in
 
-from . import requests as ttl_requests
 from .answers import Response, TtlCall
 from .rule import TimeToLive, time_to_live
 from .table import Ask, Steps, TableTtl
@@ -43,8 +42,7 @@ class TtlTables:
         return params
 
     def _concerned(self, operation: str, params: Mapping[str, Any]) -> list[TableTtl]:
-        found = (self.of(name) for name in ttl_requests.tables_in(operation, params) if isinstance(name, str))
-        return list(dict.fromkeys(filter(None, found)))
+        return list(dict.fromkeys(filter(None, map(self.of, tables_in(operation, params)))))
 
 
 class TtlCalls:

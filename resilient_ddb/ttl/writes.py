@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.dynamodb.operations import entries_of, same_table
 from resilient_ddb.dynamodb.reserved import MOVED, NAMES
 from resilient_ddb.policy.checks import check_number
 
@@ -134,23 +134,7 @@ def _number(typed: Any) -> Any:
 
 def keys_of(operation: str, params: Mapping[str, Any], table: str) -> Iterator[Any]:
     """Return the keys of a table's items that a request updates, deletes or asks about."""
-    if operation == "BatchWriteItem":
-        named = params.get("RequestItems")
-        for name, entries in named.items() if isinstance(named, Mapping) else ():
-            if same_table(name, table) and isinstance(entries, list):
-                yield from (action.get("Key") for action in _actions(entries))
-    elif operation == "TransactWriteItems":
-        entries = params.get("TransactItems")
-        for action in _actions(entries if isinstance(entries, list) else []):
-            if same_table(action.get("TableName"), table):
-                yield action.get("Key")
-    elif same_table(params.get("TableName"), table):
-        yield params.get("Key")
-
-
-def _actions(entries: list[Any]) -> list[Mapping[str, Any]]:
-    actions = [action for entry in entries if isinstance(entry, Mapping) for action in entry.values()]
-    return [action for action in actions if isinstance(action, Mapping)]
+    return (inner.get("Key") for name, _, inner in entries_of(operation, params) if same_table(name, table))
 
 
 def _is_put(entry: Any, table: str) -> bool:

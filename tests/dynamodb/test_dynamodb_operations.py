@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
 
-from resilient_ddb.dynamodb.operations import is_read, is_safe_to_repeat, operation_kind, table_of
+from resilient_ddb.dynamodb.operations import (
+    entries_of,
+    is_read,
+    is_safe_to_repeat,
+    operation_kind,
+    table_of,
+    tables_in,
+)
 
 
 def update(expression, values=None, **more):
@@ -400,3 +407,47 @@ def test_partiql_is_a_read_only_where_it_selects(statement, kind):
 )
 def test_a_control_operation_that_only_looks_is_a_read(name, read):
     assert is_read(name) is read
+
+
+KEY, OTHER = {"pk": "a"}, {"pk": "b"}
+ENTRY = {"TableName": "t", "Item": {"pk": "a"}}
+ENTRIES = [
+    ("GetItem", {"TableName": "t", "Key": KEY}, [("t", "GetItem", {"TableName": "t", "Key": KEY})]),
+    (
+        "BatchGetItem",
+        {"RequestItems": {"t": {"Keys": [KEY, OTHER], "ConsistentRead": True}, "u": {"Keys": [KEY]}}},
+        [("t", "Get", {"Key": KEY}), ("t", "Get", {"Key": OTHER}), ("u", "Get", {"Key": KEY})],
+    ),
+    (
+        "BatchWriteItem",
+        {"RequestItems": {"t": [{"PutRequest": {"Item": KEY}}, {"DeleteRequest": {"Key": OTHER}}]}},
+        [("t", "PutRequest", {"Item": KEY}), ("t", "DeleteRequest", {"Key": OTHER})],
+    ),
+    ("TransactWriteItems", {"TransactItems": [{"Put": ENTRY}]}, [("t", "Put", ENTRY)]),
+    ("TransactGetItems", {"TransactItems": ({"Get": ENTRY},)}, [("t", "Get", ENTRY)]),
+]
+NO_ENTRIES = [
+    ("BatchGetItem", {}),
+    ("BatchGetItem", {"RequestItems": ["t"]}),
+    ("BatchGetItem", {"RequestItems": {"t": {"Keys": 1}}}),
+    ("BatchWriteItem", {"RequestItems": {"t": None}}),
+    ("BatchWriteItem", {"RequestItems": {"t": ["x", {"PutRequest": 1}]}}),
+    ("TransactWriteItems", {"TransactItems": "x"}),
+    ("TransactWriteItems", {"TransactItems": [None, {"Put": None}]}),
+]
+
+
+@pytest.mark.parametrize(("operation", "params", "entries"), ENTRIES, ids=[each[0] for each in ENTRIES])
+def test_each_items_entry_is_known(operation, params, entries):
+    assert list(entries_of(operation, params)) == entries
+    assert set(tables_in(operation, params)) == {table for table, _, _ in entries}
+
+
+@pytest.mark.parametrize(("operation", "params"), NO_ENTRIES)
+def test_what_is_no_entry_is_left_to_botocore(operation, params):
+    assert list(entries_of(operation, params)) == []
+
+
+def test_a_table_is_named_also_where_nothing_is_asked_of_it():
+    assert tables_in("BatchGetItem", {"RequestItems": {"t": {"Keys": []}, 1: {}}}) == ["t"]
+    assert tables_in("ListTables", {}) == []
