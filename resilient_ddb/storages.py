@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from .calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
+from .errors.words import is_failed_condition
 from .policy.checks import check_methods, check_number
 from .policy.clock import SYSTEM_CLOCK, Clock
 from .policy.forks import tell_child
@@ -211,7 +212,7 @@ class DynamoDBStorage:
                     ExpressionAttributeValues={":seen": revision},
                 )
             except ClientError as error:
-                if is_last or error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                if is_last or not is_failed_condition(error):
                     raise
                 self._see(member.name, self._opened().get_item(Key={KEY: member.name}, ConsistentRead=True).get("Item"))
             else:

@@ -16,7 +16,7 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
-from resilient_ddb.errors.words import counted
+from resilient_ddb.errors.words import code_of_error, counted
 from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
@@ -312,8 +312,7 @@ class Batching:
 
     def _took(self, batch: Batch, response: dict[str, Any], left: list[Request]) -> None:
         are_left = {id(request) for request in left}
-        consumed = [entry.get("CapacityUnits", 0.0) for entry in response.get("ConsumedCapacity") or ()]
-        self._pace.settle(batch.reserved, batch.units_without(left), float(sum(consumed)) if consumed else None)
+        self._pace.settle(batch.reserved, batch.units_without(left), telling.consumed_units(response))
         self.queue.done(request for request in batch.requests if id(request) not in are_left)
         had_to_retry = (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0) > 0
         met_limit = bool(left) or had_to_retry
@@ -383,7 +382,7 @@ class Batching:
         """Report that requests are left unwritten: the error that says so is on its way to the caller."""
         if self._core is not None and error.requests:
             cause = error.__cause__
-            code = telling.code_of_error(error if cause is None else cause)
+            code = code_of_error(error if cause is None else cause)
             telling.left_unprocessed(self._core, self._table, OPERATION, len(error.requests), code)
 
     def _made_no_progress(self, batch: Batch, attempts: int) -> None:

@@ -229,7 +229,7 @@ class ReadRate:
             done: the parts of the request that were done.
             response: its answer.
         """
-        consumed = _consumed(response)
+        consumed = telling.consumed_units(response)
         if consumed is not None:
             self._limiter.charge(consumed - taken)
             if done:
@@ -246,11 +246,3 @@ def read_rate(rate: Any, table: Any, estimate: float) -> ReadRate | None:
         return None
     clock = policy_of(table).clock
     return ReadRate(as_limiter("read_units_per_second", rate, clock), clock, estimate, table)
-
-
-def _consumed(response: Mapping[str, Any]) -> float | None:
-    """Return the units that an answer says; None where it says nothing of them."""
-    found = response.get("ConsumedCapacity")
-    entries = found if isinstance(found, list) else [found]
-    units = [entry["CapacityUnits"] for entry in entries if entry and "CapacityUnits" in entry]
-    return float(sum(units)) if units else None

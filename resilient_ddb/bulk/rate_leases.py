@@ -25,6 +25,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors.words import is_failed_condition
 from resilient_ddb.policy.clock import Clock
 
 from .paging import Pages
@@ -47,7 +48,6 @@ _MOST_KNOWN_ODD = 1_000
 _MOST_RENEWALS = 10**15
 """More than any worker makes. Python can not tell of larger numbers whether they are whole, nor can boto3 send each."""
 _NUMBERS = ("renewal", "claim", "rate", "lease_duration")
-_CONDITION_FAILED = "ConditionalCheckFailedException"
 _log = logging.getLogger("resilient_ddb")
 
 
@@ -252,7 +252,7 @@ class RateLease:
                 ExpressionAttributeValues={":renewal": other.renewal},
             )
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != _CONDITION_FAILED:
+            if not is_failed_condition(error):
                 raise
             return False
         return True

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError, ParamValidationError
 
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors.words import code_of_error
 
 from .queue import Queue
 from .requests import size_of
@@ -127,5 +128,5 @@ def _reason(error: Exception) -> str:
 def is_about_items(error: Any) -> bool:
     """Return whether a batch was refused because of what is in it: by the service, or before it was sent."""
     if isinstance(error, ClientError):
-        return error.response.get("Error", {}).get("Code") in _ABOUT_ITEMS
+        return code_of_error(error) in _ABOUT_ITEMS
     return isinstance(error, ParamValidationError | TypeError | ValueError | ArithmeticError | RecursionError)

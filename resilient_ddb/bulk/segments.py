@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError, PaginationError
+from botocore.exceptions import PaginationError
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb import keys as cursors
 from resilient_ddb.dynamodb.capacity import read_units
+from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.policy.checks import check_callable, check_whole
 
 from . import scan_state
@@ -109,7 +110,7 @@ class Segments:
         try:
             answer = yield unanswered(partial(table.meta.client.describe_table, TableName=table.name))
         except Exception as error:
-            if isinstance(error, ClientError) and error.response["Error"].get("Code") == "AccessDeniedException":
+            if code_of_error(error) == "AccessDeniedException":
                 error.add_note("parallel_scan asks for the table's size and keys first: allow dynamodb:DescribeTable")
             self.stopped(error)
             raise

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import ClientError
-
+from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.events import (
     AttemptEvent,
     BatchEvent,
@@ -147,7 +146,7 @@ def call_ended(
             "attempts": execution.attempts,
             "elapsed": core.clock.monotonic() - execution.started,
             "ambiguous": execution.ambiguous,
-            "consumed_capacity": _consumed(response) if response and "ConsumedCapacity" in response else None,
+            "consumed_capacity": consumed_units(response) if response else None,
             "request_id": _request_id(answer),
             "throttling_reasons": verdict.throttling_reasons if verdict else (),
             "index": params.get("IndexName"),
@@ -187,15 +186,6 @@ def left_unprocessed(core: Core, table: str, operation: str, requests: int, code
     core.warn(UnprocessedEvent(table=table, operation=operation, requests=requests, code=code))
 
 
-def code_of_error(error: BaseException) -> str:
-    """Return the code of the service's error, or the class of any other."""
-    if isinstance(error, ClientError):
-        code = error.response.get("Error", {}).get("Code")
-        if isinstance(code, str) and code:
-            return code
-    return type(error).__name__
-
-
 def _request_id(answer: Any) -> str | None:
     if not answer:
         return None
@@ -203,8 +193,11 @@ def _request_id(answer: Any) -> str | None:
     return found
 
 
-def _consumed(response: Mapping[str, Any]) -> float | None:
+def consumed_units(response: Mapping[str, Any]) -> float | None:
+    """Return the capacity units that an answer says were consumed; None where it says nothing of them."""
     consumed = response.get("ConsumedCapacity")
-    entries = [consumed] if isinstance(consumed, Mapping) else consumed or []
-    units = [entry["CapacityUnits"] for entry in entries if "CapacityUnits" in entry]
+    if not consumed:
+        return None
+    entries = [consumed] if isinstance(consumed, Mapping) else consumed
+    units = [entry["CapacityUnits"] for entry in entries if entry and "CapacityUnits" in entry]
     return float(sum(units)) if units else None

@@ -1,6 +1,8 @@
-"""Numbers in sentences."""
+"""Words for numbers and errors."""
 
 from __future__ import annotations
+
+from botocore.exceptions import ClientError
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -12,3 +14,17 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         plural: the noun for more; with an `s` if left out.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def code_of_error(error: BaseException) -> str:
+    """Return the code of the service's error, or the class of any other."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code")
+        if isinstance(code, str) and code:
+            return code
+    return type(error).__name__
+
+
+def is_failed_condition(error: BaseException) -> bool:
+    """Return whether an error says that a write's condition did not hold."""
+    return code_of_error(error) == "ConditionalCheckFailedException"

@@ -15,6 +15,7 @@ from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import expects_version, same_table
 from resilient_ddb.dynamodb.reserved import SHARDED
 from resilient_ddb.errors import DuplicateShardItemError
+from resilient_ddb.errors.words import is_failed_condition
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
@@ -205,7 +206,7 @@ class ShardedVerbs:
                 return (yield from self._send(keys, partial(call, Key={**key, keys.key: found[0][keys.key]}, **there)))
             except ClientError as error:
                 facts = getattr(error, "resilience", None)
-                has_moved = _is_conditional(error) and "Item" not in error.response
+                has_moved = is_failed_condition(error) and "Item" not in error.response
                 if not has_moved or (facts is not None and facts.ambiguous):
                     if "ReturnValuesOnConditionCheckFailure" not in params:
                         error.response.pop("Item", None)
@@ -345,7 +346,3 @@ def _unmoved() -> ValueError:
         "batch_writer() can't move items that are still where `previous` has put them: have them moved first, with "
         "sharded.reshard(), or use put_item"
     )
-
-
-def _is_conditional(error: ClientError) -> bool:
-    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")

@@ -16,6 +16,7 @@ from resilient_ddb.calls.described import keep, learnt
 from resilient_ddb.calls.single_flight import once
 from resilient_ddb.calls.unanswered import inside, unanswered
 from resilient_ddb.dynamodb.description import Index, TableDescription, description_of
+from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.policy.deadlines import deadline
 
 from . import requests as ttl_requests
@@ -195,9 +196,10 @@ class TableTtl:
             answer = yield from self._asked(ask, "DescribeTable")
             described = description_of(answer["Table"])
         except (ClientError, BotoCoreError, LookupError) as error:
-            if _code(error) != "ResourceNotFoundException":  # else the call itself is going to say so
+            code = code_of_error(error)
+            if code != "ResourceNotFoundException":  # else the call itself is going to say so
                 text = "table %s can't be described (%s): its keys and indexes are not checked for ttl"
-                self.warn_once(execution, text, self.table, _code(error))
+                self.warn_once(execution, text, self.table, code)
                 known[memory] = (known.get(memory, (None,))[0], clock.monotonic() + _RECHECK_SECONDS)
             return None
         keep(known, self.table, described, clock.monotonic() + _RECHECK_SECONDS)
@@ -233,8 +235,3 @@ class TableTtl:
         if known.setdefault((text, args), execution) is execution:
             known[(text, args)] = None
             _log.warning(text, *args)
-
-
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code") or type(error).__name__)

@@ -22,6 +22,7 @@ from resilient_ddb.dynamodb import reserved
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import set_as_well
 from resilient_ddb.errors import VersionConflictError, attach, conflict_class
+from resilient_ddb.errors.words import is_failed_condition
 
 from .numbers import check_version, check_whole_version, version_after
 
@@ -202,7 +203,7 @@ class Versioning:
 
         None if it was the caller's own condition that failed, or if the item that is there can't be read.
         """
-        if not _is_conditional(error):
+        if not is_failed_condition(error):
             return None
         item = error.response.get("Item")
         try:
@@ -333,7 +334,3 @@ def _may_be_key(value: Any) -> bool:
     except (TypeError, ArithmeticError):  # see `comparable`
         return False
     return kind in ("S", "N", "B")
-
-
-def _is_conditional(error: ClientError) -> bool:
-    return bool(error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")

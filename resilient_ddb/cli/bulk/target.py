@@ -19,6 +19,7 @@ from botocore.exceptions import (
 
 from resilient_ddb.codec.numbers import exact_number
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.policy.retry import Retry
 from resilient_ddb.sync.session import resource
@@ -90,7 +91,7 @@ def _described(table: Any, access: Access, *, may_fail: bool) -> Mapping[str, An
     try:
         described: Mapping[str, Any] = table.meta.client.describe_table(TableName=access.table)["Table"]
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code")
+        code = code_of_error(error)
         if code == "ResourceNotFoundException":
             where = access.endpoint_url or table.meta.client.meta.region_name
             raise BulkError(f"there is no table {access.table!r} in {where}") from error
