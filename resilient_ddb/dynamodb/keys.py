@@ -7,6 +7,7 @@ A key's values are text, numbers and bytes; in JSON each says which it is, as on
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from decimal import Context, Decimal
@@ -49,6 +50,11 @@ def from_json(data: Any) -> dict[str, Any]:
 def identity(key: Mapping[str, Any]) -> str:
     """Return a text that two keys share exactly where DynamoDB takes them for the same. Raises as `to_json`."""
     return json.dumps(to_json(key), sort_keys=True, separators=(",", ":"))
+
+
+def digest(facts: Any) -> str:
+    """Return a short text that is the same for the same facts, and from which they can't be read. They go into JSON."""
+    return hashlib.blake2b(json.dumps(facts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 # Errors name attributes and types, never values.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from resilient_ddb.codec.values import from_native
 from resilient_ddb.dynamodb import expressions
 from resilient_ddb.dynamodb.description import KeySchema, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
-from resilient_ddb.dynamodb.keys import from_json, identity, to_json
+from resilient_ddb.dynamodb.keys import digest, from_json, identity, to_json
 from resilient_ddb.dynamodb.reserved import KEY, NAMES, SHARD, SHARDED, VALUES
 from resilient_ddb.policy.checks import check_whole
 
@@ -219,14 +218,7 @@ def request_for(
     limit = params.get("Limit")
     if limit is not None:
         check_whole("Limit", limit, least=1)
-    sent, added = dict(condition.params), []
-    if sent.get("Select") != "COUNT":
-        for number, name in enumerate(order.position):
-            sent, is_added = asking_for(sent, name, f"{KEY}{number}", "the key attribute")
-            added += [name] if is_added else []
-    for name in ("Limit", _START):
-        sent.pop(name, None)
-    condition = Condition(params=sent, legacy=condition.legacy, key=condition.key)
+    condition, added = _asking_for_position(condition, order)
     request = Request(
         table=table,
         condition=condition,
@@ -240,6 +232,16 @@ def request_for(
     return _from(request, params.get(_START))
 
 
+def _asking_for_position(condition: Condition, order: Order) -> tuple[Condition, list[str]]:
+    """Return a condition whose answer says from where to read on, and the attributes that were added for it."""
+    sent = {name: value for name, value in condition.params.items() if name not in ("Limit", _START)}
+    added = []
+    for number, name in enumerate(order.position if sent.get("Select") != "COUNT" else ()):
+        sent, is_added = asking_for(sent, name, f"{KEY}{number}", "the key attribute")
+        added += [name] if is_added else []
+    return replace(condition, params=sent), added
+
+
 def _identity(table: str, index: Any, condition: Condition, stored: Sequence[Any], order: Order) -> str:
     """Return what tells one query from another: its table, index, keys, condition and direction."""
     names, values = condition.params.get(NAMES) or {}, condition.params.get(VALUES) or {}
@@ -251,8 +253,7 @@ def _identity(table: str, index: Any, condition: Condition, stored: Sequence[Any
     text = re.sub(r"[#:]?\w+", meant, str(condition.params.get(_CONDITION, condition.params.get(_LEGACY_CONDITION))))
     keys = [identity({"": key}) for key in stored]
     counts = condition.params.get("Select") == "COUNT"
-    told = json.dumps([_FORM, table, index, keys, text, order.forward, counts])
-    return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return digest([_FORM, table, index, keys, text, order.forward, counts])
 
 
 def _from(request: Request, start: Any) -> Request:

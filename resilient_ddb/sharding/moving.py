@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.description import KeySchema
 from resilient_ddb.dynamodb.reserved import MOVED, NAMES, NOW, PREFIX, TTL, VALUES
 
 from .keys import ShardKeys
@@ -49,24 +50,12 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
             f"an item of {len(item)} attributes can't be moved: {_MOST_ATTRIBUTES} at most can be compared with what "
             "was read"
         )
-    name, schema = table.name, keys.described.key
-    others = {attribute: value for attribute, value in item.items() if attribute not in schema.names}
-    unchanged = [f"#{PREFIX}{number} = :{PREFIX}{number}" for number in range(len(others))]
-    delete: dict[str, Any] = {
-        "TableName": name,
-        "Key": {attribute: item[attribute] for attribute in schema.names},
-        "ConditionExpression": " AND ".join([f"attribute_exists(#{PREFIX}key)", *unchanged]),
-        NAMES: {
-            f"#{PREFIX}key": schema.partition,
-            **{f"#{PREFIX}{number}": attribute for number, attribute in enumerate(others)},
-        },
-    }
-    if others:
-        delete[VALUES] = {f":{PREFIX}{number}": value for number, value in enumerate(others.values())}
-    put = {"TableName": name, "Item": {**item, schema.partition: home}, **_unless_taken(table, schema.partition)}
+    schema = keys.described.key
+    put = {"Item": {**item, schema.partition: home}, **_unless_taken(table, schema.partition)}
+    delete = {"Key": {name: item[name] for name in schema.names}, **_if_unchanged(item, schema)}
     transact = partial(
         table.meta.client.transact_write_items,
-        TransactItems=[{"Put": put}, {"Delete": delete}],
+        TransactItems=[{"Put": {"TableName": table.name, **put}}, {"Delete": {"TableName": table.name, **delete}}],
         ReturnConsumedCapacity="TOTAL",
     )
     try:
@@ -78,6 +67,19 @@ def move(table: Any, keys: ShardKeys, item: Mapping[str, Any], home: str) -> Flo
         # Where both failed, another may have moved it there.
         return (Moved.OVERTAKEN if reasons[1] == "ConditionalCheckFailed" else Moved.OCCUPIED), error.response
     return Moved.MOVED, response
+
+
+def _if_unchanged(item: Mapping[str, Any], schema: KeySchema) -> dict[str, Any]:
+    """Return the condition that there is the item, and that its attributes have the values that were read."""
+    others = {name: value for name, value in item.items() if name not in schema.names}
+    unchanged = [f"#{PREFIX}{number} = :{PREFIX}{number}" for number in range(len(others))]
+    made: dict[str, Any] = {
+        "ConditionExpression": " AND ".join([f"attribute_exists(#{PREFIX}key)", *unchanged]),
+        NAMES: {f"#{PREFIX}key": schema.partition, **{f"#{PREFIX}{at}": name for at, name in enumerate(others)}},
+    }
+    if others:
+        made[VALUES] = {f":{PREFIX}{at}": value for at, value in enumerate(others.values())}
+    return made
 
 
 def _unless_taken(table: Any, partition: str) -> dict[str, Any]:

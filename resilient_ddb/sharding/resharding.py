@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +12,7 @@ from resilient_ddb.bulk.paging import Trail
 from resilient_ddb.bulk.token_bucket import as_limiter
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.dynamodb.keys import from_json, identity, to_json
+from resilient_ddb.dynamodb.keys import digest, from_json, identity, to_json
 from resilient_ddb.dynamodb.reserved import KEY, NAMES, VALUES
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
@@ -79,9 +77,7 @@ def _reshard(
     if not keys.is_of_table:
         raise ValueError("reshard() needs a table sharded by its own partition key: an index's items have one place")
     sources = [None] if given is None else [name for key in given for name in _sources(keys, key)]
-    query = hashlib.blake2b(
-        json.dumps([table.name, sources, _layout(keys)]).encode("utf-8", "surrogatepass"), digest_size=12
-    ).hexdigest()
+    query = digest([table.name, sources, _layout(keys)])
     number, start = _place(resume, query, len(sources))
     report, trail = ReshardReport(), Trail(table.name, start)
     while number < len(sources):

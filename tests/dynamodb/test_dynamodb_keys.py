@@ -109,3 +109,7 @@ def test_what_was_not_written_here_is_refused_without_its_values(data):
 def test_any_other_json_is_a_value_error(data):
     with contextlib.suppress(ValueError):
         cursors.from_json(data)
+
+
+def test_a_digest_stays_what_it_is_as_it_is_kept_in_states_to_go_on_from():
+    assert cursors.digest(["t", [None, "\ud800"], {"a": 1}]) == "2b541dae57296b883adb0481"

@@ -50,19 +50,7 @@ def add_load(commands: Any) -> None:
         "--key", type=_names, default=(), metavar="NAME[,NAME]", help="the table's key, where it can't be described"
     )
     load.add_argument("--ttl", metavar="NAME", help="the TTL attribute: times become seconds, milliseconds are refused")
-    load.add_argument("--shards", type=whole, metavar="N", help="write to so many shards of each partition key")
-    load.add_argument(
-        "--shard-by", metavar="NAME", help="the attribute that chooses the shard (default: the table's sort key)"
-    )
-    load.add_argument(
-        "--shard-separator",
-        default="#",
-        metavar="TEXT",
-        help="what stands between a key and its shard's number (default: %(default)s)",
-    )
-    load.add_argument(
-        "--shard-pad", type=whole, default=0, metavar="N", help="digits that the number is filled up to with zeros"
-    )
+    _add_shards(load)
     load.add_argument(
         "--max-workers",
         type=whole,
@@ -82,6 +70,22 @@ def add_load(commands: Any) -> None:
         "--work-dir", type=Path, metavar="DIR", help="where checkpoints and refused rows go (default: beside each file)"
     )
     _add_common(load)
+
+
+def _add_shards(load: argparse.ArgumentParser) -> None:
+    load.add_argument("--shards", type=whole, metavar="N", help="write to so many shards of each partition key")
+    load.add_argument(
+        "--shard-by", metavar="NAME", help="the attribute that chooses the shard (default: the table's sort key)"
+    )
+    load.add_argument(
+        "--shard-separator",
+        default="#",
+        metavar="TEXT",
+        help="what stands between a key and its shard's number (default: %(default)s)",
+    )
+    load.add_argument(
+        "--shard-pad", type=whole, default=0, metavar="N", help="digits that the number is filled up to with zeros"
+    )
 
 
 def add_export(commands: Any) -> None:
