@@ -53,8 +53,7 @@ def description(
             keep(core.known, table, described, learnt(core.known, table)[1])
         return described
 
-    asked = ("Keys", table, index, partition)
-    found = yield from (learn() if core is None else once(core.host, asked, look, learn))
+    found = yield from (learn() if core is None else once(core.host, ("Table", table), look, learn))
     if index in found.indexes and found.key_of(index) is None:
         raise ValueError(
             f"IndexName must be that of an index with one partition key attribute, and one sort key attribute at most; "

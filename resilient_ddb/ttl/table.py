@@ -186,7 +186,7 @@ class TableTtl:
             before, _ = learnt(core.known, self.table)
             return ((yield from self._learn(execution, ask, ("Table", self.table))) or before,)
 
-        (described,) = yield from once(core.host, ("Table", self.table, index), look, learn)
+        (described,) = yield from once(core.host, ("Table", self.table), look, learn)
         return described
 
     def _learn(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Steps:

@@ -19,6 +19,11 @@ CALLS = {
 }
 
 
+def by_turns(table, n):
+    """Ask for a table's index on behalf of its TTL, and for its key on behalf of its shards."""
+    return CALLS["ttl of an index" if n % 2 else "sharded put"](table, n)
+
+
 @pytest.fixture
 def table(dynamodb_local, proxy, make_table, hardened):
     index = {
@@ -62,6 +67,13 @@ def test_many_threads_describe_once(way, table, proxy):
     proxy.plan = [faults.Delay(seconds=0.2, operations=set(DESCRIBES))]
     made = table(way)
     assert at_once(lambda number: CALLS[way](made, number)) == []
+    assert sum(map(proxy.count, DESCRIBES)) == 1
+
+
+def test_a_ttl_and_shards_share_what_was_asked(table, proxy):
+    proxy.plan = [faults.Delay(seconds=0.2, operations=set(DESCRIBES))]
+    made = table("ttl of an index")
+    assert at_once(lambda number: by_turns(made, number)) == []
     assert sum(map(proxy.count, DESCRIBES)) == 1
 
 
