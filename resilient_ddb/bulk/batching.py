@@ -15,7 +15,7 @@ from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.described import description
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, call_facts
 from resilient_ddb.errors.words import code_of_error, counted
 from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.deadlines import is_beyond_deadline
@@ -331,7 +331,7 @@ class Batching:
         self._passes.made_some(self._error(left, "unprocessed") if left else None)
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
-        facts = getattr(error, "resilience", None)
+        facts = call_facts(error)
         if not is_about_items(error):
             self.queue.put_back(batch.requests)
         self._tell_of_batch(0, len(batch.requests))

@@ -126,6 +126,13 @@ def attach(error: Exception, facts: CallFacts, note: str | None = None) -> None:
     keep_whole(error)
 
 
+def attach_facts_of(ended: BaseException, error: Exception, **changed: Any) -> None:
+    """Attach what is known of a call that ended in an error, if anything, to the one that is raised in its place."""
+    facts = call_facts(ended)
+    if facts is not None:
+        attach(error, facts.replaced(**changed))
+
+
 class CircuitOpenError(ResilienceError):
     """The circuit of this table and operation kind is open: nothing was sent."""
 

@@ -14,7 +14,7 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import expects_version, same_table
 from resilient_ddb.dynamodb.reserved import SHARDED
-from resilient_ddb.errors import DuplicateShardItemError
+from resilient_ddb.errors import DuplicateShardItemError, call_facts
 from resilient_ddb.errors.words import is_failed_condition
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
@@ -205,7 +205,7 @@ class ShardedVerbs:
             try:
                 return (yield from self._send(keys, partial(call, Key={**key, keys.key: found[0][keys.key]}, **there)))
             except ClientError as error:
-                facts = getattr(error, "resilience", None)
+                facts = call_facts(error)
                 has_moved = is_failed_condition(error) and "Item" not in error.response
                 if not has_moved or (facts is not None and facts.ambiguous):
                     if "ReturnValuesOnConditionCheckFailure" not in params:

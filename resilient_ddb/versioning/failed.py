@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from resilient_ddb.errors import attach
+from resilient_ddb.errors import attach_facts_of
 
 _OF_TRANSACTION = ("CancellationReasons", "Message", "message", "Item")
 
@@ -36,7 +36,5 @@ def failed_condition(error: ClientError, exceptions: Any) -> ClientError | None:
     if "Item" in reason:
         response["Item"] = reason["Item"]
     failed: ClientError = exceptions.ConditionalCheckFailedException(response, error.operation_name)
-    facts = getattr(error, "resilience", None)
-    if facts is not None:
-        attach(failed, facts)
+    attach_facts_of(error, failed)
     return failed

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.codec.values import copied, from_native, item_as_native
-from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach
+from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach_facts_of, call_facts
 from resilient_ddb.errors.words import counted
 from resilient_ddb.events import StopReason
 from resilient_ddb.fallback import Response
@@ -349,7 +349,7 @@ def _read_again(value: Any) -> Any:
 
 def _is_lost_race(error: ClientError) -> bool:
     """Return whether a write was surely not made, because of another one, and won't be made beside the next one."""
-    facts = getattr(error, "resilience", None)
+    facts = call_facts(error)
     if facts is not None and facts.ambiguous:
         # An attempt to begin an item that still arrives meets the item that is there.
         return isinstance(error, VersionConflictError) and error.expected is None and error.current is not None
@@ -358,7 +358,5 @@ def _is_lost_race(error: ClientError) -> bool:
 
 def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:
     error = DeadlineExceededError(operation_name=failure.operation_name, attempts=attempts, response=failure.response)
-    facts = getattr(failure, "resilience", None)
-    if facts is not None:
-        attach(error, facts.replaced(stopped_by=StopReason.DEADLINE))
+    attach_facts_of(failure, error, stopped_by=StopReason.DEADLINE)
     return error

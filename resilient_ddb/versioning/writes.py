@@ -21,7 +21,7 @@ from resilient_ddb.codec.values import from_native, item_as_native
 from resilient_ddb.dynamodb import reserved
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import set_as_well
-from resilient_ddb.errors import VersionConflictError, attach, conflict_class
+from resilient_ddb.errors import VersionConflictError, attach_facts_of, conflict_class
 from resilient_ddb.errors.words import is_failed_condition
 
 from .numbers import check_version, check_whole_version, version_after
@@ -221,9 +221,7 @@ class Versioning:
             expected=write.expected,
             current=current,
         )
-        facts = getattr(error, "resilience", None)
-        if facts is not None:
-            attach(made, facts)
+        attach_facts_of(error, made)
         return made
 
     def _stands(self, write: Write, current: _Item | None) -> bool:
