@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from resilient_ddb.calls.flows import Flow, run_async
+from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -15,6 +15,7 @@ from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
 from .table_behind import AsyncTableBehind
+from .table_reads import items_of
 from .together import together
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import DeleteParameters, GetParameters, PutParameters, UpdateParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.resharding import ReshardReport
 
     from .versioned_tables import AsyncVersionedTable
@@ -156,15 +157,6 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
 
     def _transact_write_items(self, **params: Any) -> Any:
         return run_async(self._transact(params))
-
-
-async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
-    """Return the items of a reading, page after page."""
-    reading = await run_async(begin)
-    while not reading.is_over:
-        await run_async(reading.more())
-        for item in reading.items():
-            yield item
 
 
 class AsyncShardedBatchWriter(ShardedBatch):

@@ -5,8 +5,12 @@ Tests hold the types against those of boto3's Table, and the names against its r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from resilient_ddb.hooks.models import handed_on
+
+from .table_reads import AsyncTableReads
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,13 +20,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_dynamodb.service_resource import Table as _Table
     from types_aiobotocore_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
 
-    from resilient_ddb.bulk.token_bucket import Limiter
-    from resilient_ddb.dynamodb.parameters import KeysParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError
-
-    from .batch_get import AsyncBatchGet
-    from .parallel_scan import AsyncParallelScan
-    from .pending import Pending
+    _Reads = AsyncTableReads
+else:
+    _Reads = handed_on(AsyncTableReads)
 
 # What is behind may be any object with a Table's verbs.
 # mypy: disable-error-code="no-any-return"
@@ -97,7 +97,7 @@ class AsyncTableBehind:
         return self._table.get_available_subresources()
 
 
-class AsyncReadsBehind(AsyncTableBehind):
+class AsyncReadsBehind(AsyncTableBehind, _Reads):
     """What a versioned table hands on besides: reads, which go by no version."""
 
     def get_item(
@@ -117,74 +117,3 @@ class AsyncReadsBehind(AsyncTableBehind):
     ) -> Coroutine[Any, Any, type_defs.ScanOutputTableTypeDef]:
         """Read a page of the table's items."""
         return self._table.scan(**kwargs)
-
-    def query_items(
-        self,
-        *,
-        max_items: int | None = None,
-        read_units_per_second: float | Limiter | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        rate = _given(read_units_per_second=read_units_per_second)
-        return self._table.query_items(max_items=max_items, **rate, **params)
-
-    def scan_items(
-        self,
-        *,
-        max_items: int | None = None,
-        read_units_per_second: float | Limiter | None = None,
-        **params: Unpack[ScanInputTableScanTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        rate = _given(read_units_per_second=read_units_per_second)
-        return self._table.scan_items(max_items=max_items, **rate, **params)
-
-    def get_items(
-        self,
-        keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-        *,
-        read_units_per_second: float | Limiter | None = None,
-        **params: Unpack[KeysParameters],
-    ) -> AsyncBatchGet:
-        """Return an async iterator over the items of many keys. See `resilient_ddb.ResilientTable.get_items`."""
-        return self._table.get_items(keys, read_units_per_second=read_units_per_second, **params)
-
-    def parallel_scan(
-        self,
-        segments: int | Literal["auto"] = "auto",
-        *,
-        read_units_per_second: float | Limiter | None = None,
-        on_page: Callable[[dict[str, Any]], Any] | None = None,
-        resume: Mapping[str, Any] | None = None,
-        **params: Unpack[ScanInputTableScanTypeDef],
-    ) -> AsyncParallelScan:
-        """Return an async iterator that reads segments at once. See `resilient_ddb.ResilientTable.parallel_scan`."""
-        return self._table.parallel_scan(
-            segments, read_units_per_second=read_units_per_second, on_page=on_page, resume=resume, **params
-        )
-
-    def query_many(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        on_shard_error: OnShardError | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> Pending[dict[str, Any]]:
-        """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
-        return self._table.query_many(partition_keys, **_given(on_shard_error=on_shard_error), **params)
-
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
-        return self._table.query_many_items(partition_keys, max_items=max_items, **params)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Return those that are not None: a sharded table behind has fewer options, and defaults of its own."""
-    return {name: value for name, value in options.items() if value is not None}

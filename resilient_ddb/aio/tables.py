@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Never, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.bulk.items import Items
-from resilient_ddb.calls.flows import run_async
 from resilient_ddb.hooks.host import with_timeouts
 from resilient_ddb.hooks.models import SharesClient
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .lazy import Lazy, LazyClient
 from .pending import Pending, pending
+from .table_reads import AsyncTableReads
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -26,13 +24,9 @@ if TYPE_CHECKING:
         CreateTableInputServiceResourceCreateTableTypeDef,
         PutItemInputTablePutItemTypeDef,
         PutItemOutputTableTypeDef,
-        QueryInputTableQueryTypeDef,
-        ScanInputTableScanTypeDef,
     )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
-    from resilient_ddb.bulk.token_bucket import Limiter
-    from resilient_ddb.dynamodb.parameters import KeysParameters
     from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
@@ -41,9 +35,7 @@ if TYPE_CHECKING:
     from resilient_ddb.sharding.verbs import OnDuplicate
     from resilient_ddb.ttl.rule import TimeToLive
 
-    from .batch_get import AsyncBatchGet
     from .batch_writer import AsyncBatchWriter
-    from .parallel_scan import AsyncParallelScan
     from .sharded_tables import AsyncShardedTable
     from .versioned_tables import AsyncVersionedTable
 else:
@@ -101,7 +93,7 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
             """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
 
 
-class AsyncTable(SharesClient, AsyncResource, _TableTypes):
+class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
     """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
 
     _made_by = "resilient_ddb.aio.resource('dynamodb').Table(name), or resilient_ddb.aio.table(name)"
@@ -164,86 +156,6 @@ class AsyncTable(SharesClient, AsyncResource, _TableTypes):
             self, *, ttl_seconds: float | Decimal | None = None, **kwargs: Unpack[PutItemInputTablePutItemTypeDef]
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
-
-    def query_items(
-        self,
-        *,
-        max_items: int | None = None,
-        read_units_per_second: float | Limiter | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return _items(Items(self, "query", params, max_items, read_units_per_second))
-
-    def scan_items(
-        self,
-        *,
-        max_items: int | None = None,
-        read_units_per_second: float | Limiter | None = None,
-        **params: Unpack[ScanInputTableScanTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return _items(Items(self, "scan", params, max_items, read_units_per_second))
-
-    def get_items(
-        self,
-        keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
-        *,
-        read_units_per_second: float | Limiter | None = None,
-        **params: Unpack[KeysParameters],
-    ) -> AsyncBatchGet:
-        """Return an async iterator over the items of any number of keys. See `ResilientTable.get_items`."""
-        from .batch_get import AsyncBatchGet  # noqa: PLC0415 - only where it is used
-
-        return AsyncBatchGet(self, keys, params, read_units_per_second)
-
-    def parallel_scan(
-        self,
-        segments: int | Literal["auto"] = "auto",
-        *,
-        read_units_per_second: float | Limiter | None = None,
-        on_page: Callable[[dict[str, Any]], Any] | None = None,
-        resume: Mapping[str, Any] | None = None,
-        **params: Unpack[ScanInputTableScanTypeDef],
-    ) -> AsyncParallelScan:
-        """Return an async iterator over the table's items that reads several segments at once, each in a task.
-
-        See `resilient_ddb.ResilientTable.parallel_scan`. `on_page` may be async.
-        """
-        from .parallel_scan import AsyncParallelScan  # noqa: PLC0415 - only where it is used
-
-        return AsyncParallelScan(
-            self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
-        )
-
-    def query_many(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        on_shard_error: OnShardError = "raise",
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> Pending[dict[str, Any]]:
-        """Query several partition keys at the same time. See `resilient_ddb.ResilientTable.query_many`."""
-        from resilient_ddb.sharding.queries import fan_in  # noqa: PLC0415 - only where it is used
-
-        from .together import together  # noqa: PLC0415 - as above
-
-        return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
-
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
-        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
-
-        from .sharded_tables import items_of  # noqa: PLC0415 - as above
-        from .together import together  # noqa: PLC0415 - as above
-
-        return items_of(fan_in_reading(self, together, partition_keys, params, max_items))
 
     def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
@@ -326,12 +238,6 @@ class AwaitableTable(AsyncTable):
 
 Table = AsyncTable
 """The name for annotations."""
-
-
-async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:
-    while not items.is_over:
-        for item in await run_async(items.more(asyncio.sleep)):
-            yield item
 
 
 def _recipe_of(client: Any) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,9 +27,7 @@ def resource_definitions() -> Any:
 class SharesClient:
     """A Table that is copied with the client it has."""
 
-    meta: Any
-
-    def _transact_write_items(self, **params: Any) -> Any:
+    def _transact_write_items(self: Any, **params: Any) -> Any:
         """Write in a transaction; what stands for a table and has keys of its own translates them here."""
         return self.meta.client.transact_write_items(**params)
 
@@ -41,3 +40,18 @@ class SharesClient:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Share the client: boto3's Table can't be copied deeply."""
         return self.__copy__()
+
+
+def handed_on(verbs: type) -> type:
+    """Return a class for what stands before a Table: it has the same verbs, and hands each call on to that Table."""
+    return type(verbs.__name__, (), {name: _handed_on(verb) for name, verb in vars(verbs).items() if name[0] != "_"})
+
+
+def _handed_on(verb: Callable[..., Any]) -> Callable[..., Any]:
+    name = verb.__name__
+
+    @wraps(verb, assigned=("__name__", "__qualname__", "__doc__", "__annotations__"))
+    def hand_on(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._table, name)(*args, **kwargs)
+
+    return hand_on

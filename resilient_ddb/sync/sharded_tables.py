@@ -14,6 +14,7 @@ from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .table_behind import TableBehind
+from .table_reads import items_of
 from .together import together
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import DeleteParameters, GetParameters, PutParameters, UpdateParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.resharding import ReshardReport
 
     from .versioned_tables import VersionedTable
@@ -246,13 +247,6 @@ class ShardedTable(ShardedQueries, TableBehind):
 
     def _transact_write_items(self, **params: Any) -> Response:
         return run(self._transact(params))
-
-
-def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
-    """Return the items of a reading, page after page."""
-    while not reading.is_over:
-        run(reading.more())
-        yield from reading.items()
 
 
 class ShardedBatchWriter(ShardedBatch):

@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from resilient_ddb.calls.flows import run
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb.service_resource import Table as _Table
     from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError
+    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
 
     from .batch_get import BatchGet
     from .parallel_scan import ParallelScan
-else:
-    _Table = object
 
 
-class TableReads(_Table):
+class TableReads:
     """The part of `ResilientTable` that reads."""
 
     def query_items(
@@ -184,11 +181,9 @@ class TableReads(_Table):
         """
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
-        from .sharded_tables import items_of  # noqa: PLC0415 - as above
-
         return items_of(run(fan_in_reading(self, self._together, partition_keys, params, max_items)))
 
-    def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         from .together import together  # noqa: PLC0415 - only where it is used
 
         return together(self.meta.client, calls)
@@ -204,3 +199,10 @@ def _items(table: TableReads, *of_items: Any) -> Iterator[dict[str, Any]]:
             yield from run(items.more(time.sleep))
 
     return each()
+
+
+def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
+    """Return the items of a reading, page after page."""
+    while not reading.is_over:
+        run(reading.more())
+        yield from reading.items()

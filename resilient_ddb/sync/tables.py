@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from types_boto3_dynamodb.service_resource import DynamoDBServiceResource as _ServiceResource
+    from types_boto3_dynamodb.service_resource import Table as _Table
     from types_boto3_dynamodb.type_defs import (
         CreateTableInputServiceResourceCreateTableTypeDef,
         PutItemInputTablePutItemTypeDef,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .sharded_tables import ShardedTable
     from .versioned_tables import VersionedTable
 else:
-    _ServiceResource = object
+    _ServiceResource = _Table = object
 
 
 class _Native:
@@ -79,7 +80,7 @@ class ResilientServiceResource(_Native, _ServiceResource):
             """Create a table, and return it. It can be used once `wait_until_exists()` returns."""
 
 
-class ResilientTable(_Native, SharesClient, TableReads):
+class ResilientTable(_Native, SharesClient, TableReads, _Table):
     """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
 
     _made_by = "resilient_ddb.resource('dynamodb').Table(name), or resilient_ddb.table(name)"
