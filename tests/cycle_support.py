@@ -2,6 +2,9 @@
 
 import gc
 from contextlib import contextmanager
+from types import CoroutineType, FrameType, GeneratorType
+
+CODE_OF = {FrameType: "f_code", GeneratorType: "gi_code", CoroutineType: "cr_code"}
 
 
 @contextmanager
@@ -17,8 +20,9 @@ def collected_afterwards():
 
 @contextmanager
 def without_collector():
-    """Collect nothing unasked. What is there already is passed over: it is old from now on."""
+    """Collect nothing unasked. What is there already is passed over, also by `gc.get_objects()`."""
     gc.collect()
+    gc.freeze()
     gc.disable()
     try:
         yield
@@ -41,7 +45,8 @@ def ours_in_cycles():
 
 
 def is_ours(found):
-    code = getattr(found, "f_code", None) or getattr(found, "gi_code", None)
-    return type(found).__module__.startswith("resilient_ddb") or (
+    kind = type(found)  # and nothing is asked of it: it may be a proxy of what is gone
+    code = getattr(found, CODE_OF[kind]) if kind in CODE_OF else None
+    return kind.__module__.startswith("resilient_ddb") or (
         code is not None and "resilient_ddb" in code.co_filename and "tests" not in code.co_filename
     )

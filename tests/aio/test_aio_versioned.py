@@ -246,7 +246,8 @@ def test_a_module_level_table_puts_in_the_place_of_an_expired_item(world):
 @pytest.mark.parametrize("write_token", [None, "_wt"])
 async def test_tasks_that_increment_one_item_lose_and_double_nothing(world, write_token):
     world.proxy.plan = [faults.LoseReply(rate=0.05)]
-    policy = rddb.Policy(retry_budget=None, retry=rddb.Retry(max_delay=0.5))
+    patient = rddb.Timeouts(connect=30.0, read=30.0)
+    policy = rddb.Policy(timeouts=patient, retry_budget=None, circuit_breaker=None, retry=rddb.Retry(max_delay=0.5))
     config = Config(max_pool_connections=50)
     ended = Counter()
     async with aio.resource(

@@ -27,6 +27,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials, DeferredRefreshableCredentials, RefreshableCredentials
 from botocore.history import get_global_history_recorder
 from botocore.stub import Stubber
+from cycle_support import without_collector
 from fork_support import FORKS, QUIET, in_child
 from hostile_support import policy
 from plain_call_support import GOOD, PARAMS, VERBS, Heard, client_of, counters, outcome, primed, warmed, wire
@@ -599,11 +600,7 @@ def test_many_calls_leave_nothing(server, client, said):
 def test_a_failed_call_leaves_no_cycle(server, client, operation, said):
     server.answers = [said]
     outcome(client, operation, PARAMS[operation])
-    gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         with contextlib.suppress(Exception):
             getattr(client, VERBS[operation])(**PARAMS[operation])
         assert [each for each in gc.get_objects() if type(each).__name__ in ("PlainCall", "PlainRequest")] == []
-    finally:
-        gc.enable()

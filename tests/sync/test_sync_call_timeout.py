@@ -3,11 +3,10 @@
 import asyncio
 
 import pytest
+from both_rims import NEEDS_AIO
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
-
-aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
 
 
 def policy(world, call):
@@ -28,6 +27,8 @@ def get_sync(world, how):
 
 
 def get_async(world, how):
+    from resilient_ddb import aio  # noqa: PLC0415 - the sync half runs without it
+
     async def main():
         async with aio.table(world.name, endpoint_url=world.proxy.endpoint_url, policy=how) as table:
             return await table.get_item(Key={"pk": "a"})
@@ -35,7 +36,10 @@ def get_async(world, how):
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("get", [get_sync, get_async])
+BOTH = pytest.mark.parametrize("get", [get_sync, pytest.param(get_async, marks=NEEDS_AIO)])
+
+
+@BOTH
 def test_a_call_ends_with_its_waits(world, get):
     world.proxy.plan = [faults.Throttle()]
     with pytest.raises(TimeoutError, match=r"call timeout of 2\.5 s passed: 3 attempts") as caught:
@@ -44,7 +48,7 @@ def test_a_call_ends_with_its_waits(world, get):
     assert isinstance(caught.value, rddb.DeadlineExceededError)
 
 
-@pytest.mark.parametrize("get", [get_sync, get_async])
+@BOTH
 def test_an_attempt_that_hangs_ends_with_the_call(world, get):
     world.proxy.plan = [faults.Hang()]
     how = policy(world, 0.2).replace(clock=rddb.Policy().clock)

@@ -465,7 +465,8 @@ def test_two_changes_that_come_to_the_same_are_two(world, write_token):
 
 @TOKENS
 def test_threads_that_increment_one_item_lose_and_double_nothing(world, write_token):
-    policy = rddb.Policy(retry_budget=None, retry=rddb.Retry(max_delay=0.2))
+    patient = rddb.Timeouts(connect=30.0, read=30.0)
+    policy = rddb.Policy(timeouts=patient, retry_budget=None, circuit_breaker=None, retry=rddb.Retry(max_delay=0.2))
     world.proxy.plan = [faults.LoseReply(rate=0.05)]
     docs = rddb.table(
         world.name,

@@ -5,13 +5,16 @@ import pickle
 
 import boto3
 import pytest
+from both_rims import HAS_AIO, NEEDS_AIO, SYNC_AND_ASYNC
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
 
-aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
-AioSession = pytest.importorskip("aiobotocore.session").AioSession
+if HAS_AIO:
+    from aiobotocore.session import AioSession
+
+    from resilient_ddb import aio
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 KEY = {"pk": "a"}
@@ -50,8 +53,10 @@ def test_what_is_hardened_goes_by_another_policy(world, opened, kind, how):
 
 
 @pytest.mark.parametrize("kind", ["session", "client", "aio.table", "aio.table, not open", "aio.resource", "resource"])
-@pytest.mark.parametrize("home", [rddb, aio])
-def test_what_is_hardened_and_async_goes_by_another_policy(world, kind, home):
+@pytest.mark.parametrize("from_aio", [False, True])
+@NEEDS_AIO
+def test_what_is_hardened_and_async_goes_by_another_policy(world, kind, from_aio):
+    home = aio if from_aio else rddb
     where = {"endpoint_url": world.proxy.endpoint_url, **ACCESS}
 
     async def counted(get):
@@ -104,6 +109,7 @@ def test_what_is_hardened_and_async_goes_by_another_policy(world, kind, home):
     asyncio.run(main())
 
 
+@NEEDS_AIO
 def test_a_loops_client_goes_by_the_policy_that_was_set_before_it_opened(world):
     table = aio.table(world.name, policy=attempts(world, 4), endpoint_url=world.proxy.endpoint_url, **ACCESS)
     for number in (3, 2):
@@ -118,7 +124,7 @@ def test_a_loops_client_goes_by_the_policy_that_was_set_before_it_opened(world):
         lambda: boto3.Session(**ACCESS).client("dynamodb"),
         lambda: boto3.Session(**ACCESS).resource("dynamodb"),
         lambda: boto3.Session(**ACCESS).resource("dynamodb").Table("x"),
-        AioSession,
+        *([AioSession] if HAS_AIO else []),
     ],
 )
 def test_what_is_not_hardened_says_how_to_harden_it(make):
@@ -134,10 +140,11 @@ def test_other_targets_are_refused(target, function):
 
 
 @pytest.mark.parametrize("policy", [None, 3, rddb.Retry()])
-def test_a_policy_is_a_policy(policy):
-    for target in (rddb.client(**ACCESS), aio.table("x", **ACCESS)):
-        with pytest.raises(TypeError, match=r"policy must be a resilient_ddb\.Policy; got"):
-            rddb.set_policy(target, policy)
+@pytest.mark.parametrize("rim", SYNC_AND_ASYNC)
+def test_a_policy_is_a_policy(rim, policy):
+    target = rddb.client(**ACCESS) if rim == "sync" else aio.table("x", **ACCESS)
+    with pytest.raises(TypeError, match=r"policy must be a resilient_ddb\.Policy; got"):
+        rddb.set_policy(target, policy)
 
 
 # A policy of a Table's own.
@@ -154,6 +161,7 @@ def test_a_tables_own_timeouts_hold_for_its_requests_over_the_same_connections(w
     assert table.meta.client._endpoint is dynamodb.meta.client._endpoint
 
 
+@NEEDS_AIO
 async def test_a_tables_own_timeouts_hold_for_its_requests_async(world):
     world.proxy.plan = [faults.Hang()]
     own = world.policy(
@@ -188,6 +196,7 @@ def test_both_timeouts_are_handed_to_the_connection(world, hardened, monkeypatch
     assert (seen[-1].connect_timeout, seen[-1].read_timeout) == (4, 21)
 
 
+@NEEDS_AIO
 async def test_both_timeouts_are_handed_to_the_connection_async(world, monkeypatch):
     from aiohttp import ClientSession  # noqa: PLC0415 - only here
 

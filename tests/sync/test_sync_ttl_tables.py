@@ -6,12 +6,14 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from both_rims import HAS_AIO, SYNC_AND_ASYNC
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, faults
 
-aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
+if HAS_AIO:
+    from resilient_ddb import aio
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 NOW = int(FakeClock().time())
@@ -95,9 +97,9 @@ class Async:
         return self.runner.run(main())
 
 
-@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+@pytest.fixture(params=SYNC_AND_ASYNC)
 def side(request):
-    return request.param
+    return {"sync": Sync, "async": Async}[request.param]
 
 
 @pytest.fixture
@@ -232,7 +234,8 @@ def test_a_table_is_pickled_with_what_its_client_knows(filled):
     assert counts == [2, 1]
 
 
-@pytest.mark.parametrize("make", [rddb.resource, rddb.client, aio.resource, aio.client])
+@pytest.mark.parametrize("make", ["resource", "client"])
+@pytest.mark.parametrize("rim", SYNC_AND_ASYNC)
 @pytest.mark.parametrize(
     ("ttl", "error", "text"),
     [
@@ -242,9 +245,10 @@ def test_a_table_is_pickled_with_what_its_client_knows(filled):
         ({5: "expires_at"}, TypeError, "mapping of tables' names"),
     ],
 )
-def test_a_mapping_that_can_not_be_meant_is_refused_at_once(make, ttl, error, text):
+def test_a_mapping_that_can_not_be_meant_is_refused_at_once(rim, make, ttl, error, text):
+    home = rddb if rim == "sync" else aio
     with pytest.raises(error, match=text):
-        make("dynamodb", ttl=ttl, **ACCESS)
+        getattr(home, make)("dynamodb", ttl=ttl, **ACCESS)
 
 
 @pytest.mark.parametrize("ttl", [None, {}, {"sessions": None}])
