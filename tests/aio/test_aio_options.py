@@ -1,6 +1,7 @@
 """What Tables of lazy and open clients go by: the policy that was set, its transport, its timeouts; and TTLs."""
 
 import asyncio
+import inspect
 import pickle
 
 import pytest
@@ -9,6 +10,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
@@ -138,6 +140,29 @@ async def test_what_is_set_on_an_open_resource_holds_for_the_lazy_one_too(stub):
         rddb.set_policy(dynamodb, attempts(2))
     assert lazy.meta.client.policy.retry.max_attempts == 2
     assert restored(lazy.Table(TABLE)).meta.client.policy.retry.max_attempts == 2
+
+
+async def test_status_and_circuits_of_a_table_are_those_of_its_own_policy(stub, hardened_sync):
+    stub.answer = lambda *_: (500, {"__type": "x#InternalServerError"})
+    own = attempts(1, circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
+    lazy = resource_on(stub)
+    for table in (hardened_sync(stub.endpoint_url, policy()).Table(TABLE, policy=own), lazy.Table(TABLE, policy=own)):
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                await awaited(table.get_item(**KEY))
+        found = rddb.status(table)
+        assert found.policy == own
+        [reads] = found.circuits
+        assert (reads.name, reads.state) == ("t/read", "open")
+        assert [budget.name for budget in found.budgets] == ["t/read"]
+        assert rddb.circuits(table)["read"].state == "open"
+    assert rddb.status(lazy).circuits == ()
+    assert rddb.circuits(lazy.Table(TABLE))["read"].state == "closed"
+    await lazy.close()
+
+
+async def awaited(answer):
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 @pytest.mark.parametrize("is_open", [False, True])
