@@ -143,6 +143,11 @@ def outcome(call):
         return error
 
 
+def places_known(writer):
+    """Return the places in the order that are kept for requests: those of requests to write, and no more."""
+    return writer.core.queue._order  # noqa: SLF001 - memory that must not grow
+
+
 class Writer:
     """A batch writer of which only the core is real."""
 

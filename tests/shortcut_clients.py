@@ -35,6 +35,14 @@ class Given:
         return self.credentials
 
 
+class AioGiven(Given):
+    """The same for aiobotocore."""
+
+    async def load_credentials(self) -> Any:
+        """Return the credentials that were given."""
+        return self.credentials
+
+
 def with_credentials(session: Any, credentials: Any, provider: type = Given) -> Any:
     """Return a botocore session these credentials, and a loader that need not read again."""
     session.register_component("data_loader", LOADER)

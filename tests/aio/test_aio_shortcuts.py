@@ -14,7 +14,7 @@ from aiobotocore.session import AioSession
 from aiobotocore.signers import AioRequestSigner
 from shortcut_clients import (
     SERIALIZERS,
-    Given,
+    AioGiven,
     MyAgent,
     MySerializer,
     OtherHooks,
@@ -46,11 +46,6 @@ from shortcut_support import (
 import resilient_ddb as rddb
 from resilient_ddb import aio
 from resilient_ddb.testing import FakeClock
-
-
-class AioGiven(Given):
-    async def load_credentials(self):
-        return self.credentials
 
 
 class AioRaw:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from emulators import CREDENTIALS, REGION
+from unit_support import core_of
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, faults
@@ -250,5 +251,5 @@ def test_a_mapping_that_can_not_be_meant_is_refused_at_once(make, ttl, error, te
 @pytest.mark.parametrize("ttl", [None, {}, {"sessions": None}])
 def test_no_ttl_costs_nothing(ttl):
     client = rddb.client("dynamodb", ttl=ttl, **ACCESS)
-    assert client._resilience.ttl is None
+    assert core_of(client).ttl is None
     client.close()
