@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
@@ -17,6 +18,16 @@ from resilient_ddb.testing import FakeClock
 
 def values_of(request):
     return request["PutRequest"]["Item"] if "PutRequest" in request else request["DeleteRequest"]["Key"]
+
+
+class LeftError(Exception):
+    """Ends a block in which nothing is wrong."""
+
+
+def let_go(batch):
+    """End a block of a writer by an error: nothing is sent, and it no longer warns of what it holds."""
+    with suppress(LeftError), batch:
+        raise LeftError
 
 
 class FakeTable:
@@ -130,6 +141,11 @@ def outcome(call):
         return call()
     except Exception as error:  # noqa: BLE001 - what a shell does
         return error
+
+
+def places_known(writer):
+    """Return the places in the order that are kept for requests: those of requests to write, and no more."""
+    return writer.core.queue._order  # noqa: SLF001 - memory that must not grow
 
 
 class Writer:

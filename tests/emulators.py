@@ -170,12 +170,12 @@ def fetch(package: NpmPackage, cache: Path) -> Path:
 
 def _bring(package: NpmPackage, cache: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix="unpacking-") as scratch:
-        unpacked = _unpack(_download(package, Path(scratch)), package, Path(scratch) / "unpacked")
+        unpacked = _unpack(download(package, Path(scratch)), package, Path(scratch) / "unpacked")
         with suppress(OSError):  # the caller says so
             unpacked.rename(target)
 
 
-def _download(package: NpmPackage, folder: Path) -> Path:
+def download(package: NpmPackage, folder: Path) -> Path:
     npm = _find("npm", f"to fetch {package.name}")
     try:
         subprocess.run(  # noqa: S603  # a pinned package of the registry that npm is set up for

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sdk_support import http_session_of
 
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.hooks import handlers
@@ -43,7 +44,7 @@ def _send_others(self: LeanSession, request: Any) -> Any:
 def _begin_or_learn(self: PlainCalls, client: Any, execution: Execution, params: Any) -> Any:
     found = _begin(self, client, execution, params)
     operation = execution.operation
-    is_sync = isinstance(client._endpoint.http_session, LeanSession)
+    is_sync = isinstance(http_session_of(client), LeanSession)
     if operation not in OPERATIONS or not is_sync or not _listen_only(client, self.host, operation):
         return found
     if execution.witness is not None:
@@ -59,12 +60,11 @@ def _rehearse(calls: PlainCalls, client: Any, execution: Execution, params: Any)
     """Have botocore make a call's request, for the call's witness to see."""
     stand_in = copy.copy(execution)
     witness, execution.witness = execution.witness, None
-    stand_in._deadline = stand_in._permit = None
+    stand_in._deadline = stand_in._permit = None  # noqa: SLF001 - a call of its own would be told to observers
     call = handlers.CURRENT.set(stand_in)
     _rehearsed.append(stand_in)
-    mro = type(client).__mro__
     try:
-        mro[mro.index(calls.mixin) + 1]._make_api_call(client, execution.operation, copy.deepcopy(params))
+        super(calls.mixin, client)._make_api_call(execution.operation, copy.deepcopy(params))
     except NotSentError:
         witness.learn(witness.credentials.get_frozen_credentials())
     except Exception:  # noqa: BLE001 - what is wrong with it, the call itself will say

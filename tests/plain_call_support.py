@@ -13,6 +13,7 @@ import boto3
 from boto3.dynamodb.conditions import Attr, Key
 from codec_calls import ACCESS
 from hostile_support import AWAITED, BYTES, policy
+from unit_support import core_of
 from wire_server import HANDS_ON_WHAT_IS_CUT, MARKS, WireServer, answer, error
 
 import resilient_ddb as rddb
@@ -131,6 +132,14 @@ ANSWERS = {
 """What a server may answer to any of them."""
 
 
+EVENTS = (
+    *("provide-client-params", "before-parameter-build", "before-endpoint-resolution", "before-call"),
+    *("request-created", "choose-signer", "before-sign", "before-send", "before-parse", "response-received"),
+    *("needs-retry", "after-call", "after-call-error"),
+)
+"""The events of a call, at each of which somebody may listen."""
+
+
 class Heard(WireServer):
     """Answers with what a test puts into `answers`, the last again and again; keeps heads and bodies as they come."""
 
@@ -174,7 +183,7 @@ def client_of(url: str, *, fast_path: bool, native: bool = True, told: list[Any]
 
 def counters(client: Any) -> Any:
     """Return what a client's fast path took and declined."""
-    return client._resilience.host.transport
+    return core_of(client).host.transport
 
 
 def primed(client: Any, server: Heard) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.loaders
 import botocore.session
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.credentials import Credentials
 from botocore.hooks import BaseEventHooks, HierarchicalEmitter
@@ -30,6 +31,14 @@ class Given:
         self.credentials = credentials
 
     def load_credentials(self) -> Any:
+        """Return the credentials that were given."""
+        return self.credentials
+
+
+class AioGiven(Given):
+    """The same for aiobotocore."""
+
+    async def load_credentials(self) -> Any:
         """Return the credentials that were given."""
         return self.credentials
 
@@ -79,6 +88,11 @@ class Raw(io.BytesIO):
         yield self.read()
 
 
+def by_name(client, operation):
+    """Return a client's method for an operation."""
+    return getattr(client, xform_name(operation))
+
+
 class Wired:
     """A client whose requests are answered before they are sent, and kept."""
 
@@ -100,7 +114,7 @@ class Wired:
     def call(self, operation, **params):
         """Return what is sent for a call, or what the call raises."""
         try:
-            self.client._make_api_call(operation, copy.deepcopy(params))
+            by_name(self.client, operation)(**copy.deepcopy(params))
         except Exception as error:  # noqa: BLE001 - whatever boto3 raises is to be raised
             return type(error).__name__, str(error)
         return self.last()

@@ -232,26 +232,26 @@ class TestFetch:
         (tmp_path / "file").write_text("content")
         with tarfile.open(archive, "w:gz") as tar:
             tar.add(tmp_path / "file", "package/file")
-        monkeypatch.setattr(emulators, "_download", lambda *_: archive)
+        monkeypatch.setattr(emulators, "download", lambda *_: archive)
         digest = sha256(archive.read_bytes()).hexdigest()
         return emulators.NpmPackage(name="@scope/thing", version="1.0.0", sha256=digest)
 
     def test_unpacks_once(self, package, tmp_path, monkeypatch):
         cache = tmp_path / "cache"
         assert (emulators.fetch(package, cache) / "file").read_text() == "content"
-        monkeypatch.delattr(emulators, "_download")
+        monkeypatch.delattr(emulators, "download")
         assert emulators.fetch(package, cache) == cache / "scope-thing-1.0.0" / "package"
         assert {entry.name for entry in cache.iterdir()} == {"scope-thing-1.0.0", "lock"}
 
     def test_brings_it_once_for_all_who_want_it_at_the_same_time(self, package, tmp_path, monkeypatch):
-        cache, bring, brought, both = tmp_path / "cache", emulators._download, [], threading.Barrier(2)
+        cache, bring, brought, both = tmp_path / "cache", emulators.download, [], threading.Barrier(2)
 
         def slow(*args):
             brought.append(1)
             both.wait(60)  # the other has begun, too
             return bring(*args)
 
-        monkeypatch.setattr(emulators, "_download", slow)
+        monkeypatch.setattr(emulators, "download", slow)
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(emulators.fetch, package, cache)
             while not brought:
@@ -278,7 +278,7 @@ class TestFetch:
             asked.append(1)
             raise emulators.EmulatorUnavailableError("no network")
 
-        monkeypatch.setattr(emulators, "_download", refuse)
+        monkeypatch.setattr(emulators, "download", refuse)
         monkeypatch.setattr(emulators.Emulator, "check_machine", lambda _: None)
         pool = emulators.Emulators(cache=tmp_path)
         for _ in range(2):

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from emulators import CREDENTIALS, REGION
+from unit_support import core_of
 from wire_stub import WireStub
 
 import resilient_ddb as rddb
@@ -68,8 +69,7 @@ class Items:
     def client(self):
         """Return a client that has made a read, its storage, and its clock."""
         clock = FakeClock()
-        storage = storages.dynamodb(self.table(), clock=clock)
-        storage._start = lambda: None
+        storage = Unthreaded(self.table(), "", 5.0, clock)
         policy = rddb.Policy(circuit_breaker=rddb.CircuitBreaker(storage=storage), clock=clock)
         client = rddb.client("dynamodb", endpoint_url=self.stub.endpoint_url, policy=policy, **ACCESS)
         client.get_item(TableName="t", Key={"circuit": {"S": "none"}})
@@ -79,15 +79,23 @@ class Items:
         return len([name for name, _ in self.stub.requests if operation in (None, name)])
 
 
+class Unthreaded(storages.DynamoDBStorage):
+    """What its thread would do is done where a test says."""
+
+    def _start(self):
+        pass
+
+
 class Process:
     """One process: its circuits and their storage; what its thread would do is done where a test says."""
 
-    def __init__(self, items, *names, **options):
+    def __init__(self, items, *names, open_duration=2.0, prefix="", sync_interval=5.0):
         self.clock = FakeClock()
         self.table = items.table()
-        self.storage = storages.dynamodb(self.table, clock=self.clock, **options)
-        self.storage._start = lambda: None
-        self.settings = rddb.CircuitBreaker(minimum_calls=1, half_open_permits=1, open_jitter=0, storage=self.storage)
+        self.storage = Unthreaded(self.table, prefix, sync_interval, self.clock)
+        self.settings = rddb.CircuitBreaker(
+            minimum_calls=1, half_open_permits=1, open_jitter=0, open_duration=open_duration, storage=self.storage
+        )
         self.circuits = [self.add(name) for name in names or ["t/read"]]
         self.circuit = self.circuits[0]
 
@@ -150,8 +158,7 @@ def test_an_open_circuit_opens_the_other_process_s_and_closes_it_again(process):
     assert one.sync() == HALF_OPEN
     one.circuit.record(probe, HealthSign.SUCCESS, 0.0)
     assert one.sync() == CLOSED
-    two.storage._due = float("-inf")
-    assert two.call() == CLOSED
+    assert two.later() == CLOSED
 
 
 def test_a_process_that_starts_later_takes_over_what_is_there_with_its_first_call(process):
@@ -235,7 +242,7 @@ def test_a_table_that_does_not_answer_neither_opens_nor_closes_a_circuit_and_is_
 
 
 def test_a_change_that_could_not_be_written_is_with_a_later_call(process, items):
-    one = process()
+    one = process(open_duration=100)
     one.call()
     items.down = True
     one.attempt(HealthSign.FAILURE)
@@ -245,18 +252,14 @@ def test_a_change_that_could_not_be_written_is_with_a_later_call(process, items)
         one.call()
     assert items.count() == asked  # not with each call
     items.down = False
-    one.clock.advance(5)
-    one.circuit._reopens_at = one.clock.monotonic() + 100
-    one.call()
+    one.later()
     assert items.items["t/read"]["state"] == {"S": OPEN}
 
 
 def test_a_table_that_forgot_everything_does_not_close_a_circuit(process, items):
-    one = process()
-    one.circuit.settings = one.settings
+    one = process(open_duration=100)
     one.attempt(HealthSign.FAILURE)
     one.sync()
-    one.circuit._reopens_at = one.clock.monotonic() + 100
     items.items.clear()
     one.later()
     one.later()
@@ -337,7 +340,7 @@ def test_what_another_process_has_forced_holds_for_the_client_s_new_circuits_too
     two.storage.synchronise()
     handle = rddb.circuits(two.client)["t/read"]
     assert (handle.state, handle.reason, handle.forced) == (OPEN, "maintenance", True)
-    assert two.client._resilience.forced == {"t/read": SHUT}
+    assert core_of(two.client).forced == {"t/read": SHUT}
     handle.release()
     two.storage.synchronise()
     one.clock.advance(5)
@@ -354,6 +357,7 @@ def test_each_item_expires(process, items):
 
 
 def test_its_thread_works_for_real_clients_and_goes_with_the_storage(items):
+    others = set(threading.enumerate())
     storage = storages.dynamodb(items.table())
     breaker = rddb.CircuitBreaker(minimum_calls=2, storage=storage, open_duration=60)
     seen = threading.Event()
@@ -372,8 +376,7 @@ def test_its_thread_works_for_real_clients_and_goes_with_the_storage(items):
                 client.get_item(TableName="t", Key={"pk": {"S": "a"}})
         assert seen.wait(30)
         client.close()
-    thread = storage._thread
-    assert thread.is_alive()
+    [thread] = [each for each in threading.enumerate() if each.name == "resilient_ddb circuits" and each not in others]
     del storage, breaker, policy, client
     import gc  # noqa: PLC0415 - only here
 
@@ -454,5 +457,7 @@ def test_what_can_not_be_meant_is_refused(arguments, error):
 
 def test_it_can_be_pickled_and_seen():
     storage = pickle.loads(pickle.dumps(storages.dynamodb("circuits", prefix="eu:")))  # noqa: S301 - its own
-    assert (repr(storage), storage._prefix) == ("resilient_ddb.storages.dynamodb('circuits')", "eu:")
+    assert repr(storage) == "resilient_ddb.storages.dynamodb('circuits')"
+    _, arguments = storage.__reduce__()
+    assert arguments[:2] == ("circuits", "eu:")
     assert rddb.Policy(circuit_breaker=rddb.CircuitBreaker(storage=storage)).circuit_breaker.storage is storage

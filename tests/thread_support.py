@@ -12,7 +12,8 @@ _HOME = resilient_ddb.sync.together.__file__
 
 def calling_threads():
     """Return the threads that are making a call."""
-    return [ident for ident, frame in sys._current_frames().items() if _makes_a_call(frame)]
+    frames = sys._current_frames()  # noqa: SLF001 - it is documented
+    return [ident for ident, frame in frames.items() if _makes_a_call(frame)]
 
 
 def end_soon(within=20.0):

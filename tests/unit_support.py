@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.ending import recover, succeed
 from resilient_ddb.calls.execution import Execution
+from resilient_ddb.hooks.targets import target_of
 from resilient_ddb.policy.policy import Policy
 from resilient_ddb.testing import FakeClock
 
@@ -36,6 +37,11 @@ ADD = (
 
 ALONE = SimpleNamespace(lead=lambda key, mark: None, landed=lambda key, mark: None)
 """A host where nobody else asks for the same at the same time."""
+
+
+def core_of(target: Any) -> Any:
+    """Return what the calls of a hardened Table or client go by: for what no caller, event or status tells."""
+    return target_of(target, "a test").core
 
 
 class FakeHost:

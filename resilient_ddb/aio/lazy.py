@@ -299,8 +299,9 @@ class LazyView(Lazy):
 
     @property
     def core(self) -> Core | None:
-        """What the client's calls go by."""
-        return self._parent.core
+        """What the Table's calls go by: its own circuits and budgets, if it has a policy of its own."""
+        core = self._parent.core
+        return core if core is None or self._policy is None else core.with_policy(self._policy, self._table)
 
     def clients(self) -> list[Any]:
         """Return the clients that are open, on any event loop."""

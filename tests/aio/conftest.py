@@ -71,6 +71,21 @@ async def hardened(aio_session):
 
 
 @pytest.fixture
+def opens(monkeypatch):
+    """List the clients that are opened."""
+    from aiobotocore.client import AioClientCreator  # noqa: PLC0415 - as above
+
+    made, create = [], AioClientCreator.create_client
+
+    async def noted(*args, **kwargs):
+        made.append(await create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(AioClientCreator, "create_client", noted)
+    return made
+
+
+@pytest.fixture
 def clock():
     return FakeClock()
 

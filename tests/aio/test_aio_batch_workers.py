@@ -195,7 +195,7 @@ async def test_what_is_unprocessed_goes_to_an_async_function_and_what_is_put_mea
         for number, item in enumerate(numbered(25)):
             await batch.put_item(Item={**item, "f": 1.5} if number == 3 else item)
         assert keys_of(given) == ["0003"]
-        assert keys_of(batch._items_buffer) == ["meanwhile"]
+        assert keys_of(batch.unprocessed) == ["meanwhile"]
     assert len(stored_keys(world)) == 25
 
 

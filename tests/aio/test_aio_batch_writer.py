@@ -111,11 +111,13 @@ async def test_it_sleeps_between_batches_on_exit_if_told(world, monkeypatch):
         await real(0)
 
     table = await world.table()
-    async with table.batch_writer(flush_amount=2, on_exit_loop_sleep=0.25) as batch:
-        batch._items_buffer.extend({"PutRequest": {"Item": item}} for item in numbered(5))
+    async with table.batch_writer(flush_amount=100, on_exit_loop_sleep=0.25) as batch:
+        for item in numbered(60):
+            await batch.put_item(Item=item)
         monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert [len(each) for each in sent(world.proxy)] == [25, 25, 10]
     assert slept.count(0.25) == 2
-    assert len(all_stored(world)) == 5
+    assert len(all_stored(world)) == 60
 
 
 async def test_the_sync_protocol_is_refused(world):
@@ -173,7 +175,7 @@ async def test_a_request_that_fails_loses_nothing(world):
     with pytest.raises(table.meta.client.exceptions.ClientError, match="AccessDenied"):  # noqa: PT012 - the whole block is what raises
         for item in numbered(5):
             await batch.put_item(Item=item)
-    assert [entry["PutRequest"]["Item"] for entry in batch._items_buffer] == numbered(5)
+    assert [entry["PutRequest"]["Item"] for entry in batch.unprocessed] == numbered(5)
     async with batch:
         await batch.put_item(Item={"pk": "last"})
     assert all_stored(world) == [*(item["pk"] for item in numbered(5)), "last"]
@@ -216,9 +218,10 @@ async def test_passes_without_progress_are_spaced_by_full_jitter(world):
 async def test_it_gives_up_and_hands_back_every_item(world):
     world.proxy.plan = [faults.Unprocessed(share=1.0)]
     table = await world.table(retry=QUICK)
-    with pytest.raises(rddb.UnprocessedItemsError, match="30 requests") as raised:
-        async with table.batch_writer(flush_amount=10) as batch:
-            batch._items_buffer.extend({"PutRequest": {"Item": item}} for item in numbered(30))
+    with pytest.raises(rddb.UnprocessedItemsError, match="30 requests") as raised:  # noqa: PT012 - the block raises
+        async with table.batch_writer(flush_amount=100) as batch:
+            for item in numbered(30):
+                await batch.put_item(Item=item)
     left = sorted(entry["PutRequest"]["Item"]["pk"] for entry in raised.value.requests)
     assert left == [item["pk"] for item in numbered(30)]
     assert world.proxy.count("BatchWriteItem") == 3
@@ -254,11 +257,10 @@ async def test_cancelled_in_the_middle_of_a_flush_the_batch_is_kept(world):
         await batch.put_item(Item=item)
     task = asyncio.create_task(batch.put_item(Item={"pk": "last"}))
     await until(lambda: world.proxy.count() == 1)
-    assert batch._items_buffer == []
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [entry["PutRequest"]["Item"]["pk"] for entry in batch._items_buffer] == ["000", "001", "002", "003", "last"]
+    assert [entry["PutRequest"]["Item"]["pk"] for entry in batch.unprocessed] == ["000", "001", "002", "003", "last"]
     async with batch:
         pass
     assert len(all_stored(world)) == 5
@@ -287,9 +289,9 @@ async def test_an_older_request_for_a_key_never_overtakes_a_newer_one(world, fau
         await batch.put_item(Item={"pk": "a", "n": "old"})
         flush = asyncio.create_task(batch.put_item(Item={"pk": "b"}))
         await asyncio.sleep(0)  # the batch is under way
-        assert batch._items_buffer == []
         await batch.put_item(Item={"pk": "a", "n": "new"})
         await asyncio.gather(flush, return_exceptions=True)
+    assert sent(world.proxy)[0] == [{"Item": {"pk": {"S": "a"}, "n": {"S": "old"}}}, {"Item": {"pk": {"S": "b"}}}]
     assert world.stored("a")["n"] == "new"
     assert all_stored(world) == ["a", "b"]
 

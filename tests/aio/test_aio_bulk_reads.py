@@ -290,7 +290,7 @@ async def test_a_segment_that_fails_stops_the_others_and_says_where_to_go_on(fil
 
 async def test_what_waits_for_the_rate_gives_back_what_it_took_when_it_is_cancelled(filled):
     table = await filled.table()
-    table.meta.client._resilience.set_policy(rddb.Policy())  # by the machine's clock
+    rddb.set_policy(table, rddb.Policy())  # by the machine's clock
     limiter = rddb.RateLimiter(10, burst=10)
     limiter.charge(1000)
     owed = limiter.reserve(0)

@@ -5,7 +5,7 @@ import contextlib
 import time
 
 import pytest
-from aio_support import ACCESS, until
+from aio_support import ACCESS, other_tasks, until
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import ReadTimeoutError
@@ -50,15 +50,14 @@ async def cancelled_in_flight(world, call):
 
 async def test_a_call_cancelled_in_flight_tells_so_and_leaves_nothing(world, events):
     world.proxy.plan = [faults.Hang(times=1)]
-    table = await world.table(observers=[events.append])
+    table = await world.table(config=AioConfig(max_pool_connections=1), observers=[events.append])
     await cancelled_in_flight(world, table.update_item(**ADD))
     assert outcomes(events) == ["cancelled"]
     assert not [event for event in events if type(event).__name__ == "AttemptEvent"]
-    await table.update_item(**ADD)
+    await table.update_item(**ADD)  # it would wait for ever if the one connection were not given back
     assert outcomes(events) == ["cancelled", "success"]
     assert world.stored()["c"] == 1
-    pool = table.meta.client._endpoint.http_session._pool
-    assert pool.permits._value == table.meta.client.meta.config.max_pool_connections
+    assert rddb.status(table).connections.in_use == 0
 
 
 async def test_a_call_cancelled_in_its_back_off_tells_so(world, events):
@@ -95,7 +94,7 @@ async def test_a_cancelled_probe_gives_its_permit_back(world, events):
         world.proxy.plan = [faults.Hang(times=1)]
         world.proxy.clear()
         await cancelled_in_flight(world, table.get_item(Key=KEY))
-    [circuit] = [circuit for name, circuit in table.meta.client._resilience.circuits.items() if "read" in name]
+    circuit = rddb.circuits(table)["read"]
     assert circuit.state == "half-open"
     assert "Item" not in await table.get_item(Key=KEY)
     assert circuit.state == "closed"
@@ -195,9 +194,10 @@ async def test_cancelling_hundreds_of_calls_leaks_no_connection(world):
     ("verb", "params", "ambiguous"), [("get_item", {"Key": KEY}, False), ("update_item", ADD, True)]
 )
 async def test_a_deadline_cuts_off_what_is_in_flight(world, verb, params, ambiguous):
-    world.proxy.plan = [faults.Hang()]
     table = await world.table(clock=rddb.Policy().clock)
-    await table.meta.client._endpoint.http_session._get_session(None)  # its certificates are loaded once
+    await table.get_item(Key=KEY)  # what a first call does is done
+    world.proxy.clear()
+    world.proxy.plan = [faults.Hang()]
     started = time.perf_counter()
     with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(1.0):
         await getattr(table, verb)(**params)
@@ -276,7 +276,7 @@ async def test_a_deadline_around_the_opening_of_a_module_level_table_holds(world
         async with asyncio.timeout(30):
             await table.get_item(Key=KEY)
     assert (raised.value.resilience.attempts, raised.value.resilience.ambiguous) == (0, False)
-    for opening in table.meta.client._opening.values():
+    for opening in other_tasks():
         opening.cancel()
 
 
@@ -353,7 +353,7 @@ async def test_a_thousand_callers_at_half_open_send_the_permitted_probes(world, 
     world.proxy.plan = []
     for _ in range(permits):
         await table.get_item(Key=KEY)
-    assert table.meta.client._resilience.circuits[f"{world.name}/read"].state == "closed"
+    assert rddb.circuits(table)["read"].state == "closed"
 
 
 async def test_an_open_circuit_sends_nothing_for_a_thousand_callers(world):
@@ -366,7 +366,7 @@ async def test_an_open_circuit_sends_nothing_for_a_thousand_callers(world):
 
 async def test_hangs_under_a_tight_deadline_say_as_little_as_on_the_sync_table(world):
     def found(table):
-        return table.meta.client._resilience.circuits[f"{world.name}/read"].state
+        return rddb.circuits(table)["read"].state
 
     world.proxy.plan = [faults.Hang()]
     settings = {"retry": ONE, "circuit_breaker": TRIPS, "timeouts": rddb.Timeouts()}  # older botocore hangs so long

@@ -24,11 +24,9 @@ async def listed(reading):
 
 
 async def write(batch):
-    await batch.put_item(Item={"pk": "a", "n": 1})
-    try:
+    async with batch:  # a writer that is dropped with requests, without having ended a block, warns
+        await batch.put_item(Item={"pk": "a", "n": 1})
         await batch.flush()
-    finally:
-        getattr(batch, "_writer", batch)._items_buffer.clear()  # a writer that is dropped with requests warns
 
 
 async def write_in_a_block(batch):

@@ -5,7 +5,7 @@ import gc
 
 import boto3
 import pytest
-from aio_support import ACCESS, until
+from aio_support import ACCESS, is_closed, until
 from botocore.exceptions import ClientError
 from cycle_support import collected_afterwards
 
@@ -110,7 +110,7 @@ async def test_a_replica_in_another_region_answers_reads(world, replica):
         await table.put_item(Item={"pk": "a"})
 
 
-async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(world, replica):
+async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(world, replica, opens):
     options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=ONE, fallback=replica), **ACCESS}
     world.proxy.plan = [faults.Throttle()]
     with collected_afterwards():  # an unclosed session would warn
@@ -118,10 +118,11 @@ async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(worl
             table = await dynamodb.Table(world.name)
             answers = await asyncio.gather(*(table.get_item(Key=KEY) for _ in range(20)))
             assert all(where(answer) == {"replica": ELSEWHERE} for answer in answers)
-            [opening] = dynamodb.meta.client._resilience.host.siblings.values()
-            sibling = opening.result()
-        assert sibling._endpoint.http_session._sessions is None
-        del dynamodb, table, opening, sibling
+            [_, sibling] = opens
+            assert sibling.meta.region_name == ELSEWHERE
+        assert await is_closed(sibling)
+        opens.clear()
+        del dynamodb, table, sibling
 
 
 @pytest.mark.parametrize("close", ["close", "__aexit__"])

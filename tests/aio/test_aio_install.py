@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import boto3
 import botocore.session
 import pytest
-from aio_support import ACCESS
+from aio_support import ACCESS, is_closed
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.config import Config
@@ -92,14 +92,16 @@ async def test_other_sessions_and_other_services_stay_as_they_are(world, plain_c
 
 
 async def test_a_session_that_holds_one_is_taken_as_aioboto3s(world, plain_client):
-    session = SimpleNamespace(_session=AioSession())
+    held = AioSession()
+    session = SimpleNamespace(_session=held)
     assert aio.harden(session, policy=world.policy(retry=THREE)) is session
-    assert await attempts(world, await plain_client(session._session)) == 3
-    own = SimpleNamespace(_session=AioSession())
+    assert await attempts(world, await plain_client(held)) == 3
+    held = AioSession()
+    own = SimpleNamespace(_session=held)
     options = {"endpoint_url": world.proxy.endpoint_url, "policy": world.policy(retry=THREE), **ACCESS}
     async with aio.client("dynamodb", session=own, **options) as client:
         assert await attempts(world, client) == 3
-    assert not isinstance(await plain_client(own._session), ResilientAioClient)
+    assert not isinstance(await plain_client(held), ResilientAioClient)
 
 
 async def test_a_resource_is_hardened_with_its_client(world, hardened):
@@ -155,7 +157,7 @@ async def test_adaptive_mode_is_refused(world, plain_client, monkeypatch):
 async def test_the_callers_retries_set_the_attempts_where_no_policy_was_given(world, retries, expected):
     options = {"endpoint_url": world.proxy.endpoint_url, **ACCESS}
     async with aio.client("dynamodb", config=AioConfig(retries=retries), **options) as client:
-        assert client._resilience.policy.retry.max_attempts == expected
+        assert rddb.status(client).policy.retry.max_attempts == expected
         if expected == 1:
             assert await attempts(world, client) == 1
 
@@ -267,7 +269,7 @@ async def test_a_resource_can_be_opened_again_and_by_several_at_a_time(world):
             async with opening as other:
                 assert other.meta.client is dynamodb.meta.client
             await (await dynamodb.Table(world.name)).load()
-        assert dynamodb.meta.client._endpoint.http_session._sessions is None
+        assert await is_closed(dynamodb.meta.client)
 
 
 async def test_a_resource_that_could_not_be_opened_can_be_opened_later(world, monkeypatch):

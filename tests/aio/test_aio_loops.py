@@ -53,4 +53,4 @@ async def test_the_first_task_to_leave_its_block_leaves_the_client_to_the_others
 
     _, answer = await asyncio.gather(quick(), slow())
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
-    assert not table.meta.client._opening
+    assert table.meta.client.clients() == []

@@ -5,12 +5,11 @@ import inspect
 import pickle
 
 import pytest
-from aio_support import ACCESS
+from aio_support import ACCESS, all_closed, is_closed
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.aio import session as way_in
 from resilient_ddb.testing import FakeClock, faults
 
 KEY = {"Key": {"pk": "a"}}
@@ -22,25 +21,8 @@ def stub():
         yield running
 
 
-@pytest.fixture
-def opens(monkeypatch):
-    """List the clients that are opened."""
-    made, real = [], way_in._open
-
-    async def counted(*args):
-        made.append(await real(*args))
-        return made[-1]
-
-    monkeypatch.setattr(way_in, "_open", counted)
-    return made
-
-
 def resource_on(url, **policy):
     return aio.resource("dynamodb", endpoint_url=url, policy=rddb.Policy(clock=FakeClock(), **policy), **ACCESS)
-
-
-def is_closed(client):
-    return client._endpoint.http_session._sessions is None
 
 
 def test_its_tables_share_one_client_for_each_loop(stub, opens):
@@ -55,7 +37,7 @@ def test_its_tables_share_one_client_for_each_loop(stub, opens):
     for loops in (1, 2):
         asyncio.run(handler())
         assert len(opens) == loops
-    assert all(map(is_closed, opens))
+    assert asyncio.run(all_closed(opens))
 
 
 def test_a_table_with_options_shares_it_too(world, opens):
@@ -96,9 +78,9 @@ async def test_closing_a_table_leaves_the_others_their_client(stub, opens):
     async with table:
         await table.get_item(**KEY)
     await table.close()
-    assert not is_closed(opens[0])
+    assert not await is_closed(opens[0])
     await dynamodb.close()
-    assert is_closed(opens[0])
+    assert await is_closed(opens[0])
     await table.get_item(**KEY)  # opens anew
     assert len(opens) == 2
     await dynamodb.close()
@@ -114,7 +96,7 @@ async def test_the_last_block_to_end_closes_the_client(stub, opens):
         await one.close()
         await dynamodb.Table(TABLE).get_item(**KEY)
     assert len(opens) == 2
-    assert all(map(is_closed, opens))
+    assert await all_closed(opens)
 
 
 async def test_a_client_of_module_scope(stub, opens):
@@ -124,7 +106,7 @@ async def test_a_client_of_module_scope(stub, opens):
     await client.close()
     async with client as opened:
         assert opened is opens[1]
-    assert all(map(is_closed, opens))
+    assert await all_closed(opens)
 
 
 async def test_what_a_resource_of_module_scope_lets_be_awaited(stub):

@@ -4,6 +4,7 @@ import pytest
 from aio_support import ACCESS
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
+from shortcut_clients import Raw
 
 from resilient_ddb import aio
 
@@ -21,8 +22,7 @@ async def test_the_type_error_says_what_to_do(moto_aws):
 
 async def test_so_does_that_of_any_other_sync_answer():
     async with aio.client("dynamodb", **ACCESS) as client:
-        answer = AWSResponse("http://127.0.0.1", 200, {}, None)
-        answer._content = b"{}"
+        answer = AWSResponse("http://127.0.0.1", 200, {}, Raw(b"{}"))
         client.meta.events.register("before-send.dynamodb", lambda **_: answer)
         with pytest.raises(TypeError, match=SAID):
             await client.list_tables()

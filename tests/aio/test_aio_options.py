@@ -1,6 +1,7 @@
 """What Tables of lazy and open clients go by: the policy that was set, its transport, its timeouts; and TTLs."""
 
 import asyncio
+import inspect
 import pickle
 
 import pytest
@@ -9,6 +10,9 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.config import Config
+from botocore.exceptions import ClientError
+from sdk_support import http_session_of
+from unit_support import core_of
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
@@ -37,12 +41,8 @@ def resource_on(stub, **options):
     return aio.resource(**{"policy": policy(), "endpoint_url": stub.endpoint_url, **ACCESS, **options})
 
 
-def core_of(table):
-    return table.meta.client._resilience
-
-
 def transport_of(target):
-    return core_of(target).host.transport
+    return rddb.status(target).fast_path
 
 
 def restored(table):
@@ -61,11 +61,11 @@ def test_the_transport_follows_the_policy_that_is_set(stub, opened, hardened_syn
     assert transport_of(table).taken == 1
     rddb.set_policy(target, policy(fast_path=False))
     table.get_item(**KEY)
-    assert (transport_of(table).taken, transport_of(table).absent) == (1, "switched off")
+    assert (transport_of(table).taken, transport_of(table).reason) == (1, "switched off")
     rddb.set_policy(target, policy(fast_path=True, timeouts=rddb.Timeouts(connection_max_idle=7)))
     table.get_item(**KEY)
-    assert (transport_of(table).taken, transport_of(table).absent) == (2, None)
-    assert table.meta.client._endpoint.http_session.connection_max_idle == 7
+    assert (transport_of(table).taken, transport_of(table).reason) == (2, None)
+    assert http_session_of(table.meta.client).connection_max_idle == 7
 
 
 @pytest.mark.parametrize("kind", ["lazy resource", "Table of it", "open resource"])
@@ -81,7 +81,7 @@ def test_the_async_transport_follows_the_policy_that_is_set_on_each_loop(stub, k
                 target = {"lazy resource": lazy, "Table of it": lazy.Table(TABLE), "open resource": dynamodb}[kind]
                 rddb.set_policy(target, policy(fast_path=False))
             await table.get_item(**KEY)
-            assert (transport_of(table).taken, transport_of(table).absent) == (int(first), "switched off")
+            assert (transport_of(table).taken, transport_of(table).reason) == (int(first), "switched off")
 
     asyncio.run(main(first=True))
     asyncio.run(main(first=False))
@@ -117,7 +117,7 @@ async def test_a_policy_that_is_set_while_the_client_is_being_opened_holds(stub)
     rddb.set_policy(dynamodb, attempts(2))
     may_go.set()
     await call
-    assert dynamodb.meta.client.opened()._resilience.policy.retry.max_attempts == 2
+    assert rddb.status(dynamodb).policy.retry.max_attempts == 2
     await dynamodb.close()
 
 
@@ -138,6 +138,29 @@ async def test_what_is_set_on_an_open_resource_holds_for_the_lazy_one_too(stub):
         rddb.set_policy(dynamodb, attempts(2))
     assert lazy.meta.client.policy.retry.max_attempts == 2
     assert restored(lazy.Table(TABLE)).meta.client.policy.retry.max_attempts == 2
+
+
+async def test_status_and_circuits_of_a_table_are_those_of_its_own_policy(stub, hardened_sync):
+    stub.answer = lambda *_: (500, {"__type": "x#InternalServerError"})
+    own = attempts(1, circuit_breaker=rddb.CircuitBreaker(minimum_calls=2))
+    lazy = resource_on(stub)
+    for table in (hardened_sync(stub.endpoint_url, policy()).Table(TABLE, policy=own), lazy.Table(TABLE, policy=own)):
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                await awaited(table.get_item(**KEY))
+        found = rddb.status(table)
+        assert found.policy == own
+        [reads] = found.circuits
+        assert (reads.name, reads.state) == ("t/read", "open")
+        assert [budget.name for budget in found.budgets] == ["t/read"]
+        assert rddb.circuits(table)["read"].state == "open"
+    assert rddb.status(lazy).circuits == ()
+    assert rddb.circuits(lazy.Table(TABLE))["read"].state == "closed"
+    await lazy.close()
+
+
+async def awaited(answer):
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 @pytest.mark.parametrize("is_open", [False, True])
@@ -178,7 +201,7 @@ def test_timeouts_that_hold_for_a_table_hold_for_its_pickle(hardened_sync, how):
     table = dynamodb.Table("t", **({} if how == "set on the client" else {"policy": wanted}))
     again = restored(table)
     assert timeouts_of(table) == timeouts_of(again) == timeouts_of(restored(again)) == (4, 5)
-    assert core_of(again).policy.timeouts == wanted.timeouts
+    assert rddb.status(again).policy.timeouts == wanted.timeouts
 
 
 @pytest.mark.parametrize("config", [None, Config(read_timeout=20), AioConfig(connector_args={"keepalive_timeout": 3})])
@@ -201,7 +224,7 @@ async def test_timeouts_that_hold_for_an_async_table_hold_for_its_pickle(stub, k
             async with each:
                 await each.get_item(**KEY)
                 assert timeouts_of(each) == (4, 5)
-                assert core_of(each).policy.timeouts == wanted.timeouts
+                assert rddb.status(each).policy.timeouts == wanted.timeouts
                 if isinstance(config, AioConfig):
                     assert each.meta.client.meta.config.connector_args == config.connector_args
 

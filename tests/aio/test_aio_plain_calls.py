@@ -16,11 +16,13 @@ import aiobotocore.httpsession
 import aiobotocore.signers
 import pytest
 from aiobotocore.credentials import AioCredentials, AioRefreshableCredentials
+from aiobotocore.session import AioSession
 from codec_calls import ACCESS
 from hostile_support import policy
 from plain_call_support import (
     ANSWERS,
     CONDITION,
+    EVENTS,
     GOOD,
     ITEM,
     PARAMS,
@@ -32,13 +34,12 @@ from plain_call_support import (
     seen_of,
     wire,
 )
-from shortcut_clients import Rotation, keys
+from shortcut_clients import AioGiven, Rotation, keys, with_credentials
 from shortcut_support import NOW, at
 from wire_server import answer, error
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.hooks.plain_calls import _EVENTS
 
 pytestmark = pytest.mark.usefixtures("without_moto")
 
@@ -56,15 +57,19 @@ def listening(**_):
     """Do nothing: that somebody listens is enough."""
 
 
-async def client_of(server, *, told=None, listens=False, warm=True, **settings):
+async def client_of(server, *, told=None, listens=False, warm=True, credentials=None, **settings):
     """Return the client of an async Table, that has made its first call of each operation."""
+    who = dict(ACCESS)
+    if credentials is not None:
+        session = with_credentials(AioSession(), credentials, AioGiven)
+        who = {"region_name": ACCESS["region_name"], "session": session}
     chosen = policy(
         timeouts=rddb.Timeouts(read=30.0, connect=30.0),
         random=random.Random(1),
         observers=[] if told is None else [told.append],
         **{"fast_path": True, **settings},
     )
-    table = aio.table("t", endpoint_url=server.url, policy=chosen, **ACCESS)
+    table = aio.table("t", endpoint_url=server.url, policy=chosen, **who)
     client = await table.meta.client.current("get_item")
     client.its_table = table  # with which it would be closed
     server.answers = [answer({"TableNames": []})]
@@ -165,7 +170,7 @@ async def test_every_operation_goes_past_the_installed_aiobotocore_after_its_fir
     await client.close()
 
 
-@pytest.mark.parametrize("event", _EVENTS)
+@pytest.mark.parametrize("event", EVENTS)
 async def test_a_handler_of_anothers_is_called(server, event):
     client, calls = await client_of(server), []
     assert await is_taken(client)
@@ -255,9 +260,7 @@ async def test_signatures_are_the_sdks(server, given):
     sent = {}
     with at(NOW):
         for way in (True, False):
-            client = await client_of(server, listens=not way, warm=False)
-            client._request_signer._credentials = GIVEN[given]()
-            client._ruleset_resolver._builtins["AWS::Auth::AccountId"] = None
+            client = await client_of(server, listens=not way, warm=False, credentials=GIVEN[given]())
             await client.get_item(**KEY)
             server.take()
             await client.get_item(**KEY)
@@ -268,14 +271,13 @@ async def test_signatures_are_the_sdks(server, given):
 
 
 async def test_credentials_that_expire_are_fetched_anew(server):
-    client = await client_of(server, warm=False)
     rotation = Rotation()
 
     async def refresh():
         return rotation.refresh()
 
     credentials = AioRefreshableCredentials(refresh_using=refresh, **rotation.first())
-    client._request_signer._credentials = credentials
+    client = await client_of(server, warm=False, credentials=credentials)
     assert [await is_taken(client) for _ in range(2)] == [False, True]
     rotation.advance()
     assert not await is_taken(client)

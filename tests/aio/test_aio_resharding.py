@@ -13,6 +13,7 @@ from sharded_support import ALL, SET, done, operations
 import resilient_ddb as rddb
 from resilient_ddb.sharding import RANDOM
 from resilient_ddb.sharding.layout import Layout
+from resilient_ddb.sharding.reads import ShardReads
 from resilient_ddb.testing import faults
 
 OLD, NEW = {"shards": 2, "by": "sk"}, {"shards": 7, "by": "sk", "previous": (2,)}
@@ -153,35 +154,30 @@ async def test_many_at_once_bring_the_same_item_home(world):
     assert [now[number]["pk"] for number in moving] == [expected[number] for number in moving]
 
 
-async def test_an_item_that_is_moved_while_it_is_looked_for(world):
+async def test_an_item_that_is_moved_while_it_is_looked_for(world, monkeypatch):
     """A batch is read key by key: an item on its way may be met in both places, or in none."""
     await fill(world)
     docs, expected = world.table.sharded(**NEW), await in_new_layout(world)
     number, old = next((number, home) for number, home in homes(world).items() if home != expected[number])
     key = {"pk": "a", "sk": number}
-    reads = type(docs)._reads
+    everything = ShardReads.all
 
-    def moved(keys, table_key, places, *params):
-        made = reads(docs, keys, table_key, places, *params)
-        if not seen:
-            seen.append(made)
-            everything = made.all
+    def moved(reads):
+        found = yield from everything(reads)
+        if seen:
+            return found
+        seen.append(reads)
+        world.direct.put_item(Item={"pk": expected[number], "sk": number, "n": 0})
+        world.direct.delete_item(Key={"pk": old, "sk": number})
+        return wanted(found)
 
-            def all_of_them():
-                found = yield from everything()
-                world.direct.put_item(Item={"pk": expected[number], "sk": number, "n": 0})
-                world.direct.delete_item(Key={"pk": old, "sk": number})
-                return wanted(found)
-
-            made.all = all_of_them
-        return made
-
+    monkeypatch.setattr(ShardReads, "all", moved)
     for wanted in (lambda found: [], lambda found: [found[0], dict(found[0])]):  # noqa: B007 - `moved` calls it
         seen = []
         world.direct.put_item(Item={"pk": old, "sk": number, "n": 0})
         world.direct.delete_item(Key={"pk": expected[number], "sk": number})
-        docs._reads = moved
         assert (await done(docs.get_item(Key=key)))["Item"] == {**key, "n": 0}
+        assert seen
 
 
 # reshard.
@@ -211,16 +207,12 @@ async def test_an_item_that_cant_be_compared_keeps_no_other_from_being_moved(wor
     assert (report.moved, report.unplaced) == (2, 1)
 
 
-async def test_it_goes_on_after_each_page(world, monkeypatch):
-    from resilient_ddb.sharding import resharding  # noqa: PLC0415
+async def test_it_goes_on_after_each_page(world):
+    def small(params, **_):
+        params["Limit"] = 3
 
-    page = resharding._page
-
-    def small(*arguments):
-        call = page(*arguments)
-        return lambda: call(Limit=3)
-
-    monkeypatch.setattr(resharding, "_page", small)
+    for operation in ("Query", "Scan"):
+        world.table.meta.client.meta.events.register(f"provide-client-params.dynamodb.{operation}", small)
     docs, expected = world.table.sharded(**NEW), await in_new_layout(world)
     for chosen in (["a"], None):
         for item in world.stored():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from aio_support import ACCESS
+from aio_support import ACCESS, is_closed
 from boto3.resources.base import ServiceResource
 from boto3.resources.model import ResourceModel
 from botocore.exceptions import ClientError, WaiterError
@@ -63,7 +63,7 @@ async def test_closing_by_hand_is_as_on_aioboto3(dynamodb_local, make_table):
     await table.close()  # the resource is still in use
     await table.load()
     await dynamodb.close()
-    assert dynamodb.meta.client._endpoint.http_session._sessions is None
+    assert await is_closed(dynamodb.meta.client)
     await opening.__aexit__(None, None, None)
     lazy = aio.table(name, endpoint_url=dynamodb_local.endpoint_url, **ACCESS)
     await lazy.close()

@@ -338,9 +338,10 @@ async def test_a_task_that_is_cancelled_leaves_nothing_behind(either):
 
 
 async def test_hot_shards_do_not_pay_for_each_others_writes(world):
-    docs = world.table.sharded(4, by="id")
+    layout = rddb.ShardLayout(4, by="id")
+    docs = world.table.sharded(layout)
     reasons = ("TableWriteKeyRangeThroughputExceeded",)
-    shard_of = {f"o-{number}": docs._layout.stored_key("a", {"id": f"o-{number}"}) for number in range(20)}
+    shard_of = {f"o-{number}": layout.stored_key("a", {"id": f"o-{number}"}) for number in range(20)}
     hot, other = "o-0", next(name for name, shard in shard_of.items() if shard != shard_of["o-0"])
     always = faults.Throttle(reasons=reasons, key={"pk": {"S": shard_of[hot]}})
     world.proxy.plan = [always]

@@ -14,12 +14,13 @@ from aiobotocore.session import AioSession
 from aiobotocore.signers import AioRequestSigner
 from shortcut_clients import (
     SERIALIZERS,
-    Given,
+    AioGiven,
     MyAgent,
     MySerializer,
     OtherHooks,
     Rotation,
     Wired,
+    by_name,
     keys,
     with_credentials,
 )
@@ -44,13 +45,7 @@ from shortcut_support import (
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.hooks.signing import QuickSigV4Auth
 from resilient_ddb.testing import FakeClock
-
-
-class AioGiven(Given):
-    async def load_credentials(self):
-        return self.credentials
 
 
 class AioRaw:
@@ -73,7 +68,7 @@ class AioWired(Wired):
     async def call(self, operation, **params):
         """Return what is sent for a call, or what the call raises."""
         try:
-            await self.client._make_api_call(operation, copy.deepcopy(params))
+            await by_name(self.client, operation)(**copy.deepcopy(params))
         except Exception as error:  # noqa: BLE001 - whatever aiobotocore raises is to be raised
             return type(error).__name__, str(error)
         return self.last()
@@ -337,8 +332,5 @@ async def test_the_shorter_ways_are_taken(both):
             assert min(counts["serializations"], counts["validations"], counts["endpoints"]) > 0
             counts.clear()
             for _ in range(3):
-                await hardened.client._make_api_call(operation, CALLS[operation])
+                await by_name(hardened.client, operation)(**CALLS[operation])
             assert dict(counts) == {"requests": 3}, "botocore's own way was gone once more"
-    auth = await hardened.client._request_signer.get_auth_instance("dynamodb", REGION, "v4")
-    assert type(auth) is QuickSigV4Auth
-    assert type(hardened.client._serializer).__name__ == "Serializer"

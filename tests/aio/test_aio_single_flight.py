@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aio_support import ACCESS, until
+from unit_support import core_of
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -43,13 +44,13 @@ async def test_one_that_is_cancelled_keeps_nobody_waiting(way, name, proxy):
     ) as table:
         client = await table.meta.client.current("GetItem")
         first = asyncio.ensure_future(_awaited(CALLS[way](table, 0)))
-        await until(lambda: client._resilience.host.flights)
+        await until(lambda: sum(map(proxy.count, DESCRIBES)) == 1)
         others = [asyncio.ensure_future(_awaited(CALLS[way](table, number))) for number in (1, 2)]
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.gather(*others)
         assert first.cancelled()
-        assert client._resilience.host.flights == {}
+        assert core_of(client).host.flights == {}
 
 
 async def _awaited(call):
@@ -74,4 +75,4 @@ async def test_who_is_called_while_its_own_task_asks_does_not_wait_for_itself(wa
         with rddb.deadline(5):
             await CALLS[way](table, 0)
         assert seen
-        assert client._resilience.host.flights == {}
+        assert core_of(client).host.flights == {}

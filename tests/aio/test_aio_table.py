@@ -12,39 +12,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from aio_support import ACCESS, until
+from aio_support import ACCESS, all_closed, is_closed, other_tasks
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.exceptions import NoCredentialsError, NoRegionError
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.aio import session as way_in
 from resilient_ddb.testing import FakeClock, faults
 
 
 @pytest.fixture
 def orders(world):
     return aio.table(world.name, endpoint_url=world.proxy.endpoint_url, policy=world.policy(), **ACCESS)
-
-
-@pytest.fixture
-def opens(monkeypatch):
-    """List the clients that are opened."""
-    made = []
-    real = way_in._open
-
-    async def counted(*args):
-        client = await real(*args)
-        made.append(client)
-        return client
-
-    monkeypatch.setattr(way_in, "_open", counted)
-    return made
-
-
-def is_closed(client):
-    return client._endpoint.http_session._sessions is None
 
 
 async def put_and_get(table, pk):
@@ -61,7 +41,7 @@ def test_nothing_is_opened_before_the_first_use(orders, opens, world):
 def test_it_works_over_repeated_asyncio_runs(orders, opens):
     assert [asyncio.run(put_and_get(orders, str(number))) for number in range(5)] == list("01234")
     assert len(opens) == 5
-    assert all(map(is_closed, opens))
+    assert asyncio.run(all_closed(opens))
 
 
 def test_every_way_into_the_table_opens_it(orders, opens):
@@ -101,8 +81,8 @@ def test_a_runner_keeps_one_client_for_its_loop(orders, opens):
         for number in range(3):
             assert runner.run(put_and_get(orders, str(number))) == str(number)
         assert len(opens) == 1
-        assert not is_closed(opens[0])
-    assert is_closed(opens[0])
+        assert not runner.run(is_closed(opens[0]))
+    assert asyncio.run(is_closed(opens[0]))
 
 
 def test_each_loop_has_its_own_client_at_the_same_time(orders, opens):
@@ -128,7 +108,7 @@ def test_each_loop_has_its_own_client_at_the_same_time(orders, opens):
         sys.setswitchinterval(interval)
     assert failures == []
     assert len(opens) == 20
-    assert all(map(is_closed, opens))
+    assert asyncio.run(all_closed(opens))
 
 
 def leave_open(orders):
@@ -142,11 +122,10 @@ def leave_open(orders):
 
 def test_a_loop_closed_without_being_shut_down_leaves_nothing_open(orders, opens):
     assert leave_open(orders) == "left"
-    [connection] = opens[0]._endpoint.http_session._pool._open
+    assert rddb.status(opens[0]).connections.idle == 1
     assert asyncio.run(put_and_get(orders, "next")) == "next"
-    assert connection._transport is None
+    assert rddb.status(opens[0]).connections.idle == 0
     assert len(opens) == 2
-    del connection
     opens.clear()
     gc.collect()  # an unclosed session or transport would warn
 
@@ -231,9 +210,7 @@ async def test_an_opening_that_failed_when_everyone_had_left_is_not_the_next_cal
         first.cancel()
         gate.set()
         await asyncio.wait([first])
-        await until(
-            lambda: not table.meta.client._opening or all(t.done() for t in table.meta.client._opening.values())
-        )
+        await asyncio.gather(*other_tasks(), return_exceptions=True)  # the opening
         assert await put_and_get(table, "b") == "b"
         assert len(opens) == 1
 
@@ -253,7 +230,7 @@ async def test_many_callers_of_an_opening_that_fails_try_again_together(slow, op
         gate.set()
         assert await asyncio.gather(*tasks) == [str(number) for number in range(20)]
         assert len(opens) == 1
-    assert all(map(is_closed, opens))
+    assert await all_closed(opens)
 
 
 def test_a_first_open_that_fails_is_tried_anew(world, monkeypatch):
@@ -288,12 +265,12 @@ async def test_closed_and_used_again_it_opens_anew(orders, opens):
     async with orders as entered:
         assert entered is orders
         await put_and_get(orders, "a")
-    assert is_closed(opens[0])
+    assert await is_closed(opens[0])
     await orders.close()
     assert await put_and_get(orders, "b") == "b"
     assert len(opens) == 2
     await asyncio.gather(orders.close(), orders.close())
-    assert is_closed(opens[1])
+    assert await is_closed(opens[1])
 
 
 async def test_closing_a_table_of_a_resource_leaves_the_resource_open(world):

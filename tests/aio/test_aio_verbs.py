@@ -78,9 +78,8 @@ def test_data_is_kept_if_the_call_fails(table, verb):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_is_not_awaited_goes_by_its_name(table, verb):
-    pending = getattr(table, verb)()
-    assert pending._coroutine.__qualname__ == f"AsyncTable.{verb}"
-    pending.close()
+    with pytest.warns(RuntimeWarning, match=f"coroutine 'AsyncTable.{verb}' was never awaited"):
+        getattr(table, verb)()
 
 
 def test_a_subclass_overrides_a_verb_and_a_name(table):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import itertools
 import json
 import statistics
 import subprocess
@@ -42,10 +41,9 @@ _WHOLE = {"KeyConditionExpression": Key("pk").eq("a")}
 
 def serve() -> None:
     """Run the stub."""
-    stub = Stub(DELAY)
     page = [items.typed(items.native(number)) for number in range(_ITEMS_OF_STUB)]
     body = {"Items": page, "Count": len(page), "ScannedCount": len(page)}
-    stub._answers[b"Query"] = itertools.repeat(response(items.encode(body)))  # type: ignore[assignment]
+    stub = Stub(DELAY, {"Query": response(items.encode(body))})
     print(stub.port, flush=True)
     stub.serve()
 

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 import zlib
+from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
@@ -147,10 +148,11 @@ class Connection:
 class Stub:
     """The server."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, own: Mapping[str, bytes] | None = None) -> None:
         self.selector = selectors.DefaultSelector()
         self._delay = delay
-        self._answers = {operation: itertools.cycle(each) for operation, each in answers().items()}
+        said = {**answers(), **{operation.encode(): [answer] for operation, answer in (own or {}).items()}}
+        self._answers = {operation: itertools.cycle(each) for operation, each in said.items()}
         self._unknown = itertools.repeat(response(b"{}"))
         self._last: dict[bytes, bytes] = {}
         self._due: list[tuple[float, int, Connection, bytes]] = []

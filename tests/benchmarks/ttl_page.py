@@ -16,8 +16,10 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 
 import resilient_ddb as rddb
+from resilient_ddb.calls.execution import Execution
 from resilient_ddb.codec import Codec
-from resilient_ddb.codec.values import boto3_number
+from resilient_ddb.codec.numbers import boto3_number
+from resilient_ddb.hooks.targets import target_of
 from resilient_ddb.testing import FakeClock
 from resilient_ddb.ttl.answers import TtlCall
 from resilient_ddb.ttl.requests import Request
@@ -96,8 +98,9 @@ def readings(text: bytes, clock: FakeClock) -> dict[str, Callable[[], Any]]:
     if reader is None:
         raise RuntimeError("there is no reader for Scan")
     params: dict[str, Any] = {"TableName": "sessions"}
-    execution = client._resilience.begin("Scan", params)  # type: ignore[attr-defined]
-    ttl = TableTtl("sessions", TimeToLive(ttl="expires_at"))
+    core: Any = target_of(client, "a benchmark").core
+    execution = Execution(core, "Scan", params)
+    ttl = TableTtl("sessions", TimeToLive("expires_at"))
     sieve = TtlCall(
         execution,
         Request(params=params),

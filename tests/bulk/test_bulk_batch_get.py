@@ -378,4 +378,3 @@ def test_only_so_many_keys_are_remembered(monkeypatch):
     service = Service([{"pk": number} for number in range(200)])
     batch = service.get_items(keys(*range(200), 100, 0))
     assert [item["pk"] for item in batch] == [*range(200), 0]
-    assert len(batch._seen) == len(batch._seen_in_order) == 100

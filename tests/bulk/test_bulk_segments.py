@@ -24,6 +24,7 @@ from unit_support import WidestRandom
 import resilient_ddb as rddb
 from resilient_ddb.bulk import scan_state
 from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.policy.clock import SYSTEM_CLOCK
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.sync.parallel_scan import ParallelScan
 from resilient_ddb.testing import FakeClock
@@ -284,8 +285,8 @@ def test_a_reader_that_leaves_leaves_no_thread():
 
 
 def test_what_waits_for_the_rate_when_the_reader_leaves_sends_nothing_and_gives_back_what_it_took():
-    service = Service(items(100), units=1.0, description={"ItemCount": 100, "TableSizeBytes": 100})
-    service.table.meta.client._resilience.policy = rddb.Policy()  # by the machine's clock
+    described = {"ItemCount": 100, "TableSizeBytes": 100}
+    service = Service(items(100), units=1.0, description=described, clock=SYSTEM_CLOCK)
     limiter = rddb.RateLimiter(0.001, burst=1)  # the second page is due in a quarter of an hour
     scan = service.parallel_scan(1, rate=limiter)
     next(scan)
@@ -533,9 +534,9 @@ def test_what_is_not_shaped_like_a_state_is_refused(paused, change):
 def test_positions_that_were_not_written_here_are_refused(position):
     service = Service(items(5))
     list(scan := service.parallel_scan(1))
-    state = {name: value for name, value in scan.state.items() if name != "check"}
-    state["segments"] = [position]
-    state["check"] = scan_state._digest(state)  # somebody who knows how
+    known = scan.state
+    source = scan_state.Source(table=known["table"], table_id=known["table_id"], keys=known["keys"], size=0, items=0)
+    state = scan_state.written(source, known["params"], [position])  # with its check
     with pytest.raises(ValueError, match=r"resume must"):
         next(service.parallel_scan(resume=state))
 

@@ -190,5 +190,5 @@ def test_a_table_that_is_made_anew_for_each_request_finds_its_circuits_and_budge
 def test_tables_with_policies_of_their_own_are_bounded_in_number():
     core = make_core()
     for number in range(1_000):
-        core.with_policy(core.policy, f"t-{number}")
-    assert len(core._own_lanes) <= 500
+        core.with_policy(core.policy, f"t-{number}").lane(*GET)
+    assert len(core.all_lanes()) <= 500

@@ -55,6 +55,13 @@ def instance_form(server):
     return pybreaker.CircuitRedisStorage(CLOSED, CountingRedis(server=server), namespace="app")
 
 
+def kept(server):
+    """Return the states that there are in Redis, by namespace."""
+    found = fakeredis.FakeStrictRedis(server=server)
+    keys = found.scan_iter("*state")
+    return {key.decode().removesuffix("pybreaker:state"): found.get(key).decode() for key in keys}
+
+
 FORMS = pytest.mark.parametrize("form", [factory_form, instance_form])
 
 
@@ -113,10 +120,12 @@ def test_circuits_of_different_names_do_not_share(form, server, monkeypatch):
 def test_one_storage_instance_is_given_a_namespace_for_each_circuit(server, monkeypatch):
     given = instance_form(server)
     process = Process(given, monkeypatch)
-    assert process.shared._namespace_name == "app:t/read"
-    assert given._namespace_name == "app"
+    process.shared.state = OPEN
+    assert given.state == CLOSED
+    assert kept(server) == {"app:": CLOSED, "app:t/read:": OPEN}
     bare = pybreaker.CircuitRedisStorage(CLOSED, CountingRedis(server=server))
-    assert Process(bare, monkeypatch).shared._namespace_name == "t/read"
+    Process(bare, monkeypatch).shared.state = OPEN
+    assert kept(server) == {"app:": CLOSED, "app:t/read:": OPEN, "": CLOSED, "t/read:": OPEN}
 
 
 @FORMS

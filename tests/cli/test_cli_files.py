@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
+from resilient_ddb.cli.bulk import parquet_parts
 from resilient_ddb.cli.bulk.checkpoint import Checkpoint
 from resilient_ddb.cli.bulk.errors import BulkError
 from resilient_ddb.cli.bulk.outputs import LineFile, part_of
@@ -72,14 +73,15 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
-def test_parts_after_the_checkpoint_are_dropped(tmp_path):
+def test_parts_after_the_checkpoint_are_dropped(tmp_path, monkeypatch):
     from pyarrow import parquet  # noqa: PLC0415 - where it is installed
 
+    monkeypatch.setattr(parquet_parts, "_PART_ROWS", 1)
     path = tmp_path / "out"
     first = ParquetParts(path, 0)
     for number in range(3):
         first.write({"n": Decimal(number)})
-        first._write_part()
+        assert first.commit() == number + 1
     (part_of(path) / "part-00003.parquet.new").write_text("cut")
     second = ParquetParts(path, 2)
     second.write({"n": Decimal(7)})
@@ -92,12 +94,13 @@ def test_parts_after_the_checkpoint_are_dropped(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("pyarrow") is None, reason="Parquet needs pyarrow")
-def test_parts_from_before_there_was_a_checkpoint_are_dropped(tmp_path):
+def test_parts_from_before_there_was_a_checkpoint_are_dropped(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_parts, "_PART_ROWS", 1)
     path = tmp_path / "out"
     for number in range(2):  # the first one is killed
         written = ParquetParts(path, 0)
         written.write({"n": Decimal(number)})
-        written._write_part()
+        assert written.commit() == 1
     written.finish()
     [part] = path.iterdir()
     source = Source(str(part))

@@ -11,13 +11,14 @@ from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import pytest
 from boto3.dynamodb.types import DYNAMODB_CONTEXT, TypeSerializer
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from resilient_ddb.cli.bulk import csv_rows
+from resilient_ddb.cli.bulk import csv_rows, parquet_parts
 from resilient_ddb.cli.bulk.conversions import inferred, loads, type_option
 from resilient_ddb.cli.bulk.csv_rows import CsvRows
 from resilient_ddb.cli.bulk.errors import BulkError, RefusedRowError
@@ -447,13 +448,13 @@ def test_random_garbage_is_survived(source):
 )
 @QUICK
 def test_parquet_gives_back_every_item_as_it_was(items, data):
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory() as name, mock.patch.object(parquet_parts, "_PART_ROWS", 1):
         path = Path(name, "out")
         parts = ParquetParts(path, 0)
         for item in items:
             parts.write(item)
             if data.draw(st.booleans()):
-                parts._write_part()
+                parts.commit()
         parts.finish()
         found = []
         for part in sorted(path.iterdir()):

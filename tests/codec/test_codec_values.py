@@ -131,7 +131,7 @@ def test_what_is_typed_shares_no_container_with_the_callers(value):
 
 
 def boto3_reads_value(text):
-    return PARSER._parse_shape(VALUE, json.loads(text))
+    return PARSER._parse_shape(VALUE, json.loads(text))  # noqa: SLF001 - botocore's, whose answers are compared
 
 
 def compare_value(text):

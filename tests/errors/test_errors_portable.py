@@ -114,7 +114,7 @@ ERRORS = {**dict(of_botocore()), **dict(modelled()), **ours()}
 WAYS = {
     "pickle": lambda error: pickle.loads(pickle.dumps(error)),  # noqa: S301 - our own
     "pickle, protocol 0": lambda error: pickle.loads(pickle.dumps(error, 0)),  # noqa: S301 - our own
-    "pickle in Python": lambda error: pickle.loads(pickle._dumps(error)),  # noqa: S301 - our own
+    "pickle in Python": lambda error: pickle.loads(pickle._dumps(error)),  # noqa: S301, SLF001 - our own; Python's
     "twice": lambda error: pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error)))),  # noqa: S301 - our own
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,

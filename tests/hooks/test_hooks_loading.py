@@ -9,7 +9,10 @@ from unittest.mock import patch
 import boto3.session
 import botocore.session
 import pytest
+from botocore.credentials import Credentials
 from botocore.loaders import JSONFileLoader, Loader, create_loader
+from shortcut_clients import Wired, keys
+from shortcut_support import headers_of
 
 import resilient_ddb as rddb
 from resilient_ddb.hooks.loading import PlainFiles, plain_loader, reading_plainly
@@ -22,24 +25,29 @@ MODELS = [
 ]
 
 
-def with_loader(loader):
-    """Return a session with a loader of its own: the tests' sessions share one."""
+def core_with(loader):
+    """Return botocore's session with a loader of its own: the tests' sessions share one."""
     core = botocore.session.get_session()
     core.register_component("data_loader", loader)
-    return boto3.session.Session(botocore_session=core)
+    return core
+
+
+def with_loader(loader):
+    return boto3.session.Session(botocore_session=core_with(loader))
 
 
 @pytest.fixture
-def session(aws_env):
-    return with_loader(create_loader())
+def core(aws_env):
+    return core_with(create_loader())
 
 
-def loader_of(session):
-    return session._session.get_component("data_loader")
+@pytest.fixture
+def session(core):
+    return boto3.session.Session(botocore_session=core)
 
 
-def has_read(session):
-    return [key[1:] for key in loader_of(session)._cache]
+def has_read(loader):
+    return {key[1:] for key in loader._cache}  # noqa: SLF001 - botocore has no public way
 
 
 def all_dicts(value):
@@ -78,20 +86,21 @@ def test_files_are_found_and_logged_as_botocore_does(tmp_path, caplog):
         PlainFiles().load_file(str(tmp_path / "c"))
 
 
-def test_a_client_leaves_its_session_as_it_was(session):
-    before = set(vars(session)), set(vars(session._session)), set(session._session._components._components)
+def test_a_client_leaves_its_session_as_it_was(session, core):
+    before, loader = (set(vars(session)), set(vars(core))), core.get_component("data_loader")
     client = rddb.client("dynamodb", session=session)
     model = client.meta.service_model
-    assert type(model._service_description) is dict
-    assert ("dynamodb", "service-2") not in has_read(session)
-    assert "endpoint_resolver" in session._session._internal_components._deferred
-    assert type(loader_of(session).file_loader) is JSONFileLoader
-    after = set(vars(session)), set(vars(session._session)), set(session._session._components._components)
+    assert type(model.metadata) is dict
+    assert not {("dynamodb", "service-2"), ("endpoints",)} & has_read(loader)
+    assert core.get_component("data_loader") is loader
+    assert type(loader.file_loader) is JSONFileLoader
+    after = set(vars(session)), set(vars(core))
     assert after[0] == before[0]
     assert after[1] - before[1] <= {"_last_client_region_used"}  # as any client of the session's leaves it
     theirs = session.client("dynamodb")
-    assert type(theirs.meta.service_model._service_description) is OrderedDict
-    assert theirs.meta.service_model._service_description == model._service_description
+    assert {("dynamodb", "service-2"), ("endpoints",)} <= has_read(loader)
+    assert type(theirs.meta.service_model.metadata) is OrderedDict
+    assert theirs.meta.service_model.metadata == model.metadata
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "cn-north-1", "us-gov-west-1", "local-1"])
@@ -108,24 +117,35 @@ def test_a_client_is_made_as_the_session_makes_it(session, region):
     ]
 
 
-def test_what_the_session_has_is_used_and_kept(session):
-    core, classes = session._session, []
+def test_what_the_session_has_is_used_and_kept(session, core):
+    classes, asked = [], []
+
+    class Provider:
+        def load_credentials(self):
+            asked.append(True)
+            return Credentials(**keys(7))
+
+    core.register_component("credential_provider", Provider())
     session.events.register("creating-client-class.dynamodb", lambda class_attributes, **_: classes.append(1))
     client = rddb.client("dynamodb", session=session)
     assert classes == [1]
-    assert client._request_signer._credentials is core.get_credentials()
-    assert core._last_client_region_used == client.meta.region_name
+    assert core.get_credentials().access_key == "AKID7"
+    assert asked == [True]
+    wired = Wired(client)
+    wired.call("ListTables")
+    assert "Credential=AKID7/" in headers_of(wired.sent[0])["authorization"]
+    assert core._last_client_region_used == client.meta.region_name  # noqa: SLF001 - botocore asks itself for it
 
 
 def test_a_model_that_the_session_has_read_is_not_read_again(session):
     theirs = session.client("dynamodb")
     ours = rddb.client("dynamodb", session=session)
-    assert ours.meta.service_model._service_description is theirs.meta.service_model._service_description
+    assert ours.meta.service_model.metadata is theirs.meta.service_model.metadata
     assert reading_plainly(session) is session
 
 
 def test_two_clients_share_what_was_read(session):
-    models = [rddb.client("dynamodb", session=session).meta.service_model._service_description for _ in range(2)]
+    models = [rddb.client("dynamodb", session=session).meta.service_model.metadata for _ in range(2)]
     assert models[0] is models[1]
 
 
@@ -136,7 +156,7 @@ def test_a_model_of_the_users_is_found(aws_env, tmp_path):
     (place / "service-2.json").write_text(json.dumps({**own, "documentation": "mine"}), "utf-8")
     session = with_loader(create_loader(str(tmp_path)))
     client = rddb.client("dynamodb", session=session, endpoint_url="http://127.0.0.1:1")
-    assert client.meta.service_model._service_description["documentation"] == "mine"
+    assert client.meta.service_model.documentation == "mine"
 
 
 class MySession(boto3.session.Session):

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+import pybreaker
 import pytest
 from emulators import CREDENTIALS, REGION
 from operator_support import KEY, Server
@@ -224,18 +225,19 @@ def test_it_is_of_one_moment_while_32_threads_are_at_work():
 
 def test_a_listener_that_takes_its_time_is_not_waited_for():
     held, go = threading.Event(), threading.Event()
-    circuit = Circuit(
-        "t/read", rddb.CircuitBreaker(), FakeClock(), lambda low, high: low, lambda *_: None, make_breaker
-    )
 
-    def hold():
-        with circuit._lock:
+    class Slow(pybreaker.CircuitBreakerListener):
+        def success(self, cb):
             held.set()
             go.wait(30)
 
-    holder = threading.Thread(target=hold)
+    settings = rddb.CircuitBreaker(listeners=[Slow()])
+    circuit = Circuit("t/read", settings, FakeClock(), lambda low, high: low, lambda *_: None, make_breaker)
+    permit = circuit.admit("GetItem")
+    holder = threading.Thread(target=circuit.record, args=(permit, HealthSign.SUCCESS, 0.0))
     holder.start()
-    held.wait(30)
+    assert held.wait(30)
     assert circuit.facts()["state"] == "closed"
+    assert holder.is_alive()
     go.set()
     holder.join()

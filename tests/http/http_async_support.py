@@ -13,11 +13,11 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 from aiobotocore.config import AioConfig
+from sdk_support import http_session_of
 from wire_server import WireServer, answer
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.testing import FakeClock
 
 ACCESS = {"region_name": "eu-west-1", "aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret"}
@@ -52,14 +52,12 @@ def table_at(url, *, config=None, attempts=2, read=20.0, connect=20.0, connectio
 
 async def session_of(table):
     """Return the HTTP session of a table's client on this loop."""
-    return (await table.meta.client.current("get_item"))._endpoint.http_session
+    return http_session_of(await table.meta.client.current("get_item"))
 
 
-async def goes_by_aiohttp(table):
-    """Return whether aiohttp sent what a table has sent."""
-    session = await session_of(table)
-    ours = isinstance(session, ProtocolSession) and session._pool is not None
-    return not ours and bool(session._sessions)
+def goes_by_aiohttp(table):
+    """Return whether aiohttp sent all that a table has sent."""
+    return rddb.status(table).fast_path.taken == 0
 
 
 async def end_of(call):

@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 from codec_calls import ACCESS
+from sdk_support import http_session_of
 from wire_server import Script, WireServer
 
 import resilient_ddb as rddb
@@ -28,12 +29,12 @@ def table_at(url: str, *, policy: rddb.Policy | None = None, **options: Any) -> 
 
 def counters(table: Any) -> Any:
     """Return what a Table's transport took and declined."""
-    return table.meta.client._resilience.host.transport
+    return rddb.status(table).fast_path
 
 
 def lean(table: Any) -> Any:
     """Return a Table's HTTP session."""
-    return table.meta.client._endpoint.http_session
+    return http_session_of(table.meta.client)
 
 
 class TlsServer(WireServer):

@@ -17,9 +17,11 @@ pytest.importorskip("aiobotocore")
 
 from aiobotocore.session import get_session
 from http_async_support import ACCESS, ADD, KEY, TlsServer, certificate, end_of, of_key, session_of, table_at
+from sdk_support import sockets_to
 from wire_server import WireServer
 
 from resilient_ddb import aio
+from resilient_ddb.http.plain import target_of
 
 SOON = 20.0
 HOWS = ["plain", "TLS, close_notify", "TLS, FIN only"]
@@ -49,12 +51,11 @@ def idle_server(request, certificate_file):
     with server:
         table = table_at(server.url, **({} if how == "plain" else {"verify": certificate_file}))
 
-        def close(session):
-            [connection] = session._pool._open
-            descriptor = connection._transport.get_extra_info("socket").fileno()
+        def close():
+            connections = sockets_to(server.url)
             closing = threading.Thread(target=server.close_idle, kwargs={"notify": "close_notify" in how})
             closing.start()  # a close_notify waits for the client's: its loop stands still
-            assert select.select([descriptor], [], [], SOON)[0]
+            assert select.select(connections, [], [], SOON)[0]
             return closing
 
         yield server, table, close
@@ -87,13 +88,11 @@ def test_a_loop_that_stood_still_sends_nothing_on_a_connection_that_was_closed(k
     with loops(kind) as runner:
 
         async def add():
-            return await end_of(table.update_item(**ADD)), await session_of(table)
+            return await end_of(table.update_item(**ADD))
 
-        end, session = runner.run(add())
-        assert end == (None, 0)
-        closing = close(session)
-        end, _ = runner.run(add())
-        assert end == (None, 0)
+        assert runner.run(add()) == (None, 0)
+        closing = close()
+        assert runner.run(add()) == (None, 0)
         assert server.operations == ["UpdateItem"] * 2
         assert server.connections == 2
         runner.run(table.close())
@@ -106,7 +105,7 @@ def test_a_call_that_blocks_the_loop_does_not_either(idle_server):
     async def main():
         async with table:
             assert await end_of(table.update_item(**ADD)) == (None, 0)
-            closing = close(await session_of(table))
+            closing = close()
             assert await end_of(table.update_item(**ADD)) == (None, 0)
         await asyncio.to_thread(closing.join, SOON)
 
@@ -156,15 +155,13 @@ def test_a_loop_that_was_closed_as_it_was_leaves_no_socket_open(tls, certificate
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             loop.run_until_complete(table.get_item(**KEY))
-            session = loop.run_until_complete(session_of(table))
-            [connection] = session._pool._open
-            found = connection._transport.get_extra_info("socket")
+            [found] = sockets_to(server.url)
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
             assert found.fileno() >= 0
             asyncio.run(table.get_item(**KEY))
             assert found.fileno() == -1
-            del connection, session, found
+            del found
             gc.collect()
 
 
@@ -194,14 +191,15 @@ def test_connections_stay_on_their_loop_while_it_lives():
         async def main():
             async with table_at(server.url) as table:
                 await table.get_item(**KEY)
-                session = await session_of(table)
-                pool = session._pool
+                session, target = await session_of(table), target_of(server.url)
 
-                async def elsewhere():
-                    return session._pool_here()
+                async def reason():
+                    return session.reason_against(target)
 
-                assert await asyncio.to_thread(lambda: asyncio.run(elsewhere())) is None
-                assert session._pool_here() is pool
+                assert await asyncio.to_thread(lambda: asyncio.run(reason())) == "another event loop"
+                assert await reason() is None
+                await table.get_item(**KEY)
+            assert server.connections == 1
 
         asyncio.run(main())
 

@@ -26,14 +26,15 @@ from http_async_support import (
     end_of,
     goes_by_aiohttp,
     of_key,
-    session_of,
     table_at,
     until,
 )
+from sdk_support import http_session_of, sockets_to
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.hooks.status import ConnectionStatus
 from resilient_ddb.http.aio_names import Names
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.testing import FakeClock
@@ -55,7 +56,7 @@ class OwnSession(AIOHTTPSession):
 async def test_a_config_that_asks_for_nothing_of_aiohttps_goes_this_way(server, config):
     async with table_at(server.url, config=config) as table:
         await table.get_item(**KEY)
-        assert not await goes_by_aiohttp(table)
+        assert not goes_by_aiohttp(table)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +70,13 @@ async def test_a_config_that_asks_for_nothing_of_aiohttps_goes_this_way(server, 
 async def test_what_the_callers_config_asks_for_goes_by_aiohttp(server, config):
     async with table_at(server.url, config=config) as table:
         assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
-        assert await goes_by_aiohttp(table)
+        assert goes_by_aiohttp(table)
 
 
 async def test_a_proxy_gets_the_request_from_aiohttp(server):
     async with table_at("http://dynamodb.example", config=AioConfig(proxies={"http": server.url})) as table:
         assert (await table.get_item(**KEY))["Item"] == KEY["Key"]
-        assert await goes_by_aiohttp(table)
+        assert goes_by_aiohttp(table)
 
 
 async def test_a_client_certificate_is_left_to_aiohttp(server, tmp_path):
@@ -84,13 +85,13 @@ async def test_a_client_certificate_is_left_to_aiohttp(server, tmp_path):
     config = AioConfig(client_cert=certificate(tmp_path / "client.pem"))
     async with table_at(server.url, config=config, verify=False) as table:
         await table.get_item(**KEY)
-        assert await goes_by_aiohttp(table)
+        assert goes_by_aiohttp(table)
 
 
 async def test_keepalive_of_the_socket_is_set_anyway(server):
     async with table_at(server.url, config=AioConfig(tcp_keepalive=True)) as table:
         await table.get_item(**KEY)
-        assert not await goes_by_aiohttp(table)
+        assert not goes_by_aiohttp(table)
 
 
 @pytest.mark.parametrize(
@@ -153,13 +154,13 @@ async def test_a_client_that_exists_goes_this_way_once_it_is_hardened(server, us
             await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
         aio.harden(client)
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
-        session = client._endpoint.http_session
+        session = http_session_of(client)
         assert isinstance(session, ProtocolSession)
         assert isinstance(session, AIOHTTPSession)
-        assert session._pool is not None
+        assert session.counted() == (0, 1)
         aio.harden(client)
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
-        assert client._endpoint.http_session is session
+        assert http_session_of(client) is session
     assert server.connections == 1 + used
 
 
@@ -210,9 +211,7 @@ async def test_no_more_connections_than_the_pool_allows(most):
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         async with table_at(url, config=AioConfig(max_pool_connections=most)) as table:
             found = await asyncio.gather(*(table.get_item(Key={"pk": str(n)}) for n in range(40)))
-            pool = (await session_of(table))._pool
-            assert len(pool._open) == most
-            assert pool.permits._value == most
+            assert rddb.status(table).connections == ConnectionStatus(in_use=0, idle=most)
     assert [item["Item"]["pk"] for item in found] == [str(n) for n in range(40)]
     assert highest[0] == most
 
@@ -285,7 +284,7 @@ async def test_a_connection_is_not_used_after_it_was_idle_for_long(server, most,
 
 
 def transport_of(client):
-    return client._resilience.host.transport
+    return rddb.status(client).fast_path
 
 
 @pytest.mark.parametrize(
@@ -295,9 +294,9 @@ async def test_the_switch_leaves_all_to_aiohttp(server, argument, variable, is_o
     monkeypatch.setenv("RESILIENT_DDB_FAST_PATH", variable)
     async with table_at(server.url, fast_path=argument) as table:
         await table.get_item(**KEY)
-        assert await goes_by_aiohttp(table) is not is_on
+        assert goes_by_aiohttp(table) is not is_on
         counted = transport_of(table.meta.client)
-        assert (counted.taken, counted.absent) == ((1, None) if is_on else (0, "switched off"))
+        assert (counted.taken, counted.reason) == ((1, None) if is_on else (0, "switched off"))
 
 
 async def test_the_switch_is_that_of_the_policy_which_is_set(server):
@@ -306,19 +305,19 @@ async def test_the_switch_is_that_of_the_policy_which_is_set(server):
         await client.get_item(**call)
         aio.harden(client, policy=rddb.Policy(fast_path=False))
         await client.get_item(**call)
-        assert (transport_of(client).taken, transport_of(client).absent) == (1, "switched off")
+        assert (transport_of(client).taken, transport_of(client).reason) == (1, "switched off")
         aio.harden(client, policy=rddb.Policy())
         await client.get_item(**call)
-        assert (transport_of(client).taken, transport_of(client).absent) == (2, None)
+        assert (transport_of(client).taken, transport_of(client).reason) == (2, None)
 
 
 async def test_what_is_declined_is_counted_by_reason(server, monkeypatch):
     async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
         call = {"TableName": "t", "Key": {"pk": {"S": "a"}}}
         await client.get_item(**call)
-        original = aiohttp.ClientSession._request
+        original = aiohttp.ClientSession.request
         with monkeypatch.context() as patch:
-            patch.setattr(aiohttp.ClientSession, "_request", functools.partialmethod(original))
+            patch.setattr(aiohttp.ClientSession, "request", functools.partialmethod(original))
             await client.get_item(**call)
 
         def ask_for_more(request, **_):
@@ -345,9 +344,8 @@ async def test_connections_keep_nothing_of_the_call_they_were_made_for(server):
 async def test_a_closed_client_says_so_and_its_connections_are_closed(server):
     async with aio.client("dynamodb", endpoint_url=server.url, **ACCESS) as client:
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
-        pool = client._endpoint.http_session._pool
-        assert pool._open
-    assert not pool._open
+        [connection] = sockets_to(server.url)
+    await until(lambda: connection.fileno() == -1)
     with pytest.raises(rddb.aio.clients.ClosedClientError):
         await client.get_item(TableName="t", Key={"pk": {"S": "a"}})
 
@@ -369,7 +367,7 @@ async def test_a_response_is_what_aiobotocore_makes_of_it():
     with WireServer(lambda *_: [twice]) as server:
         for config in (None, BY_AIOHTTP):
             async with aio.client("dynamodb", endpoint_url=server.url, config=config, **ACCESS) as client:
-                session = client._endpoint.http_session
+                session = http_session_of(client)
                 request = AWSRequest("POST", server.url, {"X-Amz-Target": "DynamoDB_20120810.ListTables"}, b"{}")
                 made = await session.send(request.prepare())
                 found.append(made)

@@ -6,6 +6,7 @@ import datetime as dt
 import http.client
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -29,10 +30,13 @@ from botocore.httpsession import URLLib3Session
 from codec_calls import ACCESS
 from fork_support import FORKS, QUIET, in_child
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
+from sdk_support import http_session_of, sockets_to
+from shortcut_clients import with_credentials
 from urllib3._collections import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
+from resilient_ddb.http.sync_connections import Connection
 from resilient_ddb.http.sync_session import LeanSession, _Headers, _read_timeout
 from resilient_ddb.testing import FakeClock
 
@@ -72,8 +76,13 @@ def policy(**settings):
 
 
 def waiting(table):
-    """Return the connections of a Table that wait for a request."""
-    return [connection for pool in lean(table)._pools.values() for connection in pool._waiting]
+    """Return how many connections of a Table wait for a request."""
+    return rddb.status(table).connections.idle
+
+
+def can_be_read(connections):
+    """Return whether something came that nobody has read: a connection's end, or more than was due."""
+    return bool(select.select(connections, [], [], 0)[0])
 
 
 def until(holds):
@@ -92,8 +101,8 @@ def test_a_plain_request_is_taken_and_the_connection_used_again(server, make):
     for key in "abc":
         assert table.get_item(Key={"pk": key})["Item"] == {"pk": key}
     table.put_item(Item=KEY)
-    assert (counters(table).taken, counters(table).declined, counters(table).absent) == (4, {}, None)
-    assert (server.connections, len(waiting(table))) == (1, 1)
+    assert (counters(table).taken, counters(table).declined, counters(table).reason) == (4, {}, None)
+    assert (server.connections, waiting(table)) == (1, 1)
 
 
 def test_what_is_sent_is_what_botocore_sends():
@@ -175,8 +184,8 @@ def test_headers_are_used_as_botocores_are():
 
 def test_a_session_looks_like_botocores(server, make):
     session = lean(make(server.url, config=Config(max_pool_connections=7)))
-    assert session._max_pool_connections == 7
-    assert session._timeout.read_timeout == 30.0
+    assert session._max_pool_connections == 7  # noqa: SLF001 - botocore's own, which some programs look at
+    assert session._timeout.read_timeout == 30.0  # noqa: SLF001 - as above
     assert not hasattr(session, "unheard_of")
 
 
@@ -202,7 +211,7 @@ def test_the_argument_wins_over_the_environment(server, make, monkeypatch, fast_
     table.get_item(Key=KEY)
     assert type(lean(table)) is (LeanSession if is_on else URLLib3Session)
     assert counters(table).taken == int(is_on)
-    assert counters(table).absent == (None if is_on else "switched off")
+    assert counters(table).reason == (None if is_on else "switched off")
 
 
 def test_it_can_be_switched_off_and_on_for_a_client_that_exists(server, make):
@@ -211,7 +220,7 @@ def test_it_can_be_switched_off_and_on_for_a_client_that_exists(server, make):
     session = lean(table)
     rddb.harden(table, policy=policy(fast_path=False))
     assert lean(table) is session.original
-    assert not waiting_of(session)
+    assert session.counted() == (0, 0)
     table.get_item(Key=KEY)
     rddb.harden(table, policy=policy(fast_path=True))
     table.get_item(Key=KEY)
@@ -220,20 +229,16 @@ def test_it_can_be_switched_off_and_on_for_a_client_that_exists(server, make):
     assert type(lean(table).original) is URLLib3Session
 
 
-def waiting_of(session):
-    return [connection for pool in session._pools.values() for connection in pool._waiting]
-
-
 def test_somebody_elses_session_stays(server):
     class Own(URLLib3Session):
         pass
 
     client = boto3.Session(**ACCESS).client("dynamodb", endpoint_url=server.url)
-    client._endpoint.http_session.close()
-    client._endpoint.http_session = own = Own()
+    http_session_of(client).close()
+    client._endpoint.http_session = own = Own()  # noqa: SLF001 - botocore has no public way
     rddb.harden(client)
-    assert client._endpoint.http_session is own
-    assert client._resilience.host.transport.absent == "another HTTP session"
+    assert http_session_of(client) is own
+    assert rddb.status(client).fast_path.reason == "another HTTP session"
     client.get_item(TableName="t", Key={"pk": {"S": "a"}})
     client.close()
 
@@ -427,7 +432,8 @@ def test_a_connection_that_the_server_closed_is_not_used_for_a_write(serve, make
     with server:
         table = make(server.url, **options)
         table.get_item(Key=KEY)
-        until(waiting(table)[0].is_readable)
+        [connection] = sockets_to(server.url)
+        until(lambda: can_be_read([connection]))
         table.update_item(**ADD)
         assert (server.operations, server.connections) == (["GetItem", "UpdateItem"], 2)
 
@@ -438,8 +444,9 @@ def test_nor_one_on_which_something_came_that_nobody_asked_for(serve, make):
     with server:
         table = make(server.url, **options)
         table.get_item(Key=KEY)
+        [connection] = sockets_to(server.url)
         more.is_read.set()
-        until(waiting(table)[0].is_readable)
+        until(lambda: can_be_read([connection]))
         assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
         assert server.connections == 2
 
@@ -453,13 +460,13 @@ def test_a_forked_child_makes_a_connection_of_its_own_and_the_parents_lives(serv
         table.get_item(Key=KEY)
 
         def child():
-            waited = len(waiting(table))
+            waited = waiting(table)
             own = table.get_item(Key={"pk": "child"})["Item"]
             table.meta.client.close()
             return waited, own
 
         assert in_child(child) == (0, {"pk": "child"})
-        assert not waiting(table)[0].is_readable()  # a close_notify of the child's would have ended it
+        assert not can_be_read(sockets_to(server.url))  # a close_notify of the child's would have ended it
         assert table.get_item(Key=KEY)["Item"] == KEY
         assert server.connections == 2
 
@@ -475,7 +482,7 @@ def test_a_connection_that_has_waited_too_long_is_not_used_again(server, make, l
     assert server.connections == 1
     clock.advance(61.0)
     table.get_item(Key=KEY)
-    assert (server.connections, len(waiting(table))) == (connections, 1)
+    assert (server.connections, waiting(table)) == (connections, 1)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "60", float("nan")])
@@ -499,15 +506,15 @@ def test_forty_threads_on_a_pool_of_four_each_get_their_own(server, make):
     with ThreadPoolExecutor(40) as threads:
         assert all(threads.map(ask, range(40)))
     assert counters(table).taken >= 390
-    assert 1 <= len(waiting(table)) <= 4
+    assert 1 <= waiting(table) <= 4
 
 
 def test_a_closed_client_keeps_no_connection_and_works_again(server, make):
     table = make(server.url)
     table.get_item(Key=KEY)
-    (connection,) = waiting(table)
+    assert len(sockets_to(server.url)) == 1
     table.meta.client.close()
-    assert connection._socket.fileno() == -1
+    assert sockets_to(server.url) == []
     assert table.get_item(Key=KEY)["Item"] == KEY
 
 
@@ -523,11 +530,10 @@ def test_a_call_under_way_as_its_client_is_closed_leaves_no_connection_behind(ma
         table = make(server.url)
         call = thread.submit(table.get_item, Key=KEY)
         asked.wait(PATIENCE)
-        pools = list(lean(table)._pools.values())
         table.meta.client.close()
         go_on.set()
         assert call.result()["Item"] == KEY
-        assert not [connection for pool in pools for connection in pool._waiting]
+        assert sockets_to(server.url) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process of its own")
@@ -557,7 +563,7 @@ def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_ambiguous(server, m
     def no_memory(*_):
         raise MemoryError
 
-    monkeypatch.setattr(waiting(table)[0], "_receive", no_memory)
+    monkeypatch.setattr(Connection, "receive", no_memory)
     with pytest.raises(HTTPClientError) as raised:
         table.update_item(**ADD)
     assert raised.value.resilience.ambiguous
@@ -631,16 +637,16 @@ def test_nor_after_credentials_that_took_too_long(server, make, is_connected, fa
     clock = FakeClock()
     slow = []
 
-    def fetched(seconds):
-        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
-        return {"access_key": "A", "secret_key": "S", "token": "T", "expiry_time": end.isoformat()}
-
     def refresh():
         clock.advance(10 if slow else 0)
-        return fetched(3600)
+        end = now + dt.timedelta(hours=1)
+        return {"access_key": "A", "secret_key": "S", "token": "T", "expiry_time": end.isoformat()}
 
-    session = botocore.session.get_session()
-    session._credentials = RefreshableCredentials.create_from_metadata(fetched(1), refresh, "test")
+    now = dt.datetime.now(dt.UTC)
+    credentials = RefreshableCredentials(
+        *("A", "S", "T", now), refresh_using=refresh, method="test", time_fetcher=lambda: now
+    )
+    session = with_credentials(botocore.session.get_session(), credentials)
     made = policy(clock=clock, fast_path=fast_path)
     table = rddb.table(
         "t",
@@ -651,7 +657,7 @@ def test_nor_after_credentials_that_took_too_long(server, make, is_connected, fa
     if is_connected:
         table.get_item(Key=KEY)
     slow.append(True)
-    session._credentials._expiry_time = dt.datetime.now(dt.UTC)
+    now += dt.timedelta(hours=2)
     with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(5, clock=clock):
         table.update_item(**ADD)
     table.meta.client.close()

@@ -12,6 +12,7 @@ import time
 import pytest
 from botocore.exceptions import SSLError
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
+from sdk_support import sockets_to
 from urllib3.exceptions import InsecureRequestWarning
 from wire_server import answer
 
@@ -184,9 +185,8 @@ def test_the_context_is_botocores_own(authority, good):
     with TlsServer(script, good) as server:
         table = table_at(server.url, verify=str(authority.bundle))
         table.get_item(Key=ITEM)
-        original = lean(table).original
-        (pool,) = lean(table)._pools.values()
-        (connection,) = pool._waiting
-        assert connection._socket.context is original._manager.connection_pool_kw["ssl_context"]
-        assert connection._socket.context.verify_mode is ssl.CERT_REQUIRED
+        [connection] = sockets_to(server.url)
+        botocores = lean(table).original._manager  # noqa: SLF001 - botocore has no public way
+        assert connection.context is botocores.connection_pool_kw["ssl_context"]
+        assert connection.context.verify_mode is ssl.CERT_REQUIRED
         table.meta.client.close()

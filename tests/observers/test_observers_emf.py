@@ -166,8 +166,12 @@ def test_a_namespace_is_asked_for(namespace, error):
         EmfObserver(namespace=namespace)
 
 
-def test_it_can_be_pickled():
-    assert pickle.loads(pickle.dumps(EmfObserver(namespace="shop")))._sums._namespace == "shop"  # noqa: S301 - its own
+def test_it_can_be_pickled(capsys):
+    observer = pickle.loads(pickle.dumps(EmfObserver(namespace="shop")))  # noqa: S301 - its own
+    call(make_core(observers=[observer]), *GET, [good()])
+    observer.flush()
+    [line] = capsys.readouterr().out.splitlines()
+    assert {each["Namespace"] for each in json.loads(line)["_aws"]["CloudWatchMetrics"]} == {"shop"}
 
 
 # Powertools.

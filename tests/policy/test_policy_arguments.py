@@ -26,11 +26,16 @@ ODD = [
     ":",
     ",",
 ]
-COMMANDS = next(action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction)).choices
+PARSER = cli._parser()  # noqa: SLF001 - the program's, without what it does
+COMMANDS = next(
+    action
+    for action in PARSER._actions  # noqa: SLF001 - argparse has no public way
+    if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001 - as above
+).choices
 OPTIONS = [
     (command, action.option_strings[0], action)
     for command, parser in COMMANDS.items()
-    for action in parser._actions
+    for action in parser._actions  # noqa: SLF001 - as above
     if action.option_strings and action.nargs is None and action.type is not Path
 ]
 
@@ -42,7 +47,7 @@ def test_what_is_wrong_with_an_option_is_told_in_words(command, option, action, 
     refused = []
     for text in ODD:
         try:
-            COMMANDS[command]._get_values(action, [text])
+            COMMANDS[command]._get_values(action, [text])  # noqa: SLF001 - as above
         except argparse.ArgumentError as error:
             refused.append(str(error))
     for said in refused:
@@ -66,4 +71,4 @@ def test_an_option_is_refused_by_the_command_itself(capsys):
 
 @pytest.mark.parametrize(("text", "seed"), [("-7", -7), ("0", 0), ("12", 12)])
 def test_a_seed_may_be_any_whole_number(text, seed):
-    assert cli._parser().parse_args(["demo", f"--seed={text}"]).seed == seed
+    assert PARSER.parse_args(["demo", f"--seed={text}"]).seed == seed

@@ -4,17 +4,21 @@ import ast
 import logging
 import os
 import threading
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import boto3
+import botocore.session
 import pytest
 from fork_support import FORKS, QUIET, in_child
-from unit_support import ROOT
+from sdk_support import http_session_of
+from shortcut_clients import with_credentials
+from unit_support import ROOT, core_of
 
 import resilient_ddb as rddb
 from resilient_ddb.calls.circuit import HALF_OPEN, Circuit, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
-from resilient_ddb.observers import EmfObserver
+from resilient_ddb.observers.emf import _Sums
 from resilient_ddb.observers.logs import Warnings
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.retry import RetryBudget, TokenBucket
@@ -65,14 +69,14 @@ HOLDERS = {
     "TokenBucket": (lambda: TokenBucket(RetryBudget(), FakeClock()), "_lock", TokenBucket.spend),
     "CapacityBucket": (lambda: rddb.RateLimiter(5), "_lock", lambda held: held.reserve(1)),
     "Stale": (rddb.fallback.stale, "_lock", remember_and_recall),
-    "ClientHost": (lambda: client()._resilience.host, "lock", lambda held: held.use_native_values()),
+    "ClientHost": (lambda: core_of(client()).host, "lock", lambda held: held.use_native_values()),
     "SharedRateLimiter": (
         lambda: rddb.SharedRateLimiter(NeverAsked(), "name", 5),
         "_renewing",
         lambda held: held.close(),
     ),
     "Warnings": (lambda: Warnings(logging.getLogger("test")), "_lock", lambda held: held.flush()),
-    "_Sums": (lambda: EmfObserver(namespace="shop")._sums, "_lock", lambda held: held.flush()),
+    "_Sums": (lambda: _Sums("shop", None, FakeClock()), "_lock", lambda held: held.flush()),
     "DynamoDBStorage": (lambda: rddb.storages.dynamodb("circuits"), "_turn", lambda held: held.synchronise()),
     "BatchBuffer": (writer, "_lock", lambda held: held.unprocessed),
     "BatchWriter": (writer, "_turn", lambda held: held.flush()),
@@ -96,14 +100,15 @@ def test_every_class_that_holds_a_lock_is_tested():
     assert set(classes_with_locks()) - {"SyncHost"} == set(HOLDERS)
 
 
-@pytest.mark.parametrize("kind", HOLDERS)
-def test_a_lock_that_another_thread_holds_is_free_in_the_child(kind):
-    make, name, use = HOLDERS[kind]
-    holder = make()
+@contextmanager
+def held(*locks):
+    """Have another thread hold locks meanwhile."""
     taken, over = threading.Event(), threading.Event()
 
     def hold():
-        with getattr(holder, name):
+        with ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
             taken.set()
             over.wait()
 
@@ -111,36 +116,36 @@ def test_a_lock_that_another_thread_holds_is_free_in_the_child(kind):
     thread.start()
     taken.wait()
     try:
-        in_child(lambda: use(holder) and None)
+        yield
     finally:
         over.set()
         thread.join()
+
+
+def held_lock_of(kind, holder):
+    _, name, _ = HOLDERS[kind]
+    return held(getattr(holder, name))
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_a_lock_that_another_thread_holds_is_free_in_the_child(kind):
+    make, _, use = HOLDERS[kind]
+    holder = make()
+    with held_lock_of(kind, holder):
+        in_child(lambda: use(holder) and None)
 
 
 def test_a_pools_lock_that_another_thread_holds_is_free_in_the_child():
     made = client()
-    http = made._endpoint.http_session
-    pool = http._manager.connection_from_url("http://127.0.0.1:9/")
-    taken, over = threading.Event(), threading.Event()
-
-    def hold():
-        with http._manager.pools.lock, pool.pool.mutex:
-            taken.set()
-            over.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    taken.wait()
-    try:
+    manager = http_session_of(made)._manager  # noqa: SLF001 - botocore has no public way
+    pool = manager.connection_from_url("http://127.0.0.1:9/")
+    with held(manager.pools.lock, pool.pool.mutex):
         in_child(made.close)
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_credentials_that_another_thread_refreshes_are_refreshed_in_the_child():
     credentials = client_with_role()
-    with credentials._refresh_lock:
+    with credentials._refresh_lock:  # noqa: SLF001 - as above
         in_child(lambda: credentials.get_frozen_credentials() and None)
 
 
@@ -150,8 +155,8 @@ def client_with_role():
     told = {"access_key": "x", "secret_key": "y", "token": "z", "expiry_time": "2000-01-01T00:00:00Z"}
     later = {**told, "expiry_time": "2999-01-01T00:00:00Z"}
     credentials = RefreshableCredentials.create_from_metadata(told, lambda: later, "test")
-    session = boto3.Session(region_name="eu-west-1")
-    session._session._credentials = credentials
+    core = with_credentials(botocore.session.get_session(), credentials)
+    session = boto3.Session(botocore_session=core, region_name="eu-west-1")
     credentials.kept = rddb.client("dynamodb", session=session)
     return credentials
 
@@ -198,9 +203,9 @@ def test_one_that_can_not_begin_anew_keeps_no_other_from_it():
 def test_answers_that_another_thread_was_just_keeping_are_not_remembered_in_the_child(in_the_middle):
     stale = rddb.fallback.stale()
     remember_and_recall(stale)
-    if in_the_middle:
-        stale._lock.acquire()
-    assert in_child(lambda: len(stale._answers)) == (0 if in_the_middle else 1)
+    with held_lock_of("Stale", stale) if in_the_middle else nullcontext():
+        kept, *_ = in_child(stale.memory)
+    assert kept == (0 if in_the_middle else 1)
 
 
 def test_an_open_circuit_is_open_in_the_child_too():
@@ -240,7 +245,16 @@ def test_calls_under_way_are_made_anew_in_the_child():
 
 
 def test_what_is_gone_is_not_told():
-    limiter = rddb.RateLimiter(5)
-    limiter._in_child = lambda: pytest.fail("it is gone")
-    del limiter
-    in_child(lambda: None)
+    told = []
+
+    class Holder:
+        def __init__(self, name):
+            self.name = name
+            tell_child(self)
+
+        def _in_child(self):
+            told.append(self.name)
+
+    gone, kept = Holder("gone"), Holder("kept")
+    del gone
+    assert in_child(lambda: told) == [kept.name]

@@ -41,13 +41,20 @@ def refused(**_):
     raise AssertionError("nothing is to be sent")
 
 
-def sharded(verbs=None, shards=2, *, by=RANDOM, key=None, shard_attribute=None, **options):
+class OneByOne(ShardedTable):
+    """Makes calls that go together one after the other, on no threads."""
+
+    def _together(self, calls):
+        return [_outcome(call) for call in calls]
+
+
+def sharded(verbs=None, shards=2, *, by=RANDOM, key=None, shard_attribute=None, core=None, **options):
     verbs = verbs or {"put_item": refused}
-    client = SimpleNamespace(describe_table=lambda **_: {"Table": DESCRIPTION}, meta=SimpleNamespace(), **verbs)
+    hardened = {} if core is None else {"_resilience": core}
+    described = {"describe_table": lambda **_: {"Table": DESCRIPTION}}
+    client = SimpleNamespace(meta=SimpleNamespace(), **described, **verbs, **hardened)
     table = SimpleNamespace(name="t", meta=SimpleNamespace(client=client), **verbs)
-    made = ShardedTable(table, ShardLayout(shards, by=by, key=key, attribute=shard_attribute), **options)
-    made._together = lambda calls: [_outcome(call) for call in calls]
-    return made
+    return OneByOne(table, ShardLayout(shards, by=by, key=key, attribute=shard_attribute), **options)
 
 
 def _outcome(call):
@@ -96,11 +103,10 @@ def test_an_index_with_keys_of_several_attributes_is_refused(index):
 
 
 def test_an_index_that_was_added_meanwhile_is_found():
-    docs = sharded({"put_item": lambda **_: dict(METADATA)}, key="day")
+    core = SimpleNamespace(known={}, host=ALONE, policy=SimpleNamespace(uniform=lambda low, _: low))
+    docs = sharded({"put_item": lambda **_: dict(METADATA)}, key="day", core=core)
     described = [{"KeySchema": DESCRIPTION["KeySchema"]}, DESCRIPTION]
-    client = docs.table.meta.client
-    client._resilience = SimpleNamespace(known={}, host=ALONE, policy=SimpleNamespace(uniform=lambda low, _: low))
-    client.describe_table = lambda **_: {"Table": described.pop(0)}
+    docs.table.meta.client.describe_table = lambda **_: {"Table": described.pop(0)}
     with pytest.raises(ValueError, match="'day'"):
         docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})
     docs.put_item(Item={"pk": "a", "sk": "1", "day": "x"})

@@ -180,11 +180,13 @@ class Register:
             self._readings.add(reading)
             return reading
 
-    def _close(self, reading: Reading) -> None:
+    def closed(self, reading: Reading) -> None:
+        """End a read that gave no answer. See `Reading.close`."""
         with self._book.lock:
             self._readings.discard(reading)
 
-    def _found(self, reading: Reading, found: Value, sees: Sees, by: str) -> bool:
+    def answered(self, reading: Reading, found: Value, sees: Sees, by: str) -> bool:
+        """End a read with what it gave. See `Reading.found`."""
         with self._book.lock:
             self._readings.discard(reading)
             self._book.reads += 1
@@ -249,11 +251,11 @@ class Reading:
 
     def found(self, value: Value, by: str, sees: Sees = _as_stored) -> bool:
         """End the read with what it gave; return whether that is allowed."""
-        return self.register._found(self, value, sees, by)
+        return self.register.answered(self, value, sees, by)
 
     def close(self) -> None:
         """End the read without an answer."""
-        self.register._close(self)
+        self.register.closed(self)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,17 @@
 """Arguments mean what they mean to boto3, and the environment does."""
 
+from unittest import mock
+
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.endpoint import EndpointCreator
 from botocore.exceptions import ClientError, ParamValidationError
 from emulators import CREDENTIALS
+from sdk_support import handlers_at
+from shortcut_clients import Wired
+from shortcut_support import headers_of, secret_of
 
 import resilient_ddb as rddb
 from resilient_ddb.sync.clients import ResilientClient
@@ -64,14 +71,21 @@ def test_endpoint_and_verify_are_boto3s(make, tmp_path):
     bundle = tmp_path / "ca.pem"
     bundle.touch()
     assert make(endpoint_url="http://127.0.0.1:1").meta.endpoint_url == "http://127.0.0.1:1"
-    assert make(verify=False)._endpoint.http_session._verify is False
-    assert make(verify=str(bundle))._endpoint.http_session._verify == str(bundle)
+    for verify in (False, str(bundle)):
+        with mock.patch.object(EndpointCreator, "create_endpoint", autospec=True) as create:
+            make(verify=verify)
+        assert create.call_args.kwargs["verify"] == verify
 
 
 def test_credentials_may_be_given(make):
-    client = make(aws_access_key_id="AKIAOTHER", aws_secret_access_key="shh", aws_session_token="token")
-    signing = client._request_signer._credentials
-    assert (signing.access_key, signing.secret_key, signing.token) == ("AKIAOTHER", "shh", "token")
+    client = make(
+        aws_access_key_id="AKIAOTHER", aws_secret_access_key=secret_of("AKIAOTHER"), aws_session_token="token"
+    )
+    wired = Wired(client)
+    wired.call("ListTables")  # it looks at the signature
+    headers = headers_of(wired.sent[0])
+    assert "Credential=AKIAOTHER/" in headers["authorization"]
+    assert headers["x-amz-security-token"] == "token"
 
 
 def test_an_unknown_argument_is_refused(make):
@@ -99,8 +113,9 @@ def test_the_callers_config_wins(make):
 
 
 def test_the_sessions_default_config_wins_over_ours_and_loses_to_the_callers(make):
-    session = boto3.Session()
-    session._session.set_default_client_config(Config(read_timeout=9, max_pool_connections=7))
+    core = botocore.session.get_session()
+    core.set_default_client_config(Config(read_timeout=9, max_pool_connections=7))
+    session = boto3.Session(botocore_session=core)
     config = make(session=session, config=Config(max_pool_connections=3)).meta.config
     assert (config.read_timeout, config.max_pool_connections) == (9, 3)
 
@@ -174,7 +189,7 @@ def test_adaptive_mode_of_the_environment_leaves_no_limiter_behind(proxy, make, 
     monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
     policy = rddb.Policy(retry=rddb.Retry(max_attempts=3), clock=FakeClock())
     client = make(endpoint_url=proxy.endpoint_url, policy=policy)
-    handlers = client.meta.events._emitter._handlers.prefix_search("before-send.dynamodb.GetItem")
+    handlers = handlers_at(client, "before-send.dynamodb.GetItem")
     assert not [handler for handler in handlers if "adaptive" in str(getattr(handler, "__module__", ""))]
     assert requests_of_a_throttled_read(proxy, client) == 3
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from batch_support import let_go
 from wire_stub import TABLE, WireStub
 
 import resilient_ddb as rddb
@@ -62,7 +63,7 @@ def test_a_put_that_raises_has_it_too():
         with pytest.raises(Exception, match="AccessDenied") as raised:
             batch.put_item(Item={"pk": "3"})
         assert "the first reason" in notes_of(raised.value)
-        batch._items_buffer.clear()
+        let_go(batch)
 
 
 def test_a_value_is_in_no_reason():
@@ -86,4 +87,4 @@ def test_what_the_halves_have_cleared_up_is_not_told_again():
         with pytest.raises(Exception, match="AccessDenied") as raised:
             batch.flush()
         assert "the first reason" not in notes_of(raised.value)
-        batch._items_buffer.clear()
+        let_go(batch)

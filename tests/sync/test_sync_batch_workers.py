@@ -13,6 +13,7 @@ from thread_support import end_soon
 import resilient_ddb as rddb
 from resilient_ddb.dynamodb.capacity import item_size, write_units
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
+from resilient_ddb.sync.together import Calls
 from resilient_ddb.testing import FakeClock, faults
 
 
@@ -397,18 +398,18 @@ def test_moto_takes_a_rate_and_workers(moto_server, make_table):
     assert len(boto3.resource("dynamodb", endpoint_url=moto_server.endpoint_url).Table(name).scan()["Items"]) == 120
 
 
-def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world):
+def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world, monkeypatch):
     world.proxy.plan = [faults.Throttle()]
     waits = rddb.Retry(wait=lambda _: 0.05, max_attempts=1000)
     table = world.table(retry=waits, retry_budget=None, clock=SYSTEM_CLOCK)
 
-    def interrupted():
+    def interrupted(_):
         raise KeyboardInterrupt
 
     batch = table.batch_writer(["pk"], max_workers=3)
     with pytest.raises(KeyboardInterrupt), batch:  # noqa: PT012 - it is the block's end that raises
         for number in range(50):
             batch.put_item(Item={"pk": str(number)})
-        batch._shell.collect = interrupted
+        monkeypatch.setattr(Calls, "collect", interrupted)
     assert len(batch.unprocessed) == 50
     assert end_soon()  # they would go on for 1,000 attempts, of 50 ms and more

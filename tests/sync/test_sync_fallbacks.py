@@ -5,6 +5,7 @@ from decimal import Decimal
 import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
+from botocore.client import ClientCreator
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError, WaiterError
 from emulators import CREDENTIALS
@@ -146,7 +147,14 @@ def test_a_replica_in_another_region_answers(filled, dynamodb_local, opened):
     assert copy.scan(Select="COUNT")["Count"] == 1
 
 
-def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened):
+def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened, monkeypatch):
+    made, create = [], ClientCreator.create_client
+
+    def noted(*args, credentials, **options):
+        made.append((create(*args, credentials=credentials, **options), credentials))
+        return made[-1][0]
+
+    monkeypatch.setattr(ClientCreator, "create_client", noted)
     policy = filled.policy(retry=ONCE, fallback=rddb.fallback.replica("us-west-2", endpoint_url="http://127.0.0.1:1"))
 
     table = hardened(filled.proxy.endpoint_url, policy, config=Config(read_timeout=33)).Table(filled.name)
@@ -154,10 +162,10 @@ def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened):
     with pytest.raises(table.meta.client.exceptions.InternalServerError) as raised:
         get(table)
     assert raised.value.__notes__[-1] == "fallback replica failed: EndpointConnectionError"
-    [sibling] = table.meta.client._resilience.host.siblings.values()
+    [(_, credentials), (sibling, siblings_credentials)] = made
     assert sibling.meta.region_name == sibling.meta.config.region_name == "us-west-2"
     assert sibling.meta.config.read_timeout == 33
-    assert sibling._request_signer._credentials is table.meta.client._request_signer._credentials
+    assert siblings_credentials is credentials
 
 
 def in_a_batch(table):

@@ -16,6 +16,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from emulators import REGION, free_port, plain_client
+from shortcut_clients import with_credentials
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FaultProxy, faults
@@ -479,11 +480,11 @@ def refreshing(refreshed):
             "expiry_time": later.isoformat(),
         }
 
-    session = boto3.Session(region_name=REGION)
-    session._session._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(
+    credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(
         metadata(), refresh_using=metadata, method="test"
     )
-    return session
+    core = with_credentials(botocore.session.get_session(), credentials)
+    return boto3.Session(botocore_session=core, region_name=REGION)
 
 
 def test_an_expired_token_is_fetched_anew_once_and_the_call_sent_again(world, hardened):

@@ -30,7 +30,9 @@ def on_session_for_a_resource(session, policy, **arguments):
 
 
 def on_botocores_session(session, policy, **arguments):
-    return rddb.harden(session._session, policy=policy).create_client("dynamodb", **arguments)
+    del session
+    core = rddb.harden(botocore.session.get_session(), policy=policy)
+    return core.create_client("dynamodb", **{**ACCESS, **arguments})
 
 
 def on_session_and_resource(session, policy, **arguments):
@@ -225,12 +227,14 @@ def test_a_policy_of_a_wrong_type_is_refused_before_anything_changes(opened):
 async def test_an_async_client_is_hardened_as_such():
     from aiobotocore.session import get_session  # noqa: PLC0415  # not in every install
 
+    from resilient_ddb.aio.clients import ResilientAioClient  # noqa: PLC0415  # as above
+
     session = rddb.harden(get_session())
     async with session.create_client("dynamodb", **ACCESS) as client:
-        assert type(client._resilience.host).__name__ == "AioHost"
+        assert isinstance(client, ResilientAioClient)
     async with get_session().create_client("dynamodb", **ACCESS) as client:
         assert rddb.harden(client) is client
-        assert type(client._resilience.host).__name__ == "AioHost"
+        assert isinstance(client, ResilientAioClient)
 
 
 def test_botocores_own_session_is_hardened_in_place(opened):
@@ -247,7 +251,7 @@ def test_ten_attempts_are_the_default_whatever_the_sdks_is(opened, way, mode):
     client = way(boto3.Session(**ACCESS), None, config=Config(retries={"mode": mode} if mode else None))
     opened.callback(client.close)
     # Where no policy is given, that of a session which was hardened before stays.
-    assert client._resilience.policy.retry.max_attempts == (2 if way is on_session_and_resource else 10)
+    assert rddb.status(client).policy.retry.max_attempts == (2 if way is on_session_and_resource else 10)
 
 
 def test_a_table_with_a_policy_of_its_own_keeps_it_when_its_clients_is_set(proxy, plain):

@@ -9,6 +9,7 @@ from boto3.resources.base import ServiceResource
 from botocore.exceptions import ClientError, WaiterError
 from botocore.stub import Stubber
 from cycle_support import collected_afterwards
+from sdk_support import http_session_of
 
 import resilient_ddb as rddb
 
@@ -214,10 +215,11 @@ def test_a_handler_may_answer_in_place_of_the_service(proxy, hardened):
 
 def test_what_others_read_behind_the_clients_back_is_there(table):
     client = table.meta.client
-    assert client._endpoint.host == client.meta.endpoint_url
-    assert client._endpoint.http_session is not None
-    assert client._request_signer.region_name == client.meta.region_name == "eu-west-1"
-    assert client._client_config is client.meta.config
+    assert client._endpoint.host == client.meta.endpoint_url  # noqa: SLF001 - botocore's name, which programs know
+    assert http_session_of(client) is not None
+    signing = client._request_signer.region_name  # noqa: SLF001 - as above
+    assert signing == client.meta.region_name == "eu-west-1"
+    assert client._client_config is client.meta.config  # noqa: SLF001 - as above
     assert client.meta.service_model.service_name == "dynamodb"
 
 
@@ -264,9 +266,9 @@ def test_a_stubbed_error_is_raised_as_it_is(hardened):
 def test_the_batch_writer_shows_its_buffer_and_can_be_flushed(table):
     with table.batch_writer() as batch:
         batch.put_item(Item={"pk": "a"})
-        assert batch._items_buffer == [{"PutRequest": {"Item": {"pk": "a"}}}]
-        batch._flush()
-        assert batch._items_buffer == []
+        assert batch._items_buffer == [{"PutRequest": {"Item": {"pk": "a"}}}]  # noqa: SLF001 - boto3's name
+        batch._flush()  # noqa: SLF001 - as above
+        assert batch._items_buffer == []  # noqa: SLF001 - as above
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a"}
 
 
@@ -298,6 +300,6 @@ def test_a_session_that_nobody_needs_any_more_is_let_go(aws_env):
         made = rddb.resource("dynamodb", session=session)
         assert type(made.Table("t")) is type(rddb.resource("dynamodb", session=session).Table("t")), "classes are kept"
         made.meta.client.close()
-        seen = weakref.ref(session._session)
+        seen = weakref.ref(session._session)  # noqa: SLF001 - boto3 has no public way
         del session, made
     assert seen() is None

@@ -7,6 +7,8 @@ import boto3
 import pytest
 from both_rims import HAS_AIO, NEEDS_AIO, SYNC_AND_ASYNC
 from emulators import CREDENTIALS, REGION
+from sdk_support import http_session_of
+from unit_support import core_of
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import faults
@@ -158,7 +160,7 @@ def test_a_tables_own_timeouts_hold_for_its_requests_over_the_same_connections(w
     table = dynamodb.Table(world.name, policy=own)
     with pytest.raises(Exception, match="Read timeout"):
         table.get_item(Key=KEY)
-    assert table.meta.client._endpoint is dynamodb.meta.client._endpoint
+    assert http_session_of(table.meta.client) is http_session_of(dynamodb.meta.client)
 
 
 @NEEDS_AIO
@@ -211,6 +213,6 @@ def test_a_table_with_a_policy_of_its_own_is_pickled_with_both(world, hardened):
     dynamodb = hardened(world.proxy.endpoint_url, attempts(world, 4))
     table = dynamodb.Table(world.name, policy=attempts(world, 2))
     made = pickle.loads(pickle.dumps(table))  # noqa: S301 - made here
-    core = made.meta.client._resilience
+    core = core_of(made)
     assert (core.policy.retry.max_attempts, core.client_policy.retry.max_attempts) == (2, 4)
     assert made == table

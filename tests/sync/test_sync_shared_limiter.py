@@ -117,6 +117,11 @@ def test_a_thread_renews_the_lease_while_nobody_asks_and_gives_it_back_when_nobo
     assert comes_true(lambda: items() == [])
 
 
+def renewed(worker):
+    """Do what a worker's thread does when a renewal is due, and return the seconds until the next one."""
+    return worker._keep()  # noqa: SLF001 - the thread goes by the machine's clock
+
+
 def test_who_owes_units_is_not_idle(limiter, items, clock):
     """Who leaves and joins anew owes nothing: a slow reader of dear pages would never pay."""
     worker = limiter()
@@ -124,12 +129,12 @@ def test_who_owes_units_is_not_idle(limiter, items, clock):
     worker.charge(RATE * 30)
     for _ in range(25):
         clock.advance(1)
-        assert worker._keep() is not None  # what its thread does when a renewal is due
+        assert renewed(worker) is not None
     assert worker.reserve(0) == pytest.approx(5, abs=0.1)
     assert len(items()) == 1
     for _ in range(16):
         clock.advance(1)
-        worker._keep()
+        renewed(worker)
     assert items() == []  # all of it has come in, two leases ago
 
 
@@ -146,7 +151,7 @@ def test_a_renewal_that_is_due_as_the_limiter_is_closed_does_not_join_again(limi
     worker = limiter()
     worker.acquire()
     worker.close()
-    assert worker._keep() is None  # what its thread does next, if it was past the look whether to stop
+    assert renewed(worker) is None  # what its thread does next, if it was past the look whether to stop
     assert items() == []
 
 
@@ -154,7 +159,7 @@ def test_a_limiter_that_was_forgotten_is_not_renewed(leases, proxy, name, items)
     table = rddb.table(leases.name, endpoint_url=proxy.endpoint_url)
     worker = rddb.SharedRateLimiter(table, name, RATE, lease_duration=3)
     worker.acquire()
-    thread = worker._keeper
+    [thread] = [each for each in threading.enumerate() if each.name == f"resilient_ddb rate {name}"]
     del worker
     thread.join(60)
     assert not thread.is_alive()
@@ -320,7 +325,8 @@ def test_it_pickles_as_a_recipe_and_is_another_worker_then(limiter, items):
     worker = limiter(lease_duration=70)
     worker.acquire()
     restored = pickle.loads(pickle.dumps(worker))  # noqa: S301 - our own
-    assert (restored.units_per_second, restored.share, restored._lease_seconds) == (RATE, 0, 70)
+    _, (*_, lease_duration, _) = restored.__reduce__()
+    assert (restored.units_per_second, restored.share, lease_duration) == (RATE, 0, 70)
     with restored, rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
         restored.acquire()
     assert repr(restored) == repr(worker)

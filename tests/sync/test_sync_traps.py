@@ -18,6 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError
 from cycle_support import collected_afterwards
 from emulators import CREDENTIALS, REGION
+from sdk_support import handlers_at
+from unit_support import core_of
 
 import resilient_ddb as rddb
 from resilient_ddb.observers import LoggingObserver
@@ -32,7 +34,6 @@ ADD = {"UpdateExpression": "ADD n :one", "ExpressionAttributeValues": {":one": 1
 
 def handlers_of(client):
     """Return every handler of DynamoDB's events on a client, with the event that it is for."""
-    emitter = client.meta.events._emitter
     events = [
         f"{event}.dynamodb.GetItem"
         for event in (
@@ -46,7 +47,7 @@ def handlers_of(client):
             "after-call",
         )
     ]
-    return [(event, handler) for event in events for handler in emitter._handlers.prefix_search(event)]
+    return [(event, handler) for event in events for handler in handlers_at(client, event)]
 
 
 # One retry layer.
@@ -382,8 +383,7 @@ def test_an_open_circuit_closes_again_after_good_probes(world):
     assert outcomes(world, table, [], 3) == ["CircuitOpenError"] * 3
     world.clock.advance(3.1)
     assert outcomes(world, table, [], 10) == []
-    core = table.meta.client._resilience
-    assert core.circuits[f"{world.name}/read"].state == "closed"
+    assert rddb.circuits(table)["read"].state == "closed"
 
 
 # What is told to whom.
@@ -511,10 +511,10 @@ def test_a_table_pickles_as_a_recipe_without_credentials(dynamodb_local, make_ta
     assert table.name == name
     table.put_item(Item={"pk": "a", "n": 1})
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "a", "n": 1}
-    core = table.meta.client._resilience
-    assert core.policy.retry.max_attempts == 3
-    assert type(core.fallback) is type(own.fallback)
-    assert type(core.client_policy.fallback) is type(policy.fallback)
+    found = rddb.status(table).policy
+    assert found.retry.max_attempts == 3
+    assert type(found.fallback) is type(own.fallback)
+    assert type(core_of(table).client_policy.fallback) is type(policy.fallback)
 
 
 @pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy])
@@ -642,4 +642,4 @@ def test_botocores_own_session_is_left_alone_by_a_replicas_client(world):
     world.proxy.plan = [faults.ServerError(times=10)]
     with pytest.raises(ClientError, match="ResourceNotFound"):
         get(table)
-    assert len(table.meta.client._resilience.host.siblings) == 1
+    assert len([seen for seen in world.proxy.seen if "/us-east-1/" in seen.headers["authorization"]]) == 1

@@ -10,9 +10,12 @@ from decimal import Decimal
 import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
+from boto3.dynamodb.transform import TransformationInjector
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.stub import Stubber
 from emulators import CREDENTIALS
+from sdk_support import http_session_of
+from unit_support import core_of
 
 import resilient_ddb as rddb
 from resilient_ddb.codec import responses
@@ -53,8 +56,7 @@ def listen(table, how):
         events.register_last("before-parse.dynamodb", lambda **_: None)
     elif how == "late":  # somebody has taken the value handlers' events away
         events.unregister("after-call.dynamodb", unique_id="dynamodb-attr-value-output")
-        own = native.ValueHandlers()
-        events.register("after-call.dynamodb", lambda parsed, model, **_: own._boto3.values_out(parsed, model))
+        events.register("after-call.dynamodb", TransformationInjector().inject_attribute_value_output)
 
 
 @pytest.fixture
@@ -204,8 +206,9 @@ def test_other_tables_of_the_resource_have_them(filled, hardened):
     assert dynamodb.batch_get_item(RequestItems=wanted)["Responses"][filled.name]
     assert not with_ttl.meta.client.batch_get_item(RequestItems=wanted)["Responses"][filled.name]
     assert with_ttl == plain_one
-    assert with_ttl.meta.client._endpoint is plain_one.meta.client._endpoint
-    assert with_ttl.meta.client._resilience.circuits == plain_one.meta.client._resilience.circuits
+    assert http_session_of(with_ttl.meta.client) is http_session_of(plain_one.meta.client)
+    [reads] = rddb.status(with_ttl).circuits
+    assert (reads.name, reads.calls) == (f"{filled.name}/read", 4)  # those of both
 
 
 def test_writes_give_back_what_there_was(filled):
@@ -390,7 +393,7 @@ def test_nothing_is_written_where_a_key_is_the_attribute(filled, verb, params):
 
 def test_an_attribute_that_was_looked_up_is_held_against_keys(filled):
     table = filled.table(options={"ttl": "auto"})
-    table.meta.client._resilience.known["TTL", filled.name] = ("pk", None)  # no emulator has TTL on a key
+    core_of(table).known["TTL", filled.name] = ("pk", None)  # no emulator has TTL on a key
     with pytest.raises(ValueError, match="ttl must not be an attribute of the table's key"):
         table.delete_item(Key={"pk": "live"})
     assert not filled.proxy.seen
@@ -625,8 +628,8 @@ def test_options_are_kept_when_the_policy_is_replaced(filled, hardened):
 
 def test_a_table_with_options_can_be_pickled(filled):
     table = filled.table(options={"ttl": rddb.TimeToLive("exp", filter="server", skew=2.0)})
-    core = copy.deepcopy(pickle.loads(pickle.dumps(table))).meta.client._resilience  # noqa: S301 - made here
-    assert core.ttl.settings == table.meta.client._resilience.ttl.settings
+    core = core_of(copy.deepcopy(pickle.loads(pickle.dumps(table))))  # noqa: S301 - made here
+    assert core.ttl.settings == core_of(table).ttl.settings
     assert core.ttl.of(table.name).settings == rddb.TimeToLive("exp", filter="server", skew=2.0)
 
 
@@ -792,7 +795,7 @@ def test_milliseconds_are_refused_and_nothing_is_written(filled):
     batch.put_item(Item={"pk": "a", "exp": NOW * 1000})
     batch.put_item(Item={"pk": "b", "exp": NOW})
     with pytest.raises(ValueError, match="looks like milliseconds") as raised:
-        batch._flush()
+        batch.flush()
     assert [request["PutRequest"]["Item"]["pk"] for request in raised.value.requests] == ["a"]
     assert filled.stored() is None
     assert filled.stored("b")["exp"] == NOW

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from both_rims import HAS_AIO, SYNC_AND_ASYNC
 from emulators import CREDENTIALS, REGION
+from unit_support import core_of
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, faults
@@ -254,5 +255,5 @@ def test_a_mapping_that_can_not_be_meant_is_refused_at_once(rim, make, ttl, erro
 @pytest.mark.parametrize("ttl", [None, {}, {"sessions": None}])
 def test_no_ttl_costs_nothing(ttl):
     client = rddb.client("dynamodb", ttl=ttl, **ACCESS)
-    assert client._resilience.ttl is None
+    assert core_of(client).ttl is None
     client.close()

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from codec_calls import ACCESS
 from hostile_support import NAMES, policy, said
+from sdk_support import http_session_of
 from wire_server import MARKS, SaysMore, WireServer, answer, error
 
 import resilient_ddb as rddb
@@ -80,7 +81,7 @@ def test_a_fallback_is_asked_and_the_circuit_counts_where_bytes_are_no_answer(se
     policy = rddb.Policy(retry=rddb.Retry(max_attempts=2, base_delay=0), circuit_breaker=breaker, fallback=fallback)
     server, table = serve(lambda operation, *_: said("cut in a character", operation), policy=policy)
     assert table.get_item(Key={"pk": "a"})["Item"] == {"pk": "fallback"}
-    assert table.meta.client._resilience.circuits["t/read"].state == "open"
+    assert rddb.circuits(table)["read"].state == "open"
     assert len(server.operations) == 2
 
 
@@ -238,24 +239,29 @@ def test_connections_of_a_client_that_was_used_before_are_made_anew(serve):
 
     _, installed = serve(script, make=make)
     assert installed.get_item(Key={"pk": "a"})["Item"] == {"pk": "a"}
-    pools = installed.meta.client._endpoint.http_session._pool_classes_by_scheme
+    classes = pool_classes(installed.meta.client)
+    before = dict(classes)
     rddb.harden(installed)
-    assert installed.meta.client._endpoint.http_session._pool_classes_by_scheme is pools
+    assert pool_classes(installed.meta.client) is classes
+    assert classes == before
+
+
+def pool_classes(client):
+    return http_session_of(client)._pool_classes_by_scheme  # noqa: SLF001 - botocore has no public way
 
 
 def test_nothing_global_is_changed(serve):
     _, table = serve(lambda _, params, __: [of_key(params)])
-    session = table.meta.client._endpoint.http_session
     table.get_item(Key={"pk": "a"})
     assert http.client.HTTPConnection.response_class is http.client.HTTPResponse
     assert botocore.awsrequest.AWSHTTPConnectionPool.ConnectionCls is botocore.awsrequest.AWSHTTPConnection
     plain = boto3.Session(**ACCESS).client("dynamodb")
-    classes = plain._endpoint.http_session._pool_classes_by_scheme
+    classes = pool_classes(plain)
     assert classes == {
         "http": botocore.awsrequest.AWSHTTPConnectionPool,
         "https": botocore.awsrequest.AWSHTTPSConnectionPool,
     }
-    assert session._pool_classes_by_scheme != classes
+    assert pool_classes(table.meta.client) != classes
     plain.close()
 
 

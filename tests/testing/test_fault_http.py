@@ -1,9 +1,9 @@
 """The wire handling, against an upstream and clients that are told what to say."""
 
+import select
 import socket
 import ssl
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,6 +14,7 @@ from botocore.exceptions import ConnectionClosedError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sdk_support import sockets_to
 
 from resilient_ddb.testing import FaultProxy, faults
 
@@ -61,7 +62,7 @@ def test_connections_are_kept_on_both_sides(make_client):
         for _ in range(10):
             get(client)
         assert len(requests) == 10  # all on the one connection that the upstream takes
-        assert len(proxy._server._connections) == 1
+        assert len(sockets_to(proxy.endpoint_url)) == 1
 
 
 def test_a_kept_connection_that_the_upstream_closed_is_not_used_again(make_client):
@@ -69,10 +70,8 @@ def test_a_kept_connection_that_the_upstream_closed_is_not_used_again(make_clien
     with scripted_upstream([answer], [answer]) as (url, _), FaultProxy(url) as proxy:
         client = make_client(proxy.endpoint_url)
         get(client)
-        (reader, _), _ = proxy._server._upstream._idle[0]
-        deadline = time.monotonic() + 30
-        while not reader.at_eof() and time.monotonic() < deadline:
-            time.sleep(0.005)
+        [to_upstream] = sockets_to(url)
+        assert select.select([to_upstream], [], [], 30)[0]  # the end is there, before the next request
         get(client)
         assert [seen.status for seen in proxy.seen] == [200, 200]
 

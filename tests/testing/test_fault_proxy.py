@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from cycle_support import collected_afterwards
+from sdk_support import sockets_at
 
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
@@ -186,9 +187,10 @@ def test_a_hang_ends_when_the_client_leaves(world, make_client):
         get(client)
     client.close()
     deadline = time.monotonic() + 30
-    while world.proxy._server._connections and time.monotonic() < deadline:
+    left = sockets_at(world.proxy.endpoint_url)
+    while any(each.fileno() != -1 for each in left) and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert not world.proxy._server._connections
+    assert sockets_at(world.proxy.endpoint_url) == []
 
 
 def test_the_seen_hold_the_whole_request(world):

@@ -332,8 +332,9 @@ def test_each_item_of_a_transaction_is_asked_for_itself():
     ],
 )
 def test_a_request_names_the_table_or_not(operation, params, expected):
-    ttl = TtlTables({"t": TimeToLive("exp")})
-    assert bool(ttl._concerned(operation, params)) is expected
+    execution = Execution(make_core(), operation, params)
+    last(TtlTables({"t": TimeToLive("exp")}).prepare(execution, None))
+    assert (execution.ttl is not None) is expected
 
 
 # What DynamoDB is to filter.

@@ -116,21 +116,22 @@ def test_what_fails_is_said_in_one_line(operation, code, says, proxy, moto_serve
 
 @pytest.mark.usefixtures("quick_probe")
 def test_a_client_that_fails_at_its_work_is_named(proxy, tmp_path, capsys, monkeypatch):
-    candidates = run_module._candidates
+    new_session = run_module.new_session
 
-    def broken(circuits):
-        first, _ = candidates(circuits)
+    def broken():
+        session = new_session()
+        make = session.resource
 
-        def refused(url, name):
-            table = first.airports(url, name)
-            table.meta.client.describe_table(TableName="not-there")
+        def resource(*args, **options):
+            make(*args, **options).meta.client.describe_table(TableName="not-there")
 
-        yield run_module._Candidate(name="mine", version="1", airports=refused, counters=first.counters)
+        session.resource = resource
+        return session
 
-    monkeypatch.setattr(run_module, "_candidates", broken)
+    monkeypatch.setattr(run_module, "new_session", broken)
     arguments = ["--records", "5", "--endpoint-url", proxy.endpoint_url, "--report", str(tmp_path / "report.html")]
     assert cli.main(["demo", *arguments]) == 1
     assert (
-        "the demo failed at its work with mine: An error occurred (ResourceNotFoundException)"
+        "the demo failed at its work with boto3: An error occurred (ResourceNotFoundException)"
         in capsys.readouterr().err
     )
