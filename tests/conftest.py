@@ -37,6 +37,9 @@ HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
 
 collect_ignore_glob = [] if HAS_AIO else ["aio/*", "testing/test_*aio*"]
 
+LEFT_OUT = ("long", "checkers")
+"""The markers of tests that run only where `-m` names them."""
+
 POOL = pytest.StashKey[Emulators]()
 
 DROPPED_ENVIRONMENT = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "AWS_REGION")
@@ -101,10 +104,11 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if _uses_emulators(item):
             item.add_marker(pytest.mark.emulator)
-    if "long" not in config.option.markexpr:
-        long = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
+    for tier in LEFT_OUT:
+        if tier not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(tier)]
+            items[:] = [item for item in items if not item.get_closest_marker(tier)]
+            config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,11 +1,12 @@
 """How many examples a property is tried with: a part of them by default, all in a thorough run.
 
-`pytest -m hypothesis --hypothesis-profile=thorough` is the thorough run. CI makes it.
+`pytest -m hypothesis --hypothesis-profile=thorough` is the thorough run. CI makes it. `few` is for what runs beside
+others that try more: another Python.
 """
 
 from hypothesis import HealthCheck, settings
 
-PROFILES = {"default": 50, "thorough": 200}
+PROFILES = {"few": 5, "default": 25, "thorough": 200}
 """The examples of a property that states no number."""
 
 
@@ -19,6 +20,7 @@ def register() -> None:
 
 
 def examples(number: int, **others: object) -> settings:
-    """Return settings with `number` examples in a thorough run, and a quarter of them by default, 15 at least."""
-    part = number * settings().max_examples // PROFILES["thorough"]
-    return settings(max_examples=max(min(number, 15), part), **others)
+    """Return settings with `number` examples in a thorough run, and an eighth of them by default: 15 at least."""
+    usual = settings().max_examples
+    part = number * usual // PROFILES["thorough"]
+    return settings(max_examples=max(min(number, usual, 15), part), **others)

@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 from botocore.exceptions import PaginationError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from resilient_ddb.bulk.paging import Pages, Trail
 
@@ -89,7 +90,7 @@ def steps(tail, length):
 
 
 @given(st.integers(0, 300), st.integers(1, 300))
-@settings(max_examples=60)
+@examples(60)
 def test_a_ring_is_seen_soon_after_it_closes(tail, length):
     seen = steps(tail, length)
     assert seen > tail + length

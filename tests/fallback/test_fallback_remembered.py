@@ -9,8 +9,9 @@ import pytest
 from boto3.dynamodb.conditions import Key
 from boto3.dynamodb.types import Binary
 from botocore import exceptions as bx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, good, make_core, python
 
 from resilient_ddb import fallback
@@ -135,7 +136,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(STEPS, max_size=30), st.lists(MARKS, min_size=6, max_size=6))
 def test_the_tables_beside_the_answers_hold_what_these_have_and_no_more(steps, marks_of_key):
     kept = Remembered(4, 8_000)
@@ -264,7 +265,7 @@ def write_of(kind, key, value):
     return operation, of_kind, after
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(KEYS, max_size=4), st.lists(NATIVE_READS, min_size=1, max_size=8), st.lists(NATIVE_WRITES, max_size=4))
 def test_after_an_own_write_no_answer_is_given_that_it_has_changed(stored, reads, writes):
     clock, stale = FakeClock(), fallback.stale()

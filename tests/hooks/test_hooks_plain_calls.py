@@ -42,15 +42,31 @@ def test_a_plain_call_comes_to_the_same(ways, typed_ways, operation):
     typed_ways.compare(operation, TYPED[operation], [GOOD[operation]])
 
 
+def said(operation, name):
+    """Return an answer as the only one, as the first, and as the last."""
+    yield [ANSWERS[name]]
+    yield [ANSWERS[name], GOOD[operation]]
+    yield [error("InternalServerError", 500), ANSWERS[name]]
+
+
 @pytest.mark.parametrize("operation", PARAMS)
 @pytest.mark.parametrize("name", ANSWERS)
-def test_every_answer_comes_to_the_same(ways, typed_ways, operation, name):
-    for answers in (
-        [ANSWERS[name]],
-        [ANSWERS[name], GOOD[operation]],
-        [error("InternalServerError", 500), ANSWERS[name]],
-    ):
+def test_every_answer_comes_to_the_same(ways, operation, name):
+    for answers in said(operation, name):
         ways.compare(operation, PARAMS[operation], answers)
+
+
+PAIRS = [
+    pytest.param(operation, name, marks=[] if (number - place) % len(PARAMS) == 0 else pytest.mark.long)
+    for number, name in enumerate(ANSWERS)
+    for place, operation in enumerate(PARAMS)
+]
+"""Each answer to one operation, and in a long run to all: what is read of it in native values is shown above."""
+
+
+@pytest.mark.parametrize(("operation", "name"), PAIRS)
+def test_every_answer_comes_to_the_same_in_typed_values(typed_ways, operation, name):
+    for answers in said(operation, name):
         typed_ways.compare(operation, TYPED[operation], answers)
 
 

@@ -56,8 +56,7 @@ def server():
 
 @pytest.fixture
 def client(server):
-    found = warmed(client_of(server.url, fast_path=True), server)
-    server.answers = [GOOD["GetItem"]]
+    found = warmed(client_of(server.url, fast_path=True), server, {"GetItem": KEY})
     yield found
     found.close()
 

@@ -30,6 +30,7 @@ follow_imports_for_stubs = true
 """What is skipped is as unknown as what is not installed."""
 MISTAKE = re.compile(r"#: (?P<code>[\w-]+)$")
 
+CHECKERS = pytest.mark.checkers
 pytestmark = pytest.mark.timeout(600)  # a checker reads much, and other tests run beside it
 
 
@@ -54,10 +55,12 @@ def test_each_page_of_the_documentation_has_a_program():
     assert {path.stem.rstrip("_") for path in PROGRAMS} == PAGES - WITHOUT_CODE - OF_FRAMEWORKS
 
 
+@CHECKERS
 def test_mypy_has_nothing_to_say_of_the_programs(cache):
     assert mypy(cache, *PROGRAMS) == []
 
 
+@CHECKERS
 def test_mypy_has_nothing_to_say_of_them_where_the_types_of_boto3_are_not_installed(tmp_path):
     config = tmp_path / "mypy.ini"
     config.write_text((HERE / "mypy.ini").read_text() + WITHOUT_TYPES)
@@ -71,6 +74,7 @@ MISTAKES = [
 ]
 
 
+@CHECKERS
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mypy_finds_each_mistake(cache, name):
     path = HERE / name
@@ -86,6 +90,7 @@ def test_mypy_finds_each_mistake(cache, name):
     assert len(marked) >= path.read_text().count("def a") > 0
 
 
+@CHECKERS
 @pytest.mark.skipif(shutil.which("pyright") is None, reason="needs pyright, which comes from npm: see .ci/run")
 def test_pyright_has_nothing_to_say_of_the_programs():
     command = ["pyright", "--outputjson", "--pythonpath", sys.executable, "--project", str(HERE)]
@@ -128,6 +133,7 @@ OWN = {
 NOT_SHARDED = {"scan", "scan_items", "parallel_scan", "get_items"}
 
 
+@CHECKERS
 @pytest.mark.parametrize("room", ["sync", "aio"])
 def test_every_verb_and_attribute_has_the_types_of_the_table(room, cache, tmp_path, boto3_table):
     verbs, attributes = shown(boto3_table)

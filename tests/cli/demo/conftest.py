@@ -53,3 +53,10 @@ def made_up_run():
         outage=(2.0, 4.0),
         ended_at=4.5,
     )
+
+
+@pytest.fixture
+def quick_probe(monkeypatch):
+    """Ask the emulator for a moment how fast it is: it answers as fast as it can all the while."""
+    monkeypatch.setattr("resilient_ddb.cli.demo.probe._WARM_SECONDS", 0.1)
+    monkeypatch.setattr("resilient_ddb.cli.demo.probe._SECONDS", 0.1)

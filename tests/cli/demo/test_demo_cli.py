@@ -25,10 +25,10 @@ def run_program(*arguments, cwd, timeout=150):
     )
 
 
-def check_result(finished, folder, report):
-    assert (finished.returncode, finished.stderr) == (0, "")
-    assert f"boto3 {boto3.__version__}" in finished.stdout
-    rows = {line[:34].strip(): line[34:].split() for line in finished.stdout.splitlines()}
+def check_result(code, out, err, report):
+    assert (code, err) == (0, "")
+    assert f"boto3 {boto3.__version__}" in out
+    rows = {line[:34].strip(): line[34:].split() for line in out.splitlines()}
     written, *of_all = rows["rows written"][-3:]
     assert of_all == ["of", "120"]
     failed = int(rows["rows failed, and said so"][-1])  # some do on a machine that stands still for long
@@ -36,27 +36,32 @@ def check_result(finished, folder, report):
     for harm in ("rows lost in silence", "counted twice", "counts lost", "phantom not-founds"):
         assert rows[harm][-1] == "0", harm
     assert int(rows["requests sent"][-1].replace(",", "")) > 0
-    assert f"Report: {report} " in finished.stdout
-    html = (folder / report).read_text(encoding="utf-8")
+    html = report.read_text(encoding="utf-8")
     assert html.count("<svg ") == 2
     assert "Outage(start=" in html
 
 
 @pytest.mark.timeout(180)
-def test_the_demo_runs_whole_and_leaves_a_report(tmp_path):
-    finished = run_program("demo", *QUICK, cwd=tmp_path)
-    check_result(finished, tmp_path, "resilient-ddb-demo.html")
+@pytest.mark.usefixtures("quick_probe")
+def test_the_demo_runs_whole_and_leaves_a_report(tmp_path, capsys, monkeypatch):
+    for module in ("scenario", "pace"):  # half as many calls: each costs most of its time in the emulator
+        monkeypatch.setattr(f"resilient_ddb.cli.demo.{module}.CALLS_PER_SECOND", 50.0)
+    report = tmp_path / "report.html"
+    code = cli.main(["demo", *QUICK, "--report", str(report)])
+    out, err = capsys.readouterr()
+    assert f"Report: {report} " in out
+    check_result(code, out, err, report)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-def test_the_demo_uses_another_endpoint_and_leaves_no_table_there(tmp_path, moto_server):
+def test_the_program_uses_another_endpoint_and_leaves_no_table_there(tmp_path, moto_server):
     with_tables = moto_server.client()
     before = with_tables.list_tables()["TableNames"]
-    finished = run_program(
-        "demo", *QUICK, "--endpoint-url", moto_server.endpoint_url, "--report", "report.html", cwd=tmp_path
-    )
-    check_result(finished, tmp_path, "report.html")
+    finished = run_program("demo", *QUICK, "--endpoint-url", moto_server.endpoint_url, cwd=tmp_path)
+    report = Path("resilient-ddb-demo.html")
+    assert f"Report: {report} " in finished.stdout
+    check_result(finished.returncode, finished.stdout, finished.stderr, tmp_path / report)
     assert moto_server.endpoint_url in finished.stdout
     assert with_tables.list_tables()["TableNames"] == before
     with_tables.close()

@@ -74,12 +74,6 @@ def proxy(moto_server):
         yield running
 
 
-@pytest.fixture
-def quick_probe(monkeypatch):
-    monkeypatch.setattr("resilient_ddb.cli.demo.probe._WARM_SECONDS", 0.1)
-    monkeypatch.setattr("resilient_ddb.cli.demo.probe._SECONDS", 0.1)
-
-
 @pytest.mark.usefixtures("quick_probe")
 def test_an_emulator_that_is_slow_is_noticed(proxy):
     proxy.plan = [faults.Delay(seconds=0.7, operations={"GetItem", "UpdateItem", "Query"})]
