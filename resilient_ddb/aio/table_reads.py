@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
 from resilient_ddb.calls.flows import Flow, run_async
+from resilient_ddb.policy.arguments import names_checked
 
 from .pending import Pending, pending
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class AsyncTableReads:
     """The part of `AsyncTable` that reads."""
 
+    @names_checked
     def query_items(
         self,
         *,
@@ -35,6 +37,7 @@ class AsyncTableReads:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
         return _items(Items(self, "query", params, max_items, read_units_per_second))
 
+    @names_checked
     def scan_items(
         self,
         *,
@@ -45,6 +48,7 @@ class AsyncTableReads:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
         return _items(Items(self, "scan", params, max_items, read_units_per_second))
 
+    @names_checked
     def get_items(
         self,
         keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
@@ -57,6 +61,7 @@ class AsyncTableReads:
 
         return AsyncBatchGet(self, keys, params, read_units_per_second)
 
+    @names_checked
     def parallel_scan(
         self,
         segments: int | Literal["auto"] = "auto",
@@ -76,6 +81,7 @@ class AsyncTableReads:
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
         )
 
+    @names_checked
     def query_many(
         self,
         partition_keys: Iterable[Any],
@@ -90,6 +96,7 @@ class AsyncTableReads:
 
         return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
+    @names_checked
     def query_many_items(
         self,
         partition_keys: Iterable[Any],

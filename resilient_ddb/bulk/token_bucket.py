@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number, check_plain_methods
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import is_beyond_deadline
@@ -40,6 +41,7 @@ class CapacityBucket:
         TypeError, ValueError: the rate or `burst` is no number above 0, or `clock` is no clock.
     """
 
+    @names_checked
     def __init__(self, units_per_second: float, *, burst: float | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         """Make a bucket, full at the start.
 

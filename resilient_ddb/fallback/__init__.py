@@ -20,6 +20,7 @@ from typing import Any
 
 from resilient_ddb.dynamodb.operations import READS, Params, operation_kind
 from resilient_ddb.events import Record
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_fallback, check_number, check_whole
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.forks import tell_child
@@ -271,6 +272,7 @@ class Function(Fallback):
         return f"fallback.function({self.name}, writes={self.writes})"
 
 
+@names_checked
 def stale(max_age: float = 300.0, max_items: int = 10_000, max_bytes: int = 64 * 1024**2) -> Fallback:
     """Answer a read with the last good answer to the same read.
 
@@ -289,6 +291,7 @@ def stale(max_age: float = 300.0, max_items: int = 10_000, max_bytes: int = 64 *
     return Stale(max_age, max_items, max_bytes)
 
 
+@names_checked
 def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
     """Answer a read from a global table's replica in another region.
 
@@ -305,6 +308,7 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
     return Replica(region, endpoint_url)
 
 
+@names_checked
 def response(answer: Mapping[str, Any]) -> Fallback:
     """Answer every read of items with one response, such as `{"Item": {...}}`.
 
@@ -320,6 +324,7 @@ def response(answer: Mapping[str, Any]) -> Fallback:
     return FixedResponse(answer)
 
 
+@names_checked
 def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
     """Answer by a function of your own, as the function does by itself; and say whether it is asked about writes too.
 

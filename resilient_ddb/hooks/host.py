@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.http.fast_path import Counters
+from resilient_ddb.policy.arguments import refuse_unknown
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.policy import Policy, Timeouts
@@ -428,6 +430,10 @@ def ttl_of_tables(ttl: Mapping[str, str | TimeToLive | None] | None) -> TtlTable
     return of_mapping(ttl)
 
 
+TABLE_OPTIONS = ("name", "policy", "ttl")
+"""The arguments of a resource's `Table(...)`."""
+
+
 def check_options(policy: Any, ttl: Any) -> None:
     """Refuse a Table's options that can't be meant.
 
@@ -472,14 +478,20 @@ def with_ttl(tables: Any, table: str, ttl: Any) -> Any:
     return with_table(tables, table, None if ttl is None else time_to_live(ttl))
 
 
-def unknown_option(name: str, value: Any) -> TypeError:
-    """Return the error for an option that a Table has not."""
-    meant = {
-        "fallback": "it is the policy's, as in Table(name, policy=policy.replace(fallback=...))",
-        "ttl_filter": "it is that of a TimeToLive, as in Table(name, ttl=TimeToLive('expires_at', filter=...))",
-        "ttl_skew": "it is that of a TimeToLive, as in Table(name, ttl=TimeToLive('expires_at', skew=...))",
-    }.get(name, "it takes a name, and as options: policy, ttl")
-    return TypeError(f"Table() got the unknown option {name!r} ({value!r}): {meant}")
+def bound(
+    function: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments, by name, that the SDK's `signature` makes of those that one of our functions was given.
+
+    Raises:
+        TypeError: it can't take them. Of a name that it has not, the error says what is meant.
+    """
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        taken = [name for name in signature.parameters if name not in ("self", "service_name")]
+        refuse_unknown(function, kwargs, ["policy", "session", "ttl", *taken])
+        raise
 
 
 def copy_with(client: Any, core: Core) -> Any:

@@ -9,6 +9,7 @@ import weakref
 from typing import Any, TextIO
 
 from resilient_ddb.events import AnyEvent
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.forks import tell_child
 
@@ -32,6 +33,7 @@ class EmfObserver:
     share between threads.
     """
 
+    @names_checked
     def __init__(self, *, namespace: str, stream: TextIO | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         """Write to `stream`, by default standard output, metrics of a CloudWatch `namespace`.
 

@@ -23,6 +23,7 @@ from resilient_ddb.events import (
     UnprocessedEvent,
     WaitEvent,
 )
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.forks import tell_child
@@ -147,6 +148,7 @@ class LoggingObserver:
     writes_warnings = True
     """Whether this observer writes what an operator must hear of: the library then does not."""
 
+    @names_checked
     def __init__(
         self, logger: logging.Logger | None = None, *, slow_call_duration: float = 1.0, clock: Clock = SYSTEM_CLOCK
     ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.arguments import names_checked
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class TableReads:
     """The part of `ResilientTable` that reads."""
 
+    @names_checked
     def query_items(
         self,
         *,
@@ -47,6 +49,7 @@ class TableReads:
         """
         return _items(self, "query", params, max_items, read_units_per_second)
 
+    @names_checked
     def scan_items(
         self,
         *,
@@ -57,6 +60,7 @@ class TableReads:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self, "scan", params, max_items, read_units_per_second)
 
+    @names_checked
     def get_items(
         self,
         keys: Iterable[Mapping[str, Any]],
@@ -90,6 +94,7 @@ class TableReads:
 
         return BatchGet(self, keys, params, read_units_per_second)
 
+    @names_checked
     def parallel_scan(
         self,
         segments: int | Literal["auto"] = "auto",
@@ -131,6 +136,7 @@ class TableReads:
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
         )
 
+    @names_checked
     def query_many(
         self,
         partition_keys: Iterable[Any],
@@ -160,6 +166,7 @@ class TableReads:
 
         return run(fan_in(self, self._together, partition_keys, params, on_shard_error))
 
+    @names_checked
     def query_many_items(
         self,
         partition_keys: Iterable[Any],

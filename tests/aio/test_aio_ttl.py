@@ -190,7 +190,7 @@ def test_a_table_for_module_scope_takes_the_options(filled):
 
 @pytest.mark.parametrize("make", [aio.table, lambda *args, **options: asyncio.run(opened(*args, **options))])
 def test_options_that_can_not_be_meant_are_refused_at_once(make):
-    with pytest.raises(TypeError, match=r"unknown option 'ttl_filter' .*TimeToLive\('expires_at', filter=...\)"):
+    with pytest.raises(TypeError, match=r"'ttl_filter'; did you mean ttl=TimeToLive\('expires_at', filter=...\)\?"):
         make("orders", ttl="exp", ttl_filter="server", **ACCESS)
     with pytest.raises(TypeError, match="mapping is for a resource"):
         make("orders", ttl={"orders": "exp"}, **ACCESS)
