@@ -314,3 +314,7 @@ def _keep_in_step(storage: weakref.ref[DynamoDBStorage], wake: threading.Event) 
             return
         alive.synchronise()
         del alive
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

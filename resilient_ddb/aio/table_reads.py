@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
+from resilient_ddb.bulk.iterators import AsyncItemIterator
 from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.policy.arguments import names_checked
 
@@ -35,7 +36,7 @@ class AsyncTableReads:
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return _items(Items(self, "query", params, max_items, read_units_per_second))
+        return _items(self, "query", params, max_items, read_units_per_second)
 
     @names_checked
     def scan_items(
@@ -46,7 +47,7 @@ class AsyncTableReads:
         **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return _items(Items(self, "scan", params, max_items, read_units_per_second))
+        return _items(self, "scan", params, max_items, read_units_per_second)
 
     @names_checked
     def get_items(
@@ -109,19 +110,29 @@ class AsyncTableReads:
 
         from .together import together  # noqa: PLC0415 - as above
 
-        return items_of(fan_in_reading(self, together, partition_keys, params, max_items))
+        reading = fan_in_reading(self, together, partition_keys, params, max_items)
+        return items_of(reading, "query_many_items", self)
 
 
-async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:
-    while not items.is_over:
-        for item in await run_async(items.more(asyncio.sleep)):
-            yield item
+def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
+    items = Items(table, verb, *of_items)
+
+    async def each() -> AsyncGenerator[dict[str, Any], None]:
+        while not items.is_over:
+            for item in await run_async(items.more(asyncio.sleep)):
+                yield item
+
+    return AsyncItemIterator(each(), f"{verb}_items", table.name)
 
 
-async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
+def items_of(begin: Flow[Reading], verb: str, table: Any) -> AsyncItemIterator:
     """Return the items of a reading, page after page."""
-    reading = await run_async(begin)
-    while not reading.is_over:
-        await run_async(reading.more())
-        for item in reading.items():
-            yield item
+
+    async def each() -> AsyncGenerator[dict[str, Any], None]:
+        reading = await run_async(begin)
+        while not reading.is_over:
+            await run_async(reading.more())
+            for item in reading.items():
+                yield item
+
+    return AsyncItemIterator(each(), verb, table.name)

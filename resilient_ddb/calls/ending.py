@@ -216,6 +216,6 @@ def _call(execution: Execution) -> Call:
         table=execution.lane.table,
         identity=identity,
         clock=execution.core.clock,
-        elsewhere=partial(host.elsewhere, execution.operation, execution.request),
+        elsewhere=partial(host.elsewhere, execution.core, execution.operation, execution.request),
         began=execution.started,
     )

@@ -15,6 +15,7 @@ from botocore.config import Config
 from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
+from resilient_ddb.dynamodb.operations import table_of
 from resilient_ddb.http.fast_path import Counters
 from resilient_ddb.policy.arguments import refuse_unknown
 from resilient_ddb.policy.forks import tell_child
@@ -213,8 +214,10 @@ class ClientHost(ABC):
     """Return how many connections of a client are in use, and how many are idle; None if that can't be told."""
 
     @abstractmethod
-    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
-        """Make a call in another region, and mark its answer."""
+    def elsewhere(
+        self, core: Core, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
+    ) -> Any:
+        """Make a call in another region, by the policy of `core`, and mark its answer."""
 
     def open_siblings(self) -> list[Any]:
         """Return the clients that were opened for other regions."""
@@ -223,7 +226,7 @@ class ClientHost(ABC):
     def follow_policy(self) -> None:
         """Make the connections, and the clients for other regions, follow the client's policy."""
         self.take_connections(getattr(self.client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
-        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
+        policy = self.client._resilience.policy_elsewhere()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
             set_policy(sibling, policy)
 
@@ -492,6 +495,13 @@ def bound(
         taken = [name for name in signature.parameters if name not in ("self", "service_name")]
         refuse_unknown(function, kwargs, ["policy", "session", "ttl", *taken])
         raise
+
+
+def by_policy_of(core: Core, sibling: Any, operation: str, params: Mapping[str, Any]) -> Any:
+    """Return a view of a client for another region that goes by the policy of `core`, as that is now."""
+    view = sibling._resilience.with_policy(core.policy_elsewhere(), table_of(operation, params))  # noqa: SLF001 - this library's own
+    view.timeouts = core.timeouts  # the client's own config holds in both regions
+    return copy_with(sibling, view)
 
 
 def copy_with(client: Any, core: Core) -> Any:

@@ -207,6 +207,10 @@ _OF_ITEMS = (
 _FOR_ONE_ITEM = ("_item", "_update", "_action")
 
 _IN_WORDS = {
+    **dict.fromkeys(
+        ((verb, "limit") for verb in ("query_items", "scan_items", "query_many_items")),
+        "max_items, or boto3's Limit, the size of a page",
+    ),
     ("table", "fallback"): "policy=policy.replace(fallback=...)",
     ("table", "ttl_filter"): "ttl=TimeToLive('expires_at', filter=...)",
     ("table", "ttl_skew"): "ttl=TimeToLive('expires_at', skew=...)",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from resilient_ddb.bulk.paging import refuse_count, refuse_limit
+from resilient_ddb.bulk.paging import refuse_count
 from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
@@ -46,7 +46,6 @@ class ShardedQueries(ShardedVerbs):
         return response
 
     def _reading(self, params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
-        refuse_limit(params)
         refuse_count("query", params)
         keys = yield from self._keys(params.get("IndexName"))
         found = self._asked(keys, params)
@@ -65,7 +64,6 @@ class ShardedQueries(ShardedVerbs):
         return (yield from fan_in_flows.answer(make, request))
 
     def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
-        refuse_limit(params)
         refuse_count("query_many", params)
         request, make = yield from self._of_keys(chosen, params, "raise")
         return make(limit=limit, page=request.limit, query=stored_query(self._table))
@@ -156,7 +154,6 @@ def fan_in_reading(
     table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None
 ) -> Flow[Reading]:
     """Begin to read several partition keys as one. See `ResilientTable.query_many_items`."""
-    refuse_limit(params)
     refuse_count("query_many", params)
     request, make = yield from _of_table(table, together, chosen, params, "raise")
     return make(limit=limit, page=request.limit, query=stored_query(table))

@@ -140,7 +140,7 @@ class ShardedTable(ShardedQueries, TableBehind):
             TypeError, ValueError: as `query`, or `max_items` is no whole number of 1 or more.
             ClientError: a shard could not be read.
         """
-        return items_of(run(self._reading(params, max_items)))
+        return items_of(run(self._reading(params, max_items)), "query_items", self)
 
     @names_checked
     def query_many(
@@ -167,7 +167,8 @@ class ShardedTable(ShardedQueries, TableBehind):
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
-        return items_of(run(self._fan_in_reading(partition_keys, params, max_items)))
+        reading = run(self._fan_in_reading(partition_keys, params, max_items))
+        return items_of(reading, "query_many_items", self)
 
     @names_checked
     def batch_writer(

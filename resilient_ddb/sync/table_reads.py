@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
 
@@ -188,7 +189,8 @@ class TableReads:
         """
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
-        return items_of(run(fan_in_reading(self, self._together, partition_keys, params, max_items)))
+        reading = run(fan_in_reading(self, self._together, partition_keys, params, max_items))
+        return items_of(reading, "query_many_items", self)
 
     def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         from .together import together  # noqa: PLC0415 - only where it is used
@@ -196,20 +198,25 @@ class TableReads:
         return together(self.meta.client, calls)
 
 
-def _items(table: TableReads, *of_items: Any) -> Iterator[dict[str, Any]]:
+def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - as above
 
-    items = Items(table, *of_items)
+    items = Items(table, verb, *of_items)
 
-    def each() -> Iterator[dict[str, Any]]:
+    def each() -> Generator[dict[str, Any], None, None]:
         while not items.is_over:
             yield from run(items.more(time.sleep))
 
-    return each()
+    return ItemIterator(each(), f"{verb}_items", table.name)
 
 
-def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
+def items_of(reading: Reading, verb: str, table: Any) -> ItemIterator:
     """Return the items of a reading, page after page."""
-    while not reading.is_over:
-        run(reading.more())
-        yield from reading.items()
+
+    def each() -> Generator[dict[str, Any], None, None]:
+        while not reading.is_over:
+            run(reading.more())
+            yield from reading.items()
+
+    return ItemIterator(each(), verb, table.name)

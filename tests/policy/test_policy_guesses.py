@@ -30,8 +30,9 @@ def aio():
     return rddb.aio
 
 
+LIMIT = "max_items, or boto3's Limit, the size of a page"
 OF_VERBS = [
-    ("table.query_items", (), "limit", "max_items"),
+    ("table.query_items", (), "limit", LIMIT),
     ("table.query_items", (), "page_size", "Limit"),
     ("table.query_items", (), "rate", "read_units_per_second"),
     ("table.query_items", (), "index", "IndexName"),
@@ -42,7 +43,7 @@ OF_VERBS = [
     ("table.query_items", (), "last_evaluated_key", "ExclusiveStartKey"),
     ("table.query_items", (), "attributes_to_get", "ProjectionExpression"),
     ("table.query_items", (), "max_item", "max_items"),
-    ("table.scan_items", (), "limit", "max_items"),
+    ("table.scan_items", (), "limit", LIMIT),
     ("table.scan_items", (), "read_capacity_to_consume_per_second", "read_units_per_second"),
     ("table.get_items", ([],), "consistent", "ConsistentRead"),
     ("table.get_items", ([],), "rcu", "read_units_per_second"),
@@ -54,7 +55,7 @@ OF_VERBS = [
     ("table.parallel_scan", (), "state", "resume"),
     ("table.query_many", ([],), "on_error", "on_shard_error"),
     ("table.query_many", (), "keys", "partition_keys"),
-    ("table.query_many_items", ([],), "limit", "max_items"),
+    ("table.query_many_items", ([],), "limit", LIMIT),
     ("table.batch_writer", (), "rate", "write_units_per_second"),
     ("table.batch_writer", (), "wcu", "write_units_per_second"),
     ("table.batch_writer", (), "workers", "max_workers"),
@@ -76,7 +77,7 @@ OF_VERBS = [
     ("sharded.get_item", (), "key", "Key"),
     ("sharded.update_item", ({},), "condition", "ConditionExpression"),
     ("sharded.query", (), "consistent_read", "ConsistentRead"),
-    ("sharded.query_items", (), "limit", "max_items"),
+    ("sharded.query_items", (), "limit", LIMIT),
     ("sharded.batch_writer", (), "rate", "write_units_per_second"),
     ("sharded.reshard", (), "keys", "partition_keys"),
     ("sharded.reshard", (), "rate", "write_units_per_second"),
@@ -88,7 +89,7 @@ OF_VERBS = [
     ("versioned.modify", ({}, print), "retries", "max_attempts"),
     ("versioned.put_action", (), "item", "Item"),
     ("versioned.check_action", ({},), "version", "expected_version"),
-    ("versioned.query_items", (), "limit", "max_items"),
+    ("versioned.query_items", (), "limit", LIMIT),
     ("module.client", ("dynamodb",), "region", "region_name"),
     ("module.client", ("dynamodb",), "timeout", "policy=resilient_ddb.Policy(...), which says how calls are made"),
     ("module.resource", ("dynamodb",), "retry", "policy=resilient_ddb.Policy(...), which says how calls are made"),
