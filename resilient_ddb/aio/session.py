@@ -263,7 +263,7 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, 
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
     hardened = AioHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.ttl = config, ttl
+    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
     return hardened
 
 

@@ -67,6 +67,8 @@ class ClientHost(ABC):
         self.listeners = Listeners(self.values.read, self.values.values_out, own)
         self.config: Config | None = None
         """The Config that the client was made with, if this library made it."""
+        self.verify: bool | str | None = None
+        """Which certificates are trusted, as the client was told: none (False), or those of a file. None: the usual."""
         self.siblings: dict[tuple[str, str | None], Any] = {}
         self.flights: dict[Any, tuple[object, Any, Any]] = {}
         """Who asks for what just now, the event that says that it has ended, and the thread, or task, that asks.
@@ -244,12 +246,20 @@ class ClientHost(ABC):
             "region_name": meta.region_name,
             "endpoint_url": meta.endpoint_url,
             "config": with_timeouts(config, timeouts),
+            "verify": self._trusted(),
         }
+
+    def _trusted(self) -> bool | str | None:
+        """Return what the client was told as `verify`. One that was made by others only knows what it goes by."""
+        if self.config is not None:
+            return self.verify
+        goes_by: bool | str = getattr(self.client._endpoint.http_session, "_verify", True)  # noqa: SLF001 - there is no public way
+        return None if goes_by is True else goes_by
 
     def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
         """Return `create_client`'s arguments for a client like this one in another region."""
         config = self.client.meta.config.merge(Config(region_name=region))
-        return {"region_name": region, "endpoint_url": endpoint_url, "config": config}
+        return {"region_name": region, "endpoint_url": endpoint_url, "config": config, "verify": self._trusted()}
 
 
 def set_policy(client: Any, policy: Policy) -> None:

@@ -81,7 +81,7 @@ def client(
     made = reading_plainly(chosen).client(**{**arguments, "config": config})
     hardened = SyncHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.ttl = config, tables
+    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), tables
     return cast("DynamoDBClient", hardened)
 
 
