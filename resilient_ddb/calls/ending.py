@@ -70,7 +70,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         return _as_success(execution, error)
     error = _explain(execution, error)
     execution.forget_errors()
-    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError):
+    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError | KeyError):
         error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
