@@ -122,6 +122,7 @@ class OpenTelemetryObserver:
             "aws.request_id": event.request_id,
             "aws.dynamodb.index_name": event.index,
             "cloud.region": event.region,
+            f"{PREFIX}shard": event.shard,
             f"{PREFIX}attempts": event.attempts,
             f"{PREFIX}outcome": event.outcome.value,
             f"{PREFIX}consumed_units": event.consumed_capacity,

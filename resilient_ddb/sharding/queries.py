@@ -11,6 +11,7 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.policy.policy import policy_of
 
 from . import fan_in_reading as fan_in_flows
 from .fan_in_reading import OnShardError, Reading, Response, Together, check_on_shard_error
@@ -121,12 +122,14 @@ class ShardedQueries(ShardedVerbs):
         return request_for(params, condition, stored, keys.described, table=self._table.name, sharded=stored_in)
 
     def _making(self, keys: ShardKeys, request: Request, on_shard_error: OnShardError) -> Make:
+        is_told = bool(policy_of(self._table).observers)
         return partial(
             Reading,
             query=client_query(self._table),
             together=self._together,
             request=request,
             name_of=lambda index: keys.layout.number_of(request.stored[index]),
+            shard_of=(lambda index: keys.layout.number_of(request.stored[index])) if is_told else None,
             told_as=lambda index: _shard(keys, request.stored[index]),
             as_seen=keys.as_seen,
             on_shard_error=on_shard_error,
