@@ -55,7 +55,7 @@ class CapacityBucket:
             check_number("burst", burst, above=0)
         check_methods("clock", clock, "monotonic", "time", "wait")
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a task that waits, and is dropped, gives its units back within anything
         tell_child(self)
         self._rate, self._burst = units_per_second, burst
         self._level = self.burst
@@ -64,7 +64,7 @@ class CapacityBucket:
 
     def _in_child(self) -> None:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def units_per_second(self) -> float:

@@ -70,12 +70,12 @@ class _Sums:
     def __init__(self, namespace: str, stream: TextIO | None, clock: Clock) -> None:
         self._namespace, self._stream, self._clock = namespace, stream, clock
         self._groups: dict[tuple[tuple[str, ...], tuple[str, ...]], _Group] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as the garbage collector may end a call within this
         tell_child(self)
 
     def _in_child(self) -> None:
         """Begin anew in a forked process: what is counted is the parent's to write."""
-        self._lock, self._groups = threading.Lock(), {}
+        self._lock, self._groups = threading.RLock(), {}
 
     def count(self, event: AnyEvent) -> None:
         values = labels_of(event)

@@ -6,6 +6,7 @@ import pytest
 from aio_support import ACCESS
 from aiobotocore.config import AioConfig
 from botocore.config import Config
+from sdk_support import trusted_by
 
 from resilient_ddb import aio
 
@@ -61,4 +62,4 @@ async def test_which_certificates_are_trusted_is_kept(made, hardened):
         for back in (table, once, twice):
             client = back.meta.client
             opened = await client.current("GetItem") if hasattr(client, "current") else client
-            assert opened._endpoint.http_session._verify is False
+            assert trusted_by(opened) is False

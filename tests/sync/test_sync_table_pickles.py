@@ -1,11 +1,15 @@
 """A pickled Table: its recipe is whole, config included, and has no credentials."""
 
 import pickle
+from unittest import mock
 
 import boto3
 import pytest
+from botocore.args import EndpointCreator
 from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 from emulators import CREDENTIALS, REGION
+from sdk_support import trusted_by
 from shortcut_clients import Wired
 
 import resilient_ddb as rddb
@@ -75,7 +79,7 @@ def test_which_certificates_are_trusted_is_kept(made, tmp_path):
     bundle.touch()
     for told in (False, str(bundle)):
         for back in (once := restored(MADE[made](verify=told)), restored(once)):
-            assert back.meta.client._endpoint.http_session._verify == told
+            assert trusted_by(back.meta.client) == told
 
 
 @pytest.mark.parametrize("made", [made for made in MADE if made != "installed"])
@@ -86,9 +90,14 @@ def test_what_the_environment_trusts_is_asked_again_in_the_other_process(made, t
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     text = pickle.dumps(MADE[made]())
     monkeypatch.delenv("AWS_CA_BUNDLE")
-    assert pickle.loads(text).meta.client._endpoint.http_session._verify is True  # noqa: S301 - our own
+    assert trusted_by(pickle.loads(text).meta.client) is True  # noqa: S301 - our own
 
 
 def test_a_replica_trusts_the_same_certificates():
-    client = rddb.client("dynamodb", endpoint_url=URL, verify=False, **ACCESS)
-    assert client._resilience.host.sibling_arguments("us-west-2", None)["verify"] is False
+    fallback = rddb.fallback.replica("us-west-2", endpoint_url="https://127.0.0.1:9")
+    policy = rddb.Policy(retry=rddb.Retry(max_attempts=1), fallback=fallback)
+    table = rddb.table("t", endpoint_url=URL, verify=False, policy=policy, **ACCESS)
+    making = mock.patch.object(EndpointCreator, "create_endpoint", autospec=True, side_effect=RuntimeError)
+    with making as create, pytest.raises(EndpointConnectionError):
+        table.get_item(Key={"pk": "a"})
+    assert create.call_args.kwargs["verify"] is False
