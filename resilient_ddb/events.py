@@ -303,6 +303,8 @@ class CallEndEvent(Event):
     """The client's region."""
     response_bytes: int
     """Bytes of the last response's body."""
+    shard: int | None = None
+    """The number of the shard that was asked. None: it is no sharded table's call, or one about several shards."""
 
 
 class WaitEvent(Event):

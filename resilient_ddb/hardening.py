@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .policy.arguments import names_checked
+
 if TYPE_CHECKING:
     from .policy.policy import Policy
 
@@ -11,6 +13,7 @@ Target = TypeVar("Target")
 _ASYNC = ("aiobotocore", "aioboto3", "resilient_ddb.aio")
 
 
+@names_checked
 def harden(target: Target, policy: Policy | None = None) -> Target:
     """Harden what exists already, in place, and return it.
 
@@ -31,6 +34,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
     return made
 
 
+@names_checked
 def set_policy(target: Target, policy: Policy) -> Target:
     """Set another policy for what is hardened already, from now on, and return it.
 

@@ -14,6 +14,8 @@ from resilient_ddb.policy.checks import check_number
 from resilient_ddb.policy.deadlines import lambda_deadline
 from resilient_ddb.policy.forks import tell_child
 
+from .policy.arguments import names_checked
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -45,6 +47,7 @@ def lambda_handler(function: Callable[[E, C], R], /) -> Callable[[E, C], R]: ...
 def lambda_handler(*, margin: float = 0.5) -> _Decorator: ...
 
 
+@names_checked
 def lambda_handler(function: Handler | None = None, /, *, margin: float = 0.5) -> Any:
     """Make a Lambda handler of a function of `event` and `context`, sync or async.
 

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from .calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
 from .errors.words import is_failed_condition
+from .policy.arguments import names_checked
 from .policy.checks import check_methods, check_number
 from .policy.clock import SYSTEM_CLOCK, Clock
 from .policy.forks import tell_child
@@ -33,6 +34,7 @@ _KEYS_A_REQUEST = 100
 _log = logging.getLogger("resilient_ddb")
 
 
+@names_checked
 def dynamodb(
     table: Any, *, prefix: str = "", sync_interval: float = 5.0, clock: Clock = SYSTEM_CLOCK
 ) -> DynamoDBStorage:
@@ -54,6 +56,7 @@ def dynamodb(
     return DynamoDBStorage(table, prefix, sync_interval, clock)
 
 
+@names_checked
 def create_table(dynamodb: Any, name: str) -> Any:
     """Create a table for circuits, with TTL, and return it.
 
@@ -311,3 +314,7 @@ def _keep_in_step(storage: weakref.ref[DynamoDBStorage], wake: threading.Event) 
             return
         alive.synchronise()
         del alive
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

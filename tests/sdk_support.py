@@ -14,6 +14,11 @@ def http_session_of(client: Any) -> Any:
     return client._endpoint.http_session  # noqa: SLF001 - botocore has no public way
 
 
+def trusted_by(client: Any) -> Any:
+    """Return which certificates a client trusts: True, False, or a file."""
+    return http_session_of(client)._verify  # noqa: SLF001 - as above
+
+
 def handlers_at(client: Any, event: str) -> Any:
     """Return the handlers of a client's event, in their order."""
     return client.meta.events._emitter._handlers.prefix_search(event)  # noqa: SLF001 - as above

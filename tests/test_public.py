@@ -16,7 +16,7 @@ import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
 HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
-MODULES = ["", "events", "fallback", "observers", "sharding", "spark", "testing", "testing.faults", "ttl"]
+MODULES = ["", "events", "fallback", "observers", "sharding", "spark", "storages", "testing", "testing.faults", "ttl"]
 MODULES += ["aio"] if HAS_AIO else []
 TELL = """
 import importlib, json, pkgutil, sys
@@ -107,6 +107,8 @@ def made():
         sharded = one.sharded(4, by="sk")
         yield from (one, sharded, one.versioned(), sharded.versioned(), one.batch_writer(), sharded.batch_writer())
         yield from (one.get_items([]), one.parallel_scan(2))
+        yield from (one.query_items(), one.scan_items())
+    yield twin.query_many_items(["a"])
     limiter = rddb.RateLimiter(5)
     yield from (limiter, rddb.SharedRateLimiter(table, "n", 5), table.batch_writer().report)
     yield from (aio.resource("dynamodb"), aio.client("dynamodb"), twin.meta.client)
@@ -130,6 +132,15 @@ def test_a_repr_says_how_much_is_left():
     batch.put_item(Item={"pk": "a"})
     assert repr(batch) == "<BatchWriter of table 'orders', 1 request to write>"
     let_go(batch)
+
+
+def test_an_iterator_says_what_it_runs_over():
+    table = rddb.table("orders", region_name="eu-west-1")
+    items = table.query_items()
+    assert repr(items) == "<ItemIterator of table 'orders', by query_items>"
+    items.close()
+    assert next(items, "over") == "over"
+    assert repr(table.scan_items()).endswith("by scan_items>")
 
 
 def test_a_chain_reads_as_it_was_written():

@@ -20,7 +20,7 @@ import resilient_ddb as rddb
 from resilient_ddb import storages
 from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Forced, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker
-from resilient_ddb.testing import FakeClock
+from resilient_ddb.testing import FakeClock, FaultProxy
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 CONDITION_FAILED = (400, {"__type": "x#ConditionalCheckFailedException", "message": "no"})
@@ -405,30 +405,37 @@ def test_two_processes_learn_of_each_other_s_outage(dynamodb_local, table_name):
     resource = boto3.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url, **ACCESS)
     table = storages.create_table(resource, table_name)
     program = PROGRAM.format(name=table_name)
-    command = [sys.executable, "-c", program, dynamodb_local.endpoint_url, "http://127.0.0.1:9"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with FaultProxy(dynamodb_local.endpoint_url) as proxy:  # it counts
+        command = [sys.executable, "-c", program, proxy.endpoint_url, "http://127.0.0.1:9"]
+        calls = []
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
 
-    def call(process):
-        process.stdin.write("\n")
-        process.stdin.flush()
-        return process.stdout.readline().strip()
+        def call(process):
+            calls.append(process)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
 
-    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as two:  # noqa: S603 - our own
-        assert call(two) == "EndpointConnectionError"
-        assert [call(one) for _ in range(3)] == ["EndpointConnectionError"] * 3
-        assert call(one) == "CircuitOpenError"
-        for _ in range(600):
-            if table.scan(ConsistentRead=True)["Items"]:
-                break
-        heard = [call(two)]
-        while heard[-1] != "CircuitOpenError" and len(heard) < 3:
-            threading.Event().wait(0.3)
-            heard.append(call(two))
-        one.stdin.close(), two.stdin.close()
+        with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as two:  # noqa: S603 - our own
+            assert call(two) == "EndpointConnectionError"
+            assert [call(one) for _ in range(3)] == ["EndpointConnectionError"] * 3
+            assert call(one) == "CircuitOpenError"
+            for _ in range(600):
+                if table.scan(ConsistentRead=True)["Items"]:
+                    break
+            heard = [call(two)]
+            while heard[-1] != "CircuitOpenError" and len(heard) < 3:
+                threading.Event().wait(0.3)
+                heard.append(call(two))
+            one.stdin.close(), two.stdin.close()
     [item] = table.scan()["Items"]
     table.delete()
     assert heard[-1] == "CircuitOpenError"
     assert (item["circuit"], item["state"]) == ("orders/read", "open")
+    reads, writes = proxy.count("BatchGetItem") + proxy.count("GetItem"), proxy.count("PutItem")
+    print(f"for circuits: {reads} reads and {writes} writes, of {len(calls)} calls in two processes")  # noqa: T201 - to be read
+    assert 2 <= reads <= len(calls)  # each call begins one at most
+    assert 1 <= writes <= (1 if len(heard) < 3 else 2)  # the changes; what was heard is not written again
 
 
 # What is refused.

@@ -67,7 +67,8 @@ class FakeHost:
     def identity(self):
         return self.who
 
-    def elsewhere(self, operation, params, region, endpoint_url):
+    def elsewhere(self, core, operation, params, region, endpoint_url):
+        del core
         self.asked_elsewhere.append((operation, dict(params), region, endpoint_url))
         return {"Item": {"from": region}}
 

@@ -19,7 +19,7 @@ from resilient_ddb.codec.originals import part
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT, came_over_the_wire
-from resilient_ddb.hooks.host import ClientHost
+from resilient_ddb.hooks.host import ClientHost, by_policy_of
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 
@@ -226,9 +226,9 @@ class AioHost(ClientHost):
         self.siblings = {}
 
     async def elsewhere(
-        self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
+        self, core: Core, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
     ) -> Response:
-        """Make a call in another region, and mark its answer."""
+        """Make a call in another region, by the policy of `core`, and mark its answer."""
         key = (region, endpoint_url)
         if key not in self.siblings:  # kept as a task, so that calls that come together open one client
             self.siblings[key] = asyncio.ensure_future(self._make_sibling(region, endpoint_url))
@@ -237,7 +237,8 @@ class AioHost(ClientHost):
         except Exception:
             self.siblings.pop(key, None)
             raise
-        response: Response = await sibling._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
+        asked = by_policy_of(core, sibling, operation, params)
+        response: Response = await asked._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
         return mark(response, replica=region)
 
     async def _make_sibling(self, region: str, endpoint_url: str | None) -> Any:
@@ -245,7 +246,7 @@ class AioHost(ClientHost):
         session.register_component("credential_provider", _Given(self.credentials()))
         context = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
         sibling = await context.__aenter__()
-        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
+        policy = self.client._resilience.policy_elsewhere()  # noqa: SLF001 - the attribute is this library's own
         return self.install(sibling, policy, native=self.native)
 
     def open_siblings(self) -> list[Any]:

@@ -21,9 +21,10 @@ from botocore import xform_name
 from botocore.model import ServiceModel
 
 from resilient_ddb.hooks.actions import plain_operation
-from resilient_ddb.hooks.host import check_options, unknown_option, with_options
+from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
 from resilient_ddb.hooks.loading import plain_loader
 from resilient_ddb.hooks.models import resource_definitions
+from resilient_ddb.policy.arguments import refuse_unknown
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .lazy import LazyClient, opened
@@ -118,8 +119,7 @@ def _table(
     ttl: str | TimeToLive | NotGiven | None = NOT_GIVEN,
     **unknown: Any,
 ) -> AwaitableTable:
-    for option, value in unknown.items():
-        raise unknown_option(option, value)
+    refuse_unknown("Table", unknown, TABLE_OPTIONS)
     check_options(policy, ttl)
     client = self.meta.client
     client = (

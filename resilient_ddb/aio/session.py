@@ -16,6 +16,7 @@ from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
 from resilient_ddb.hooks.host import (
+    bound,
     check_config,
     check_new_policy,
     check_options,
@@ -25,9 +26,9 @@ from resilient_ddb.hooks.host import (
     set_policy_of_session,
     settled_config,
     ttl_of_tables,
-    unknown_option,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
+from resilient_ddb.policy.arguments import names_checked
 
 from .clients import AioHost, is_aio_client, is_aio_session
 from .lazy import Lazy, LazyClient
@@ -73,7 +74,7 @@ def client(
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
-    arguments = _arguments(service_name, args, kwargs, policy, session)
+    arguments = _arguments("client", service_name, args, kwargs, policy, session)
     tables = ttl_of_tables(ttl)
 
     async def open_client(by: Policy | None) -> Any:
@@ -95,7 +96,7 @@ def resource(
     At module scope it opens with the first call, and follows the running event loop, as `table` does. Its Tables
     share its client. An `async with` block returns a resource whose client is open, and closes it as it ends.
     """
-    arguments = _arguments(service_name, args, kwargs, policy, session)
+    arguments = _arguments("resource", service_name, args, kwargs, policy, session)
     cls: Any = resource_class("dynamodb")
     return cast("AsyncServiceResource", cls(client=_lazy(None, arguments, policy, session, ttl_of_tables(ttl))))
 
@@ -124,9 +125,6 @@ def table(
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
-    for option in ("fallback", "ttl_filter", "ttl_skew"):
-        if option in kwargs:
-            raise unknown_option(option, kwargs[option])
     check_options(policy, ttl)
     return _lazy_table(name, policy, session, None if ttl is None else {name: ttl}, kwargs)
 
@@ -145,7 +143,7 @@ def _lazy_table(
     kwargs: dict[str, Any],
 ) -> AsyncTable:
     """Make a Table that opens on first use; its client knows the TTLs of `ttl`'s tables."""
-    arguments = _arguments("dynamodb", (), kwargs, policy, session)
+    arguments = _arguments("table", "dynamodb", (), kwargs, policy, session)
     made: Any = resource_class("Table")(name, client=_lazy(name, arguments, policy, session, ttl_of_tables(ttl)))
     made._owns_client = True  # noqa: SLF001 - it was made here
     return cast("AsyncTable", made)
@@ -168,6 +166,7 @@ def _lazy(
 AsyncTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
+@names_checked
 def harden(target: Target, policy: Policy | None = None) -> Target:
     """Harden what exists already, in place, and return it: an aiobotocore or aioboto3 session, client, or resource.
 
@@ -199,6 +198,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
     return target
 
 
+@names_checked
 def set_policy(target: Target, policy: Policy) -> Target:
     """Set another policy for what is hardened already, from now on, and return it.
 
@@ -241,14 +241,14 @@ def _no_target(target: Any, function: str) -> TypeError:
 
 
 def _arguments(
-    service_name: Any, args: tuple[Any, ...], kwargs: dict[str, Any], policy: Any, session: Any
+    function: str, service_name: Any, args: tuple[Any, ...], kwargs: dict[str, Any], policy: Any, session: Any
 ) -> dict[str, Any]:
     """Check what was given, before anything is opened, and give `create_client`'s arguments by name."""
     check_service(service_name)
     check_policy(policy)
     if session is not None and _botocore_session(session) is None:
         raise TypeError(f"session must be an aiobotocore or aioboto3 session; got {session!r}")
-    arguments = dict(_CREATE_CLIENT.bind(None, service_name, *args, **kwargs).arguments)
+    arguments = bound(function, _CREATE_CLIENT, [None, service_name, *args], kwargs)
     del arguments["self"]
     check_config(arguments.get("config"))
     return arguments
@@ -263,7 +263,7 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, 
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
     hardened = AioHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.ttl = config, ttl
+    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
     return hardened
 
 

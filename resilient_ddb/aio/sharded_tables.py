@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.calls.flows import run_async
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -41,6 +42,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     _sleep = staticmethod(asyncio.sleep)
     _together = staticmethod(together)
 
+    @names_checked
     def put_item(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -49,6 +51,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         """Put an item into a shard: a random one, or the one that is calculated."""
         return pending(self._put(Item, params), "sharded.put_item")
 
+    @names_checked
     def get_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -57,6 +60,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         """Read an item: from its shard where that can be calculated from `Key`, else from all."""
         return pending(self._get(Key, params), "sharded.get_item")
 
+    @names_checked
     def update_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -65,6 +69,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         """Update an item; where its shard can't be calculated it is found first, or that is refused."""
         return pending(self._change("update_item", Key, params), "sharded.update_item")
 
+    @names_checked
     def delete_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -73,16 +78,19 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         """Delete an item. See `update_item`."""
         return pending(self._change("delete_item", Key, params), "sharded.delete_item")
 
+    @names_checked
     def query(self, **params: Unpack[QueryInputTableQueryTypeDef]) -> Pending[Response]:
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it."""
         return pending(self._query(params), "sharded.query")
 
+    @names_checked
     def query_items(
         self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
-        return items_of(self._reading(params, max_items))
+        return items_of(self._reading(params, max_items), "query_items", self)
 
+    @names_checked
     def query_many(
         self,
         partition_keys: Iterable[Any],
@@ -93,6 +101,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.query_many`."""
         return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
 
+    @names_checked
     def query_many_items(
         self,
         partition_keys: Iterable[Any],
@@ -101,8 +110,10 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over all shards of several partition keys."""
-        return items_of(self._fan_in_reading(partition_keys, params, max_items))
+        reading = self._fan_in_reading(partition_keys, params, max_items)
+        return items_of(reading, "query_many_items", self)
 
+    @names_checked
     def batch_writer(
         self,
         overwrite_by_pkeys: list[str] | None = None,
@@ -130,6 +141,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
         return AsyncShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
+    @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Return this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
         from .versioned_tables import AsyncVersionedTable  # noqa: PLC0415 - only where it is used
@@ -137,6 +149,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         self._refuse_random("versioned()")
         return AsyncVersionedTable(self, attribute, write_token)
 
+    @names_checked
     def reshard(
         self,
         partition_keys: Iterable[Any] | None = None,
@@ -151,6 +164,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         flow = resharding(self, partition_keys, write_units_per_second, resume, on_page)
         return pending(flow, "sharded.reshard")
 
+    @names_checked
     def idempotent_update(self, **params: Any) -> Pending[Response]:
         """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`."""
         return pending(idempotent_update(self, params), "sharded.idempotent_update")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
+from resilient_ddb.bulk.iterators import AsyncItemIterator
 from resilient_ddb.calls.flows import Flow, run_async
+from resilient_ddb.policy.arguments import names_checked
 
 from .pending import Pending, pending
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 class AsyncTableReads:
     """The part of `AsyncTable` that reads."""
 
+    @names_checked
     def query_items(
         self,
         *,
@@ -33,8 +36,9 @@ class AsyncTableReads:
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query. See `resilient_ddb.ResilientTable.query_items`."""
-        return _items(Items(self, "query", params, max_items, read_units_per_second))
+        return _items(self, "query", params, max_items, read_units_per_second)
 
+    @names_checked
     def scan_items(
         self,
         *,
@@ -43,8 +47,9 @@ class AsyncTableReads:
         **params: Unpack[ScanInputTableScanTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a scan. See `resilient_ddb.ResilientTable.scan_items`."""
-        return _items(Items(self, "scan", params, max_items, read_units_per_second))
+        return _items(self, "scan", params, max_items, read_units_per_second)
 
+    @names_checked
     def get_items(
         self,
         keys: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]],
@@ -57,6 +62,7 @@ class AsyncTableReads:
 
         return AsyncBatchGet(self, keys, params, read_units_per_second)
 
+    @names_checked
     def parallel_scan(
         self,
         segments: int | Literal["auto"] = "auto",
@@ -76,6 +82,7 @@ class AsyncTableReads:
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
         )
 
+    @names_checked
     def query_many(
         self,
         partition_keys: Iterable[Any],
@@ -90,6 +97,7 @@ class AsyncTableReads:
 
         return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
+    @names_checked
     def query_many_items(
         self,
         partition_keys: Iterable[Any],
@@ -102,19 +110,29 @@ class AsyncTableReads:
 
         from .together import together  # noqa: PLC0415 - as above
 
-        return items_of(fan_in_reading(self, together, partition_keys, params, max_items))
+        reading = fan_in_reading(self, together, partition_keys, params, max_items)
+        return items_of(reading, "query_many_items", self)
 
 
-async def _items(items: Items) -> AsyncIterator[dict[str, Any]]:
-    while not items.is_over:
-        for item in await run_async(items.more(asyncio.sleep)):
-            yield item
+def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
+    items = Items(table, verb, *of_items)
+
+    async def each() -> AsyncGenerator[dict[str, Any], None]:
+        while not items.is_over:
+            for item in await run_async(items.more(asyncio.sleep)):
+                yield item
+
+    return AsyncItemIterator(each(), f"{verb}_items", table.name)
 
 
-async def items_of(begin: Flow[Reading]) -> AsyncIterator[dict[str, Any]]:
+def items_of(begin: Flow[Reading], verb: str, table: Any) -> AsyncItemIterator:
     """Return the items of a reading, page after page."""
-    reading = await run_async(begin)
-    while not reading.is_over:
-        await run_async(reading.more())
-        for item in reading.items():
-            yield item
+
+    async def each() -> AsyncGenerator[dict[str, Any], None]:
+        reading = await run_async(begin)
+        while not reading.is_over:
+            await run_async(reading.more())
+            for item in reading.items():
+                yield item
+
+    return AsyncItemIterator(each(), verb, table.name)

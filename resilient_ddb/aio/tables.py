@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Never, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
 from resilient_ddb.hooks.host import with_timeouts
 from resilient_ddb.hooks.models import SharesClient
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .lazy import Lazy, LazyClient
@@ -103,6 +104,7 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
     _restore: Callable[[str, dict[str, Any]], AsyncTable]
     """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
 
+    @names_checked
     def batch_writer(
         self,
         overwrite_by_pkeys: list[str] | None = None,
@@ -157,6 +159,7 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
+    @names_checked
     def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
         shards: Shards | ShardLayout,
@@ -170,14 +173,12 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",
-        **unknown: Never,
     ) -> AsyncShardedTable:
         """Return this table with its items spread over shards. See `resilient_ddb.ResilientTable.sharded`."""
-        from resilient_ddb.sharding.shard_layout import layout_of, refuse_unknown  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.shard_layout import layout_of  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import AsyncShardedTable  # noqa: PLC0415 - as above
 
-        refuse_unknown(unknown)
         layout = layout_of(
             shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
         )
@@ -189,12 +190,14 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
             on_shard_error=on_shard_error,
         )
 
+    @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:
         """Return this table with optimistic locking. See `resilient_ddb.ResilientTable.versioned`."""
         from .versioned_tables import AsyncVersionedTable  # noqa: PLC0415 - only where it is used
 
         return AsyncVersionedTable(self, attribute, write_token)
 
+    @names_checked
     def idempotent_update(self, **params: Any) -> Pending[dict[str, Any]]:
         """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`."""
         from resilient_ddb.versioning.idempotent import idempotent_update  # noqa: PLC0415 - only where it is used

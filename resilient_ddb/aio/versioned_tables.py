@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
@@ -27,6 +28,7 @@ class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
 
     _sleep = staticmethod(asyncio.sleep)
 
+    @names_checked
     def put_item(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -37,6 +39,7 @@ class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
         """Write a whole item, if the stored one is still at the version that `Item` was read with."""
         return pending(self._put(Item, params, expected_version), "table.put_item")
 
+    @names_checked
     def update_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -47,6 +50,7 @@ class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
         """Update an item, if it is still at the expected version. The next one is stored."""
         return pending(self._update(Key, params, expected_version), "table.update_item")
 
+    @names_checked
     def delete_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -57,6 +61,7 @@ class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
         """Delete an item, if it is still at the expected version."""
         return pending(self._delete(Key, params, expected_version), "table.delete_item")
 
+    @names_checked
     def modify(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from resilient_ddb.calls import telling
 from resilient_ddb.calls.core import Core
-from resilient_ddb.calls.described import description
+from resilient_ddb.calls.described import description_now
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, call_facts
@@ -260,8 +260,8 @@ class Batching:
         yield partial(shell.pause, self._policy.clock.wait(seconds))
 
     def _learn_keys(self) -> Flow:
-        """Find out the key's attributes: from the table, once for each client."""
-        described = yield from description(self._client, self._table)
+        """Find out the key's attributes, for each writer anew: by those of an earlier table, items would be lost."""
+        described = yield from description_now(self._client, self._table)
         self.queue.know_keys(described.key.names)
 
     def _try_to_learn_keys(self) -> Flow:

@@ -64,16 +64,6 @@ def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
         raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")
 
 
-def refuse_limit(params: Mapping[str, Any]) -> None:
-    """Refuse a `limit`, which reads like boto3's `Limit` and is none.
-
-    Raises:
-        TypeError: it is given.
-    """
-    if "limit" in params:
-        raise TypeError("there is no argument 'limit': did you mean max_items, or boto3's Limit, the size of a page?")
-
-
 class Pages:
     """The pages of one Query or Scan, until `max_items` items were given. Holds none of them."""
 
@@ -85,7 +75,6 @@ class Pages:
         """
         if max_items is not None:
             check_whole("max_items", max_items, least=1)
-        refuse_limit(params)
         refuse_count(operation, params)
         self._params: dict[str, Any] = dict(params)
         self._left = max_items

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number, check_plain_methods
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import is_beyond_deadline
@@ -40,6 +41,7 @@ class CapacityBucket:
         TypeError, ValueError: the rate or `burst` is no number above 0, or `clock` is no clock.
     """
 
+    @names_checked
     def __init__(self, units_per_second: float, *, burst: float | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         """Make a bucket, full at the start.
 
@@ -53,7 +55,7 @@ class CapacityBucket:
             check_number("burst", burst, above=0)
         check_methods("clock", clock, "monotonic", "time", "wait")
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a task that waits, and is dropped, gives its units back within anything
         tell_child(self)
         self._rate, self._burst = units_per_second, burst
         self._level = self.burst
@@ -62,7 +64,7 @@ class CapacityBucket:
 
     def _in_child(self) -> None:
         """Begin with a lock of its own in a forked process: a thread of the parent may have held it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def units_per_second(self) -> float:

@@ -66,8 +66,10 @@ class Host(Protocol):
         """Return who asks whom: credentials, region, endpoint, and whether values are native."""
         ...
 
-    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
-        """Make a call in another region, and mark its answer."""
+    def elsewhere(
+        self, core: Core, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
+    ) -> Any:
+        """Make a call in another region, by the policy of `core`, and mark its answer."""
         ...
 
     def lead(self, key: Any, mark: object) -> Any:
@@ -279,7 +281,7 @@ class Core:
             number = id(member)
             keepers[number] = weakref.ref(member, lambda _, number=number: keepers.pop(number, None))  # type: ignore[misc]  # mypy does not see the default
 
-    def with_policy(self, policy: Policy, table: str) -> Core:
+    def with_policy(self, policy: Policy, table: str | None) -> Core:
         """Return this core with a policy of a Table's own, and with circuits and budgets of its own."""
         view = self._view()
         base = self._base
@@ -334,9 +336,14 @@ class Core:
         """Return the client's timeouts, if they are not the ones that it was made with."""
         return self._base.timeouts
 
-    def policy_without_fallback(self) -> Policy:
-        """Return the policy for a call that is itself a fallback's."""
-        return self.policy.replace(fallback=None)
+    def policy_elsewhere(self) -> Policy:
+        """Return the policy for a fallback's call in another region.
+
+        Its circuits are this process's own: what a storage shares is the state of the circuits of this region.
+        """
+        circuits = self.policy.circuit_breaker
+        own = None if circuits is None else circuits.replace(storage=None)
+        return self.policy.replace(fallback=None, circuit_breaker=own)
 
     def lane(self, operation: str, params: Mapping[str, Any]) -> Lane:
         """Return what is kept for the table and the kind of an operation."""

@@ -46,13 +46,7 @@ def description(
         known, _ = (None, None) if core is None else learnt(core.known, table)
         return known if known is not None and _is_enough(known, index, partition) else None
 
-    def learn() -> Flow[TableDescription]:
-        answer = yield unanswered(partial(client.describe_table, TableName=table))
-        described = description_of(answer["Table"])
-        if core is not None:
-            keep(core.known, table, described, learnt(core.known, table)[1])
-        return described
-
+    learn = partial(description_now, client, table)
     found = yield from (learn() if core is None else once(core.host, ("Table", table), look, learn))
     if index in found.indexes and found.key_of(index) is None:
         raise ValueError(
@@ -60,6 +54,20 @@ def description(
             f"{index!r} of table {table!r} has several: query it through the Table itself"
         )
     return found
+
+
+def description_now(client: Any, table: str) -> Flow[TableDescription]:
+    """Return a table's keys as they are now: the table that is known may have been deleted, and made anew with others.
+
+    Raises:
+        ClientError: the table can't be described.
+    """
+    answer = yield unanswered(partial(client.describe_table, TableName=table))
+    described = description_of(answer["Table"])
+    core = getattr(client, "_resilience", None)
+    if core is not None:
+        keep(core.known, table, described, learnt(core.known, table)[1])
+    return described
 
 
 def _is_enough(known: TableDescription, index: str | None, partition: str | None) -> bool:

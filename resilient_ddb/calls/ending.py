@@ -70,7 +70,7 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         return _as_success(execution, error)
     error = _explain(execution, error)
     execution.forget_errors()
-    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError):
+    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError | KeyError):
         error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
@@ -216,6 +216,6 @@ def _call(execution: Execution) -> Call:
         table=execution.lane.table,
         identity=identity,
         clock=execution.core.clock,
-        elsewhere=partial(host.elsewhere, execution.operation, execution.request),
+        elsewhere=partial(host.elsewhere, execution.core, execution.operation, execution.request),
         began=execution.started,
     )

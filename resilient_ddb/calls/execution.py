@@ -7,6 +7,7 @@ outlives calls (circuits, budgets) lives in the `Core` of the client.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ class Execution:
     __slots__ = (
         "_asked_for_item",
         "_attempt_started",
+        "_attempt_time",
         "_backoff",
         "_deadline",
         "_in_flight",
@@ -119,7 +121,8 @@ class Execution:
         self._in_flight = False
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
-        self._known_until = float("inf")
+        self._attempt_time, self._known_until = 0.0, (math.inf, math.inf)
+        """Until when DynamoDB knows the write by its token: by the monotonic clock and by the time of day."""
         self._may_arrive = False
         """Whether an attempt got no refusal: it may be on its way still, and be applied after a later one failed."""
         self._lost_reply: tuple[Classification, Exception | None, Mapping[str, Any] | None] | None = None
@@ -161,9 +164,16 @@ class Execution:
         self.attempts += 1
         self._in_flight = self.is_sent = True
         self._attempt_started = self.core.clock.monotonic()
+        self._attempt_time = self.core.clock.time()
 
     def admit_again(self) -> None:
-        """Let a further attempt begin. What refuses it ends the call with the error that it had."""
+        """Let a further attempt begin. What refuses it ends the call with the error that it had.
+
+        The process may have stood still since the attempt was scheduled: AWS Lambda freezes it, and a laptop sleeps.
+        """
+        if self._may_be_forgotten(0.0):
+            self.stopped_by = StopReason.AMBIGUOUS
+            raise self.original_error()
         try:
             self.admit()
         except (CircuitOpenError, DeadlineExceededError):
@@ -257,7 +267,8 @@ class Execution:
             now = self.core.clock.time()
             verdict = classify_response(parsed or {}, operation=self.operation, params=self._sent, now=now)
         if verdict.ambiguous and not self.ambiguous:
-            self._known_until = self._attempt_started + seconds_known(self.operation)
+            known = seconds_known(self.operation)
+            self._known_until = (self._attempt_started + known, self._attempt_time + known)
         self._may_arrive = self._may_arrive or (verdict.ambiguous and not is_refusal(parsed))
         # By its token DynamoDB knows that no attempt of a cancelled transaction was applied before this one.
         is_cancelled = failure is None and code_of(parsed) == "TransactionCanceledException"
@@ -303,7 +314,7 @@ class Execution:
             self.stopped_by = StopReason.MAX_ATTEMPTS
         elif self._deadline is not None and delay >= self._deadline.remaining():
             self.stopped_by = StopReason.DEADLINE
-        elif self.ambiguous and not may_risk and now + delay > self._known_until:
+        elif self._may_be_forgotten(delay):
             self.stopped_by = StopReason.AMBIGUOUS
         elif self.lane.refuses_retries():
             self.stopped_by = StopReason.CIRCUIT
@@ -313,6 +324,13 @@ class Execution:
         else:
             return delay
         return None
+
+    def _may_be_forgotten(self, delay: float) -> bool:
+        """Return whether DynamoDB may take the write for a new one, if it is sent again after so many seconds."""
+        if not self.ambiguous or self.core.policy.on_ambiguous_write == "retry":
+            return False
+        until, until_time = self._known_until
+        return self.core.clock.monotonic() + delay > until or self.core.clock.time() + delay > until_time
 
     # After a lost reply.
     def _ask_for_item(self, request: MutableMapping[str, Any]) -> None:

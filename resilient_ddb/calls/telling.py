@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +23,8 @@ from resilient_ddb.events import (
     WaitEvent,
 )
 
+from .unanswered import inside
+
 if TYPE_CHECKING:
     from resilient_ddb.events import ErrorKind, Outcome, StopReason
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from .core import Core, Lane
 
 _numbers = count(1)
+_ASKED_SHARD: ContextVar[int | None] = ContextVar("resilient_ddb_asked_shard", default=None)
 
 
 class Told(Protocol):
@@ -152,12 +158,28 @@ def call_ended(
             "index": params.get("IndexName"),
             "region": core.host.region,
             "response_bytes": execution.response_bytes,
+            "shard": _ASKED_SHARD.get(),
         }
     )
     if execution.ambiguous:
         core.warn(event)
     else:
         core.tell(event)
+
+
+def in_shard(number: int | None, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a call whose events say the number of the shard that it asks."""
+    return call if number is None else inside(partial(_asking, number), call)
+
+
+@contextmanager
+def _asking(number: int) -> Iterator[None]:
+    outer = _ASKED_SHARD.get()
+    _ASKED_SHARD.set(number)
+    try:
+        yield
+    finally:
+        _ASKED_SHARD.set(outer)
 
 
 # What batches are told of: they know the core of their client, and no call.

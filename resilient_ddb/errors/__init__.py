@@ -228,7 +228,8 @@ class UnprocessedItemsError(ResilienceError):
     ) -> None:
         """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why.
 
-        `attempts` is the number of batches that were sent.
+        `attempts` is the number of batches that the writer has sent, those that were written included. It becomes
+        `resilience.attempts`. If a call's error was the reason, `resilience` has that call's facts instead.
         """
         self.requests = list(requests)
         """The write requests left, as the batch writer was given them."""

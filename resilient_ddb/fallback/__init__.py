@@ -14,15 +14,21 @@ import math
 import pickle
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.dynamodb.operations import READS, Params, operation_kind
 from resilient_ddb.events import Record
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_fallback, check_number, check_whole
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.forks import tell_child
+
+if TYPE_CHECKING:
+    from .item_marks import Written
+    from .remembered import Remembered
 
 __all__ = ["Call", "function", "replica", "response", "stale"]
 
@@ -115,6 +121,10 @@ class Chain(Fallback):
         return " | ".join(own)
 
 
+def _nothing(_: Remembered) -> None:
+    """Do nothing but what is done in any case."""
+
+
 class Stale(Fallback):
     """See `stale`."""
 
@@ -135,15 +145,41 @@ class Stale(Fallback):
         from .remembered import Remembered  # noqa: PLC0415 - only where it is used
 
         self._answers = Remembered(self._max_items, self._max_bytes)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._is_at_work = False
+        self._ended: deque[tuple[str | None, Written, float]] = deque()
+        """What writes that have ended may have changed, and when: not dropped yet."""
 
     def _in_child(self) -> None:
-        """Begin anew in a forked process, where a thread of the parent held the lock: it may have been in the middle.
+        """Begin anew in a forked process, where a thread of the parent was at work: it may have been in the middle.
 
         An answer that a write is to drop might not be found then.
         """
-        if self._lock.locked():
+        self._lock = threading.RLock()
+        if self._is_at_work:
             self._begin()
+
+    def _in_turn(self, work: Callable[[Remembered], Any]) -> Any:
+        """Do something with the answers, and drop those that a write may have changed meanwhile.
+
+        The garbage collector may end a write that was left, within anything, and on this very thread: it can't wait.
+        """
+        with self._lock:
+            if self._is_at_work:
+                return None
+            self._is_at_work = True
+            try:
+                self._drop_written()  # what an interrupt has left
+                result = work(self._answers)
+                self._drop_written()
+            finally:
+                self._is_at_work = False
+            return result
+
+    def _drop_written(self) -> None:
+        while self._ended:
+            self._answers.drop_written(*self._ended[0])
+            self._ended.popleft()
 
     def remember(self, call: Call, response: Response) -> None:
         """Keep the answer to a read."""
@@ -155,26 +191,31 @@ class Stale(Fallback):
         # A pickle, not a copy: it can't be changed by the caller, and takes a fifth of deepcopy's time.
         content = pickle.dumps(response, pickle.HIGHEST_PROTOCOL)
         marks, now = marks_of_read(call.operation, call.params), call.clock.monotonic()
-        with self._lock:
-            self._answers.drop_before(now - self._max_age)
-            self._answers.keep(key, content, marks, began=call.began, at=now)
+
+        def keep(answers: Remembered) -> None:
+            answers.drop_before(now - self._max_age)
+            answers.keep(key, content, marks, began=call.began, at=now)
+
+        self._in_turn(keep)
 
     def forget(self, call: Call) -> None:
         """Drop the answers that a write may have changed."""
         from .item_marks import written_by  # noqa: PLC0415 - as above
 
         now = call.clock.monotonic()
-        with self._lock:
-            for table, written in written_by(call.operation, call.params):
-                self._answers.drop_written(table, written, now)
+        self._ended.extend((table, written, now) for table, written in written_by(call.operation, call.params))
+        self._in_turn(_nothing)
 
     def __call__(self, call: Call, error: Exception) -> Response | None:
         """Return the last good answer to the same read, marked with its age."""
         del error
         key, now = self._key(call), call.clock.monotonic()
-        with self._lock:
-            self._answers.drop_before(now - self._max_age)
-            kept = None if key is None else self._answers.get(key)
+
+        def find(answers: Remembered) -> tuple[float, bytes] | None:
+            answers.drop_before(now - self._max_age)
+            return None if key is None else answers.get(key)
+
+        kept = self._in_turn(find)
         if kept is None:
             return None
         response: Response = pickle.loads(kept[1])  # noqa: S301 - what `remember` made, never from outside
@@ -271,6 +312,7 @@ class Function(Fallback):
         return f"fallback.function({self.name}, writes={self.writes})"
 
 
+@names_checked
 def stale(max_age: float = 300.0, max_items: int = 10_000, max_bytes: int = 64 * 1024**2) -> Fallback:
     """Answer a read with the last good answer to the same read.
 
@@ -289,6 +331,7 @@ def stale(max_age: float = 300.0, max_items: int = 10_000, max_bytes: int = 64 *
     return Stale(max_age, max_items, max_bytes)
 
 
+@names_checked
 def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
     """Answer a read from a global table's replica in another region.
 
@@ -305,6 +348,7 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
     return Replica(region, endpoint_url)
 
 
+@names_checked
 def response(answer: Mapping[str, Any]) -> Fallback:
     """Answer every read of items with one response, such as `{"Item": {...}}`.
 
@@ -320,6 +364,7 @@ def response(answer: Mapping[str, Any]) -> Fallback:
     return FixedResponse(answer)
 
 
+@names_checked
 def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
     """Answer by a function of your own, as the function does by itself; and say whether it is asked about writes too.
 

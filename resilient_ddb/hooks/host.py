@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from botocore.config import Config
 from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
+from resilient_ddb.dynamodb.operations import table_of
 from resilient_ddb.http.fast_path import Counters
+from resilient_ddb.policy.arguments import refuse_unknown
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.policy import Policy, Timeouts
@@ -64,6 +67,8 @@ class ClientHost(ABC):
         self.listeners = Listeners(self.values.read, self.values.values_out, own)
         self.config: Config | None = None
         """The Config that the client was made with, if this library made it."""
+        self.verify: bool | str | None = None
+        """Which certificates are trusted, as the client was told: none (False), or those of a file. None: the usual."""
         self.siblings: dict[tuple[str, str | None], Any] = {}
         self.flights: dict[Any, tuple[object, Any, Any]] = {}
         """Who asks for what just now, the event that says that it has ended, and the thread, or task, that asks.
@@ -211,8 +216,10 @@ class ClientHost(ABC):
     """Return how many connections of a client are in use, and how many are idle; None if that can't be told."""
 
     @abstractmethod
-    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Any:
-        """Make a call in another region, and mark its answer."""
+    def elsewhere(
+        self, core: Core, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
+    ) -> Any:
+        """Make a call in another region, by the policy of `core`, and mark its answer."""
 
     def open_siblings(self) -> list[Any]:
         """Return the clients that were opened for other regions."""
@@ -221,7 +228,7 @@ class ClientHost(ABC):
     def follow_policy(self) -> None:
         """Make the connections, and the clients for other regions, follow the client's policy."""
         self.take_connections(getattr(self.client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
-        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - this library's own
+        policy = self.client._resilience.policy_elsewhere()  # noqa: SLF001 - this library's own
         for sibling in self.open_siblings():
             set_policy(sibling, policy)
 
@@ -239,12 +246,20 @@ class ClientHost(ABC):
             "region_name": meta.region_name,
             "endpoint_url": meta.endpoint_url,
             "config": with_timeouts(config, timeouts),
+            "verify": self._trusted(),
         }
+
+    def _trusted(self) -> bool | str | None:
+        """Return what the client was told as `verify`. One that was made by others only knows what it goes by."""
+        if self.config is not None:
+            return self.verify
+        goes_by: bool | str = getattr(self.client._endpoint.http_session, "_verify", True)  # noqa: SLF001 - there is no public way
+        return None if goes_by is True else goes_by
 
     def sibling_arguments(self, region: str, endpoint_url: str | None) -> dict[str, Any]:
         """Return `create_client`'s arguments for a client like this one in another region."""
         config = self.client.meta.config.merge(Config(region_name=region))
-        return {"region_name": region, "endpoint_url": endpoint_url, "config": config}
+        return {"region_name": region, "endpoint_url": endpoint_url, "config": config, "verify": self._trusted()}
 
 
 def set_policy(client: Any, policy: Policy) -> None:
@@ -428,6 +443,10 @@ def ttl_of_tables(ttl: Mapping[str, str | TimeToLive | None] | None) -> TtlTable
     return of_mapping(ttl)
 
 
+TABLE_OPTIONS = ("name", "policy", "ttl")
+"""The arguments of a resource's `Table(...)`."""
+
+
 def check_options(policy: Any, ttl: Any) -> None:
     """Refuse a Table's options that can't be meant.
 
@@ -472,14 +491,27 @@ def with_ttl(tables: Any, table: str, ttl: Any) -> Any:
     return with_table(tables, table, None if ttl is None else time_to_live(ttl))
 
 
-def unknown_option(name: str, value: Any) -> TypeError:
-    """Return the error for an option that a Table has not."""
-    meant = {
-        "fallback": "it is the policy's, as in Table(name, policy=policy.replace(fallback=...))",
-        "ttl_filter": "it is that of a TimeToLive, as in Table(name, ttl=TimeToLive('expires_at', filter=...))",
-        "ttl_skew": "it is that of a TimeToLive, as in Table(name, ttl=TimeToLive('expires_at', skew=...))",
-    }.get(name, "it takes a name, and as options: policy, ttl")
-    return TypeError(f"Table() got the unknown option {name!r} ({value!r}): {meant}")
+def bound(
+    function: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments, by name, that the SDK's `signature` makes of those that one of our functions was given.
+
+    Raises:
+        TypeError: it can't take them. Of a name that it has not, the error says what is meant.
+    """
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        taken = [name for name in signature.parameters if name not in ("self", "service_name")]
+        refuse_unknown(function, kwargs, ["policy", "session", "ttl", *taken])
+        raise
+
+
+def by_policy_of(core: Core, sibling: Any, operation: str, params: Mapping[str, Any]) -> Any:
+    """Return a view of a client for another region that goes by the policy of `core`, as that is now."""
+    view = sibling._resilience.with_policy(core.policy_elsewhere(), table_of(operation, params))  # noqa: SLF001 - this library's own
+    view.timeouts = core.timeouts  # the client's own config holds in both regions
+    return copy_with(sibling, view)
 
 
 def copy_with(client: Any, core: Core) -> Any:

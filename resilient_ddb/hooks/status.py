@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.events import ErrorKind
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.policy import Policy
 
 from .targets import Target, target_of
@@ -140,6 +141,7 @@ class Status:
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
 
+@names_checked
 def status(target: Any) -> Status:
     """Return the state of a hardened Table, client, resource or batch writer, as it is now.
 

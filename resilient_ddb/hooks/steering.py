@@ -7,6 +7,7 @@ from typing import Any
 
 from resilient_ddb.calls.circuit import CLOSED, OPEN, Forced
 from resilient_ddb.calls.core import circuit_name
+from resilient_ddb.policy.arguments import names_checked
 
 from .targets import Target, target_of
 
@@ -46,6 +47,7 @@ class CircuitHandle:
         """Return whether a person holds it in its state."""
         return self._forced is not None
 
+    @names_checked
     def force_open(self, reason: str) -> None:
         """Refuse every call from now on, with a `CircuitOpenError` that says `reason`, until `release`.
 
@@ -56,6 +58,7 @@ class CircuitHandle:
         """
         self._hold(Forced(OPEN, _checked(reason)))
 
+    @names_checked
     def force_closed(self, reason: str) -> None:
         """Let every call through from now on, whatever fails, until `release`.
 
@@ -126,6 +129,7 @@ class UnknownCircuitError(KeyError):
         return str(self.args[0])
 
 
+@names_checked
 def circuits(target: Any) -> Circuits:
     """Return the circuits of a hardened Table, client, resource or batch writer, by name.
 

@@ -9,6 +9,7 @@ import weakref
 from typing import Any, TextIO
 
 from resilient_ddb.events import AnyEvent
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.forks import tell_child
 
@@ -32,6 +33,7 @@ class EmfObserver:
     share between threads.
     """
 
+    @names_checked
     def __init__(self, *, namespace: str, stream: TextIO | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
         """Write to `stream`, by default standard output, metrics of a CloudWatch `namespace`.
 
@@ -68,12 +70,12 @@ class _Sums:
     def __init__(self, namespace: str, stream: TextIO | None, clock: Clock) -> None:
         self._namespace, self._stream, self._clock = namespace, stream, clock
         self._groups: dict[tuple[tuple[str, ...], tuple[str, ...]], _Group] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # as the garbage collector may end a call within this
         tell_child(self)
 
     def _in_child(self) -> None:
         """Begin anew in a forked process: what is counted is the parent's to write."""
-        self._lock, self._groups = threading.Lock(), {}
+        self._lock, self._groups = threading.RLock(), {}
 
     def count(self, event: AnyEvent) -> None:
         values = labels_of(event)

@@ -23,6 +23,7 @@ from resilient_ddb.events import (
     UnprocessedEvent,
     WaitEvent,
 )
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.forks import tell_child
@@ -72,12 +73,12 @@ class Warnings:
         self._logger = logger
         self._clock = clock
         self._tallies: dict[_Subject, _Tally] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a batch writer that is dropped warns, wherever the garbage collector finds it
         tell_child(self)
 
     def _in_child(self) -> None:
         """Begin anew in a forked process: what is counted is the parent's to write."""
-        self._lock, self._tallies = threading.Lock(), {}
+        self._lock, self._tallies = threading.RLock(), {}
 
     def __call__(self, event: AnyEvent) -> None:
         """Write an event, or count it."""
@@ -120,7 +121,7 @@ class Warnings:
     def _rest(self, table: str | None, now: float) -> list[tuple[str, AnyEvent | None]]:
         """Return the lines about a table, or about all for None, and begin to count anew."""
         lines: list[tuple[str, AnyEvent | None]] = []
-        for subject, tally in self._tallies.items():
+        for subject, tally in list(self._tallies.items()):
             if tally.times and table in (None, subject.table):
                 lines += _summary(subject, tally, now)
                 self._tallies[subject] = _Tally(now)
@@ -147,6 +148,7 @@ class LoggingObserver:
     writes_warnings = True
     """Whether this observer writes what an operator must hear of: the library then does not."""
 
+    @names_checked
     def __init__(
         self, logger: logging.Logger | None = None, *, slow_call_duration: float = 1.0, clock: Clock = SYSTEM_CLOCK
     ) -> None:

@@ -17,6 +17,7 @@ from resilient_ddb.events import (
     RetryEvent,
     WaitEvent,
 )
+from resilient_ddb.policy.arguments import names_checked
 
 from .metrics import CALL_DURATION, METRICS, Kind, labels_of, measured
 
@@ -42,6 +43,7 @@ class OpenTelemetryObserver:
     between threads and event loops.
     """
 
+    @names_checked
     def __init__(self, tracer_provider: Any = None, meter_provider: Any = None, *, traces: bool = True) -> None:
         """Take the providers of spans and of metrics, by default the global ones; without `traces`, metrics only."""
         tracer = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA)
@@ -120,6 +122,7 @@ class OpenTelemetryObserver:
             "aws.request_id": event.request_id,
             "aws.dynamodb.index_name": event.index,
             "cloud.region": event.region,
+            f"{PREFIX}shard": event.shard,
             f"{PREFIX}attempts": event.attempts,
             f"{PREFIX}outcome": event.outcome.value,
             f"{PREFIX}consumed_units": event.consumed_capacity,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from resilient_ddb.events import AnyEvent
+from resilient_ddb.policy.arguments import names_checked
 
 from .metrics import Kind, cloudwatch_unit, measured
 
@@ -15,6 +16,7 @@ class PowertoolsObserver:
     They have the dimensions that this `Metrics` has: not the table, nor the operation. `EmfObserver` has those.
     """
 
+    @names_checked
     def __init__(self, metrics: Any, *, prefix: str = "dynamodb_") -> None:
         """Add to `metrics`, an `aws_lambda_powertools.Metrics`; each name begins with `prefix`.
 

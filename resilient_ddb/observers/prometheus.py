@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from resilient_ddb.events import AnyEvent
+from resilient_ddb.policy.arguments import names_checked
 
 from .metrics import METRICS, Kind, labels_of, measured, prometheus_name
 
@@ -23,6 +24,7 @@ class PrometheusObserver:
     Make one, and share it among policies: a registry has each metric once.
     """
 
+    @names_checked
     def __init__(self, registry: Any = None) -> None:
         """Register the metrics in `registry`, by default prometheus_client's own.
 

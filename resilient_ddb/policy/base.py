@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 class Settings:
     """The base of the frozen dataclasses that hold settings."""
 
+    __slots__ = ()
+
     _by_position = 0
     """How many settings may be given without their names."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 
+from .arguments import names_checked
 from .checks import check_callable, check_number, is_async
 from .clock import SYSTEM_CLOCK, Clock
 
@@ -175,6 +176,7 @@ def _lifted(outer: Deadline | None) -> Deadline | None:
     return replace(_far_off(), stops=outer.stops) if outer is not None and outer.stops else None
 
 
+@names_checked
 def deadline(seconds: float | None, *, clock: Clock = SYSTEM_CLOCK) -> Bound:
     """Bound everything below: it has `seconds`.
 
@@ -210,6 +212,7 @@ def no_deadline() -> Bound:
 
 
 @contextmanager
+@names_checked
 def lambda_deadline(context: LambdaContext, margin: float = 0.5) -> Iterator[Deadline]:
     """Bound everything below by the time that is left of a Lambda invocation, less a margin to answer in.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+from resilient_ddb.policy.arguments import names_checked
+
 _FORMS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 By = Literal["year", "month", "day", "hour"]
 
 
+@names_checked
 def time_buckets(
     prefix: str, start: date | datetime, end: date | datetime, by: By = "day", *, separator: str = "#"
 ) -> list[str]:

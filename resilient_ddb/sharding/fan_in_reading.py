@@ -16,6 +16,7 @@ from botocore.exceptions import PaginationError
 from resilient_ddb.bulk.paging import Trail
 from resilient_ddb.calls.classification import classify
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.telling import in_shard
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.events import ErrorKind
 from resilient_ddb.policy.checks import check_whole
@@ -42,6 +43,7 @@ class Reading:
         *,
         name_of: Callable[[int], Any],
         key_of: Callable[[int], Any] | None = None,
+        shard_of: Callable[[int], int | None] | None = None,
         told_as: Callable[[int], str],
         as_seen: Callable[[Item], None],
         on_shard_error: OnShardError = "raise",
@@ -56,6 +58,7 @@ class Reading:
             request: what is asked for.
             name_of: gives the name of a source, for `missing_shards`.
             key_of: gives the partition key of a source, for `missing_keys`; None: there is one key only.
+            shard_of: gives the number of a source's shard, for observers; None: nobody is told.
             told_as: gives what it is called in errors, which hold no values of keys.
             as_seen: makes of a stored item what the caller sees, in place.
             on_shard_error: what becomes of an answer when a source can't be read.
@@ -72,6 +75,7 @@ class Reading:
         self._request = request
         self._name_of = name_of
         self._key_of = key_of
+        self._shard_of = shard_of
         self._told_as = told_as
         self._as_seen = as_seen
         self._on_shard_error = on_shard_error
@@ -107,7 +111,10 @@ class Reading:
         calls = [
             partial(self._query, **self._request.params(index, position, self._page)) for index, position in wanted
         ]
-        outcomes = yield partial(self._together, calls)
+        made: Sequence[Callable[[], Any]] = calls
+        if self._shard_of is not None:
+            made = [in_shard(self._shard_of(index), call) for (index, _), call in zip(wanted, calls, strict=True)]
+        outcomes = yield partial(self._together, made)
         outcome: Any = None
         try:
             responses = []

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from resilient_ddb.bulk.paging import refuse_count, refuse_limit
+from resilient_ddb.bulk.paging import refuse_count
 from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.policy.policy import policy_of
 
 from . import fan_in_reading as fan_in_flows
 from .fan_in_reading import OnShardError, Reading, Response, Together, check_on_shard_error
@@ -46,7 +47,6 @@ class ShardedQueries(ShardedVerbs):
         return response
 
     def _reading(self, params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
-        refuse_limit(params)
         refuse_count("query", params)
         keys = yield from self._keys(params.get("IndexName"))
         found = self._asked(keys, params)
@@ -65,7 +65,6 @@ class ShardedQueries(ShardedVerbs):
         return (yield from fan_in_flows.answer(make, request))
 
     def _fan_in_reading(self, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None) -> Flow[Reading]:
-        refuse_limit(params)
         refuse_count("query_many", params)
         request, make = yield from self._of_keys(chosen, params, "raise")
         return make(limit=limit, page=request.limit, query=stored_query(self._table))
@@ -123,12 +122,14 @@ class ShardedQueries(ShardedVerbs):
         return request_for(params, condition, stored, keys.described, table=self._table.name, sharded=stored_in)
 
     def _making(self, keys: ShardKeys, request: Request, on_shard_error: OnShardError) -> Make:
+        is_told = bool(policy_of(self._table).observers)
         return partial(
             Reading,
             query=client_query(self._table),
             together=self._together,
             request=request,
             name_of=lambda index: keys.layout.number_of(request.stored[index]),
+            shard_of=(lambda index: keys.layout.number_of(request.stored[index])) if is_told else None,
             told_as=lambda index: _shard(keys, request.stored[index]),
             as_seen=keys.as_seen,
             on_shard_error=on_shard_error,
@@ -156,7 +157,6 @@ def fan_in_reading(
     table: Any, together: Together, chosen: Iterable[Any], params: Mapping[str, Any], limit: int | None
 ) -> Flow[Reading]:
     """Begin to read several partition keys as one. See `ResilientTable.query_many_items`."""
-    refuse_limit(params)
     refuse_count("query_many", params)
     request, make = yield from _of_table(table, together, chosen, params, "raise")
     return make(limit=limit, page=request.limit, query=stored_query(table))

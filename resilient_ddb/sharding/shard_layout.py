@@ -7,6 +7,8 @@ from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
+from resilient_ddb.policy.base import Settings
+
 from .layout import Layout, Shards, text_of
 
 
@@ -25,7 +27,7 @@ By = str | Sequence[str] | Literal[Suffix.RANDOM]
 
 
 @dataclass(frozen=True, slots=True)
-class ShardLayout:
+class ShardLayout(Settings):
     """How the items of each partition key are spread over shards. `table.sharded(layout)` takes it.
 
     It asks DynamoDB nothing, can be compared, copied and pickled, and never changes.
@@ -33,6 +35,8 @@ class ShardLayout:
     Raises:
         TypeError, ValueError: a setting can't be meant.
     """
+
+    _by_position = 1
 
     shards: Shards = field(hash=False)
     """How many shards a key has: a number, a mapping of keys to numbers (1 for those that are not in it), or a callable
@@ -164,28 +168,12 @@ def layout_of(shards: Shards | ShardLayout, **options: Any) -> ShardLayout:
     return shards
 
 
-_MEANT = {
-    "on_partial": "on_shard_error, 'raise' or 'skip'",
-    "unknown_shard": "on_unknown_shard, 'find' or 'raise'",
-    "attribute": "shard_attribute",
-    "num_shards": "shards",
-    "count": "shards",
-    "ttl": "ttl of the Table: resource.Table(name, ttl=...)",
-}
-
-
-def refuse_unknown(unknown: Mapping[str, Any]) -> None:
-    """Refuse options that `Table.sharded` does not have.
-
-    Raises:
-        TypeError: there are some. It says what is meant, where that is known.
-    """
-    for name in unknown:
-        meant = f"; did you mean {_MEANT[name]}?" if name in _MEANT else ""
-        raise TypeError(f"sharded() has no argument {name!r}{meant}")
-
-
 def _names(by: Any) -> tuple[str, ...]:
+    if isinstance(by, str) and by.lower() == "random":
+        raise ValueError(
+            f"by={by!r} names an attribute: write by=resilient_ddb.sharding.RANDOM for a shard that is drawn, or "
+            f"by=[{by!r}] if the attribute is called so"
+        )
     names = (by,) if isinstance(by, str) else by
     are_names = isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names)
     if not are_names or not names:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.telling import in_shard
 from resilient_ddb.dynamodb.expressions import join_condition
 from resilient_ddb.dynamodb.operations import expects_version, same_table
 from resilient_ddb.dynamodb.reserved import SHARDED
@@ -123,7 +124,8 @@ class ShardedVerbs:
         for argument in ("ConditionExpression", "Expected"):
             keys.refuse_comparison(argument, params)
         yield from self._brought_home(keys, item.get(keys.key), item)
-        return (yield from self._send(keys, partial(self._table.put_item, Item=stored, **params)))
+        call = partial(self._table.put_item, Item=stored, **params)
+        return (yield from self._send(keys, call, stored.get(keys.stored_in)))
 
     def _get(self, key: Any, params: Mapping[str, Any]) -> Flow[Response]:
         keys = yield from self._keys()
@@ -133,7 +135,7 @@ class ShardedVerbs:
         homes = keys.layout.homes(value, key)
         if len(homes) == 1:
             place = {**table_key, keys.key: homes[0]}
-            return (yield from self._send(keys, partial(self._table.get_item, Key=place, **params)))
+            return (yield from self._send(keys, partial(self._table.get_item, Key=place, **params), homes[0]))
         reads = self._reads(keys, table_key, homes, params)
         items = yield from reads.all()
         if len(items) != 1 and keys.layout.previous:  # it may have been moved while the shards were read one by one
@@ -176,7 +178,7 @@ class ShardedVerbs:
             return (yield from self._change_where_it_is(keys, verb, table_key, homes, params))
         made = keys.beginning(key, params) if verb == "update_item" else params
         call = partial(call, Key={**table_key, keys.key: homes[0]}, **made)
-        return keys.unbegun((yield from self._send(keys, call)), params)
+        return keys.unbegun((yield from self._send(keys, call, homes[0])), params)
 
     def _change_where_it_is(
         self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
@@ -203,7 +205,8 @@ class ShardedVerbs:
             if not found:
                 return (yield from self._change_nothing(keys, verb, key, params))
             try:
-                return (yield from self._send(keys, partial(call, Key={**key, keys.key: found[0][keys.key]}, **there)))
+                home = found[0][keys.key]
+                return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **there), home))
             except ClientError as error:
                 facts = call_facts(error)
                 has_moved = is_failed_condition(error) and "Item" not in error.response
@@ -227,7 +230,7 @@ class ShardedVerbs:
             )
         home = keys.layout.home_of_key(key[keys.key], key)  # two that begin the same item at once meet there
         call = getattr(self._table, verb)
-        return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **params)))
+        return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **params), home))
 
     def _found(self, keys: ShardKeys, key: Item, homes: Sequence[str]) -> Flow[list[Item]]:
         """Return the items with a key, as they are stored."""
@@ -257,8 +260,13 @@ class ShardedVerbs:
                     outcome = Moved.OVERTAKEN
                 outcomes.append(outcome)
 
-    def _send(self, keys: ShardKeys, call: Callable[[], Any]) -> Flow[Response]:
-        """Make a call, and give its answer, or its error, as callers see the items in it."""
+    def _send(self, keys: ShardKeys, call: Callable[[], Any], stored: Any = None) -> Flow[Response]:
+        """Make a call, and give its answer, or its error, as callers see the items in it.
+
+        `stored` is the stored key that it is about, if there is one: observers are told its shard.
+        """
+        if policy_of(self._table).observers:
+            call = in_shard(keys.layout.number_of(stored), call)
         try:
             response: Response = yield call
         except ClientError as error:

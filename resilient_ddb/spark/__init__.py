@@ -21,6 +21,7 @@ from resilient_ddb.bulk.settings import BatchReport
 from resilient_ddb.calls.flows import run
 from resilient_ddb.calls.unanswered import without_fallbacks
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_number, check_whole
 from resilient_ddb.sync.session import resource
 from resilient_ddb.sync.session import table as make_table
@@ -64,6 +65,7 @@ class WriteReport:
     """Seconds that the job took."""
 
 
+@names_checked
 def write_partitions(
     data: DataFrame | RDD[Any],
     table: ResilientTable | str,
@@ -118,6 +120,7 @@ def write_partitions(
     return _summed(reports, time.monotonic() - started)
 
 
+@names_checked
 def read_table(
     spark: SparkSession,
     table: ResilientTable | str,

@@ -16,7 +16,7 @@ from resilient_ddb.calls.flows import run
 from resilient_ddb.codec.originals import part
 from resilient_ddb.fallback import Response, mark
 from resilient_ddb.hooks.handlers import CURRENT
-from resilient_ddb.hooks.host import ClientHost
+from resilient_ddb.hooks.host import ClientHost, by_policy_of
 from resilient_ddb.http.sync_session import LeanSession, headers_by_name
 from resilient_ddb.policy.deadlines import current_deadline
 
@@ -131,20 +131,23 @@ class SyncHost(ClientHost):
         """Leave the connections that are open to the parent process, which has them too."""
         connections.leave_to_parent(self.client)
 
-    def elsewhere(self, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None) -> Response:
-        """Make a call in another region, and mark its answer."""
+    def elsewhere(
+        self, core: Core, operation: str, params: Mapping[str, Any], region: str, endpoint_url: str | None
+    ) -> Response:
+        """Make a call in another region, by the policy of `core`, and mark its answer."""
         key = (region, endpoint_url)
         with self.lock:  # making a client sends nothing
             if key not in self.siblings:
                 self.siblings[key] = self._make_sibling(region, endpoint_url)
-        response: Response = self.siblings[key]._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
+        asked = by_policy_of(core, self.siblings[key], operation, params)
+        response: Response = asked._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
         return mark(response, replica=region)
 
     def _make_sibling(self, region: str, endpoint_url: str | None) -> Any:
         session = botocore.session.get_session()
         session.register_component("credential_provider", _Given(self.credentials()))
         sibling = session.create_client("dynamodb", **self.sibling_arguments(region, endpoint_url))
-        policy = self.client._resilience.policy_without_fallback()  # noqa: SLF001 - the attribute is this library's own
+        policy = self.client._resilience.policy_elsewhere()  # noqa: SLF001 - the attribute is this library's own
         return self.install(sibling, policy, native=self.native)
 
 

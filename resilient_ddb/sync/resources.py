@@ -8,7 +8,8 @@ from typing import Any
 
 from resilient_ddb.fallback import Chain, Function
 from resilient_ddb.hooks.actions import boto3_acts_as_usual, is_made_by_boto3, plain_operation
-from resilient_ddb.hooks.host import check_options, unknown_option, with_options
+from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
+from resilient_ddb.policy.arguments import refuse_unknown
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .tables import ResilientServiceResource, ResilientTable
@@ -80,9 +81,7 @@ def _attribute(member: str, original: property) -> property:
 
 def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
     def table(self: Any, *args: Any, policy: Any = None, ttl: Any = NOT_GIVEN, **options: Any) -> Any:
-        for option, value in options.items():
-            if option != "name":
-                raise unknown_option(option, value)
+        refuse_unknown("Table", options, TABLE_OPTIONS)
         check_options(policy, ttl)
         check_fallback_of(policy)
         made = make(self, *args, **options)

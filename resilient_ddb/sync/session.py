@@ -17,6 +17,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from resilient_ddb.hooks.host import (
+    bound,
     check_new_policy,
     check_policy,
     check_service,
@@ -26,11 +27,11 @@ from resilient_ddb.hooks.host import (
     set_policy_of_session,
     settled_config,
     ttl_of_tables,
-    unknown_option,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.hooks.loading import reading_plainly
 from resilient_ddb.hooks.models import resource_definitions
+from resilient_ddb.policy.arguments import names_checked
 
 from .clients import SyncHost
 from .resources import check_fallback_of, harden_service_resource_class, harden_table_class
@@ -74,13 +75,13 @@ def client(
     check_service(service_name)
     _check_policy(policy)
     tables = ttl_of_tables(ttl)
-    arguments = inspect.signature(chosen.client).bind(service_name, *args, **kwargs).arguments
+    arguments = bound("client", inspect.signature(chosen.client), [service_name, *args], kwargs)
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
     config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
     made = reading_plainly(chosen).client(**{**arguments, "config": config})
     hardened = SyncHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.ttl = config, tables
+    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), tables
     return cast("DynamoDBClient", hardened)
 
 
@@ -95,7 +96,7 @@ def resource(
     """Make a hardened resource: `boto3.resource`'s signature, plus `policy`, `session` and `ttl`. See `client`."""
     chosen = _session(session)
     check_service(service_name)
-    arguments = inspect.signature(chosen.resource).bind(service_name, *args, **kwargs).arguments
+    arguments = bound("resource", inspect.signature(chosen.resource), [service_name, *args], kwargs)
     given = arguments.get("config")
     if given is None or getattr(given, "user_agent_extra", None) is None:
         extra = Config(user_agent_extra="Resource")  # as boto3's resources say of themselves
@@ -126,10 +127,9 @@ def table(
     Raises:
         TypeError, ValueError: an argument is of the wrong type or out of range.
     """
-    for option in ("fallback", "ttl_filter", "ttl_skew"):
-        if option in kwargs:
-            raise unknown_option(option, kwargs[option])
-    return resource("dynamodb", policy=policy, session=session, **kwargs).Table(name, ttl=ttl)
+    chosen = _session(session)
+    bound("table", inspect.signature(chosen.resource), ["dynamodb"], kwargs)
+    return resource("dynamodb", policy=policy, session=chosen, **kwargs).Table(name, ttl=ttl)
 
 
 def restore_table(name: str, recipe: dict[str, Any], own_policy: Policy | None) -> ResilientTable:
@@ -140,6 +140,7 @@ def restore_table(name: str, recipe: dict[str, Any], own_policy: Policy | None) 
 ResilientTable._restore = staticmethod(restore_table)  # noqa: SLF001 - handed in, as this module builds on that one
 
 
+@names_checked
 def harden(target: Target, policy: Policy | None = None) -> Target:
     """Harden what exists already. See `resilient_ddb.harden`, which takes async targets as well."""
     _check_policy(policy)
@@ -156,6 +157,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
     return target
 
 
+@names_checked
 def set_policy(target: Target, policy: Policy) -> Target:
     """Set the policy of what is hardened already. See `resilient_ddb.set_policy`."""
     check_new_policy(policy)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -43,6 +44,7 @@ class ShardedTable(ShardedQueries, TableBehind):
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return together(self._table.meta.client, calls)
 
+    @names_checked
     def put_item(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -60,6 +62,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._put(Item, params))
 
+    @names_checked
     def get_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -76,6 +79,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._get(Key, params))
 
+    @names_checked
     def update_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -93,6 +97,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._change("update_item", Key, params))
 
+    @names_checked
     def delete_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -101,6 +106,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """Delete an item. See `update_item`."""
         return run(self._change("delete_item", Key, params))
 
+    @names_checked
     def query(self, **params: Unpack[QueryInputTableQueryTypeDef]) -> Response:
         """Query all shards of a key at the same time, and give one response, as boto3 shapes it.
 
@@ -118,6 +124,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._query(params))
 
+    @names_checked
     def query_items(
         self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
     ) -> Iterator[dict[str, Any]]:
@@ -133,8 +140,9 @@ class ShardedTable(ShardedQueries, TableBehind):
             TypeError, ValueError: as `query`, or `max_items` is no whole number of 1 or more.
             ClientError: a shard could not be read.
         """
-        return items_of(run(self._reading(params, max_items)))
+        return items_of(run(self._reading(params, max_items)), "query_items", self)
 
+    @names_checked
     def query_many(
         self,
         partition_keys: Iterable[Any],
@@ -150,6 +158,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         return run(self._fan_in(partition_keys, params, on_shard_error))
 
+    @names_checked
     def query_many_items(
         self,
         partition_keys: Iterable[Any],
@@ -158,8 +167,10 @@ class ShardedTable(ShardedQueries, TableBehind):
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
-        return items_of(run(self._fan_in_reading(partition_keys, params, max_items)))
+        reading = run(self._fan_in_reading(partition_keys, params, max_items))
+        return items_of(reading, "query_many_items", self)
 
+    @names_checked
     def batch_writer(
         self,
         overwrite_by_pkeys: list[str] | None = None,
@@ -190,6 +201,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
         return ShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
+    @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Return this table with optimistic locking. See `ResilientTable.versioned`.
 
@@ -201,6 +213,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         self._refuse_random("versioned()")
         return VersionedTable(self, attribute, write_token)
 
+    @names_checked
     def reshard(
         self,
         partition_keys: Iterable[Any] | None = None,
@@ -237,6 +250,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         report: ReshardReport = run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
         return report
 
+    @names_checked
     def idempotent_update(self, **params: Any) -> Response:
         """Update an item so that the request can be sent again. See `ResilientTable.idempotent_update`.
 

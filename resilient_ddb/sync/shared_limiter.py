@@ -22,6 +22,7 @@ from resilient_ddb.bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, W
 from resilient_ddb.calls.flows import Flow, run, run_async
 from resilient_ddb.calls.unanswered import without_fallbacks
 from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import deadline, is_beyond_deadline
@@ -52,6 +53,7 @@ class SharedRateLimiter(Acquiring):
     _keeper: threading.Thread | None
     _used_until: float
 
+    @names_checked
     def __init__(
         self,
         table: Any,

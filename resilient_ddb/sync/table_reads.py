@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.arguments import names_checked
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef, ScanInputTableScanTypeDef
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 class TableReads:
     """The part of `ResilientTable` that reads."""
 
+    @names_checked
     def query_items(
         self,
         *,
@@ -47,6 +50,7 @@ class TableReads:
         """
         return _items(self, "query", params, max_items, read_units_per_second)
 
+    @names_checked
     def scan_items(
         self,
         *,
@@ -57,6 +61,7 @@ class TableReads:
         """Return an iterator over the items of a scan. See `query_items`; `params` are the parameters of `scan`."""
         return _items(self, "scan", params, max_items, read_units_per_second)
 
+    @names_checked
     def get_items(
         self,
         keys: Iterable[Mapping[str, Any]],
@@ -90,6 +95,7 @@ class TableReads:
 
         return BatchGet(self, keys, params, read_units_per_second)
 
+    @names_checked
     def parallel_scan(
         self,
         segments: int | Literal["auto"] = "auto",
@@ -131,6 +137,7 @@ class TableReads:
             self, segments=segments, rate=read_units_per_second, on_page=on_page, resume=resume, params=params
         )
 
+    @names_checked
     def query_many(
         self,
         partition_keys: Iterable[Any],
@@ -160,6 +167,7 @@ class TableReads:
 
         return run(fan_in(self, self._together, partition_keys, params, on_shard_error))
 
+    @names_checked
     def query_many_items(
         self,
         partition_keys: Iterable[Any],
@@ -181,7 +189,8 @@ class TableReads:
         """
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
-        return items_of(run(fan_in_reading(self, self._together, partition_keys, params, max_items)))
+        reading = run(fan_in_reading(self, self._together, partition_keys, params, max_items))
+        return items_of(reading, "query_many_items", self)
 
     def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         from .together import together  # noqa: PLC0415 - only where it is used
@@ -189,20 +198,25 @@ class TableReads:
         return together(self.meta.client, calls)
 
 
-def _items(table: TableReads, *of_items: Any) -> Iterator[dict[str, Any]]:
+def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - as above
 
-    items = Items(table, *of_items)
+    items = Items(table, verb, *of_items)
 
-    def each() -> Iterator[dict[str, Any]]:
+    def each() -> Generator[dict[str, Any], None, None]:
         while not items.is_over:
             yield from run(items.more(time.sleep))
 
-    return each()
+    return ItemIterator(each(), f"{verb}_items", table.name)
 
 
-def items_of(reading: Reading) -> Iterator[dict[str, Any]]:
+def items_of(reading: Reading, verb: str, table: Any) -> ItemIterator:
     """Return the items of a reading, page after page."""
-    while not reading.is_over:
-        run(reading.more())
-        yield from reading.items()
+
+    def each() -> Generator[dict[str, Any], None, None]:
+        while not reading.is_over:
+            run(reading.more())
+            yield from reading.items()
+
+    return ItemIterator(each(), verb, table.name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Never, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.hooks.models import SharesClient
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.given import NOT_GIVEN
 
 from .table_reads import TableReads
@@ -88,6 +89,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
     _restore: Callable[[str, dict[str, Any], Policy | None], ResilientTable]
     """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
 
+    @names_checked
     def batch_writer(
         self,
         overwrite_by_pkeys: list[str] | None = None,
@@ -151,6 +153,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
         ) -> PutItemOutputTableTypeDef:
             """Put an item; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
 
+    @names_checked
     def sharded(  # noqa: PLR0913 - each is an option of its own
         self,
         shards: Shards | ShardLayout,
@@ -164,7 +167,6 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",
-        **unknown: Never,
     ) -> ShardedTable:
         """Return this table with the items of each partition key spread over shards: more than one partition can take.
 
@@ -190,17 +192,15 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
                 be async on the async Table.
             on_shard_error: if a shard can't be read for the moment, `raise` the error; or `skip` it, and return what
                 the others have.
-            unknown: nothing: an option of another name is refused.
 
         Raises:
             TypeError, ValueError: an argument can't be meant, or there is none of that name. At the first call, a
                 ValueError: the table has no sort key, and `by` was not given.
         """
-        from resilient_ddb.sharding.shard_layout import layout_of, refuse_unknown  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.shard_layout import layout_of  # noqa: PLC0415 - only where it is used
 
         from .sharded_tables import ShardedTable  # noqa: PLC0415 - as above
 
-        refuse_unknown(unknown)
         layout = layout_of(
             shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
         )
@@ -212,6 +212,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
             on_shard_error=on_shard_error,
         )
 
+    @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
         """Return this table with optimistic locking: of two that read the same version of an item, one may write it.
 
@@ -227,6 +228,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
 
         return VersionedTable(self, attribute, write_token)
 
+    @names_checked
     def idempotent_update(self, **params: Any) -> dict[str, Any]:
         """Update an item so that the request can be sent again without being applied twice: a counter, a list.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
@@ -27,6 +28,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
     _sleep = staticmethod(time.sleep)
 
+    @names_checked
     def put_item(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -52,6 +54,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         """
         return run(self._put(Item, params, expected_version))
 
+    @names_checked
     def update_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -73,6 +76,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         """
         return run(self._update(Key, params, expected_version))
 
+    @names_checked
     def delete_item(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -93,6 +97,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         """
         return run(self._delete(Key, params, expected_version))
 
+    @names_checked
     def modify(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from resilient_ddb.policy.arguments import names_checked
+
 
 class FakeClock:
     """Time that only passes when it is told to, or when the library waits.
@@ -12,6 +14,7 @@ class FakeClock:
     sleeping, and `waits` lists what was waited, in seconds, in order. Safe to share between threads.
     """
 
+    @names_checked
     def __init__(self, start: float = 1_700_000_000.0) -> None:
         """Start at `start` seconds since the epoch; the monotonic clock starts at the same number."""
         self._lock = threading.Lock()

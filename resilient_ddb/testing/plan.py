@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from resilient_ddb.dynamodb.operations import PARTIQL, READS, WRITES
+from resilient_ddb.policy.base import Settings
 
 if TYPE_CHECKING:
     from .calls import Call, Part
@@ -82,7 +83,7 @@ def check_text(name: str, value: object) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault(ABC):
+class Fault(Settings, ABC):
     """What every fault has: the choice of the requests that it hits.
 
     A request matches if its operation, its table and its key do. `rate` or `every` then says which of the

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
 
 from . import wire
@@ -69,6 +70,7 @@ class FaultProxy:
     off gives it a reset connection. Raises `ValueError` or `TypeError` for a setting that cannot be meant.
     """
 
+    @names_checked
     def __init__(
         self,
         upstream: str,

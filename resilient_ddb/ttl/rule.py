@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.base import Settings
 from resilient_ddb.policy.checks import check_methods, check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +31,7 @@ IsExpired = Callable[[Mapping[str, Any] | None], bool]
 _PATH_CHARACTERS = ".[]"
 
 
+@names_checked
 def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: float = 0.0) -> ConditionBase:
     """Return the condition of a put that may replace nothing but an expired item.
 
@@ -55,6 +57,7 @@ def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: 
     return Attr(key).not_exists() | Attr(ttl).lte(_now(clock, skew))
 
 
+@names_checked
 def is_expired(item: Mapping[str, Any], *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: float = 0.0) -> bool:
     """Return whether an item has expired: for items that come from elsewhere than a read of a Table with `ttl=`.
 

@@ -19,6 +19,7 @@ from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, at
 from resilient_ddb.errors.words import counted
 from resilient_ddb.events import StopReason
 from resilient_ddb.fallback import Response
+from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_callable, check_whole
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
@@ -99,6 +100,7 @@ class VersionedVerbs:
             "a versioned table has no idempotent_update: the version would stay behind; use update_item or modify"
         )
 
+    @names_checked
     def put_action(
         self,
         Item: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -118,6 +120,7 @@ class VersionedVerbs:
         """
         return self._given_entry("Put", self._versioning.put(Item, params, expected_version))
 
+    @names_checked
     def update_action(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -128,6 +131,7 @@ class VersionedVerbs:
         """Return the entry of an update for `transact_write_items`. See `update_item` and `put_action`."""
         return self._given_entry("Update", self._versioning.update(Key, params, expected_version))
 
+    @names_checked
     def delete_action(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name
@@ -138,6 +142,7 @@ class VersionedVerbs:
         """Return the entry of a delete for `transact_write_items`. See `delete_item` and `put_action`."""
         return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
 
+    @names_checked
     def check_action(
         self,
         Key: Mapping[str, Any],  # noqa: N803 - boto3's name

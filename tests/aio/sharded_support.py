@@ -1,6 +1,7 @@
 """What the tests of sharded tables share: calls of either library, and faults of one shard."""
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from boto3.dynamodb.conditions import Key
@@ -14,7 +15,7 @@ SET = {"UpdateExpression": "SET n = :n", "ExpressionAttributeValues": {":n": 7}}
 async def done(answer):
     if hasattr(answer, "__aiter__"):
         return [item async for item in answer]
-    if inspect.isgenerator(answer):
+    if isinstance(answer, Iterator):
         return list(answer)
     return await answer if inspect.isawaitable(answer) else answer
 

@@ -265,3 +265,21 @@ async def test_both_writers_send_the_same(world):
         found.append((seen()[already:], clock.waits, batch.report, batch.refusals))
     assert found[0] == found[1]
     assert found[0][2].retried > 50
+
+
+async def test_a_table_that_was_made_anew_with_another_key_loses_nothing(world):
+    """Of requests for one key the last one stands: by the key that there was, all of these would be for one."""
+    table = await world.table()
+    async with table.batch_writer(max_workers=2) as batch:
+        await batch.put_item(Item={"pk": "a"})
+    world.direct.delete()
+    world.direct.meta.client.create_table(
+        TableName=world.name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    async with table.batch_writer(max_workers=2) as batch:
+        for number in range(60):
+            await batch.put_item(Item={"pk": "a", "sk": str(number)})
+    assert world.direct.scan(Select="COUNT", ConsistentRead=True)["Count"] == 60

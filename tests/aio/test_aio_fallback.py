@@ -11,7 +11,7 @@ from cycle_support import collected_afterwards
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.testing import faults
+from resilient_ddb.testing import FaultProxy, faults
 
 KEY = {"pk": "a"}
 ADD = {"Key": KEY, "UpdateExpression": "ADD c :one", "ExpressionAttributeValues": {":one": 1}}
@@ -108,6 +108,29 @@ async def test_a_replica_in_another_region_answers_reads(world, replica):
     assert where(await table.get_item(Key=KEY)) == {"replica": ELSEWHERE}
     with pytest.raises(ClientError):
         await table.put_item(Item={"pk": "a"})
+
+
+async def test_a_replica_goes_by_the_policy_of_whoever_asks(world):
+    def attempts(count):
+        return rddb.Retry(max_attempts=count, base_delay=0.001)
+
+    with FaultProxy(world.upstream, plan=[faults.Throttle()]) as far:
+        fallback = rddb.fallback.replica(ELSEWHERE, endpoint_url=far.endpoint_url)
+        policy = world.policy(retry=attempts(2), circuit_breaker=None, fallback=fallback)
+        world.proxy.plan = [faults.Throttle()]
+        async with aio.resource("dynamodb", endpoint_url=world.proxy.endpoint_url, policy=policy, **ACCESS) as dynamodb:
+            table = await dynamodb.Table(world.name)
+            own = await dynamodb.Table(world.name, policy=policy.replace(retry=attempts(4)))
+
+            async def asked(by):
+                far.clear()
+                with pytest.raises(ClientError):
+                    await by.get_item(Key=KEY)
+                return far.count("GetItem")
+
+            assert [await asked(by) for by in (table, own, table)] == [2, 4, 2]
+            rddb.set_policy(dynamodb, policy.replace(retry=attempts(3)))
+            assert [await asked(by) for by in (table, own)] == [3, 4]
 
 
 async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(world, replica, opens):

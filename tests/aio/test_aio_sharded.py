@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from sharded_support import ALL, SET, done, operations
 
 import resilient_ddb as rddb
+from resilient_ddb.events import CallEndEvent
+from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding import RANDOM
 from resilient_ddb.testing import faults
 
@@ -523,3 +525,37 @@ async def test_expired_items_of_a_sharded_table(world):
     assert "Item" not in await done(docs.get_item(Key={"pk": "a", "sk": 2}))
     assert (await done(docs.query(Select="COUNT", **ALL)))["Count"] == 2
     assert len(await done(docs.query_items(max_items=2, ProjectionExpression="pk", **ALL))) == 2
+
+
+# Observers.
+
+
+async def test_events_say_the_shard_by_its_number_and_no_key(world):
+    told = []
+    policy = policy_of(world.table).replace(observers=[told.append])
+    docs = rddb.set_policy(world.table, policy).sharded(4, by="sk")
+    asked = []
+
+    async def shards_of(call):
+        told.clear()
+        asked.append(await done(call()))
+        ends = [event for event in told if isinstance(event, CallEndEvent) and event.operation != "DescribeTable"]
+        assert "secret" not in str(told)
+        return [event.shard for event in ends]
+
+    key = {"pk": "secret", "sk": 3}
+    [put] = await shards_of(lambda: docs.put_item(Item=key))
+    home = f"secret#{put}"
+    assert [item["pk"] for item in world.stored()] == [home]
+    assert await shards_of(lambda: docs.get_item(Key=key)) == [put]
+    assert await shards_of(lambda: docs.update_item(Key=key, **SET)) == [put]
+    condition = {"KeyConditionExpression": Key("pk").eq("secret")}
+    assert sorted(await shards_of(lambda: docs.query(**condition))) == [0, 1, 2, 3]
+    assert asked[-1]["Count"] == 1
+    assert sorted(await shards_of(lambda: docs.query_items(**condition))) == [0, 1, 2, 3]
+    assert sorted(await shards_of(lambda: docs.query_many(["secret"]))) == [0, 1, 2, 3]
+    assert await shards_of(lambda: docs.delete_item(Key=key)) == [put]
+    assert await shards_of(lambda: docs.table.get_item(Key={**key, "pk": home})) == [None]
+    assert await shards_of(lambda: world.table.query_many(["secret"])) == [None]
+    drawn = world.table.sharded(4, by=RANDOM)
+    assert await shards_of(lambda: drawn.get_item(Key=key)) == [None]  # one request for all shards

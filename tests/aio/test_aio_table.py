@@ -390,7 +390,7 @@ ENDINGS = {
         "    client = await table.meta.client.current('GetItem')\n"
         "    await use()\n"
         "    params = {'TableName': name, 'Key': {'pk': '0'}}\n"
-        "    await client._resilience.host.elsewhere('GetItem', params, 'eu-west-1', endpoint)\n"
+        "    await client._resilience.host.elsewhere(client._resilience, 'GetItem', params, 'eu-west-1', endpoint)\n"
         "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close()"
     ),
 }

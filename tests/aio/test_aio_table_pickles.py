@@ -6,6 +6,7 @@ import pytest
 from aio_support import ACCESS
 from aiobotocore.config import AioConfig
 from botocore.config import Config
+from sdk_support import trusted_by
 
 from resilient_ddb import aio
 
@@ -49,3 +50,16 @@ async def test_each_option_of_the_config_is_kept(made, option, hardened):
             assert getattr(found, option) == OPTIONS[option]
             assert found.user_agent.count("botocore/") == wanted.user_agent.count("botocore/")
             assert (found.connect_timeout, found.read_timeout) == (wanted.connect_timeout, wanted.read_timeout)
+
+
+@pytest.mark.parametrize("made", ["module table", "resource"])
+async def test_which_certificates_are_trusted_is_kept(made, hardened):
+    if made == "resource":
+        table = await (await hardened(URL, verify=False, aws_secret_access_key="THE SECRET")).Table("t")
+    else:
+        table = aio.table("t", endpoint_url=URL, verify=False, **HIDDEN)
+    async with table, restored(table) as once, restored(once) as twice:
+        for back in (table, once, twice):
+            client = back.meta.client
+            opened = await client.current("GetItem") if hasattr(client, "current") else client
+            assert trusted_by(opened) is False

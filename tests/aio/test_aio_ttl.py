@@ -7,7 +7,9 @@ import logging
 import pytest
 from aio_support import ACCESS
 from boto3.dynamodb.conditions import Attr, Key
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from wire_stub import WireStub
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -190,7 +192,7 @@ def test_a_table_for_module_scope_takes_the_options(filled):
 
 @pytest.mark.parametrize("make", [aio.table, lambda *args, **options: asyncio.run(opened(*args, **options))])
 def test_options_that_can_not_be_meant_are_refused_at_once(make):
-    with pytest.raises(TypeError, match=r"unknown option 'ttl_filter' .*TimeToLive\('expires_at', filter=...\)"):
+    with pytest.raises(TypeError, match=r"'ttl_filter'; did you mean ttl=TimeToLive\('expires_at', filter=...\)\?"):
         make("orders", ttl="exp", ttl_filter="server", **ACCESS)
     with pytest.raises(TypeError, match="mapping is for a resource"):
         make("orders", ttl={"orders": "exp"}, **ACCESS)
@@ -227,3 +229,20 @@ async def test_a_replicas_answer_is_looked_through(filled, caplog):
     assert sorted(answer["Items"], key=str) == [{"pk": key} for key in ("live", "milliseconds", "text")]
     assert answer["ResponseMetadata"]["Resilience"] == {"replica": ACCESS["region_name"]}
     assert "looks like milliseconds" in caplog.text
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_without_the_sdks_validation_an_item_expires_too_or_is_not_written(fast_path):
+    options = {"config": Config(parameter_validation=False), **ACCESS}
+    options["policy"] = rddb.Policy(clock=FakeClock(), fast_path=fast_path)
+    with WireStub(lambda *_: {}) as stub:
+        async with aio.table("t", endpoint_url=stub.endpoint_url, **options, **TTL) as table:
+            for _ in range(3):  # the first call is botocore's in any case
+                await table.put_item(Item={"pk": "a"}, ttl_seconds=60)
+        assert [sent["Item"]["exp"] for sent in stub.named("PutItem")] == [{"N": str(NOW + 60)}] * 3
+        async with aio.table("t", endpoint_url=stub.endpoint_url, **options) as plain:
+            for _ in range(3):
+                with pytest.raises(KeyError) as raised:
+                    await plain.put_item(Item={"pk": "a"}, ttl_seconds=60)
+                assert "ttl_seconds is for put_item, on a Table that was made with ttl=..." in raised.value.__notes__
+        assert len(stub.named("PutItem")) == 3

@@ -570,13 +570,13 @@ def test_plain_use_asks_nothing_that_boto3_does_not():
     assert report.average_rate == 0.0  # no time has passed
 
 
-def test_the_key_is_looked_up_once_for_several_workers():
+def test_the_key_is_looked_up_once_a_writer_for_several_workers():
     table = FakeTable()
-    for _ in range(2):
+    for asked in (1, 2):  # the table may have been made anew, with another key
         with Writer(table, Concurrent(table, lambda _: 0), max_workers=3) as writer:
             for number in range(100):
                 writer.put(pk=number % 10)
-    assert table.descriptions == 1
+        assert table.descriptions == asked
     assert len(table.items) == 10
 
 

@@ -56,12 +56,6 @@ def test_a_limit_that_can_not_be_meant_is_refused(limit, error):
         Pages("query", {}, limit, table="orders")
 
 
-@pytest.mark.parametrize("operation", ["query", "scan"])
-def test_a_limit_in_small_letters_is_neither_of_two(operation):
-    with pytest.raises(TypeError, match="did you mean max_items, or boto3's Limit, the size of a page"):
-        Pages(operation, {"limit": 5}, None, table="orders")
-
-
 def test_counts_are_no_items():
     with pytest.raises(ValueError, match=r"Select must not be 'COUNT'.*call query\(\.\.\.\) instead"):
         Pages("query", {"Select": "COUNT"}, None, table="orders")

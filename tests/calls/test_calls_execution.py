@@ -864,6 +864,52 @@ def test_a_transaction_is_not_sent_again_when_its_token_may_be_forgotten(operati
     assert tried(LOST, conflict)[0].stopped_by == "ambiguous"
 
 
+class SleepingClock(FakeClock):
+    """That of a machine that sleeps: the monotonic clock stands still meanwhile, and the other one goes on."""
+
+    slept = 0.0
+
+    def time(self):
+        return super().time() + self.slept
+
+
+def freeze(clock):
+    clock.advance(3600)
+
+
+def sleep(clock):
+    clock.slept += 3600
+
+
+@pytest.mark.parametrize("stand_still", [freeze, sleep])
+@pytest.mark.parametrize("when", ["the attempt is under way", "the next one is due"])
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "ExecuteTransaction"])
+def test_a_transaction_is_not_sent_again_after_the_process_has_stood_still(operation, when, stand_still):
+    clock = SleepingClock()
+    execution = Execution(make_core(clock), operation, {"ClientRequestToken": "x"})
+    execution.admit()
+    if when == "the attempt is under way":
+        stand_still(clock)
+        assert execution.settle(None, None, LOST, {"body": b"{}"}) is None
+    else:
+        assert execution.settle(None, None, LOST, {"body": b"{}"}) is not None
+        stand_still(clock)
+        with pytest.raises(type(LOST)):
+            execution.admit_again()
+    assert (execution.attempts, execution.stopped_by, execution.ambiguous) == (1, "ambiguous", True)
+
+
+def test_what_may_be_sent_again_at_any_time_is_also_after_the_process_has_stood_still():
+    for operation, params in (("GetItem", {}), ("PutItem", {})):
+        clock = SleepingClock()
+        execution = Execution(make_core(clock), operation, {"TableName": "t", **params})
+        execution.admit()
+        assert execution.settle(None, None, LOST, {"body": b"{}"}) is not None
+        sleep(clock), freeze(clock)
+        execution.admit_again()
+        assert execution.attempts == 2
+
+
 def test_a_legacy_condition_is_not_asked_for_its_item():
     params = {"TableName": "t", "Item": ITEM, "Expected": {"pk": {"Exists": False}}}
     made = call(make_core(), "PutItem", params, [LOST, condition()])

@@ -68,6 +68,7 @@ def test_the_end_of_a_call_says_all_that_is_known_of_it():
         "index": "by-day",
         "region": "eu-west-1",
         "response_bytes": 0,
+        "shard": None,
     }
 
 

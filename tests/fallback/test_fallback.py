@@ -178,7 +178,7 @@ def test_a_table_with_a_policy_of_its_own_has_its_own_fallback_and_circuits():
     assert core.remembering == ()
     assert view.remembering == (view.fallback,)
     assert view.lane(*GET) is not core.lane(*GET)
-    assert view.policy_without_fallback().fallback is None
+    assert view.policy_elsewhere().fallback is None
 
 
 # A fixed answer, and chains.

@@ -10,12 +10,12 @@ import sys
 
 import pytest
 from operator_support import KEY, Server
-from unit_support import ADD, GET, call, failed, good, make_core
+from unit_support import ADD, GET, ROOT, call, failed, good, make_core
 
 import resilient_ddb as rddb
-from resilient_ddb.events import CircuitEvent, UnprocessedEvent
+from resilient_ddb.events import BudgetEvent, CallEndEvent, CircuitEvent, ErrorKind, Outcome, UnprocessedEvent
 from resilient_ddb.observers import LoggingObserver
-from resilient_ddb.observers.logs import Warnings
+from resilient_ddb.observers.logs import Warnings, describe
 from resilient_ddb.testing import FakeClock
 
 ONE = rddb.Retry(max_attempts=1)
@@ -215,3 +215,30 @@ for _ in range(4):
         "WARNING resilient_ddb UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
         "WARNING resilient_ddb t: 3 more writes in doubt within 0 s: AMBIGUOUS, they may have been applied",
     ]
+
+
+def test_the_lines_that_the_documentation_explains_are_written_so():
+    page = (ROOT / "docs" / "operating.rst").read_text()
+    table = {"table": "orders"}
+    opened = "50 of 50 attempts failed within 10 s, the last with InternalServerError"
+    change = {"circuit": "orders/write", "operation": "", "forced": False, **table}
+    in_doubt = {
+        "kind": ErrorKind.AMBIGUOUS,
+        "outcome": Outcome.ERROR,
+        "ambiguous": True,
+        "attempts": 1,
+        "elapsed": 5.003,
+    }
+    unknown = dict.fromkeys(("code", "stopped_by", "consumed_capacity", "request_id", "index", "region"))
+    for event in (
+        CircuitEvent(old_state="closed", new_state="open", reason=opened, **change),
+        CircuitEvent(old_state="half-open", new_state="closed", reason="3 of 3 probes succeeded", **change),
+        CallEndEvent(
+            operation="UpdateItem", call=1, throttling_reasons=(), response_bytes=0, **in_doubt, **unknown, **table
+        ),
+        UnprocessedEvent(
+            operation="BatchWriteItem", requests=3, code="ProvisionedThroughputExceededException", **table
+        ),
+        BudgetEvent(operation="GetItem", call=1, budget="orders/read", hot_partition=False, **table),
+    ):
+        assert f"``{describe(event)}``" in page

@@ -4,7 +4,7 @@ import ast
 import logging
 import os
 import threading
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import boto3
 import botocore.session
@@ -18,6 +18,7 @@ import resilient_ddb as rddb
 from resilient_ddb.calls.circuit import HALF_OPEN, Circuit, HealthSign
 from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
+from resilient_ddb.fallback.remembered import Remembered
 from resilient_ddb.observers.emf import _Sums
 from resilient_ddb.observers.logs import Warnings
 from resilient_ddb.policy.forks import tell_child
@@ -199,13 +200,26 @@ def test_one_that_can_not_begin_anew_keeps_no_other_from_it():
     assert in_child(lambda: [holder.begun for holder in holders]) == [False, True] * 10
 
 
-@pytest.mark.parametrize("in_the_middle", [False, True])
-def test_answers_that_another_thread_was_just_keeping_are_not_remembered_in_the_child(in_the_middle):
+def test_answers_are_remembered_in_the_child():
     stale = rddb.fallback.stale()
     remember_and_recall(stale)
-    with held_lock_of("Stale", stale) if in_the_middle else nullcontext():
+    with held_lock_of("Stale", stale):
         kept, *_ = in_child(stale.memory)
-    assert kept == (0 if in_the_middle else 1)
+    assert kept == 1
+
+
+def test_answers_that_were_just_being_kept_are_not_remembered_in_the_child(monkeypatch):
+    stale, found = rddb.fallback.stale(), []
+    remember_and_recall(stale)
+    keep = Remembered.keep
+
+    def keep_in_a_fork(answers, *args, **options):
+        keep(answers, *args, **options)
+        found.append(in_child(stale.memory))
+
+    monkeypatch.setattr(Remembered, "keep", keep_in_a_fork)
+    remember_and_recall(stale)
+    assert [kept for kept, *_ in found] == [0]
 
 
 def test_an_open_circuit_is_open_in_the_child_too():

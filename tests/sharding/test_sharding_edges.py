@@ -103,7 +103,7 @@ def test_an_index_with_keys_of_several_attributes_is_refused(index):
 
 
 def test_an_index_that_was_added_meanwhile_is_found():
-    core = SimpleNamespace(known={}, host=ALONE, policy=SimpleNamespace(uniform=lambda low, _: low))
+    core = SimpleNamespace(known={}, host=ALONE, policy=SimpleNamespace(uniform=lambda low, _: low, observers=()))
     docs = sharded({"put_item": lambda **_: dict(METADATA)}, key="day", core=core)
     described = [{"KeySchema": DESCRIPTION["KeySchema"]}, DESCRIPTION]
     docs.table.meta.client.describe_table = lambda **_: {"Table": described.pop(0)}

@@ -88,3 +88,24 @@ def test_what_the_halves_have_cleared_up_is_not_told_again():
             batch.flush()
         assert "the first reason" not in notes_of(raised.value)
         let_go(batch)
+
+
+def test_attempts_counts_the_batches_that_were_sent():
+    answers = [{"UnprocessedItems": {}}, {"UnprocessedItems": {}}]
+    with WireStub(lambda _, params: answers.pop() if answers else {"UnprocessedItems": params["RequestItems"]}) as stub:
+        batch = table_on(stub).batch_writer(flush_amount=2)
+        with pytest.raises(rddb.UnprocessedItemsError) as raised, batch:  # noqa: PT012 - the block raises
+            for number in range(6):
+                batch.put_item(Item={"pk": str(number)})
+        assert raised.value.resilience.attempts == batch.report.batches == 4  # two that were written, and two passes
+        assert len(raised.value.requests) == 2
+
+
+def test_if_a_call_was_the_reason_its_attempts_are_told():
+    with WireStub(lambda *_: OTHERS["a denial"]) as stub:
+        batch = table_on(stub).batch_writer()
+        with pytest.raises(rddb.UnprocessedItemsError) as raised, batch:
+            batch.put_item(Item={"pk": "a"})
+        facts = raised.value.resilience
+        assert facts == raised.value.__cause__.resilience
+        assert (facts.operation, facts.attempts) == ("BatchWriteItem", 1)

@@ -413,3 +413,21 @@ def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world
         monkeypatch.setattr(Calls, "collect", interrupted)
     assert len(batch.unprocessed) == 50
     assert end_soon()  # they would go on for 1,000 attempts, of 50 ms and more
+
+
+def test_a_table_that_was_made_anew_with_another_key_loses_nothing(world):
+    """Of requests for one key the last one stands: by the key that there was, all of these would be for one."""
+    table = world.table()
+    with table.batch_writer(max_workers=2) as batch:
+        batch.put_item(Item={"pk": "a"})
+    world.direct.delete()
+    world.direct.meta.client.create_table(
+        TableName=world.name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with table.batch_writer(max_workers=2) as batch:
+        for number in range(60):
+            batch.put_item(Item={"pk": "a", "sk": str(number)})
+    assert world.direct.scan(Select="COUNT", ConsistentRead=True)["Count"] == 60

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import boto3
+import pybreaker
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.client import ClientCreator
@@ -12,7 +13,7 @@ from emulators import CREDENTIALS
 
 import resilient_ddb as rddb
 from resilient_ddb.sharding import RANDOM
-from resilient_ddb.testing import faults
+from resilient_ddb.testing import FaultProxy, faults
 
 ITEM = {"pk": "a", "n": Decimal(1), "s": {"x"}}
 ONCE = rddb.Retry(max_attempts=1)
@@ -166,6 +167,57 @@ def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened, mo
     assert sibling.meta.region_name == sibling.meta.config.region_name == "us-west-2"
     assert sibling.meta.config.read_timeout == 33
     assert siblings_credentials is credentials
+
+
+def asked_at(far, table):
+    far.clear()
+    with pytest.raises(ClientError):
+        get(table)
+    return far.count("GetItem")
+
+
+@pytest.fixture
+def far(filled):
+    """The endpoint of the other region: it throttles everything."""
+    with FaultProxy(filled.proxy.endpoint_url, plan=[faults.Throttle()]) as proxy:
+        yield proxy
+
+
+def attempts(count):
+    return rddb.Retry(max_attempts=count, base_delay=0.001)
+
+
+def test_a_replica_goes_by_the_policy_of_whoever_asks(filled, far, hardened):
+    filled.proxy.plan = OUTAGE
+    policy = filled.policy(
+        retry=attempts(2),
+        circuit_breaker=None,
+        fallback=rddb.fallback.replica("us-west-2", endpoint_url=far.endpoint_url),
+    )
+    dynamodb = hardened(filled.proxy.endpoint_url, policy)
+    table = dynamodb.Table(filled.name)
+    own = dynamodb.Table(filled.name, policy=policy.replace(retry=attempts(4)))
+    assert (asked_at(far, table), asked_at(far, own), asked_at(far, table)) == (2, 4, 2)
+    rddb.set_policy(dynamodb, policy.replace(retry=attempts(3)))
+    assert (asked_at(far, table), asked_at(far, own)) == (3, 4)
+
+
+def test_a_replicas_circuit_is_not_the_one_that_a_storage_shares(filled, far, hardened):
+    made = []
+
+    def storage(name):
+        made.append(name)
+        return pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
+
+    breaker = rddb.CircuitBreaker(storage=storage)
+    fallback = rddb.fallback.replica("us-west-2", endpoint_url=far.endpoint_url)
+    policy = filled.policy(retry=ONCE, circuit_breaker=breaker, fallback=fallback)
+    table = hardened(filled.proxy.endpoint_url, policy).Table(filled.name)
+    filled.proxy.plan = OUTAGE
+    assert asked_at(far, table) == 1
+    assert made == [f"{filled.name}/read"]  # of this region
+    rddb.circuits(table)["read"].force_open("an outage of this region")
+    assert asked_at(far, table) == 1
 
 
 def in_a_batch(table):

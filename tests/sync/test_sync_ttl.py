@@ -11,11 +11,13 @@ import boto3
 import pytest
 from boto3.dynamodb.conditions import Attr, Key
 from boto3.dynamodb.transform import TransformationInjector
+from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.stub import Stubber
 from emulators import CREDENTIALS
 from sdk_support import http_session_of
 from unit_support import core_of
+from wire_stub import WireStub
 
 import resilient_ddb as rddb
 from resilient_ddb.codec import responses
@@ -830,3 +832,26 @@ def test_a_put_if_absent_replaces_what_has_expired(filled):
         with pytest.raises(table.meta.client.exceptions.ConditionalCheckFailedException):
             put(key)
         assert "mine" not in filled.stored(key)
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_without_the_sdks_validation_an_item_expires_too_or_is_not_written(fast_path):
+    unchecked = {"config": Config(parameter_validation=False), "region_name": "eu-west-1"}
+    policy = rddb.Policy(clock=FakeClock(), fast_path=fast_path)
+    with WireStub(lambda *_: {"UnprocessedItems": {}}) as stub:
+        table = rddb.table("t", endpoint_url=stub.endpoint_url, policy=policy, **unchecked, **TTL)
+        for _ in range(3):  # the first call is botocore's in any case
+            table.put_item(Item={"pk": "a"}, ttl_seconds=60)
+        with table.batch_writer() as batch:
+            batch.put_item(Item={"pk": "a"}, ttl_seconds=60)
+        written = {"pk": {"S": "a"}, "exp": {"N": str(NOW + 60)}}
+        assert [sent["Item"] for sent in stub.named("PutItem")] == [written] * 3
+        assert stub.named("BatchWriteItem") == [{"RequestItems": {"t": [{"PutRequest": {"Item": written}}]}}]
+        with pytest.raises(KeyError):
+            table.update_item(Key={"pk": "a"}, ttl_seconds=90)
+        plain = rddb.table("t", endpoint_url=stub.endpoint_url, policy=policy, **unchecked)
+        for _ in range(3):
+            with pytest.raises(KeyError) as raised:
+                plain.put_item(Item={"pk": "a"}, ttl_seconds=60)
+            assert "ttl_seconds is for put_item, on a Table that was made with ttl=..." in raised.value.__notes__
+        assert len(stub.named("PutItem")) == 3

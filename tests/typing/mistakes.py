@@ -133,7 +133,7 @@ def a_parameter_that_get_items_has_not(table: rddb.Table) -> None:
 
 
 def shards_by_a_name_of_before(table: rddb.Table) -> None:
-    table.sharded(10, suffix_by="order_id")  #: arg-type
+    table.sharded(10, suffix_by="order_id")  #: call-arg
 
 
 def facts_that_may_not_be_there(error: Exception) -> bool:

@@ -1,0 +1,50 @@
+"""Functions that say what is meant if they are called with an argument that they have not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from functools import wraps
+from inspect import CO_VARKEYWORDS
+from typing import Any, TypeVar, cast
+
+Called = TypeVar("Called", bound=Callable[..., Any])
+_OF_ITEMS = frozenset({"ttl_seconds", "expected_version"})
+"""Parameters of this library's own that verbs hand on to other verbs."""
+
+
+def names_checked(function: Called) -> Called:
+    """Return the function, with words for a name that it has not.
+
+    What takes any names is a verb. It hands on DynamoDB's parameters, whose names begin with a capital letter.
+    """
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    known = frozenset(names)
+    is_verb = bool(code.co_flags & CO_VARKEYWORDS)
+
+    @wraps(function)
+    def checked(*args: Any, **given: Any) -> Any:
+        if not given.keys() <= known:
+            for name in given:
+                if name not in known and not (is_verb and (name[:1].isupper() or name in _OF_ITEMS)):
+                    from .meant import argument_refusal  # noqa: PLC0415 - loaded if something is wrong
+
+                    shown = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+                    own = [one for one in names if one != "self"]
+                    raise argument_refusal(shown, name, own, is_verb=is_verb)
+        return function(*args, **given)
+
+    return cast("Called", checked)
+
+
+def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that a function has not.
+
+    Raises:
+        TypeError: there is one. It says what is meant, where that is known.
+    """
+    for name in given:
+        if name not in known:
+            from .meant import argument_refusal  # noqa: PLC0415 - loaded if something is wrong
+
+            raise argument_refusal(function, name, known)

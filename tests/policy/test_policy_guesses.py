@@ -1,0 +1,196 @@
+"""An argument that there is none of: each public function says which one is meant. Sync and async alike."""
+
+import inspect
+from types import SimpleNamespace
+
+import pytest
+
+import resilient_ddb as rddb
+from resilient_ddb.testing import FakeClock, FaultProxy, faults
+
+SESSION = {"region_name": "eu-west-1"}
+
+
+@pytest.fixture(params=["resilient_ddb", "resilient_ddb.aio"])
+def made(request):
+    """Return one of everything that has verbs: of the sync or the async half."""
+    module = pytest.importorskip(request.param) if "aio" not in request.param else aio()
+    table = module.table("orders", **SESSION)
+    return SimpleNamespace(
+        module=module,
+        resource=module.resource("dynamodb", **SESSION),
+        table=table,
+        sharded=table.sharded(4, by="order_id"),
+        versioned=table.versioned(),
+    )
+
+
+def aio():
+    pytest.importorskip("aiobotocore")
+    return rddb.aio
+
+
+LIMIT = "max_items, or boto3's Limit, the size of a page"
+OF_VERBS = [
+    ("table.query_items", (), "limit", LIMIT),
+    ("table.query_items", (), "page_size", "Limit"),
+    ("table.query_items", (), "rate", "read_units_per_second"),
+    ("table.query_items", (), "index", "IndexName"),
+    ("table.query_items", (), "key", "KeyConditionExpression"),
+    ("table.query_items", (), "consistent_read", "ConsistentRead"),
+    ("table.query_items", (), "scan_index_forward", "ScanIndexForward"),
+    ("table.query_items", (), "filter_condition", "FilterExpression"),
+    ("table.query_items", (), "last_evaluated_key", "ExclusiveStartKey"),
+    ("table.query_items", (), "attributes_to_get", "ProjectionExpression"),
+    ("table.query_items", (), "max_item", "max_items"),
+    ("table.scan_items", (), "limit", LIMIT),
+    ("table.scan_items", (), "read_capacity_to_consume_per_second", "read_units_per_second"),
+    ("table.get_items", ([],), "consistent", "ConsistentRead"),
+    ("table.get_items", ([],), "rcu", "read_units_per_second"),
+    ("table.parallel_scan", (), "total_segments", "segments"),
+    ("table.parallel_scan", (), "max_workers", "segments"),
+    ("table.parallel_scan", (), "rate", "read_units_per_second"),
+    ("table.parallel_scan", (), "callback", "on_page"),
+    ("table.parallel_scan", (), "checkpoint", "on_page"),
+    ("table.parallel_scan", (), "state", "resume"),
+    ("table.query_many", ([],), "on_error", "on_shard_error"),
+    ("table.query_many", (), "keys", "partition_keys"),
+    ("table.query_many_items", ([],), "limit", LIMIT),
+    ("table.batch_writer", (), "rate", "write_units_per_second"),
+    ("table.batch_writer", (), "wcu", "write_units_per_second"),
+    ("table.batch_writer", (), "workers", "max_workers"),
+    ("table.batch_writer", (), "max_retries", "max_attempts"),
+    ("table.batch_writer", (), "on_error", "on_unprocessed"),
+    ("table.batch_writer", (), "on_leftover", "on_unprocessed"),
+    ("table.batch_writer", (), "batch_size", "flush_amount"),
+    ("table.batch_writer", (), "dedupe", "overwrite_by_pkeys"),
+    ("table.sharded", (4,), "random", "by=resilient_ddb.sharding.RANDOM"),
+    ("table.sharded", (), "count", "shards"),
+    ("table.sharded", (4,), "sep", "separator"),
+    ("table.sharded", (4,), "shard_by", "by"),
+    ("table.sharded", (4,), "old_shards", "previous"),
+    ("table.versioned", (), "field", "attribute"),
+    ("table.versioned", (), "token", "write_token"),
+    ("table.idempotent_update", (), "token", "ClientRequestToken"),
+    ("table.idempotent_update", (), "update_expression", "UpdateExpression"),
+    ("sharded.put_item", (), "item", "Item"),
+    ("sharded.get_item", (), "key", "Key"),
+    ("sharded.update_item", ({},), "condition", "ConditionExpression"),
+    ("sharded.query", (), "consistent_read", "ConsistentRead"),
+    ("sharded.query_items", (), "limit", LIMIT),
+    ("sharded.batch_writer", (), "rate", "write_units_per_second"),
+    ("sharded.reshard", (), "keys", "partition_keys"),
+    ("sharded.reshard", (), "rate", "write_units_per_second"),
+    ("sharded.reshard", (), "progress", "on_page"),
+    ("versioned.put_item", ({},), "version", "expected_version"),
+    ("versioned.update_item", ({},), "if_version", "expected_version"),
+    ("versioned.delete_item", (), "key", "Key"),
+    ("versioned.modify", ({},), "func", "change"),
+    ("versioned.modify", ({}, print), "retries", "max_attempts"),
+    ("versioned.put_action", (), "item", "Item"),
+    ("versioned.check_action", ({},), "version", "expected_version"),
+    ("versioned.query_items", (), "limit", LIMIT),
+    ("module.client", ("dynamodb",), "region", "region_name"),
+    ("module.client", ("dynamodb",), "timeout", "policy=resilient_ddb.Policy(...), which says how calls are made"),
+    ("module.resource", ("dynamodb",), "retry", "policy=resilient_ddb.Policy(...), which says how calls are made"),
+    ("module.resource", ("dynamodb",), "endpoint", "endpoint_url"),
+    ("module.resource", ("dynamodb",), "profile_name", "session=boto3.Session(...)"),
+    ("module.resource", ("dynamodb",), "time_to_live", "ttl"),
+    ("module.table", ("orders",), "host", "endpoint_url"),
+    ("module.table", ("orders",), "fallback", "policy=policy.replace(fallback=...)"),
+    ("module.table", ("orders",), "ttl_skew", "ttl=TimeToLive('expires_at', skew=...)"),
+    ("module.harden", (None,), "observers", "policy=resilient_ddb.Policy(...), which says how calls are made"),
+    ("module.set_policy", (None,), "retry", "policy=resilient_ddb.Policy(...), which says how calls are made"),
+    ("resource.Table", ("orders",), "fallback", "policy=policy.replace(fallback=...)"),
+    ("resource.Table", ("orders",), "timeout", "policy=resilient_ddb.Policy(...), which says how calls are made"),
+]
+OF_THE_REST = [
+    (rddb.RateLimiter, (), "rate", "units_per_second"),
+    (rddb.RateLimiter, (5,), "capacity", "burst"),
+    (rddb.SharedRateLimiter, (), "table_name", "table"),
+    (rddb.SharedRateLimiter, ("t", "n", 5), "lease_seconds", "lease_duration"),
+    (rddb.ShardLayout, (), "num_shards", "shards"),
+    (rddb.ShardLayout, (4,), "shard_attribute", "attribute"),
+    (rddb.TimeToLive, (), "name", "attribute"),
+    (rddb.TimeToLive, ("expires_at",), "clock_skew", "skew"),
+    (rddb.deadline, (), "timeout", "seconds"),
+    (rddb.lambda_deadline, (None,), "reserve", "margin"),
+    (rddb.lambda_handler, (), "safety_margin", "margin"),
+    (rddb.status, (), "table", "target"),
+    (rddb.circuits, (), "client", "target"),
+    (rddb.fallback.stale, (), "ttl", "max_age"),
+    (rddb.fallback.stale, (), "maxsize", "max_items"),
+    (rddb.fallback.replica, (), "region_name", "region"),
+    (rddb.fallback.function, (), "func", "called"),
+    (rddb.storages.dynamodb, (), "table_name", "table"),
+    (rddb.storages.dynamodb, ("t",), "interval", "sync_interval"),
+    (rddb.observers.EmfObserver, (), "metric_namespace", "namespace"),
+    (rddb.observers.LoggingObserver, (), "slow_call_seconds", "slow_call_duration"),
+    (rddb.sharding.time_buckets, ("a",), "granularity", "by"),
+    (rddb.ttl.is_expired, ({},), "ttl_attribute", "ttl"),
+    (FaultProxy, (), "endpoint_url", "upstream"),
+    (FaultProxy, ("http://127.0.0.1:1",), "faults", "plan"),
+    (FakeClock, (), "now", "start"),
+    (faults.Throttle, (), "count", "times"),
+    (faults.Throttle, (), "probability", "rate"),
+    (faults.Delay, (), "duration", "seconds"),
+]
+
+
+@pytest.mark.parametrize(("path", "args", "guess", "meant"), OF_VERBS)
+def test_a_verb_says_which_argument_is_meant(made, path, args, guess, meant):
+    owner, _, verb = path.partition(".")
+    with pytest.raises(TypeError) as caught:
+        getattr(getattr(made, owner), verb)(*args, **{guess: 1})
+    assert str(caught.value) == f"{verb}() has no argument {guess!r}; did you mean {meant}?"
+
+
+@pytest.mark.parametrize(("called", "args", "guess", "meant"), OF_THE_REST)
+def test_what_is_made_says_which_argument_is_meant(called, args, guess, meant):
+    with pytest.raises(TypeError) as caught:
+        called(*args, **{guess: 1})
+    assert str(caught.value) == f"{called.__name__}() has no argument {guess!r}; did you mean {meant}?"
+
+
+def test_what_looks_like_nothing_is_told_what_there_is(made):
+    with pytest.raises(TypeError, match=r"wibble'; it takes max_items, read_units_per_second, DynamoDB's parameters$"):
+        made.table.query_items(wibble=1)
+    with pytest.raises(TypeError, match=r"client\(\) has no argument 'wibble'; it takes policy, session, ttl"):
+        made.module.client("dynamodb", wibble=1)
+    with pytest.raises(TypeError, match=r"versioned\(\) has no argument 'wibble'; it takes attribute, write_token$"):
+        made.table.versioned(wibble=1)
+
+
+def test_a_random_shard_is_no_attribute_of_that_name(made):
+    for by in ("random", "RANDOM"):
+        with pytest.raises(ValueError, match=r"write by=resilient_ddb\.sharding\.RANDOM .* or by=\["):
+            made.table.sharded(4, by=by)
+    assert made.table.sharded(4, by=["random"]) is not None
+
+
+def test_dynamodbs_parameters_are_passed_on(made):
+    made.table.query_items(IndexName="by-status", Select="ALL_ATTRIBUTES")
+    assert list(inspect.signature(made.table.batch_writer).parameters)[:2] == ["overwrite_by_pkeys", "flush_amount"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "guess", "meant"),
+    [
+        (rddb.Retry, "tries", "it is Retry(max_attempts=...)"),
+        (rddb.Retry, "multiplier", "it is Retry(base_delay=...)"),
+        (rddb.Retry, "stop_after_attempt", "it is Retry(max_attempts=...)"),
+        (rddb.Retry, "jitter", "pauses have full jitter"),
+        (rddb.CircuitBreaker, "failureRateThreshold", "it is CircuitBreaker(failure_rate_threshold=...)"),
+        (rddb.CircuitBreaker, "waitDurationInOpenState", "it is CircuitBreaker(open_duration=...)"),
+        (rddb.CircuitBreaker, "timeout_duration", "it is CircuitBreaker(open_duration=...)"),
+        (rddb.CircuitBreaker, "exclude", "what is the application's own"),
+        (rddb.Policy, "base_backoff_ms", "it is Retry(base_delay=...)"),
+        (rddb.Policy, "connect_timeout_seconds", "it is Timeouts(connect=...)"),
+        (rddb.Policy, "max_pool_connections", "it is set in botocore's Config"),
+        (rddb.Policy, "metrics", "it is Policy(observers=...)"),
+    ],
+)
+def test_words_of_other_libraries_are_known(cls, guess, meant):
+    with pytest.raises(TypeError) as caught:
+        cls(**{guess: 1})
+    assert meant in str(caught.value)
