@@ -1,25 +1,23 @@
-"""Draws a run's timeline as SVG. Pure: values in, text out; the colours are the page's."""
+"""Draws the runs' timelines as SVG, on one axis. Pure: values in, text out; the colours are the style sheet's."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from resilient_ddb.errors.words import counted
 
-from .figures import duration
-from .records import CircuitRecord, RunRecord
-from .tally import Slot, slots
+from .figures import duration, short_name
+from .track import Slot, Track
 
-SLOT_SECONDS = 0.1
-WIDTH = 960
-LEFT = 58
-RIGHT = 10
-TOP = 58
-GAP = 26
+LEFT = 52
+RIGHT = 8
+TOP = 24
 BAND = 14
+LETTERS = 38
+"""What a panel needs above its bars for its client's name, or a label of the axis needs in width."""
 LEAST_WAIT, MOST_WAIT = 0.001, 30.0
 """The ends of the logarithmic scale of waits, in seconds."""
 
@@ -32,25 +30,35 @@ def tag(name: str, text: str | None = None, /, **attributes: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Scales:
-    """The scales that all runs' pictures share, so that they can be compared."""
+    """The scales that all runs share, so that they can be compared."""
 
-    seconds: float
+    width: int
+    begin: float
+    end: float
+    """Seconds of work, before and after the first call."""
     calls: int
     requests: int
 
     @classmethod
-    def of(cls, runs: Sequence[RunRecord]) -> Scales:
-        """Return scales that fit these runs."""
-        cut = [slot for run in runs for slot in slots(run, width=SLOT_SECONDS)]
+    def of(cls, tracks: Sequence[Track], width: int) -> Scales:
+        """Return scales that fit these runs, for a picture of that width."""
+        every = [slot for track in tracks for slot in track.slots]
         return cls(
-            seconds=max((run.ended_at for run in runs), default=1.0),
-            calls=nice(max((slot.ok + slot.cached + slot.failed for slot in cut), default=1)),
-            requests=nice(max((slot.requests for slot in cut), default=1)),
+            width=width,
+            begin=min(track.begin for track in tracks),
+            end=max(track.end for track in tracks),
+            calls=nice(max(slot.calls for slot in every)),
+            requests=nice(max(slot.requests for slot in every)),
         )
 
+    @property
+    def second(self) -> float:
+        """How wide a second is."""
+        return (self.width - LEFT - RIGHT) / max(self.end - self.begin, 1.0)
+
     def x(self, at: float) -> float:
-        """Place a time, in seconds."""
-        return round(LEFT + at / self.seconds * (WIDTH - LEFT - RIGHT), 2)
+        """Place a time, in seconds; what is before the axis begins, at its beginning."""
+        return round(LEFT + max(at - self.begin, 0.0) * self.second, 2)
 
 
 def nice(value: float) -> int:
@@ -59,98 +67,114 @@ def nice(value: float) -> int:
     return int(next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value and step * power > 1))
 
 
-def timeline(run: RunRecord, scales: Scales) -> str:
-    """Draw one run: calls, requests, waits and circuits over time."""
-    cut = slots(run, width=SLOT_SECONDS)
-    panels = [_calls(cut, scales, TOP), _requests(cut, scales, TOP + 110 + GAP)]
-    bottom = TOP + 110 + GAP + 64 + GAP
-    panels.append(_waits(cut, scales, bottom))
-    bottom += 84
-    if run.circuits:
-        bottom += GAP
-        panels.append(_circuits(run, scales, bottom))
-        bottom += BAND * len({change.circuit for change in run.circuits})
-    height = bottom + 38
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">',
-        tag("title", f"What happened over time with {run.client}"),
-        _phases(run, scales, bottom),
-        *panels,
-        _seconds(scales, bottom),
-        _hover(cut, scales, bottom),
-        "</svg>",
-    ]
-    return "".join(parts)
+def timeline(tracks: Sequence[Track], *, width: int, kind: str) -> str:
+    """Draw the runs beneath each other: calls, requests, waits and circuits over time.
+
+    Args:
+        tracks: the runs, cut into slots of the same width.
+        width: the picture's width, in units of the letters' size.
+        kind: a class for the style sheet.
+    """
+    scales = Scales.of(tracks, width)
+    parts = []
+    y = float(TOP)
+    for title, height, draw in _PANELS:
+        parts.append(tag("text", title.format(slot=duration(tracks[0].width)), class_="panel", x=LEFT, y=y + 14))
+        y += 18
+        for track in tracks:
+            parts.append(tag("text", short_name(track.client), class_="client", x=width - RIGHT, y=y + 10))
+            parts.append(draw(track, scales, y + 14, height))
+            y += 14 + height + 8
+        y += 8
+    for track in tracks:
+        if track.circuits:
+            title = f"circuits of {short_name(track.client)}"
+            parts.append(tag("text", title, class_="panel", x=LEFT, y=y + 14))
+            parts.append(_circuits(track, scales, y + 20))
+            y += 24 + BAND * len(track.circuits)
+    size = f'viewBox="0 0 {width} {y + 36:g}" class="timeline {kind}"'
+    title = f"What happened when, with {' and '.join(track.client for track in tracks)}"
+    frame = (
+        tag("title", title),
+        _stretches(tracks[0], scales, y),
+        *parts,
+        _seconds(scales, y),
+        _hover(tracks, scales, y),
+    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>{"".join(frame)}</svg>'
 
 
-def _phases(run: RunRecord, scales: Scales, bottom: float) -> str:
+def _stretches(track: Track, scales: Scales, bottom: float) -> str:
     """Shade the outage, and name the stretches."""
-    left, right = (scales.x(at) for at in run.outage)
-    back, calls = scales.x(run.loaded_at), scales.x(run.calls_from)
-    parts = [
-        tag("rect", class_="outage", x=left, y=20, width=round(right - left, 2), height=bottom - 20),
-        tag("text", f"outage, {run.outage[1] - run.outage[0]:.0f} s", class_="outage-label", x=left + 5, y=33),
-        tag("rect", class_="pause", x=back, y=20, width=round(calls - back, 2), height=bottom - 20),
-        tag("text", "load", class_="phase", x=LEFT, y=14),
-        tag("text", "read back, then calls and arriving rows", class_="phase", x=max(back, LEFT + 34), y=14),
-    ]
-    return "".join(parts)
-
-
-def _axis(title: str, top: float, height: float, marks: Iterable[tuple[float, str]]) -> str:
-    """Draw a panel's title, lines and labels; marks are shares of its height, from below."""
-    parts = [tag("text", title, class_="panel", x=LEFT, y=top - 6)]
-    for share, label in marks:
-        y = round(top + height * (1 - share), 2)
-        parts.append(tag("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y))
-        parts.append(tag("text", label, class_="mark", x=LEFT - 6, y=y + 4))
-    return "".join(parts)
-
-
-def _bars(values: Sequence[tuple[int, int]], scales: Scales, top: float, height: float, most: int, kind: str) -> str:
-    """Draw bars, one for each slot, from (bottom, size): as one path, which is a tenth of the text."""
-    wide = (scales.x(SLOT_SECONDS) - scales.x(0)) * 0.86
-    steps = []
-    for number, (base, size) in enumerate(values):
-        if size:
-            x, y = scales.x(number * SLOT_SECONDS), top + height * (1 - base / most)
-            tall = height * size / most
-            steps.append(f"M{x:.1f} {y:.1f}v{-tall:.1f}h{wide:.1f}v{tall:.1f}z")
-    return tag("path", class_=kind, d="".join(steps)) if steps else ""
-
-
-def _calls(cut: Sequence[Slot], scales: Scales, top: float) -> str:
-    height, most = 110, scales.calls
-    title = f"calls that ended, per {SLOT_SECONDS * 1000:.0f} ms"
+    left, right = (scales.x(at) for at in track.outage)
+    edges = [tag("line", class_="edge", x1=x, x2=x, y1=4, y2=bottom) for x in (left, right)]
     return "".join(
         (
-            _axis(title, top, height, [(0, "0"), (0.5, f"{most // 2:,}"), (1, f"{most:,}")]),
-            _bars([(0, slot.ok) for slot in cut], scales, top, height, most, "ok"),
-            _bars([(slot.ok, slot.cached) for slot in cut], scales, top, height, most, "cached"),
-            _bars([(slot.ok + slot.cached, slot.failed) for slot in cut], scales, top, height, most, "failed"),
+            tag("rect", class_="outage", x=left, y=4, width=round(right - left, 2), height=bottom - 4),
+            *edges,
+            tag("text", f"outage, {track.outage[1] - track.outage[0]:.0f} s", x=left + 5, y=15),
+            tag("text", "load", x=LEFT, y=15),
+            tag("text", "calls", x=max(scales.x(0), LEFT + LETTERS), y=15),
         )
     )
 
 
-def _requests(cut: Sequence[Slot], scales: Scales, top: float) -> str:
-    height, most = 64, scales.requests
-    title = f"requests sent, per {SLOT_SECONDS * 1000:.0f} ms"
-    return _axis(title, top, height, [(0, "0"), (0.5, f"{most // 2:,}"), (1, f"{most:,}")]) + _bars(
-        [(0, slot.requests) for slot in cut], scales, top, height, most, "requests"
-    )
+def _axis(scales: Scales, top: float, height: float, marks: Iterable[tuple[float, str]]) -> str:
+    """Draw a panel's lines and labels; marks are shares of its height, from below."""
+    parts = []
+    for share, label in marks:
+        y = round(top + height * (1 - share), 2)
+        parts.append(tag("line", class_="grid", x1=LEFT, x2=scales.width - RIGHT, y1=y, y2=y))
+        parts.append(tag("text", label, class_="mark", x=LEFT - 6, y=y + 4))
+    return "".join(parts)
 
 
-def _waits(cut: Sequence[Slot], scales: Scales, top: float) -> str:
-    height = 84
-    marks = [(wait_share(seconds), duration(seconds)) for seconds in (0.001, 0.01, 0.1)]
-    marks += [(wait_share(seconds), f"{seconds} s") for seconds in (1, 10)]
+def _bars(track: Track, values: Iterable[tuple[int, int]], scales: Scales, top: float, height: float, most: int) -> str:
+    """Return the path of bars, one for each slot, from (bottom, size): a tenth of the text that elements take."""
+    wide = scales.second * track.width * 0.86
     steps = []
-    for number, slot in enumerate(cut):
+    for number, (base, size) in enumerate(values, track.first):
+        if size:
+            x, y = scales.x(number * track.width), top + height * (1 - base / most)
+            tall = height * size / most
+            steps.append(f"M{x:.1f} {y:.1f}v{-tall:.1f}h{wide:.1f}v{tall:.1f}z")
+    return "".join(steps)
+
+
+def _calls(track: Track, scales: Scales, top: float, height: float) -> str:
+    most = scales.calls
+    parts = [_axis(scales, top, height, [(0, "0"), (0.5, f"{most // 2:,}"), (1, f"{most:,}")])]
+    below = [0] * len(track.slots)
+    for kind in ("ok", "cached", "failed", "wrong"):
+        sizes = [getattr(slot, kind) for slot in track.slots]
+        path = _bars(track, zip(below, sizes, strict=True), scales, top, height, most)
+        parts += [tag("path", class_=kind, d=path)] if path else []
+        below = [base + size for base, size in zip(below, sizes, strict=True)]
+    return "".join(parts)
+
+
+def _requests(track: Track, scales: Scales, top: float, height: float) -> str:
+    most = scales.requests
+    path = _bars(track, [(0, slot.requests) for slot in track.slots], scales, top, height, most)
+    return _axis(scales, top, height, [(0, "0"), (1, f"{most:,}")]) + tag("path", class_="requests", d=path)
+
+
+def _waits(track: Track, scales: Scales, top: float, height: float) -> str:
+    marks = [(wait_share(seconds), duration(seconds)) for seconds in (0.001, 0.1)]
+    marks += [(wait_share(10), "10 s")]
+    steps = []
+    for number, slot in enumerate(track.slots, track.first):
         if slot.longest is not None:
-            x, y = scales.x((number + 0.5) * SLOT_SECONDS), top + height * (1 - wait_share(slot.longest))
+            x, y = scales.x((number + 0.5) * track.width), top + height * (1 - wait_share(slot.longest))
             steps.append(f"M{x:.1f} {y:.1f}h0")
-    title = "longest wait of a call that ended then (logarithmic)"
-    return _axis(title, top, height, marks) + tag("path", class_="wait", d="".join(steps))
+    return _axis(scales, top, height, marks) + tag("path", class_="wait", d="".join(steps))
+
+
+_PANELS: tuple[tuple[str, float, Callable[[Track, Scales, float, float], str]], ...] = (
+    ("calls that ended, in each {slot}", 84, _calls),
+    ("requests sent, in each {slot}", 44, _requests),
+    ("longest wait of a call (logarithmic)", 60, _waits),
+)
 
 
 def wait_share(seconds: float) -> float:
@@ -159,47 +183,51 @@ def wait_share(seconds: float) -> float:
     return math.log(held / LEAST_WAIT) / math.log(MOST_WAIT / LEAST_WAIT)
 
 
-def spans(changes: Sequence[CircuitRecord], until: float) -> list[tuple[str, float, float]]:
-    """Turn one circuit's changes into (state, from, to); it begins closed."""
-    edges = [("closed", 0.0), *((change.state, change.at) for change in changes)]
-    ends = [at for _, at in edges[1:]] + [until]
-    return [(state, at, end) for (state, at), end in zip(edges, ends, strict=True)]
-
-
-def _circuits(run: RunRecord, scales: Scales, top: float) -> str:
-    parts = [tag("text", "circuits", class_="panel", x=LEFT, y=top - 6)]
-    for line, name in enumerate(sorted({change.circuit for change in run.circuits})):
+def _circuits(track: Track, scales: Scales, top: float) -> str:
+    parts = []
+    for line, (name, spans) in enumerate(track.circuits.items()):
         y = top + line * BAND
-        changes = [change for change in run.circuits if change.circuit == name]
-        for state, begin, end in spans(changes, run.ended_at):
-            x = scales.x(begin)
-            wide = max(round(scales.x(end) - x, 2), 1.0)
-            parts.append(tag("rect", class_=f"circuit {state}", x=x, y=y, width=wide, height=BAND - 3))
+        for state, since, until in spans:
+            x = scales.x(since)
+            wide = max(round(scales.x(until) - x, 2), 1.0)
+            parts.append(tag("rect", class_=f"circuit {state}", x=x, y=y, width=wide, height=BAND - 4))
         parts.append(tag("text", name, class_="band", x=LEFT + 4, y=y + BAND - 5))
     return "".join(parts)
 
 
 def _seconds(scales: Scales, bottom: float) -> str:
-    step = 1 if scales.seconds <= 12 else 2  # noqa: PLR2004 - a dozen labels fit
+    step = next((step for step in (1, 2, 5, 10, 20) if step * scales.second >= LETTERS), 60)
     parts = []
-    for second in range(0, math.floor(scales.seconds) + 1, step):
+    for second in range(math.ceil(scales.begin / step) * step, math.floor(scales.end) + 1, step):
         x = scales.x(second)
         parts.append(tag("line", class_="tick", x1=x, x2=x, y1=bottom + 3, y2=bottom + 8))
         parts.append(tag("text", f"{second}", class_="second", x=x, y=bottom + 20))
-    parts.append(tag("text", "seconds since the run began", class_="axis", x=WIDTH - RIGHT, y=bottom + 34))
+    words = "seconds of work, from the first call on"
+    parts.append(tag("text", words, class_="axis", x=scales.width - RIGHT, y=bottom + 34))
     return "".join(parts)
 
 
-def _hover(cut: Sequence[Slot], scales: Scales, bottom: float) -> str:
+def _hover(tracks: Sequence[Track], scales: Scales, bottom: float) -> str:
     """Lay a strip over each slot that says its numbers when it is pointed at."""
-    wide = round(scales.x(SLOT_SECONDS) - scales.x(0), 2)
+    width = tracks[0].width
+    first = min(track.first for track in tracks)
     strips = []
-    for number, slot in enumerate(cut):
-        wait = "" if slot.longest is None else f", longest wait {duration(slot.longest)}"
-        words = (
-            f"{slot.ok} ok, {slot.cached} from cache, {slot.failed} failed, {counted(slot.requests, 'request')}{wait}"
-        )
-        strip = tag("title", f"{number * SLOT_SECONDS:.1f} s: {words}")
-        x = scales.x(number * SLOT_SECONDS)
-        strips.append(f'<rect class="hover" x="{x}" y="{TOP}" width="{wide}" height="{bottom - TOP}">{strip}</rect>')
+    for number in range(first, max(track.first + len(track.slots) for track in tracks)):
+        words = [f"{short_name(track.client)}: {_words(_slot_at(track, number))}" for track in tracks]
+        strip = tag("title", f"{number * width:.1f} s. {'. '.join(words)}")
+        box = f'x="{scales.x(number * width)}" y="{TOP}" width="{scales.second * width:.2f}" height="{bottom - TOP:g}"'
+        strips.append(f'<rect class="hover" {box}>{strip}</rect>')
     return "".join(strips)
+
+
+def _slot_at(track: Track, number: int) -> Slot:
+    index = number - track.first
+    return track.slots[index] if 0 <= index < len(track.slots) else Slot()
+
+
+def _words(slot: Slot) -> str:
+    wait = "" if slot.longest is None else f", longest wait {duration(slot.longest)}"
+    return (
+        f"{slot.ok} answered, {slot.cached} from cache, {slot.failed} failed, {slot.wrong} wrong, "
+        f"{counted(slot.requests, 'request')}{wait}"
+    )

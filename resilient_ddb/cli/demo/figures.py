@@ -1,119 +1,212 @@
-"""The lines of the result's table, for terminal and report alike. Pure."""
+"""The lines of the result's table, and the sentences above it, for terminal and report alike. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+
+from resilient_ddb.errors.words import counted
 
 from .tally import Tally
+
+
+class Tone(StrEnum):
+    """What a number's colour means: the same in the table, in the pictures and in the terminal."""
+
+    PLAIN = "plain"
+    WRONG = "wrong"
+    """It went wrong, and no error said so."""
+    FAILED = "failed"
+    """It failed with an error."""
+    CACHED = "cached"
+    """It was answered with an earlier answer, and marked so."""
+
+
+class Group(StrEnum):
+    """What a line is about."""
+
+    RESULT = "What was done"
+    WRONG = "What went wrong, and no error said so"
+    SAID = "What did not work, and was said"
+    COST = "What it took"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One line of the table."""
 
+    group: Group
     label: str
     values: Sequence[str]
     """What is shown for each run."""
-    good: Sequence[bool | None]
-    """For each run: whether that is as it should be; None where it is neither good nor bad."""
+    tones: Sequence[Tone]
     meaning: str
     """Exactly what was counted."""
 
 
 def figures(tallies: Sequence[Tally]) -> list[Figure]:
-    """Return the lines for these runs, in the order in which a person would ask."""
+    """Return the lines for these runs, group by group."""
 
-    def harm(label: str, number: Callable[[Tally], int], meaning: str) -> Figure:
-        numbers = [number(tally) for tally in tallies]
-        return Figure(
-            label=label,
-            values=[f"{value:,}" for value in numbers],
-            good=[not value for value in numbers],
-            meaning=meaning,
-        )
+    def line(group: Group, label: str, text: Callable[[Tally], str], meaning: str) -> Figure:
+        values = [text(tally) for tally in tallies]
+        return Figure(group=group, label=label, values=values, tones=[Tone.PLAIN] * len(tallies), meaning=meaning)
 
-    def fact(label: str, text: Callable[[Tally], str], meaning: str) -> Figure:
+    def number(group: Group, tone: Tone, label: str, count: Callable[[Tally], int], meaning: str) -> Figure:
+        numbers = [count(tally) for tally in tallies]
+        tones = [tone if value else Tone.PLAIN for value in numbers]
         return Figure(
-            label=label, values=[text(tally) for tally in tallies], good=[None] * len(tallies), meaning=meaning
+            group=group, label=label, values=[f"{value:,}" for value in numbers], tones=tones, meaning=meaning
         )
 
     lines = [
-        Figure(
-            label="rows written",
-            values=[f"{tally.written:,} of {tally.rows:,}" for tally in tallies],
-            good=[tally.written == tally.rows for tally in tallies],
-            meaning="rows that are in the table afterwards, read from the emulator itself",
+        line(
+            Group.RESULT,
+            "rows written",
+            lambda tally: f"{tally.written:,} of {tally.rows:,}",
+            "Rows that are in the table afterwards, read from the emulator itself.",
         ),
-        harm(
-            "rows lost in silence",
+        number(
+            Group.WRONG,
+            Tone.WRONG,
+            "rows lost",
             lambda tally: tally.lost_rows,
-            "batch.put_item returned, no error ever named the row, and it is not in the table",
+            "batch.put_item returned, no error ever named the row, and it is not in the table.",
         ),
-        harm(
-            "rows failed, and said so",
-            lambda tally: tally.failed_rows,
-            "an error was raised about the row, and it is not in the table",
-        ),
-        harm(
+        number(
+            Group.WRONG,
+            Tone.WRONG,
             "counted twice",
             lambda tally: tally.counted_twice,
-            "counters above 1; each is incremented by one call, made once",
+            "Counters above 1. Each is incremented by one call, which the application makes once.",
         ),
-        harm(
-            "counts lost",
+        number(
+            Group.WRONG,
+            Tone.WRONG,
+            "answered, but not counted",
             lambda tally: tally.lost_counts,
-            "counters at 0 although update_item returned",
+            "Counters at 0, although update_item returned.",
         ),
-        harm(
+        number(
+            Group.WRONG,
+            Tone.WRONG,
             "counted, but reported as failed",
             lambda tally: tally.counted_unsaid,
-            "update_item raised an error that does not say the write may have been applied, and it was",
+            "update_item raised an error that does not say the write may have been applied, and it was.",
         ),
-        fact(
-            "unsure, and said so",
-            lambda tally: f"{tally.unsure_said:,}",
-            "update_item raised an error that says the write may have been applied (error.resilience.ambiguous)",
-        ),
-        harm(
-            "phantom not-founds",
+        number(
+            Group.WRONG,
+            Tone.WRONG,
+            "'not found' of a row that is there",
             lambda tally: tally.phantoms,
-            "get_item of a row that is there gave no Item, and no error",
+            "get_item gave no Item, and no error.",
         ),
-        harm(
+        number(
+            Group.SAID,
+            Tone.FAILED,
+            "rows failed with an error",
+            lambda tally: tally.failed_rows,
+            "An error was raised about the row, and it is not in the table.",
+        ),
+        number(
+            Group.SAID,
+            Tone.FAILED,
             "calls failed with an error",
             lambda tally: tally.failed_calls,
-            "get_item, update_item and query calls that raised, the unsure ones included, and those that an open "
-            "circuit refused at once: that is what it does in an outage, where boto3 makes its callers wait",
+            "get_item, update_item and query calls that raised. Those are among them that an open circuit refused at "
+            "once: this is what it does in an outage, in which boto3 makes its callers wait.",
         ),
-        fact(
+        number(
+            Group.SAID,
+            Tone.FAILED,
+            "of these: perhaps counted",
+            lambda tally: tally.unsure_said,
+            "update_item raised an error that says the write may have been applied (error.resilience.ambiguous).",
+        ),
+        number(
+            Group.SAID,
+            Tone.CACHED,
             "reads answered from cache",
-            lambda tally: f"{tally.cached:,}",
-            "reads answered with an earlier answer and marked as stale (fallback.stale)",
+            lambda tally: tally.cached,
+            "Reads answered with an earlier answer, and marked as stale (fallback.stale).",
         ),
     ]
     if any(tally.skipped for tally in tallies):
-        lines.append(harm("calls never made", lambda tally: tally.skipped, "no worker was free before time ran out"))
+        lines.append(
+            number(
+                Group.SAID,
+                Tone.FAILED,
+                "calls never made",
+                lambda tally: tally.skipped,
+                "No worker was free before time ran out.",
+            )
+        )
     return [
         *lines,
-        fact("requests sent", lambda tally: f"{tally.requests:,}", "all requests on the wire, retries included"),
-        fact(
-            "- of those, in the outage",
-            lambda tally: f"{tally.outage_requests:,}",
-            "requests sent to a service that could not answer",
+        line(
+            Group.COST,
+            "requests sent",
+            lambda tally: f"{tally.requests:,}",
+            "All requests on the wire, retries included.",
         ),
-        fact("time", lambda tally: f"{tally.seconds:.1f} s", "from the first row to the last call or row"),
-        fact(
+        line(
+            Group.COST,
+            "of these: in the outage",
+            lambda tally: f"{tally.outage_requests:,}",
+            "Requests sent to a service that could not answer.",
+        ),
+        line(Group.COST, "time", lambda tally: f"{tally.seconds:.1f} s", "From the first row to the last call or row."),
+        line(
+            Group.COST,
             "median wait",
             lambda tally: duration(tally.p50),
-            "half of the calls, failed ones included, took no longer, from when they were due",
+            "Half of the calls, failed ones included, took no longer, from when they were due.",
         ),
-        fact(
+        line(
+            Group.COST,
             "p99 wait",
             lambda tally: duration(tally.p99),
-            "99% of the calls, failed ones included, took no longer, from when they were due",
+            "99% of the calls, failed ones included, took no longer, from when they were due.",
         ),
     ]
+
+
+def headline(tallies: Sequence[Tally]) -> str:
+    """Return how often each client was wrong without a word."""
+    first, *others = [f"{short_name(tally.client)} was wrong {counted(tally.wrong, 'time')}" for tally in tallies]
+    return " ".join([f"{first}, and no error said so.", *(f"{other}." for other in others)])
+
+
+def summary(tally: Tally) -> str:
+    """Return what came of one run, in one or two sentences."""
+    wrong = [
+        f"{counted(number, noun)} {words}"
+        for number, noun, words in (
+            (tally.lost_rows, "row", "lost"),
+            (tally.counted_twice, "call", "counted twice"),
+            (tally.lost_counts, "call", "answered and not counted"),
+            (tally.counted_unsaid, "call", "counted and reported as failed"),
+            (tally.phantoms, "time", "'not found' of a row that is there"),
+        )
+        if number
+    ]
+    said = [
+        f"{counted(number, noun)} {words}"
+        for number, noun, words in (
+            (tally.failed_calls, "call", "failed with an error"),
+            (tally.cached, "read", "came from cache, marked so"),
+        )
+        if number
+    ]
+    return (
+        f"{short_name(tally.client)}: {', '.join(wrong) or 'nothing went wrong without a word'}. "
+        f"{', '.join(said) or 'No call failed'}. Half of the calls waited {duration(tally.p50)} or less."
+    )
+
+
+def short_name(client: str) -> str:
+    """Return a client's name without its version."""
+    return client.split(" ", 1)[0]
 
 
 def duration(seconds: float) -> str:

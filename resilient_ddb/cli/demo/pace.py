@@ -56,7 +56,8 @@ def note_before(answered: float, chosen: float) -> str | None:
     if answered < chosen * _LEAST_ROOM:
         return (
             f"The emulator can't keep up on this machine: it answers {answered:.0f} calls a second. Calls are made at "
-            f"{chosen:.0f} a second instead of {CALLS_PER_SECOND:.0f}, and waits are the emulator's in large part."
+            f"{chosen:.0f} a second instead of {CALLS_PER_SECOND:.0f}. The median wait and the p99 wait mean nothing "
+            "here: they are the emulator's in large part."
         )
     return (
         f"The emulator is slow on this machine: it answers {answered:.0f} calls a second. Calls are made at "
@@ -70,5 +71,6 @@ def note_after(answered: float, chosen: float) -> str | None:
         return None
     return (
         f"The emulator could not keep up: at the end it answered {answered:.0f} calls a second without any trouble, "
-        f"and was asked for {chosen:.0f}. Waits are this machine's in part, with both clients."
+        f"and was asked for {chosen:.0f}. The median wait and the p99 wait mean nothing here: they are this machine's "
+        "in part, with both clients."
     )

@@ -7,24 +7,29 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 
-from .charts import Scales, tag, timeline
-from .figures import Figure
+from .charts import tag, timeline
+from .figures import Figure, headline, summary
 from .records import RunRecord
 from .scenario import WORKERS, Scenario
-from .style import STYLE
+from .style import CHART, PAGE
+from .tally import tally
+from .track import track
 
-_CLASSES = {True: "good", False: "bad", None: "plain"}
+_WIDE = 960, 0.1
+_NARROW = 360, 0.25
+"""A picture's width, and the seconds of its slots: on a desk and in print, and on a phone."""
 _LEGEND = (
     ("ok", "answered"),
     ("cached", "answered from cache, and marked so"),
-    ("failed", "failed, or a phantom not-found"),
-    ("requests", "requests"),
+    ("failed", "failed with an error"),
+    ("wrong", "wrong, and no error said so"),
     ("outage", "outage"),
     ("circuit closed", "circuit closed"),
-    ("circuit half-open", "half-open"),
-    ("circuit open", "open"),
+    ("circuit half-open", "half-open: probes only"),
+    ("circuit open", "open: calls are refused at once"),
 )
 
 
@@ -46,21 +51,21 @@ def page(
     footer: str,
 ) -> str:
     """Build the page: the table, the pictures, and what was done."""
-    scales = Scales.of(runs)
     names = " and ".join(run.client for run in runs)
-    pictures = "".join(f"<section>{tag('h2', run.client)}{timeline(run, scales)}</section>" for run in runs)
+    tallies = [tally(run) for run in runs]
     return "".join(
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
             tag("title", f"The same trouble: {names}"),
-            f"<style>{STYLE}</style></head><body><main>",
-            "<h1>The same work, the same trouble</h1>",
-            tag("p", _summary(scenario), class_="lead"),
-            *(tag("p", note, class_="lead") for note in notes),
+            f"<style>{CHART}\n{PAGE}</style></head><body><main>",
+            tag("h1", headline(tallies)),
+            *(tag("p", summary(tally), class_="lead") for tally in tallies),
+            *(tag("p", note, class_="note") for note in notes),
+            tag("p", _work(scenario), class_="lead soft"),
             _table([run.client for run in runs], lines),
-            f"<h2>What happened when</h2>{_legend()}{pictures}",
+            f"<h2>What happened when</h2>{_legend()}{_pictures(runs)}",
             _plan(scenario),
             tag("footer", f"Made by resilient-ddb demo, seed {scenario.seed}. {footer}."),
             "</main></body></html>\n",
@@ -68,29 +73,46 @@ def page(
     )
 
 
-def _summary(scenario: Scenario) -> str:
+def _work(scenario: Scenario) -> str:
     return (
         f"{scenario.rows:,} airports written and {len(scenario.calls):,} calls made, once with each client: the same "
-        "code, the same seeded faults. Every number was measured; what was written and counted was read back item "
+        "code, the same seeded faults. Every number was measured. What was written and counted was read back item "
         "by item from the emulator itself."
     )
 
 
 def _table(clients: Sequence[str], lines: Sequence[Figure]) -> str:
     heads = "".join(tag("th", client, scope="col") for client in clients)
-    rows = []
-    for line in lines:
-        cells = "".join(
-            tag("td", value, class_=_CLASSES[good]) for value, good in zip(line.values, line.good, strict=True)
-        )
-        name = f"{escape(line.label)}{tag('small', line.meaning)}"
-        rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
-    return f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    bodies = []
+    for group, members in groupby(lines, key=lambda line: line.group):
+        title = tag("th", group, scope="rowgroup", class_="group", colspan=len(clients) + 1)
+        bodies.append(f"<tbody><tr>{title}</tr>{''.join(map(_row, members))}</tbody>")
+    return f"<table><thead><tr><td></td>{heads}</tr></thead>{''.join(bodies)}</table>"
+
+
+def _row(line: Figure) -> str:
+    """Write a line: its name, which opens to what it means, and its values."""
+    cells = "".join(tag("td", value, class_=tone) for value, tone in zip(line.values, line.tones, strict=True))
+    name = f"<details>{tag('summary', line.label)}{tag('p', line.meaning)}</details>"
+    return f'<tr><th scope="row">{name}</th>{cells}</tr>'
 
 
 def _legend() -> str:
-    items = "".join(f'<li><i class="{kind}"></i>{escape(words)}</li>' for kind, words in _LEGEND)
-    return f'<ul class="legend">{items}</ul>'
+    patch = '<svg class="timeline" viewBox="0 0 14 14" aria-hidden="true">{}</svg>'
+    items = [
+        f"<li>{patch.format(tag('rect', class_=kind, x=1, y=1, width=12, height=12))}{escape(words)}</li>"
+        for kind, words in _LEGEND
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def _pictures(runs: Sequence[RunRecord]) -> str:
+    """Draw the timeline for wide windows and for narrow ones; the style sheet shows one of them."""
+    drawn = [
+        timeline([track(run, width=seconds) for run in runs], width=width, kind=kind)
+        for kind, (width, seconds) in (("wide", _WIDE), ("narrow", _NARROW))
+    ]
+    return f"<section>{''.join(drawn)}</section>"
 
 
 def _plan(scenario: Scenario) -> str:

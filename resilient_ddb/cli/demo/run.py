@@ -64,12 +64,26 @@ def run_demo(options: Options) -> None:
         DemoError: it can't be run here.
     """
     started = time.monotonic()
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # boto3's default pool of 10 warns of 16 threads
     _check_report(options.report)
+    screen = Screen(progress=options.progress)
+    scenario, runs, notes = measure(options, screen)
+    tallies = [tally(run) for run in runs]
+    lines = figures(tallies)
+    write_report(options.report, scenario, runs, lines, notes)
+    screen.result(tallies, lines)
+    screen.done(options.report, time.monotonic() - started)
+
+
+def measure(options: Options, screen: Screen) -> tuple[Scenario, list[RunRecord], list[str]]:
+    """Run the scenario with both clients; return it, the runs, and what a reader must know of this machine.
+
+    Raises:
+        DemoError: it can't be run here.
+    """
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # boto3's default pool of 10 warns of 16 threads
     rows = read_airports(options.records)
     scenario = make_scenario(rows, options.seed)
     circuits: list[tuple[float, CircuitEvent]] = []
-    screen = Screen(progress=options.progress)
     with plain_environment(), _endpoint(options.endpoint_url) as endpoint_url:
         store = Store(endpoint_url)
         with probing(store, endpoint_url, scenario) as answered:
@@ -82,10 +96,7 @@ def run_demo(options: Options) -> None:
                 _run(candidate, scenario, store, endpoint_url, circuits, screen) for candidate in _candidates(circuits)
             ]
             notes += _noted(note_after(answered(), pace), screen)
-    lines = figures([tally(run) for run in runs])
-    write_report(options.report, scenario, runs, lines, notes)
-    screen.result([run.client for run in runs], lines)
-    screen.done(options.report, time.monotonic() - started)
+    return scenario, runs, notes
 
 
 def _noted(note: str | None, screen: Screen) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from rich import box
@@ -13,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from .figures import Figure
+from .figures import Figure, Tone, headline, summary
 from .scenario import Scenario
+from .tally import Tally
 
 _PIPE_WIDTH = 100
 
@@ -62,17 +64,21 @@ class Screen:
             task = progress.add_task(f"{client}: {what}", total=total)
             yield lambda steps: progress.advance(task, steps)
 
-    def result(self, clients: Sequence[str], lines: Sequence[Figure]) -> None:
-        """Show the table."""
+    def result(self, tallies: Sequence[Tally], lines: Sequence[Figure]) -> None:
+        """Show the table, and what it comes to."""
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("")
-        for client in clients:
-            table.add_column(client, justify="right")
-        for line in lines:
-            cells = [Text(value, style=_STYLES[good]) for value, good in zip(line.values, line.good, strict=True)]
-            table.add_row(line.label, *cells)
+        for tally in tallies:
+            table.add_column(tally.client, justify="right")
+        for group, members in groupby(lines, key=lambda line: line.group):
+            table.add_row(Text(f"{group}:", style="bold"))
+            for line in members:
+                cells = [Text(value, style=_STYLES[tone]) for value, tone in zip(line.values, line.tones, strict=True)]
+                table.add_row(f"  {line.label}", *cells)
         self._console.print()
         self._console.print(table)
+        for sentence in (headline(tallies), *map(summary, tallies)):
+            self._console.print(sentence, soft_wrap=not self._console.is_terminal)
 
     def done(self, report: Path, seconds: float) -> None:
         """Say where the report is."""
@@ -81,4 +87,4 @@ class Screen:
         )
 
 
-_STYLES = {True: "green", False: "bold red", None: ""}
+_STYLES = {Tone.PLAIN: "", Tone.WRONG: "bold red", Tone.FAILED: "magenta", Tone.CACHED: "yellow"}

@@ -1,62 +1,84 @@
-"""The report's style sheet: light and dark by the reader's own setting."""
+"""The style sheets of the report and its pictures: light and dark by the reader's own setting.
 
-STYLE = """
+Each colour has one meaning, in the table and in the pictures. The pictures' colours are readable on light and on dark;
+lines and letters have the colour of the text around them.
+"""
+
+CHART = """
+.timeline { width: 100%; height: auto; font-family: system-ui, -apple-system, "Segoe UI", Roboto,
+  "DejaVu Sans", sans-serif; }
+.timeline text { fill: currentColor; font-size: 11.5px; }
+.timeline .panel { font-size: 12.5px; font-weight: 600; }
+.timeline .mark { text-anchor: end; fill-opacity: .75; }
+.timeline .second { text-anchor: middle; fill-opacity: .75; }
+.timeline .axis, .timeline .client { text-anchor: end; }
+.grid { stroke: currentColor; stroke-opacity: .15; }
+.tick { stroke: currentColor; stroke-opacity: .6; }
+.edge { stroke: currentColor; stroke-opacity: .6; stroke-dasharray: 4 3; }
+.timeline .outage { fill: currentColor; fill-opacity: .07; }
+.timeline .ok { fill: #3f86d6; }
+.timeline .cached { fill: #b98400; }
+.timeline .failed { fill: #9167d4; }
+.timeline .wrong { fill: #dc4058; stroke: #dc4058; stroke-width: 1.5; }
+.timeline .requests { fill: #7b8696; }
+.timeline .wait { fill: none; stroke: currentColor; stroke-width: 4; stroke-linecap: round; }
+.timeline .circuit { fill: #17908a; stroke: #17908a; }
+.timeline .closed { fill-opacity: 0; }
+.timeline .half-open { fill-opacity: .5; }
+.timeline .hover { fill: transparent; }
+.timeline .hover:hover { fill: currentColor; fill-opacity: .15; }
+""".strip()
+
+PAGE = """
 :root { color-scheme: light dark; --ground: #fbfbfa; --card: #fff; --ink: #1d2127; --soft: #5c6570; --line: #dfe2e6;
-  --ok: #3f86d6; --cached: #e0a100; --failed: #d2364b; --requests: #8792a2; --wait: #6a4fc0; --outage: #d2364b1f;
-  --good: #187a45; --closed: #79c193; }
+  --cached: #8a6200; --failed: #7448bd; --wrong: #c22a45; }
 @media (prefers-color-scheme: dark) {
-  :root { --ground: #14171b; --card: #1b1f25; --ink: #e8eaed; --soft: #a3adb9; --line: #323841; --ok: #5aa0ee;
-    --cached: #f0b93a; --failed: #f2596d; --requests: #7d8897; --wait: #ab97f5; --outage: #f2596d2b; --good: #5fd394;
-    --closed: #3f8a5b; } }
+  :root { --ground: #14171b; --card: #1b1f25; --ink: #e8eaed; --soft: #a3adb9; --line: #323841; --cached: #e0ab2e;
+    --failed: #b797f2; --wrong: #f5738b; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 1040px; margin: 0 auto; padding: 32px 20px 48px; }
-h1 { font-size: 28px; line-height: 1.2; margin: 0 0 8px; }
+h1 { font-size: 28px; line-height: 1.25; margin: 0 0 12px; max-width: 30em; }
 h2 { font-size: 19px; margin: 36px 0 8px; }
-.lead, dd, main > p { color: var(--soft); max-width: 76ch; }
+.lead, dd, main > p { max-width: 76ch; margin: 6px 0; }
+.soft, dd, footer { color: var(--soft); }
+.note { max-width: 76ch; border-left: 4px solid var(--soft); padding: 4px 12px; }
 table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line);
-  border-radius: 8px; margin-top: 20px; }
-th, td { padding: 7px 14px; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
-  font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr:last-child > * { border-bottom: 0; }
-tbody th { text-align: left; font-weight: 600; white-space: normal; }
-tbody td { font-size: 17px; }
-th small { display: block; font-weight: 400; font-size: 13px; line-height: 1.35; color: var(--soft); }
-.good { color: var(--good); }
-.bad { color: var(--failed); font-weight: 700; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 4px 16px 10px;
-  margin-top: 14px; overflow-x: auto; }
-section h2 { margin: 8px 0 4px; font-size: 17px; }
-svg { display: block; width: 100%; min-width: 640px; height: auto; font-family: inherit; }
-svg text { fill: var(--soft); font-size: 11.5px; }
-svg .panel { fill: var(--ink); font-size: 12.5px; font-weight: 600; }
-svg .mark { text-anchor: end; }
-svg .second { text-anchor: middle; }
-svg .axis { text-anchor: end; }
-svg .outage-label { fill: var(--failed); font-weight: 600; }
-svg .band { fill: #0b0d10; font-size: 10px; }
-.grid { stroke: var(--line); stroke-width: 1; }
-.tick { stroke: var(--soft); stroke-width: 1; }
-.ok { fill: var(--ok); background: var(--ok); }
-.cached { fill: var(--cached); background: var(--cached); }
-.failed { fill: var(--failed); background: var(--failed); }
-.requests { fill: var(--requests); background: var(--requests); }
-.wait { fill: none; stroke: var(--wait); stroke-width: 4; stroke-linecap: round; }
-.outage { fill: var(--outage); background: var(--outage); }
-.pause { fill: var(--line); opacity: .45; }
-.circuit.closed { fill: var(--closed); background: var(--closed); }
-.circuit.half-open { fill: var(--cached); background: var(--cached); }
-.circuit.open { fill: var(--failed); background: var(--failed); }
-.hover { fill: transparent; }
-.hover:hover { fill: var(--soft); opacity: .18; }
-.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0; padding: 0; font-size: 14px;
-  color: var(--soft); }
-.legend i { display: inline-block; width: 13px; height: 13px; border-radius: 3px; margin-right: 6px;
-  vertical-align: -2px; }
+  margin-top: 20px; }
+th, td { padding: 6px 14px; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top;
+  font-variant-numeric: tabular-nums; }
+tbody th { text-align: left; font-weight: 400; }
+tbody .group { font-weight: 600; padding-top: 16px; }
+summary { cursor: pointer; }
+details p { margin: 2px 0 4px; font-size: 14px; line-height: 1.4; color: var(--soft); max-width: 60ch; }
+.cached { color: var(--cached); }
+.failed { color: var(--failed); }
+.wrong { color: var(--wrong); font-weight: 700; }
+section { background: var(--card); border: 1px solid var(--line); padding: 10px 16px; margin-top: 14px; }
+.narrow { display: none; }
+.wide { display: block; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0; padding: 0; font-size: 14px; }
+.legend svg { display: inline-block; width: 14px; height: 14px; margin-right: 6px; vertical-align: -2px; }
 dt { font-weight: 600; }
 dd { margin: 0 0 12px; }
 dd ul { margin: 4px 0; padding-left: 20px; }
 code { font: 13.5px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; overflow-wrap: anywhere; }
-footer { color: var(--soft); font-size: 13px; margin-top: 32px; }
+footer { font-size: 13px; margin-top: 32px; }
+@media (max-width: 640px) {
+  main { padding: 20px 12px 32px; }
+  h1 { font-size: 23px; }
+  th, td { padding: 5px 6px; font-size: 14px; overflow-wrap: anywhere; }
+  section { padding: 8px 6px; }
+  .wide { display: none; }
+  .narrow { display: block; } }
+@media print {
+  :root { color-scheme: light; --ground: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --cached: #8a6200;
+    --failed: #7448bd; --wrong: #c22a45; }
+  main { max-width: none; padding: 0; }
+  .wide { display: block; }
+  .narrow { display: none; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  tr, section { break-inside: avoid; }
+  details::details-content { content-visibility: visible; display: block; } }
 """.strip()

@@ -53,10 +53,15 @@ class Tally:
     p99: float
     """The wait, in seconds, that 50% and 99% of the calls stayed within, from the moment they were due."""
 
+    @property
+    def wrong(self) -> int:
+        """How often something went wrong and no error said so."""
+        return self.lost_rows + self.counted_twice + self.lost_counts + self.counted_unsaid + self.phantoms
+
 
 def tally(run: RunRecord) -> Tally:
     """Count one run."""
-    made = [call for call in run.calls if call.outcome in _MADE]
+    made = calls_made(run)
     counts = [call for call in made if call.verb is Verb.COUNT]
     missing = run.rows - run.found
     waits = [call.wait for call in made]
@@ -66,13 +71,10 @@ def tally(run: RunRecord) -> Tally:
         written=len(run.rows & run.found),
         lost_rows=len(missing - run.told),
         failed_rows=len(missing & run.told),
-        counted_twice=sum(run.counters.get(call.counter, 0) > 1 for call in counts),
-        lost_counts=sum(_ok(call) and run.counters.get(call.counter, 0) < 1 for call in counts),
+        counted_twice=sum(_is_counted_twice(call, run) for call in counts),
+        lost_counts=sum(_is_not_counted(call, run) for call in counts),
         unsure_said=sum(call.outcome is Outcome.FAILED and call.ambiguous for call in counts),
-        counted_unsaid=sum(
-            call.outcome is Outcome.FAILED and not call.ambiguous and run.counters.get(call.counter, 0) > 0
-            for call in counts
-        ),
+        counted_unsaid=sum(_is_counted_unsaid(call, run) for call in counts),
         phantoms=sum(call.outcome is Outcome.PHANTOM for call in made),
         failed_calls=sum(call.outcome is Outcome.FAILED for call in made),
         cached=sum(call.outcome is Outcome.CACHED for call in made),
@@ -86,8 +88,28 @@ def tally(run: RunRecord) -> Tally:
     )
 
 
-def _ok(call: CallRecord) -> bool:
-    return call.outcome is Outcome.OK
+def calls_made(run: RunRecord) -> list[CallRecord]:
+    """Return the calls that the application made."""
+    return [call for call in run.calls if call.outcome in _MADE]
+
+
+def is_wrong(call: CallRecord, run: RunRecord) -> bool:
+    """Return whether the application can't know what came of a call: no error says it."""
+    if call.verb is not Verb.COUNT:
+        return call.outcome is Outcome.PHANTOM
+    return _is_counted_twice(call, run) or _is_not_counted(call, run) or _is_counted_unsaid(call, run)
+
+
+def _is_counted_twice(call: CallRecord, run: RunRecord) -> bool:
+    return run.counters.get(call.counter, 0) > 1
+
+
+def _is_not_counted(call: CallRecord, run: RunRecord) -> bool:
+    return call.outcome is Outcome.OK and run.counters.get(call.counter, 0) < 1
+
+
+def _is_counted_unsaid(call: CallRecord, run: RunRecord) -> bool:
+    return call.outcome is Outcome.FAILED and not call.ambiguous and run.counters.get(call.counter, 0) > 0
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -96,43 +118,3 @@ def percentile(values: Sequence[float], percent: float) -> float:
         return 0.0
     rank = math.ceil(percent / 100 * len(values))
     return sorted(values)[max(rank, 1) - 1]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """A tenth of a second of a run."""
-
-    ok: int = 0
-    cached: int = 0
-    failed: int = 0
-    """Calls that ended in it, phantoms among the failed."""
-    requests: int = 0
-    """Requests that were sent in it."""
-    longest: float | None = None
-    """The longest wait, in seconds, of a call that ended in it."""
-
-
-def slots(run: RunRecord, *, width: float = 0.1) -> list[Slot]:
-    """Cut a run into slots of `width` seconds."""
-    number = max(1, math.ceil(run.ended_at / width))
-    made: list[list[CallRecord]] = [[] for _ in range(number)]
-    requests = [0] * number
-    for call in run.calls:
-        if call.outcome in _MADE:
-            made[_slot(call.ended, width, number)].append(call)
-    for request in run.requests:
-        requests[_slot(request.at, width, number)] += 1
-    return [
-        Slot(
-            ok=sum(_ok(call) for call in calls),
-            cached=sum(call.outcome is Outcome.CACHED for call in calls),
-            failed=sum(call.outcome in {Outcome.FAILED, Outcome.PHANTOM} for call in calls),
-            requests=sent,
-            longest=max((call.wait for call in calls), default=None),
-        )
-        for calls, sent in zip(made, requests, strict=True)
-    ]
-
-
-def _slot(at: float, width: float, number: int) -> int:
-    return min(max(int(at / width), 0), number - 1)

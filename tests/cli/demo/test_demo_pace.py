@@ -33,6 +33,9 @@ def test_a_slow_machine_is_said_before_and_after():
     assert "answers 150 calls a second. Calls are made at 75 a second instead of 100" in note_before(150.0, 75.0)
     assert "can't keep up on this machine: it answers 12 calls" in note_before(12.0, LEAST_PER_SECOND)
     assert note_after(150.0, 75.0) is None
+    for note in (note_before(12.0, LEAST_PER_SECOND), note_after(80.0, 75.0)):
+        assert "p99 wait mean nothing here" in note
+    assert "p99" not in note_before(150.0, 75.0)
     assert "could not keep up: at the end it answered 80 calls" in note_after(80.0, 75.0)
 
 

@@ -1,10 +1,11 @@
 from dataclasses import replace
+from itertools import groupby
 
 import pytest
 
-from resilient_ddb.cli.demo.figures import duration, figures
+from resilient_ddb.cli.demo.figures import Group, Tone, duration, figures, headline, summary
 from resilient_ddb.cli.demo.records import Outcome
-from resilient_ddb.cli.demo.tally import percentile, slots, tally
+from resilient_ddb.cli.demo.tally import percentile, tally
 
 
 def test_every_number_is_counted_from_what_was_written_down_and_read_back(made_up_run):
@@ -39,30 +40,48 @@ def test_percentile_is_the_nearest_rank(values, percent, expected):
     assert percentile(values, percent) == expected
 
 
-def test_slots_hold_every_call_made_and_every_request(made_up_run):
-    cut = slots(made_up_run, width=0.5)
-    assert len(cut) == 9
-    assert sum(slot.ok for slot in cut) == 4
-    assert sum(slot.cached for slot in cut) == 1
-    assert sum(slot.failed for slot in cut) == 4
-    assert sum(slot.requests for slot in cut) == 4
-    assert [slot.longest for slot in cut][:3] == [None, None, 0.25]
-
-
-def test_slots_of_a_run_in_which_nothing_happened(made_up_run):
-    cut = slots(replace(made_up_run, calls=[], requests=[], ended_at=0.0))
-    assert len(cut) == 1
-    assert cut[0].longest is None
-
-
-def test_the_table_says_what_is_good_and_what_is_not(made_up_run):
+def test_each_colour_has_one_meaning(made_up_run):
     clean = replace(tally(made_up_run), written=4, counted_twice=0)
     lines = {line.label: line for line in figures([tally(made_up_run), clean])}
     assert lines["rows written"].values == ["2 of 4", "4 of 4"]
-    assert lines["rows written"].good == [False, True]
-    assert lines["counted twice"].good == [False, True]
-    assert lines["requests sent"].good == [None, None]
+    assert lines["counted twice"].tones == [Tone.WRONG, Tone.PLAIN]
+    assert lines["calls failed with an error"].tones == [Tone.FAILED, Tone.FAILED]
+    assert lines["reads answered from cache"].tones == [Tone.CACHED, Tone.CACHED]
+    assert lines["requests sent"].tones == [Tone.PLAIN, Tone.PLAIN]
     assert lines["calls never made"].values == ["1", "1"]
+
+
+def test_only_what_no_error_says_is_shown_as_wrong(made_up_run):
+    lines = figures([tally(made_up_run)])
+    assert {line.group for line in lines if Tone.WRONG in line.tones} == {Group.WRONG}
+    assert sum(int(line.values[0]) for line in lines if line.group is Group.WRONG) == tally(made_up_run).wrong == 5
+
+
+def test_lines_of_a_group_stand_together(made_up_run):
+    groups = [group for group, _ in groupby(figures([tally(made_up_run)]), key=lambda line: line.group)]
+    assert groups == list(Group)
+
+
+def test_the_headline_is_made_of_the_runs_own_numbers(made_up_run):
+    ours = tally(
+        replace(
+            made_up_run,
+            client="resilient_ddb 0.1.0",
+            calls=[],
+            found=made_up_run.rows,
+        )
+    )
+    assert headline([tally(made_up_run), ours]) == (
+        "boto3 was wrong 5 times, and no error said so. resilient_ddb was wrong 0 times."
+    )
+    assert summary(tally(made_up_run)) == (
+        "boto3: 1 row lost, 1 call counted twice, 1 call answered and not counted, 1 call counted and reported as "
+        "failed, 1 time 'not found' of a row that is there. 3 calls failed with an error, 1 read came from cache, "
+        "marked so. Half of the calls waited 250 ms or less."
+    )
+    assert summary(ours) == (
+        "resilient_ddb: nothing went wrong without a word. No call failed. Half of the calls waited 0 ms or less."
+    )
 
 
 def test_calls_never_made_have_a_line_only_where_there_are_any(made_up_run):
