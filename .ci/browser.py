@@ -62,8 +62,8 @@ function faults(frame, width) {
     const scrolls = ["auto", "scroll"].includes(style.overflowX) && element.scrollWidth > element.clientWidth;
     if (width == Math.max(...widths) && scrolls) found.push(`cut off: ${name(element)}`);
     const says = [...element.childNodes].some(node => node.nodeType == 3 && node.data.trim());
-    const isWord = says && element.tagName != "title" && !element.closest(".highlight, .sidebar-drawer, .icons");
-    if (isWord && contrast(element, view) < least) found.push(`hard to read: ${name(element)}`);
+    const isOurs = element.tagName != "title" && !element.closest(".highlight, .terminal, .sidebar-drawer, .icons");
+    if (says && isOurs && contrast(element, view) < least) found.push(`hard to read: ${name(element)}`);
   }
   for (const {name} of view.performance.getEntriesByType("resource"))
     if (!name.startsWith("file:") && !name.startsWith("data:")) found.push(`from outside: ${name}`);

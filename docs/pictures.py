@@ -1,13 +1,18 @@
-"""The directive `picture`: how a call goes, a circuit's states, a key's shards, and what becomes of a lost reply.
+"""The directive `picture`, and the pictures.
 
-Numbers and names come from the code: defaults from the settings, shards from a layout, what is sent again from
-`classify`. Lines and letters have the page's own colour, so that a picture is right on a light page and on a dark one.
-`python docs/pictures.py FOLDER` writes them as files.
+Numbers and names come from the code (defaults from the settings, shards from a layout, what is sent again from
+`classify`) or from a run that `python -m tests.record` has recorded. Lines and letters have the page's own colour, so
+that a picture is right on a light page and on a dark one. `python docs/pictures.py FOLDER` writes them as files.
 """
 
 from __future__ import annotations
 
+import inspect
+import itertools
+import json
+import re
 import sys
+import textwrap
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -18,6 +23,11 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 import resilient_ddb as rddb
+from resilient_ddb.cli.demo.charts import PANELS, timeline
+from resilient_ddb.cli.demo.figures import headline, summary
+from resilient_ddb.cli.demo.style import CHART
+from resilient_ddb.cli.demo.tally import Tally
+from resilient_ddb.cli.demo.track import Slot, Track
 
 _LINE = 17
 _STYLE = """
@@ -26,7 +36,9 @@ _STYLE = """
 .picture rect { fill: currentColor; fill-opacity: .07; stroke: currentColor }
 .picture .end { fill-opacity: .18 }
 .picture text { fill: currentColor; font: 13px sans-serif; text-anchor: middle }
+.picture .faint { fill-opacity: 0; stroke-dasharray: 5 4 }
 .picture .label { font-size: 12px; fill-opacity: .8 }
+.picture .row { font-weight: 600; text-anchor: start }
 .picture polygon { fill: currentColor; fill-opacity: .8 }
 """
 
@@ -51,6 +63,11 @@ class Drawing:
         corner = f'x="{x - width / 2:g}" y="{y - height / 2:g}"'
         self._shapes.append(f'<rect {corner} width="{width:g}" height="{height}" rx="8" class="{kind}"/>')
         self.text(x, y, *lines)
+
+    def bar(self, x: float, bottom: float, width: float, height: float) -> None:
+        """Draw a bar that stands on a line."""
+        corner = f'x="{x - width / 2:g}" y="{bottom - height:g}"'
+        self._shapes.append(f'<rect {corner} width="{width:g}" height="{height:g}" class="end"/>')
 
     def arrow(self, x1: float, y1: float, x2: float, y2: float, label: str = "") -> None:
         """Draw an arrow, with a word at its middle."""
@@ -224,7 +241,201 @@ def lost_reply() -> str:
     return drawing.svg()
 
 
-PICTURES: dict[str, Callable[[], str]] = {"call": call, "circuit": circuit, "shards": shards, "lost-reply": lost_reply}
+def pauses() -> str:
+    """Draw the windows that pauses are drawn from, one after each attempt."""
+    retry = rddb.Retry()
+    windows = [retry.delay(attempt, lambda _least, most: most) for attempt in range(1, retry.max_attempts)]
+    means = [retry.delay(attempt, lambda least, most: (least + most) / 2) for attempt in range(1, retry.max_attempts)]
+    drawing = Drawing("The pause after each attempt: drawn from a window that doubles, up to a limit.", 760, 290)
+    gap, bottom, height = 76, 235, 190
+    for number, window in enumerate(windows):
+        x = 60 + gap * number
+        tall = max(window / max(windows) * height, 2)
+        drawing.bar(x, bottom, 40, tall)
+        drawing.text(x, bottom - tall - 10, _seconds(window), kind="label")
+        drawing.text(x, bottom + 18, f"{number + 1}")
+    drawing.text(150, 40, "a pause is drawn evenly", "from the whole of its bar")
+    drawing.text(150, 95, f"all pauses together: {sum(means):.1f} s", f"on average, {sum(windows):.1f} s at most")
+    drawing.text(380, bottom + 42, "after attempt number", kind="label")
+    return drawing.svg()
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+
+
+def frozen() -> str:
+    """Draw what becomes of a kept connection while Lambda freezes the process."""
+    idle = rddb.Timeouts().connection_max_idle
+    margin = inspect.signature(rddb.lambda_handler).parameters["margin"].default
+    drawing = Drawing("Two invocations, and the freeze between them: what is kept, and what is asked.", 760, 400)
+    drawing.box(120, 45, 190, "invocation 1", "the process runs")
+    drawing.box(380, 45, 210, "frozen", "no code runs, no time is seen", kind="faint")
+    drawing.box(640, 45, 190, "invocation 2", "the process runs")
+    drawing.arrow(215, 45, 273, 45)
+    drawing.arrow(487, 45, 543, 45, "thaw")
+    drawing.text(28, 101, "kept for the next invocation", kind="row")
+    drawing.box(380, 130, 710, "the event loop, the client, circuits, retry budgets, stale answers", kind="end")
+    drawing.text(28, 176, "the connection", kind="row")
+    drawing.box(120, 212, 190, "opened, with TLS,", "by the first call")
+    drawing.arrow(215, 212, 273, 212)
+    drawing.box(380, 212, 210, "the server may close it;", "nobody hears of it yet", kind="faint")
+    drawing.arrow(487, 212, 543, 212)
+    drawing.box(640, 212, 190, "before it is used again:", "is it closed, or has it", f"waited over {idle:g} s?")
+    drawing.arrow(600, 246, 520, 290)
+    drawing.text(530, 262, "yes", kind="label")
+    drawing.arrow(680, 246, 680, 290)
+    drawing.text(700, 270, "no", kind="label")
+    drawing.box(455, 307, 210, "a new connection", kind="end")
+    drawing.box(665, 307, 140, "it is used again", kind="end")
+    drawing.text(28, 342, "the deadline", kind="row")
+    drawing.box(380, 372, 710, f"each invocation has its own: the time that Lambda leaves it, less {margin:g} s")
+    return drawing.svg()
+
+
+# --- from recordings ----------------------------------------------------------------------------------------------
+
+RECORDINGS = Path(__file__).parent / "recordings"
+_DEMO_WIDTH = 760
+_DEMO_STYLE = """
+.demo { width: 100%; height: auto; font: 13px system-ui, sans-serif }
+.demo text { fill: currentColor }
+.demo .headline { font-size: 17px; font-weight: 600 }
+"""
+_LEGEND = (
+    ("ok", "answered"),
+    ("cached", "from cache, marked so"),
+    ("failed", "failed with an error"),
+    ("wrong", "wrong, no error said so"),
+    ("circuit open", "an open circuit"),
+)
+
+
+def recorded(name: str) -> Any:
+    """Return what a run left."""
+    return json.loads((RECORDINGS / f"{name}.json").read_text("utf-8"))
+
+
+def demo_tallies() -> list[Tally]:
+    """Return what came of the recorded run of the demo."""
+    return [Tally(**facts) for facts in recorded("demo")["tallies"]]
+
+
+def demo() -> str:
+    """Draw what came of the demo, and when."""
+    run, tallies = recorded("demo"), demo_tallies()
+    names = Slot.__slots__
+    tracks = [
+        Track(**{**facts, "slots": [Slot(**dict(zip(names, slot, strict=True))) for slot in facts["slots"]]})
+        for facts in run["tracks"]
+    ]
+    headlines = [f"{line}." for line in headline(tallies).rstrip(".").split(". ")]
+    title = f"The demo, seed {run['seed']}: {headline(tallies)}"
+    parts = [
+        f'<text class="headline" x="8" y="{24 + 24 * number}">{line}</text>' for number, line in enumerate(headlines)
+    ]
+    y = 24 + 24 * len(headlines)
+    for tally in tallies:
+        for line in textwrap.wrap(summary(tally), 110):
+            parts.append(f'<text x="8" y="{y}">{escape(line)}</text>')
+            y += 18
+        y += 4
+    x = 8.0
+    for kind, words in _LEGEND:
+        parts.append(f'<g class="timeline"><rect class="{kind}" x="{x:g}" y="{y}" width="12" height="12"/></g>')
+        parts.append(f'<text x="{x + 18:g}" y="{y + 11}">{words}</text>')
+        x += 34 + 6.7 * len(words)
+    drawn = timeline(tracks, width=_DEMO_WIDTH, kind="inner", panels=PANELS[:1])
+    height = float(re.search(r'viewBox="0 0 \d+ ([\d.]+)"', drawn)[1])
+    placed = drawn.replace("<svg ", f'<svg y="{y + 24}" width="{_DEMO_WIDTH}" height="{height:g}" ', 1)
+    size = f'viewBox="0 0 {_DEMO_WIDTH} {y + 24 + height:g}"'
+    style = f"<style>{CHART}{_DEMO_STYLE}</style>"
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" class="demo" role="img" {size}>'
+    return "\n".join([opening, f"<title>{escape(title)}</title>", style, *parts, placed, "</svg>"])
+
+
+def fill_readme(text: str) -> str:
+    """Return the README with the recorded run's numbers in its sentence on the demo."""
+    plain, ours = demo_tallies()
+    version, seed = ".".join(plain.client.split()[1].split(".")[:2]), recorded("demo")["seed"]
+    words = (
+        f"In a run of the demo (seed {seed}), boto3 {version} counted {plain.counted_twice} calls twice, and said "
+        f"{plain.phantoms} times that an item was missing that was there. This library was wrong {ours.wrong} times. "
+        f"It failed {ours.failed_calls} calls with an error, and said of {ours.unsure_said} of them that they may have "
+        "been applied."
+    )
+    filled = textwrap.fill(words, 118, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
+    begin, end = "<!-- demo: begin -->\n", "   <!-- demo: end -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}{filled}\n{end}{rest.split(end)[1]}"
+
+
+_TERMINAL_STYLE = """
+.terminal { width: 100%; height: auto }
+.terminal rect { fill: #1d2127 }
+.terminal text { fill: #e8eaed; font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; white-space: pre }
+.terminal .frame { visibility: hidden; animation: terminal-shown 1s }
+.terminal .last { animation: terminal-hidden 1s }
+@keyframes terminal-shown { from, to { visibility: visible } }
+@keyframes terminal-hidden { from, to { visibility: hidden } }
+@media (prefers-reduced-motion: reduce), print {
+  .terminal .frame, .terminal .last { animation: none } }
+"""
+_LETTER, _ROW = 7.2, 18
+
+
+def load() -> str:
+    """Draw what a terminal showed of `load`: it plays once, and the last screen stays."""
+    frames = recorded("load")
+    width = _LETTER * max(len(line) for _, lines in frames for line in lines) + 24
+    height = _ROW * len(frames[-1][1]) + 16
+    parts = [f'<rect width="{width:g}" height="{height}" rx="8"/>']
+    for (at, lines), (until, _) in itertools.pairwise([*frames, (0.0, [])]):
+        is_last = not until
+        times = (
+            f"animation-duration:{at:g}s"
+            if is_last
+            else f"animation-delay:{at:g}s;animation-duration:{until - at:.2f}s"
+        )
+        parts.append(f'<g class="{"last" if is_last else "frame"}" style="{times}">')
+        for number, line in enumerate(lines):
+            if line.strip():
+                size = f'textLength="{_LETTER * len(line):.1f}" lengthAdjust="spacingAndGlyphs"'
+                place = f'x="12" y="{_ROW * (number + 1) + 4}"'
+                parts.append(f'<text {place} {size} xml:space="preserve">{escape(line)}</text>')
+        parts.append("</g>")
+    size = f'viewBox="0 0 {width:g} {height}"'
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" class="terminal" role="img" {size}>'
+    title = "<title>A terminal: a load is interrupted, and the same command goes on.</title>"
+    return "\n".join([opening, title, f"<style>{_TERMINAL_STYLE}</style>", *parts, "</svg>"])
+
+
+_ALONE = """
+svg { color: #1d2127 }
+.sheet { fill: #ffffff }
+@media (prefers-color-scheme: dark) { svg { color: #e8eaed } .sheet { fill: #14171b } }
+"""
+
+
+def alone(svg: str) -> str:
+    """Return a picture for a file of its own: with a sheet behind it, and colours of its own, in light and in dark."""
+    opening, rest = svg.split("\n", 1)
+    _, _, width, height = re.search(r'viewBox="([^"]+)"', opening)[1].split()
+    size = f'width="{width}" height="{height}"'
+    sheet = f'<style>{_ALONE}</style><rect class="sheet" {size} rx="8"/>'
+    return "\n".join([opening.replace("<svg ", f"<svg {size} ", 1), sheet, rest]) + "\n"
+
+
+PICTURES: dict[str, Callable[[], str]] = {
+    "call": call,
+    "circuit": circuit,
+    "shards": shards,
+    "lost-reply": lost_reply,
+    "pauses": pauses,
+    "lambda": frozen,
+    "load": load,
+    "demo": demo,
+}
 
 
 class PictureDirective(Directive):
@@ -244,4 +455,4 @@ def setup(app: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for name, draw in PICTURES.items():
-        (Path(sys.argv[1]) / f"{name}.svg").write_text(draw(), "utf-8")
+        (Path(sys.argv[1]) / f"{name}.svg").write_text(alone(draw()), "utf-8")

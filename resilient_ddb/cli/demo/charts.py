@@ -67,43 +67,6 @@ def nice(value: float) -> int:
     return int(next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value and step * power > 1))
 
 
-def timeline(tracks: Sequence[Track], *, width: int, kind: str) -> str:
-    """Draw the runs beneath each other: calls, requests, waits and circuits over time.
-
-    Args:
-        tracks: the runs, cut into slots of the same width.
-        width: the picture's width, in units of the letters' size.
-        kind: a class for the style sheet.
-    """
-    scales = Scales.of(tracks, width)
-    parts = []
-    y = float(TOP)
-    for title, height, draw in _PANELS:
-        parts.append(tag("text", title.format(slot=duration(tracks[0].width)), class_="panel", x=LEFT, y=y + 14))
-        y += 18
-        for track in tracks:
-            parts.append(tag("text", short_name(track.client), class_="client", x=width - RIGHT, y=y + 10))
-            parts.append(draw(track, scales, y + 14, height))
-            y += 14 + height + 8
-        y += 8
-    for track in tracks:
-        if track.circuits:
-            title = f"circuits of {short_name(track.client)}"
-            parts.append(tag("text", title, class_="panel", x=LEFT, y=y + 14))
-            parts.append(_circuits(track, scales, y + 20))
-            y += 24 + BAND * len(track.circuits)
-    size = f'viewBox="0 0 {width} {y + 36:g}" class="timeline {kind}"'
-    title = f"What happened when, with {' and '.join(track.client for track in tracks)}"
-    frame = (
-        tag("title", title),
-        _stretches(tracks[0], scales, y),
-        *parts,
-        _seconds(scales, y),
-        _hover(tracks, scales, y),
-    )
-    return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>{"".join(frame)}</svg>'
-
-
 def _stretches(track: Track, scales: Scales, bottom: float) -> str:
     """Shade the outage, and name the stretches."""
     left, right = (scales.x(at) for at in track.outage)
@@ -170,17 +133,58 @@ def _waits(track: Track, scales: Scales, top: float, height: float) -> str:
     return _axis(scales, top, height, marks) + tag("path", class_="wait", d="".join(steps))
 
 
-_PANELS: tuple[tuple[str, float, Callable[[Track, Scales, float, float], str]], ...] = (
+def wait_share(seconds: float) -> float:
+    """Place a wait on the logarithmic scale: 0.0 at its lower end, 1.0 at its upper."""
+    held = min(max(seconds, LEAST_WAIT), MOST_WAIT)
+    return math.log(held / LEAST_WAIT) / math.log(MOST_WAIT / LEAST_WAIT)
+
+
+Panel = tuple[str, float, Callable[[Track, Scales, float, float], str]]
+"""Its title, its height, and what draws a run's part of it."""
+
+PANELS: tuple[Panel, ...] = (
     ("calls that ended, in each {slot}", 84, _calls),
     ("requests sent, in each {slot}", 44, _requests),
     ("longest wait of a call (logarithmic)", 60, _waits),
 )
 
 
-def wait_share(seconds: float) -> float:
-    """Place a wait on the logarithmic scale: 0.0 at its lower end, 1.0 at its upper."""
-    held = min(max(seconds, LEAST_WAIT), MOST_WAIT)
-    return math.log(held / LEAST_WAIT) / math.log(MOST_WAIT / LEAST_WAIT)
+def timeline(tracks: Sequence[Track], *, width: int, kind: str, panels: Sequence[Panel] = PANELS) -> str:
+    """Draw the runs beneath each other: calls, requests, waits and circuits over time.
+
+    Args:
+        tracks: the runs, cut into slots of the same width.
+        width: the picture's width, in units of the letters' size.
+        kind: a class for the style sheet.
+        panels: what is drawn above the circuits.
+    """
+    scales = Scales.of(tracks, width)
+    parts = []
+    y = float(TOP)
+    for title, height, draw in panels:
+        parts.append(tag("text", title.format(slot=duration(tracks[0].width)), class_="panel", x=LEFT, y=y + 14))
+        y += 18
+        for track in tracks:
+            parts.append(tag("text", short_name(track.client), class_="client", x=width - RIGHT, y=y + 10))
+            parts.append(draw(track, scales, y + 14, height))
+            y += 14 + height + 8
+        y += 8
+    for track in tracks:
+        if track.circuits:
+            title = f"circuits of {short_name(track.client)}"
+            parts.append(tag("text", title, class_="panel", x=LEFT, y=y + 14))
+            parts.append(_circuits(track, scales, y + 20))
+            y += 24 + BAND * len(track.circuits)
+    size = f'viewBox="0 0 {width} {y + 36:g}" class="timeline {kind}"'
+    title = f"What happened when, with {' and '.join(track.client for track in tracks)}"
+    frame = (
+        tag("title", title),
+        _stretches(tracks[0], scales, y),
+        *parts,
+        _seconds(scales, y),
+        _hover(tracks, scales, y),
+    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>{"".join(frame)}</svg>'
 
 
 def _circuits(track: Track, scales: Scales, top: float) -> str:
