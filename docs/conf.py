@@ -1,27 +1,39 @@
 """How Sphinx builds the documentation: `python -m sphinx -W -b html docs docs/_build/html`."""
 
-import importlib.metadata
 import sys
 from pathlib import Path
 from typing import Any
 
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
+import resilient_ddb
+
 project = "resilient_ddb"
 author = "the resilient_ddb authors"
 copyright = author  # noqa: A001  # Sphinx's name
-try:
-    release = importlib.metadata.version("resilient_ddb")
-except importlib.metadata.PackageNotFoundError:  # built from a checkout that is not installed
-    release = ""
+release = version = resilient_ddb.__version__
 sys.path.insert(0, str(Path(__file__).parent))
-extensions = ["sphinx.ext.autodoc", "myst_parser", "pictures", "rooms"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "myst_parser",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "pictures",
+    "programs",
+    "rooms",
+]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 exclude_patterns = ["_build", "**/__pycache__"]
 default_role = "code"  # the docstrings' `names` are code
 html_theme = "furo"
-html_title = "resilient_ddb"
+html_title = f"resilient_ddb {release}".rstrip()
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # signatures of boto3's width can't be read with them
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 90  # beyond it, each parameter has a line of its own
 
 
 def read_sections(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
