@@ -107,7 +107,7 @@ def faults(pages: list[Path], scheme: int) -> list[str]:
             "--dump-dom",
             frames.as_uri(),
         ]
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603 - our own
     found = re.search(r'<pre id="found">(\[.*\])</pre>', shown.stdout, re.DOTALL)
     if found is None:
         return [f"Chromium showed nothing: {shown.stderr[-2000:]}"]

@@ -118,8 +118,8 @@ def test_the_picture_of_the_freeze_has_the_defaults(drawings):
 
 
 def masked(lines):
-    """Return lines without their numbers, but for those of the bar."""
-    return [re.sub(r"\d[\d,:.]*", "#", line) for line in lines if line.strip() and "━" not in line]
+    """Return lines without their numbers, and without those that say how far a load is."""
+    return [re.sub(r"\d[\d,:.]*", "#", line) for line in lines if not re.match(r"\W*load orders", line)]
 
 
 @pytest.mark.skipif(find_spec("rich") is None, reason="needs the extra `demo`")
@@ -141,7 +141,7 @@ def test_the_recorded_load_says_what_a_load_says(drawings, moto_server, table_na
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     told = masked(done.stderr.replace(table_name, "orders").splitlines())

@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 
+from .figures import duration
 from .scenario import CALLS_PER_SECOND, WORKERS, Planned
 
 _ROOM = 2.0
 """How many times faster than it is asked the emulator has to be: there are retries, and rows that arrive."""
 _LEAST_ROOM = 1.2
+_MOST_OWN_WAIT = 0.25
+"""The largest share of a p99 wait that may be the machine's."""
 LEAST_PER_SECOND = 25.0
 """So slow at most: the demo takes four times as long then."""
 
@@ -73,4 +76,19 @@ def note_after(answered: float, chosen: float) -> str | None:
         f"The emulator could not keep up: at the end it answered {answered:.0f} calls a second without any trouble, "
         f"and was asked for {chosen:.0f}. The median wait and the p99 wait mean nothing here: they are this machine's "
         "in part, with both clients."
+    )
+
+
+def note_waits(quiet: float, troubled: float) -> str | None:
+    """Return what is to be said of waits; None: nothing.
+
+    Args:
+        quiet: the p99 wait without any trouble, in seconds.
+        troubled: the least p99 wait that is shown.
+    """
+    if quiet <= troubled * _MOST_OWN_WAIT:
+        return None
+    return (
+        f"This machine is busy: without any trouble, 99% of the calls took up to {duration(quiet)}. "
+        "So the median wait and the p99 wait say little of the clients."
     )

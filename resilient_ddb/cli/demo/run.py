@@ -24,14 +24,14 @@ from .airports import read_airports
 from .emulator import running_emulator
 from .errors import DemoError
 from .figures import figures
-from .pace import calls_per_second, note_after, note_before
+from .pace import calls_per_second, note_after, note_before, note_waits
 from .probe import probing
 from .records import CircuitRecord, RequestRecord, RunRecord
 from .report import write_report
 from .scenario import Scenario, make_scenario
 from .screen import Screen
 from .tables import Names, Store, new_session, plain_environment, saying
-from .tally import tally
+from .tally import calls_made, percentile, tally
 from .workload import Application
 
 
@@ -86,8 +86,8 @@ def measure(options: Options, screen: Screen) -> tuple[Scenario, list[RunRecord]
     circuits: list[tuple[float, CircuitEvent]] = []
     with plain_environment(), _endpoint(options.endpoint_url) as endpoint_url:
         store = Store(endpoint_url)
-        with probing(store, endpoint_url, scenario) as answered:
-            before = answered()
+        with probing(store, endpoint_url, scenario) as probe:
+            before = probe.answered()
             pace = calls_per_second(before)
             scenario = make_scenario(rows, options.seed, pace)
             screen.intro(scenario, options.endpoint_url)
@@ -95,7 +95,9 @@ def measure(options: Options, screen: Screen) -> tuple[Scenario, list[RunRecord]
             runs = [
                 _run(candidate, scenario, store, endpoint_url, circuits, screen) for candidate in _candidates(circuits)
             ]
-            notes += _noted(note_after(answered(), pace), screen)
+            notes += _noted(note_after(probe.answered(), pace), screen)
+            waits = [percentile([call.wait for call in calls_made(run)], 99) for run in runs]
+            notes += _noted(note_waits(probe.p99_wait(pace), min(waits)), screen)
     return scenario, runs, notes
 
 

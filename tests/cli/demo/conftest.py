@@ -60,3 +60,4 @@ def quick_probe(monkeypatch):
     """Ask the emulator for a moment how fast it is: it answers as fast as it can all the while."""
     monkeypatch.setattr("resilient_ddb.cli.demo.probe._WARM_SECONDS", 0.1)
     monkeypatch.setattr("resilient_ddb.cli.demo.probe._SECONDS", 0.1)
+    monkeypatch.setattr("resilient_ddb.cli.demo.probe._PACED_SECONDS", 0.1)

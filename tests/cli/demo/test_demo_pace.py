@@ -8,7 +8,14 @@ from resilient_ddb import cli
 from resilient_ddb.cli.demo import run as run_module
 from resilient_ddb.cli.demo.airports import read_airports
 from resilient_ddb.cli.demo.figures import figures
-from resilient_ddb.cli.demo.pace import LEAST_PER_SECOND, calls_per_second, capacity, note_after, note_before
+from resilient_ddb.cli.demo.pace import (
+    LEAST_PER_SECOND,
+    calls_per_second,
+    capacity,
+    note_after,
+    note_before,
+    note_waits,
+)
 from resilient_ddb.cli.demo.probe import probing
 from resilient_ddb.cli.demo.report import page
 from resilient_ddb.cli.demo.scenario import CALLS_PER_SECOND, make_scenario
@@ -37,6 +44,12 @@ def test_a_slow_machine_is_said_before_and_after():
         assert "p99 wait mean nothing here" in note
     assert "p99" not in note_before(150.0, 75.0)
     assert "could not keep up: at the end it answered 80 calls" in note_after(80.0, 75.0)
+
+
+def test_waits_that_are_the_machines_are_said():
+    assert note_waits(0.05, 0.4) is None
+    assert "99% of the calls took up to 150 ms" in note_waits(0.15, 0.4)
+    assert "p99 wait say little" in note_waits(0.15, 0.4)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -80,9 +93,10 @@ def proxy(moto_server):
 @pytest.mark.usefixtures("quick_probe")
 def test_an_emulator_that_is_slow_is_noticed(proxy):
     proxy.plan = [faults.Delay(seconds=0.7, operations={"GetItem", "UpdateItem", "Query"})]
-    with probing(Store(proxy.endpoint_url), proxy.endpoint_url, make_scenario(read_airports(20), 1)) as answered:
-        found = answered()
+    with probing(Store(proxy.endpoint_url), proxy.endpoint_url, make_scenario(read_airports(20), 1)) as probe:
+        found, wait = probe.answered(), probe.p99_wait(LEAST_PER_SECOND)
     assert found <= 16 / 0.7  # as many workers, each of which waits for so long; none on a machine that is slow itself
+    assert wait >= 0.7
     assert calls_per_second(found) == LEAST_PER_SECOND
     assert "can't keep up" in note_before(found, LEAST_PER_SECOND)
 
