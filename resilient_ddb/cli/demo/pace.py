@@ -90,5 +90,5 @@ def note_waits(quiet: float, troubled: float) -> str | None:
         return None
     return (
         f"This machine is busy: without any trouble, 99% of the calls took up to {duration(quiet)}. "
-        "So the median wait and the p99 wait say little of the clients."
+        "As much of a p99 wait may be this machine's, and not the client's."
     )
