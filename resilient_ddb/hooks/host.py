@@ -17,6 +17,7 @@ from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.http.fast_path import Counters
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
+from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import Retry
 
@@ -278,7 +279,7 @@ class HardenedSession:
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy: what is made from now on, and what was made."""
         self.policy = policy
-        for client in list(self.clients):
+        for client in living(self.clients):
             set_policy(client, policy)
 
 
