@@ -161,15 +161,21 @@ class DynamoDBStorage:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
-                weakref.finalize(self, self.wake.set)
-                self._thread = threading.Thread(
-                    target=_keep_in_step,
-                    args=(weakref.ref(self), self.wake),
-                    name="resilient_ddb circuits",
-                    daemon=True,
-                )
-                self._thread.start()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(
+                target=_keep_in_step,
+                args=(weakref.ref(self), self.wake),
+                name="resilient_ddb circuits",
+                daemon=True,
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # there are too many, or the process is ending: the call goes on all the same
+                self._has_failed()
+                return
+            weakref.finalize(self, self.wake.set)
+            self._thread = thread
 
     def synchronise(self) -> None:
         """Write the circuits that changed, and read the others if it is time. What fails is logged, once an outage."""
@@ -181,10 +187,14 @@ class DynamoDBStorage:
                     self._read()
                 self._is_failing = False
             except Exception:  # noqa: BLE001 - whatever becomes of it, calls go on with what this process knows
-                self._due = self._clock.monotonic() + self._interval
-                if not self._is_failing:
-                    _log.warning("circuits can't be shared by DynamoDB for the moment", exc_info=True)
-                self._is_failing = True
+                self._has_failed()
+
+    def _has_failed(self) -> None:
+        """Try again after an interval, and log the exception at hand, once an outage."""
+        self._due = self._clock.monotonic() + self._interval
+        if not self._is_failing:
+            _log.warning("circuits can't be shared by DynamoDB for the moment", exc_info=True)
+        self._is_failing = True
 
     def _alive(self) -> list[tuple[_Member, Circuit]]:
         with self._lock:

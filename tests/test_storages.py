@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from emulators import CREDENTIALS, REGION
+from no_threads import no_threads
 from unit_support import core_of
 from wire_stub import WireStub
 
@@ -436,6 +437,29 @@ def test_two_processes_learn_of_each_other_s_outage(dynamodb_local, table_name):
     print(f"for circuits: {reads} reads and {writes} writes, of {len(calls)} calls in two processes")  # noqa: T201 - to be read
     assert 2 <= reads <= len(calls)  # each call begins one at most
     assert 1 <= writes <= (1 if len(heard) < 3 else 2)  # the changes; what was heard is not written again
+
+
+def test_calls_go_on_where_no_thread_can_be_started_and_it_is_tried_again(items, caplog):
+    clock = FakeClock()
+    storage = storages.DynamoDBStorage(items.table(), "", 5.0, clock)
+    policy = rddb.Policy(circuit_breaker=rddb.CircuitBreaker(storage=storage), clock=clock)
+    client = rddb.client("dynamodb", endpoint_url=items.stub.endpoint_url, policy=policy, **ACCESS)
+
+    def call():
+        client.get_item(TableName="t", Key={"circuit": {"S": "none"}})
+
+    with no_threads():
+        call()
+        clock.advance(5.0)
+        call()
+    assert caplog.text.count("circuits can't be shared by DynamoDB for the moment") == 1
+    asked = threading.Event()
+    items.stub.answer = lambda operation, params: (asked.set(), getattr(items, operation)(params))[1]
+    call()
+    clock.advance(5.0)
+    assert items.count("BatchGetItem") == 0
+    call()
+    assert asked.wait(20)
 
 
 # What is refused.

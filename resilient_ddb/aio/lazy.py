@@ -20,6 +20,7 @@ from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN
+from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy
 
 from .connections import PARENTS
@@ -323,7 +324,7 @@ class LazyView(Lazy):
             self._parent.set_policy(policy)
             return
         shared = self._lanes()
-        for view in list(self._parent.views):
+        for view in living(self._parent.views):
             if view._lanes() == shared:  # noqa: SLF001 - of the same class
                 view._go_by(policy)  # noqa: SLF001 - as above
 

@@ -15,6 +15,7 @@ from resilient_ddb.events import CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
@@ -317,9 +318,7 @@ class Core:
         return view
 
     def _all_views(self) -> list[Core]:
-        while True:
-            with suppress(RuntimeError):  # another thread made one
-                return list(self._base._views)  # noqa: SLF001 - one of its own
+        return living(self._base._views)  # noqa: SLF001 - one of its own
 
     @property
     def own_policy(self) -> Policy | None:

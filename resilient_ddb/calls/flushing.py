@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from resilient_ddb.policy.living import living
+
 _log = logging.getLogger("resilient_ddb")
 
 
@@ -30,7 +32,7 @@ def flush_at_end(observed: Observed) -> None:
 
 def flush_observers() -> None:
     """Flush each observer that can be, once. One that fails is logged, and never fails the caller."""
-    found = {id(observer): observer for observed in list(_observed) for observer in observed.flushed()}
+    found = {id(observer): observer for observed in living(_observed) for observer in observed.flushed()}
     for observer in found.values():
         flush = getattr(observer, "flush", None)
         if callable(flush):

@@ -188,7 +188,10 @@ def _start_synchronising(circuit: Circuit, wake: threading.Event) -> None:
         name=f"resilient_ddb {circuit.name}",
         daemon=True,
     )
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # there are too many, or the process is ending: the call goes on all the same
+        _log.warning("circuit %s is not shared: its thread can't be started", circuit.name, exc_info=True)
 
 
 def _keep_synchronised(circuit: weakref.ref[Circuit], wake: threading.Event, seconds: float) -> None:

@@ -20,6 +20,7 @@ from resilient_ddb.http.fast_path import Counters
 from resilient_ddb.policy.arguments import refuse_unknown
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
+from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import Retry
 
@@ -293,7 +294,7 @@ class HardenedSession:
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy: what is made from now on, and what was made."""
         self.policy = policy
-        for client in list(self.clients):
+        for client in living(self.clients):
             set_policy(client, policy)
 
 

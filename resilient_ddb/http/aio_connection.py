@@ -25,6 +25,8 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
+        self._beneath: asyncio.Transport | None = None
+        """Of TLS, the transport that sends what is encrypted."""
         self._ask: Callable[[], bool] | None = None
         self._parser: ResponseParser | None = None
         self._answer: asyncio.Future[Response] | None = None
@@ -44,6 +46,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self._beneath = _beneath(transport)
         found = transport.get_extra_info("socket")
         if found is not None:
             self._ask = asker(found.fileno())
@@ -67,7 +70,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End what is under way."""
-        self._transport, self.is_lost = None, True
+        self._transport, self._beneath, self.is_lost = None, None, True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -110,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._parser = ResponseParser()
         self._watch(inf if patience is None else patience)
         transport.write(message)
-        self._unsent = transport.get_write_buffer_size()
+        self._unsent = self._left_to_send(transport)
         try:
             response: Response = await answer
         finally:
@@ -132,20 +135,22 @@ class Connection(asyncio.Protocol):
             transport.abort()
         with suppress(Exception):
             transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
-        inner: Any = getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
+        beneath: Any = _beneath(transport)
         with suppress(Exception):  # of TLS: the one below
-            inner._call_connection_lost(None)  # noqa: SLF001 - as above
+            beneath._call_connection_lost(None)  # noqa: SLF001 - as above
 
     # Within.
     def _finish(self, answer: asyncio.Future[Response], parser: ResponseParser, response: Response) -> None:
         transport = self._transport
         self.is_clean = (
-            response.keep_alive
-            and not parser.surplus
-            and transport is not None
-            and not transport.get_write_buffer_size()
+            response.keep_alive and not parser.surplus and transport is not None and not self._left_to_send(transport)
         )
         answer.set_result(response)
+
+    def _left_to_send(self, transport: asyncio.Transport) -> int:
+        """Return how many bytes are not yet sent. A transport of TLS does not count what it has encrypted already."""
+        left = transport.get_write_buffer_size()
+        return left if self._beneath is None else left + self._beneath.get_write_buffer_size()
 
     def _fail(self, error: Exception) -> None:
         answer = self._answer
@@ -174,7 +179,7 @@ class Connection(asyncio.Protocol):
         if transport is None or answer is None or answer.done():
             return
         now = self._loop.time()
-        unsent = transport.get_write_buffer_size()
+        unsent = self._left_to_send(transport)
         if unsent and unsent != self._unsent:  # it is still being sent, and gets on
             self._quiet_until = max(self._quiet_until, now + self._patience)
         self._unsent = unsent
@@ -182,6 +187,11 @@ class Connection(asyncio.Protocol):
             self._wake_at(self._quiet_until)
         else:
             self._fail(aiohttp.ServerTimeoutError("Timeout on reading data from socket"))
+
+
+def _beneath(transport: Any) -> Any:
+    """Return the transport beneath one of TLS; None if there is none, or an event loop does not show it."""
+    return getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)
 
 
 def _lost(cause: BaseException | None, *, unanswered: bool) -> Exception:

@@ -104,6 +104,8 @@ class SyncHost(ClientHost):
     resolver_class = part("botocore.regions", "EndpointRulesetResolver")
     counted = staticmethod(connections.counted)
     new_refresh_lock = staticmethod(threading.Lock)
+    _lean: LeanSession | None = None
+    """The client's HTTP session on the fast path, kept while that is switched off."""
 
     def new_plain_calls(self) -> PlainCalls:
         """Return what takes the client's plain calls past botocore's inside."""
@@ -123,7 +125,10 @@ class SyncHost(ClientHost):
     def take_connections(self, http_session: Any) -> None:
         """Replace the client's connections: each gives only answers to what was sent, over the policy's transport."""
         endpoint = self.client._endpoint  # noqa: SLF001 - there is no public way
-        session = connections.on_the_fast_path(http_session, self.client._resilience.policy, self.transport)  # noqa: SLF001 - this library's own
+        policy = self.client._resilience.policy  # noqa: SLF001 - this library's own
+        session = connections.on_the_fast_path(http_session, policy, self.transport, self._lean)
+        if isinstance(session, LeanSession):
+            self._lean = session
         if session is not http_session:
             endpoint.http_session = session
 

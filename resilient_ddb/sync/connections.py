@@ -61,8 +61,11 @@ class _Pool:
         return made
 
 
-def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters) -> Any:
-    """Return the HTTP session that a client is to have, in place of the one that it has; it may be the same."""
+def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters, before: LeanSession | None) -> Any:
+    """Return the HTTP session that a client is to have, in place of the one that it has; it may be the same.
+
+    `before` is the one that the client had on the fast path the last time: plans know it, and hold for no other.
+    """
     original = http_session.original if isinstance(http_session, LeanSession) else http_session
     take(original)
     if type(original) is not URLLib3Session:
@@ -74,9 +77,9 @@ def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters) -> A
             http_session.forget()
         return original
     counters.absent = None
-    lean = (
-        http_session if isinstance(http_session, LeanSession) else LeanSession(original, counters, came_over_the_wire)
-    )
+    lean = http_session if isinstance(http_session, LeanSession) else before
+    if lean is None or lean.original is not original:
+        lean = LeanSession(original, counters, came_over_the_wire)
     lean.connection_max_idle = policy.timeouts.connection_max_idle
     lean.clock = policy.clock.monotonic
     lean.own_timeouts = own_timeouts

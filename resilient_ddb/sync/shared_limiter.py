@@ -276,7 +276,11 @@ class SharedRateLimiter(Acquiring):
             name=f"resilient_ddb rate {self._name}",
             daemon=True,
         )
-        keeper.start()
+        try:
+            keeper.start()
+        except RuntimeError as error:  # there are too many, or the process is ending: callers renew the lease
+            self._warn("handed to a thread", error)
+            return
         self._keeper = keeper
 
     def _keep(self) -> float | None:

@@ -9,6 +9,7 @@ import weakref
 import pybreaker
 import pytest
 from cycle_support import collected_afterwards
+from no_threads import no_threads
 
 from resilient_ddb.calls import pybreaker_storage
 from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Forced, HealthSign
@@ -254,6 +255,15 @@ def test_a_storage_that_raises_is_logged_and_calls_go_on(caplog):
         assert circuit.state == OPEN
     assert "circuit t/read: its shared storage failed" in caplog.text
     storage.mended = True  # the thread is quiet from now on
+
+
+def test_a_circuit_whose_thread_can_not_be_started_is_there_for_this_process(caplog):
+    settings = CircuitBreaker(minimum_calls=1, storage=lambda name: pybreaker.CircuitMemoryStorage(CLOSED))
+    with no_threads():
+        circuit = Circuit("t/read", settings, FakeClock(), lambda low, _: low, lambda *_: None, make_breaker)
+    circuit.record(circuit.admit("GetItem"), HealthSign.FAILURE, 0.0)
+    assert circuit.state == OPEN
+    assert "circuit t/read is not shared: its thread can't be started" in caplog.text
 
 
 def test_a_factory_that_raises_is_asked_again(caplog):

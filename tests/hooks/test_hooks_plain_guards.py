@@ -524,11 +524,12 @@ def test_lambdas_trace_is_sent(server, client, ordinary, monkeypatch):
 # The switch, and what outlives calls.
 
 
-def test_a_policy_switches_it_off_and_on(client):
+@pytest.mark.parametrize("switch", [rddb.harden, rddb.set_policy])
+def test_a_policy_switches_it_off_and_on(client, switch):
     assert is_taken(client)
-    rddb.harden(client, policy=policy(fast_path=False))
+    switch(client, policy(fast_path=False))
     assert not is_taken(client)
-    rddb.harden(client, policy=policy(fast_path=True))
+    switch(client, policy(fast_path=True))
     assert [is_taken(client) for _ in range(2)][-1]
 
 

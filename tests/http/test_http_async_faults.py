@@ -158,14 +158,24 @@ class SlowTransport:
         self.is_aborted = True
 
 
+class TlsTransport(SlowTransport):
+    """Has encrypted all that it was given, as asyncio's does at once: another one has it to send."""
+
+    def __init__(self, beneath):
+        super().__init__([0])
+        self._ssl_protocol = SimpleNamespace(_transport=beneath)
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
 @pytest.mark.parametrize("left", [[0], [90], [90, 60, 30, 10], [90, 60, 30, 0]])
-async def test_a_request_fails_once_it_is_not_sent_on_and_nothing_is_heard(left):
-    transport = SlowTransport(list(left))
+async def test_a_request_fails_once_it_is_not_sent_on_and_nothing_is_heard(left, over_tls):
+    sends = SlowTransport(list(left))
+    transport = TlsTransport(sends) if over_tls else sends
     connection = Connection(asyncio.get_running_loop(), lambda _: None)
     connection.connection_made(transport)
     with pytest.raises(aiohttp.ServerTimeoutError):
         await connection.exchange(b"request", 0.005)
-    assert transport.left == left[-1:]  # it was waited for as long as there were fewer
+    assert sends.left == left[-1:]  # it was waited for as long as there were fewer
     assert transport.is_aborted
 
 

@@ -25,7 +25,10 @@ from http_async_support import (
     of_key,
     table_at,
 )
-from wire_server import WireServer
+from wire_server import WireServer, answer
+
+from resilient_ddb.http.aio_pool import Pool
+from resilient_ddb.http.plain import target_of
 
 CHECKS_THE_HOST = hasattr(AIOHTTPSession, "_build_verify_context")
 """aiobotocore 3.0 takes a trusted certificate for any host. Our connections don't."""
@@ -156,3 +159,49 @@ async def test_a_handshake_that_fails_is_surely_not_sent(says, certificates):
         thread.join()
     _, _, kind, attempts, ambiguous, _ = end
     assert (kind, attempts, ambiguous) == ("transient", 2, False)
+
+
+class AnswersEarly:
+    """Answers one request that it has not read, and reads no more of it before it is told to end."""
+
+    def __init__(self, certificate_file):
+        self._context = None
+        if certificate_file is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate_file)
+        self._is_over = threading.Event()
+
+    def __enter__(self):
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        scheme = "http" if self._context is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return self
+
+    def _serve(self):
+        connected, _ = self._listening.accept()
+        if self._context is not None:
+            connected = self._context.wrap_socket(connected, server_side=True)
+        with connected:
+            connected.recv(1)
+            connected.sendall(answer({}))
+            self._is_over.wait(20)
+
+    def __exit__(self, *_):
+        self._is_over.set()
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_a_connection_is_not_used_again_while_its_request_is_being_sent(over_tls, certificates):
+    certificate_file = certificates["good"] if over_tls else None
+    with AnswersEarly(certificate_file) as server:
+        pool = Pool(asyncio.get_running_loop(), 1)
+        trusting = ssl.create_default_context(cafile=certificate_file) if over_tls else None
+        connection = await pool.connect(target_of(server.url), trusting, 20.0)
+        assert (await connection.exchange(bytes(16_000_000), 20.0)).status == 200
+        assert not connection.is_clean
+        await pool.close()

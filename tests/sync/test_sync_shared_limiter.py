@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from fork_support import FORKS, QUIET, Relay, in_child
+from no_threads import no_threads
 
 import resilient_ddb as rddb
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
@@ -247,6 +248,19 @@ def test_a_renewal_that_fails_is_logged_and_tried_again(limiter, proxy, items, c
     assert worker.share == RATE
     [line] = caplog.text.splitlines()
     assert "its lease could not be renewed: ProvisionedThroughputExceededException: " in line
+
+
+def test_callers_renew_the_lease_where_no_thread_can_be_started(limiter, clock, items, caplog):
+    worker = limiter()
+    with no_threads():
+        assert worker.acquire(40) == pytest.approx(0.1)
+        [before] = items()
+        clock.advance(6)
+        worker.acquire(40)
+        [after] = items()
+    assert worker.share == RATE
+    assert after["expires_at"] > before["expires_at"]
+    assert "its lease could not be handed to a thread: RuntimeError: " in caplog.text
 
 
 def test_a_share_that_can_not_be_given_back_is_logged(limiter, proxy, caplog):
