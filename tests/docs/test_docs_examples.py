@@ -19,7 +19,12 @@ PAGES = sorted(
     {path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.rst")]} - ELSEWHERE
 )
 PROGRAMS = sorted(path.name for path in ROOT.glob("examples/*.py"))
-FRAMEWORKS = {"fastapi_service.py": "fastapi", "flask_service.py": "flask", "celery_tasks.py": "celery"}
+FRAMEWORKS = {
+    "celery_tasks.py": "celery",
+    "fastapi_service.py": "fastapi",
+    "flask_service.py": "flask",
+    "powertools_idempotency.py": "aws_lambda_powertools",
+}
 PARSERS = {
     ".md": (markdown.PythonCodeBlockParser(), markdown.SkipParser()),
     ".rst": (rest.PythonCodeBlockParser(), rest.DocTestParser(), rest.SkipParser()),
