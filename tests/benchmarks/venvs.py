@@ -75,7 +75,7 @@ def _venv(name: str, requirements: tuple[str, ...], *, fresh: bool) -> Venv:
         try:
             _run([sys.executable, "-m", "venv", str(folder)])
             # bytecode is written, whatever the environment says: what is measured is as it is when installed
-            _run([str(python), "-m", "pip", "harden", "--quiet", "--no-input", "--compile", *requirements])
+            _run([str(python), "-m", "pip", "install", "--quiet", "--no-input", "--compile", *requirements])
         except UnavailableError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
