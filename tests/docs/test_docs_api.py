@@ -98,26 +98,6 @@ def test_the_readme_links_to_what_is_there():
     assert main <= set(links)
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "rate limit",
-        "FastAPI",
-        "Flask",
-        "Django",
-        "Celery",
-        "migration",
-        "health",
-        "Docker",
-        "write sharding",
-        "idempotency",
-    ],
-)
-def test_a_search_finds_the_words_of_the_field(word):
-    pages = [path.read_text() for path in DOCS.glob("*.rst")]
-    assert any(word.lower() in page.lower() for page in pages)
-
-
 def test_every_program_is_named_in_the_pages():
     named = {name for page in DOCS.glob("*.rst") for name in re.findall(r"``examples/(\w+\.py)``", page.read_text())}
     assert named == {program.name for program in (DOCS.parent / "examples").glob("*.py")}

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 
+import pytest
 from listed import DOCS
 
 spec = importlib.util.spec_from_file_location("writing_check", DOCS / "writing_check.py")
@@ -60,3 +61,26 @@ def test_long_sentences_and_words_of_the_list_are_said_with_file_and_line(tmp_pa
 
 def test_code_in_markdown_is_no_prose():
     assert list(check.paragraphs("Text.\n\n```shell\nnot this\n```\n\nMore.\n")) == [(1, "Text."), (7, "More.")]
+
+
+def titles_and_paragraphs():
+    """Return what the pages say, without their code."""
+    for path in (*DOCS.glob("*.rst"), *DOCS.glob("*.md")):
+        text = path.read_text("utf-8")
+        yield from re.findall(r"^(.+)\n[=\-~]{3,}$", text, re.MULTILINE)
+        yield from (paragraph for _, paragraph in check.paragraphs(text))
+
+
+SAID = "\n".join(titles_and_paragraphs()).lower()
+WORDS = "Celery, DAX, Django, Docker, FastAPI, Flask, Lambda, OpenTelemetry, Powertools, Prometheus, SQS, Streams, TTL"
+PHRASES = "health check, hot partition, idempotency, migration, rate limit, retry budget, write sharding"
+
+
+@pytest.mark.parametrize("words", [*WORDS.split(", "), *PHRASES.split(", ")])
+def test_a_search_finds_the_words_of_the_field(words):
+    assert re.search(rf"\b{words.lower()}\b", SAID)
+
+
+def test_a_search_does_not_find_what_stands_in_code_only():
+    assert "``rddb" in SAID
+    assert "fakeclock()" not in SAID
