@@ -68,7 +68,8 @@ def last_line(errors: str) -> str:
 class Lines:
     """A process that is written lines and answers in lines. It ends when it is closed."""
 
-    def __init__(self, command: list[str], *, ours: bool = False) -> None:
+    def __init__(self, command: list[str], *, ours: bool = False, timeout: float = _TIMEOUT) -> None:
+        self._timeout = timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(  # noqa: S603 - our own modules, by interpreters of ours
             command,
@@ -84,7 +85,7 @@ class Lines:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        watchdog = threading.Timer(_TIMEOUT, self._process.kill)
+        watchdog = threading.Timer(self._timeout, self._process.kill)
         watchdog.start()
         try:
             if line is not None:

@@ -19,9 +19,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAMS = sorted(HERE.glob("programs/*.py"))
 PAGES = {path.stem.replace("-", "_") for path in (*ROOT.glob("docs/*.rst"), *ROOT.glob("docs/*.md"))}
-WITHOUT_CODE = {"api", "architecture", "index", "performance", "bulk_load", "install"}
-OF_FRAMEWORKS = {"celery", "fastapi", "flask", "from_aioboto3", "from_tenacity"}  # their programs are in examples/
+WITHOUT_CODE = {"api", "architecture", "bulk_load", "compared", "index", "install", "limits", "performance"}
 """Pages that show no code: what is said of the command line and of measurements."""
+OF_FRAMEWORKS = {"celery", "fastapi", "flask", "from_aioboto3", "from_tenacity", "powertools"}
+"""Pages whose programs are in examples/, or run only with what they are about."""
 WITHOUT_TYPES = """
 [mypy-types_boto3_dynamodb.*,types_aiobotocore_dynamodb.*]
 follow_imports = skip
