@@ -1,7 +1,8 @@
 """Warns of sentences that are hard to read: `python docs/writing_check.py [FILE ...]`.
 
-It looks at the pages and the README. It prints each sentence of more than 28 words, and each word that CONTRIBUTING.md
-advises against, with file and line; then the median and the 95th percentile of words a sentence. It always ends with 0.
+It looks at the pages, the README and the changelog. It prints each sentence of more than 28 words, and each word that
+CONTRIBUTING.md advises against, with file and line; then the median and the 95th percentile of words a sentence. It
+always ends with 0.
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ def warnings(paragraph: str) -> Iterator[str]:
 
 def main(names: list[str]) -> None:
     """Print the warnings and the two figures of the named files, or of all pages."""
-    paths = [Path(name) for name in names] or [ROOT / "README.md", *sorted(ROOT.glob("docs/*.rst"))]
+    paths = [Path(name) for name in names] or [
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+        *sorted((*ROOT.glob("docs/*.rst"), *ROOT.glob("docs/*.md"))),
+    ]
     lengths = []
     for path in paths:
         for line, paragraph in paragraphs(path.read_text("utf-8")):
