@@ -12,7 +12,8 @@ orders: rddb.Table = rddb.table("orders")
 events = rddb.resource("dynamodb").Table("events")
 
 orders.put_item(Item={"id": "o-large", "packed": zlib.compress(json.dumps({"lines": ["a"]}).encode())})
-packed = orders.get_item(Key={"id": "o-large"})["Item"]["packed"]
+item = orders.get_item(Key={"id": "o-large"}).get("Item", {})
+packed = item["packed"]
 assert isinstance(packed, Binary)
 print(json.loads(zlib.decompress(bytes(packed.value))))
 
