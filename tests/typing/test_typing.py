@@ -19,8 +19,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PROGRAMS = sorted(HERE.glob("programs/*.py"))
 PAGES = {path.stem.replace("-", "_") for path in (*ROOT.glob("docs/*.rst"), *ROOT.glob("docs/*.md"))}
-WITHOUT_CODE = {"api", "architecture", "bulk_load", "compared", "index", "install", "limits", "performance"}
-"""Pages that show no code: what is said of the command line and of measurements."""
+WITHOUT_CODE = {
+    *("api", "architecture", "bulk_load", "changelog", "compared"),
+    *("examples", "index", "install", "limits", "performance"),
+}
+"""Pages that show no code of their own: what is said of the command line, of programs and of measurements."""
 OF_FRAMEWORKS = {"celery", "fastapi", "flask", "from_aioboto3", "from_tenacity", "powertools"}
 """Pages whose programs are in examples/, or run only with what they are about."""
 WITHOUT_TYPES = """
