@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -189,10 +190,10 @@ def classify_transport(
     """Return what it means that no whole response came. See `classify`."""
     if isinstance(error, bx.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return PERMANENT  # nothing is sent to a server that is not trusted
+    if is_of_closed_client(error):
+        return PERMANENT
     if _never_sent(error):
         return NOT_SENT
-    if isinstance(error, bx.HTTPClientError) and isinstance(error.kwargs.get("error"), AttributeError):
-        return PERMANENT  # aiobotocore's, for a client that was closed
     if isinstance(error, _TRANSPORT):
         return _maybe_applied(operation, params)
     return PERMANENT
@@ -234,6 +235,21 @@ def _never_sent(error: BaseException) -> bool:
     if isinstance(error, bx.ProxyConnectionError):
         return _never_got_through(error)
     return isinstance(error, bx.EndpointConnectionError) and _never_connected(error)
+
+
+def is_of_closed_client(error: BaseException) -> bool:
+    """Return whether an error is that of a client which was closed: nothing was sent.
+
+    aiobotocore looks for its session where there is none any more. Any other AttributeError may come of a request that
+    is under way.
+    """
+    if getattr(error, "client_was_closed", False):
+        return True
+    cause = error.kwargs.get("error") if isinstance(error, bx.HTTPClientError) else None
+    if not isinstance(cause, AttributeError) or cause.__traceback__ is None:
+        return False
+    *_, (last, _) = traceback.walk_tb(cause.__traceback__)
+    return last.f_code.co_name == "_get_session"
 
 
 def _never_connected(error: bx.EndpointConnectionError) -> bool:
