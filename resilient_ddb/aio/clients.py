@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 class ClosedClientError(HTTPClientError):  # type: ignore[misc]  # botocore has no types of its own
     """A call of a client that was closed. Nothing was sent."""
 
+    client_was_closed = True
     fmt = (
         "This client was closed, by close() or as its 'async with' block ended, and with it the Tables and writers "
         "that it serves: use them within the block, or make them at module scope, by resilient_ddb.aio.table(...) or "
@@ -94,12 +95,13 @@ class ResilientAioClient:
         return succeed(execution, response)
 
     def _in_words(self, error: Exception, execution: Execution) -> Exception:
-        """Return an error that says so where aiobotocore's is that of a client which was closed."""
-        if isinstance(error, HTTPClientError) and self._is_closed:
-            inner = error.kwargs.get("error")
-            if isinstance(inner, AttributeError):  # nothing was sent
+        """Return an error that says so where it is that of a client which was closed."""
+        if isinstance(error, HTTPClientError):
+            from resilient_ddb.calls.classification import is_of_closed_client  # noqa: PLC0415 - only where it failed
+
+            if is_of_closed_client(error):
                 execution.attempts -= 1
-                return ClosedClientError(error=inner)
+                return ClosedClientError(error=error.kwargs["error"])
         return error
 
     @property

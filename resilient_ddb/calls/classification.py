@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -89,7 +90,8 @@ _CLOCK = frozenset(
 )
 _SIGNATURE_EXPIRED = "Signature expired"
 _SERVER_STATUS = frozenset({500, 502, 503, 504})
-_NEVER_SENT = (bx.ConnectTimeoutError, bx.ProxyConnectionError)
+_PROXY_REFUSES = "Tunnel connection failed"
+"""So http.client says that a proxy has answered CONNECT, and does not connect."""
 _TRANSPORT = (
     bx.HTTPClientError,
     bx.ConnectionError,
@@ -188,13 +190,10 @@ def classify_transport(
     """Return what it means that no whole response came. See `classify`."""
     if isinstance(error, bx.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return PERMANENT  # nothing is sent to a server that is not trusted
-    # Of what this library's own transport raised, that knows what came of the request.
-    if isinstance(error, _NEVER_SENT) or getattr(error, "nothing_was_sent", False):
+    if is_of_closed_client(error):
+        return PERMANENT
+    if _never_sent(error):
         return NOT_SENT
-    if isinstance(error, bx.EndpointConnectionError) and _never_sent(error):
-        return NOT_SENT
-    if isinstance(error, bx.HTTPClientError) and isinstance(error.kwargs.get("error"), AttributeError):
-        return PERMANENT  # aiobotocore's, for a client that was closed
     if isinstance(error, _TRANSPORT):
         return _maybe_applied(operation, params)
     return PERMANENT
@@ -228,7 +227,32 @@ def is_refusal(response: Mapping[str, Any] | None) -> bool:
     return "RequestId" in metadata and metadata.get("HTTPStatusCode", 0) >= _FAILURE_FROM
 
 
-def _never_sent(error: bx.EndpointConnectionError) -> bool:
+def _never_sent(error: BaseException) -> bool:
+    """Return whether it is sure that nothing was sent."""
+    # Of what this library's own transport raised, that knows what came of the request.
+    if isinstance(error, bx.ConnectTimeoutError) or getattr(error, "nothing_was_sent", False):
+        return True
+    if isinstance(error, bx.ProxyConnectionError):
+        return _never_got_through(error)
+    return isinstance(error, bx.EndpointConnectionError) and _never_connected(error)
+
+
+def is_of_closed_client(error: BaseException) -> bool:
+    """Return whether an error is that of a client which was closed: nothing was sent.
+
+    aiobotocore looks for its session where there is none any more. Any other AttributeError may come of a request that
+    is under way.
+    """
+    if getattr(error, "client_was_closed", False):
+        return True
+    cause = error.kwargs.get("error") if isinstance(error, bx.HTTPClientError) else None
+    if not isinstance(cause, AttributeError) or cause.__traceback__ is None:
+        return False
+    *_, (last, _) = traceback.walk_tb(cause.__traceback__)
+    return last.f_code.co_name == "_get_session"
+
+
+def _never_connected(error: bx.EndpointConnectionError) -> bool:
     """Distinguish a connection that could not be made from one that was lost.
 
     botocore raises EndpointConnectionError for the first only, aiobotocore for both: there, what aiohttp raised
@@ -239,6 +263,20 @@ def _never_sent(error: bx.EndpointConnectionError) -> bool:
     if aiohttp is None or not isinstance(cause, aiohttp.ClientError):
         return True
     return isinstance(cause, aiohttp.ClientConnectorError)
+
+
+def _never_got_through(error: bx.ProxyConnectionError) -> bool:
+    """Distinguish a connection through a proxy that could not be made from one that was lost.
+
+    urllib3 blames the proxy for both: it has closed a lost connection by then, and takes it for one that never was.
+    What it raised first tells them apart. aiohttp's errors have no such cause, and are of the first kind only.
+    """
+    cause = getattr(error.kwargs.get("error"), "original_error", None)
+    urllib3 = sys.modules.get("urllib3.exceptions")
+    if cause is None or urllib3 is None:
+        return True
+    unmade = (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.SSLError)
+    return isinstance(cause, unmade) or str(cause).startswith(_PROXY_REFUSES)
 
 
 def _status(response: Mapping[str, Any], code: str) -> int | None:

@@ -50,7 +50,8 @@ class Pool:
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: set[Connection] = set()
         self._names = Names(loop)
-        self._is_closed = False
+        self.is_closed = False
+        """Whether no request is sent on its connections any more."""
         self._emptied: asyncio.Future[None] | None = None
 
     def counted(self) -> tuple[int, int]:
@@ -88,7 +89,7 @@ class Pool:
 
     def put_back(self, target: Target, connection: Connection, now: float) -> None:
         """Keep a connection for the next request, if it may have one."""
-        if connection.is_clean and not self._is_closed:
+        if connection.is_clean and not self.is_closed:
             connection.idle_since = now
             self._idle.setdefault(target[:3], []).append(connection)
         else:
@@ -152,7 +153,7 @@ class Pool:
 
     async def close(self) -> None:
         """Close all connections, also those in use, whose requests fail; return when they are closed."""
-        self._is_closed = True
+        self.is_closed = True
         self._idle.clear()
         if self._open:
             self._emptied = self.loop.create_future()

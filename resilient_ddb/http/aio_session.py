@@ -262,6 +262,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
             patience = self._timeout.sock_read if own is None else own.read
         signed_at = pool.loop.time()
         async with pool.permits:
+            self._check_open(pool)
             connection = pool.idle(target, self.clock(), self.connection_max_idle)
             if connection is None:
                 with caller.apart():
@@ -270,6 +271,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
                         target, tls, self._timeout.sock_connect if own is None else own.connect
                     )
             try:
+                self._check_open(pool)  # it may have been closed while this waited, and while it connected
                 if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
                     message = await again()
                     pool.check(connection, target)
@@ -282,12 +284,32 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
             pool.put_back(target, connection, self.clock())
             return response
 
+    def _check_open(self, pool: Pool) -> None:
+        """Refuse to send for a client that was closed.
+
+        Raises:
+            HTTPClientError: it was closed.
+        """
+        if pool.is_closed or self._sessions is None:
+            closed = HTTPClientError(error=RuntimeError("the client was closed before the request was sent"))
+            closed.client_was_closed = True  # `classification` asks for it
+            raise closed
+
     async def _tls(self) -> ssl.SSLContext:
-        """Return the context that aiobotocore made for its own connections."""
+        """Return the context that aiobotocore made for its own connections.
+
+        Raises:
+            HTTPClientError: it can't be made, for instance as there is no such bundle of certificates.
+        """
         session = self._sessions.get(None)
         if session is None:
-            await self._get_session(None)
-            session = self._sessions[None]
+            try:
+                await self._get_session(None)
+                session = self._sessions[None]
+            except Exception as error:
+                unmade = HTTPClientError(error=error)  # as aiobotocore's own `send` raises it
+                unmade.nothing_was_sent = True
+                raise unmade from error
         found = session.connector._ssl  # noqa: SLF001 - aiohttp has no public name for it
         if isinstance(found, ssl.SSLContext):
             if self._verify:

@@ -18,11 +18,14 @@ from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.config import Config
+from botocore.exceptions import HTTPClientError
 from http_async_support import (
     ACCESS,
     ADD,
     BY_AIOHTTP,
     KEY,
+    TlsServer,
+    certificate,
     end_of,
     goes_by_aiohttp,
     of_key,
@@ -359,6 +362,36 @@ async def test_a_call_under_way_as_the_client_is_closed_is_open():
         end = await ending
     assert end[0].__name__ == "ConnectionClosedError"
     assert end[4] is True
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_a_call_that_waits_for_a_connection_as_the_client_is_closed_is_not_sent(over_tls, tmp_path):
+    if over_tls:
+        pytest.importorskip("cryptography")
+    made = certificate(tmp_path / "good.pem") if over_tls else None
+    serve = (lambda script: TlsServer(script, made)) if over_tls else WireServer
+    with serve(lambda *_: [30.0]) as server:
+        table = table_at(server.url, config=AioConfig(max_pool_connections=1), attempts=1, verify=made)
+        first = asyncio.create_task(end_of(table.update_item(**ADD)))
+        await until(lambda: server.operations)
+        second = asyncio.create_task(table.update_item(**ADD))
+        await asyncio.sleep(0)
+        await table.close()
+        await first
+        with pytest.raises(rddb.aio.clients.ClosedClientError) as raised:
+            await second
+        assert server.operations == ["UpdateItem"]
+    facts = raised.value.resilience
+    assert (facts.kind, facts.ambiguous, facts.attempts) == (rddb.ErrorKind.PERMANENT, False, 0)
+    assert rddb.classify(raised.value, operation="UpdateItem").kind is rddb.ErrorKind.PERMANENT
+
+
+async def test_a_bundle_that_is_not_there_is_an_error_in_aiobotocores_words_and_nothing_was_sent(tmp_path):
+    table = table_at("https://127.0.0.1:9", verify=str(tmp_path / "none.pem"), attempts=1)
+    with pytest.raises(HTTPClientError, match="An HTTP Client raised an unhandled exception") as raised:
+        await table.update_item(**ADD)
+    assert not raised.value.resilience.ambiguous
+    await table.close()
 
 
 async def test_a_response_is_what_aiobotocore_makes_of_it():

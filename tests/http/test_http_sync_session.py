@@ -556,14 +556,15 @@ def test_after_ctrl_c_the_next_call_gets_its_own_answer(make):
         assert table.get_item(Key={"pk": "b"})["Item"] == {"pk": "b"}
 
 
-def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_ambiguous(server, make, monkeypatch):
+@pytest.mark.parametrize("error", [MemoryError, AttributeError, RuntimeError])
+def test_whatever_fails_once_a_write_is_on_its_way_leaves_it_ambiguous(server, make, monkeypatch, error):
     table = make(server.url, policy=policy(retry=rddb.Retry(max_attempts=1)))
     table.get_item(Key=KEY)
 
-    def no_memory(*_):
-        raise MemoryError
+    def fail(*_):
+        raise error("odd")
 
-    monkeypatch.setattr(Connection, "receive", no_memory)
+    monkeypatch.setattr(Connection, "receive", fail)
     with pytest.raises(HTTPClientError) as raised:
         table.update_item(**ADD)
     assert raised.value.resilience.ambiguous
