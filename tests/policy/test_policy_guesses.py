@@ -168,6 +168,13 @@ def test_a_random_shard_is_no_attribute_of_that_name(made):
     assert made.table.sharded(4, by=["random"]) is not None
 
 
+def test_what_is_for_another_function_is_handed_on():
+    limiter = rddb.SharedRateLimiter("leases", "load", 5, **SESSION, endpoint_url="http://127.0.0.1:1")
+    assert "load" in repr(limiter)
+    with pytest.raises(TypeError, match=r"table\(\) has no argument 'region'; did you mean region_name\?"):
+        rddb.SharedRateLimiter("leases", "load", 5, region="eu-west-1")
+
+
 def test_dynamodbs_parameters_are_passed_on(made):
     made.table.query_items(IndexName="by-status", Select="ALL_ATTRIBUTES")
     assert list(inspect.signature(made.table.batch_writer).parameters)[:2] == ["overwrite_by_pkeys", "flush_amount"]
