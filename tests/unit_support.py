@@ -44,6 +44,15 @@ def core_of(target: Any) -> Any:
     return target_of(target, "a test").core
 
 
+class SleepingClock(FakeClock):
+    """That of a machine that sleeps: the monotonic clock stands still meanwhile, and the other one goes on."""
+
+    slept = 0.0
+
+    def time(self):
+        return super().time() + self.slept
+
+
 class FakeHost:
     """The client, as a core sees it."""
 

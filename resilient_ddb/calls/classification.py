@@ -89,7 +89,8 @@ _CLOCK = frozenset(
     }
 )
 _SIGNATURE_EXPIRED = "Signature expired"
-_SERVER_STATUS = frozenset({500, 502, 503, 504})
+_SERVER_STATUS_FROM = 500
+_TIMED_OUT_STATUS = 408
 _PROXY_REFUSES = "Tunnel connection failed"
 """So http.client says that a proxy has answered CONNECT, and does not connect."""
 _TRANSPORT = (
@@ -179,7 +180,7 @@ def classify_response(  # noqa: PLR0911 - a table, one row after the other
         return Classification(
             kind=ErrorKind.THROTTLING, retryable=True, throttling_reasons=_throttling_reasons(response)
         )
-    if code in _SERVER or code in _TIMEOUT or status in _SERVER_STATUS:
+    if code in _SERVER or code in _TIMEOUT or _is_of_server(status):
         return _maybe_applied(operation, params)
     return PERMANENT
 
@@ -286,6 +287,11 @@ def _status(response: Mapping[str, Any], code: str) -> int | None:
     if code.isdecimal() and len(code) <= _DIGITS_OF_A_STATUS:  # botocore's code for a body that is no JSON
         return int(code)
     return None
+
+
+def _is_of_server(status: int | None) -> bool:
+    """Return whether a status says that something went wrong behind it: DynamoDB, or a gateway that waited for it."""
+    return status is not None and (status >= _SERVER_STATUS_FROM or status == _TIMED_OUT_STATUS)
 
 
 def _throttling_reasons(response: Mapping[str, Any]) -> tuple[ThrottlingReason, ...]:

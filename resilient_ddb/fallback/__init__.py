@@ -23,7 +23,7 @@ from resilient_ddb.dynamodb.operations import READS, Params, operation_kind
 from resilient_ddb.events import Record
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_fallback, check_number, check_whole
-from resilient_ddb.policy.clock import Clock
+from resilient_ddb.policy.clock import Clock, Passing
 from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ class Stale(Fallback):
         self._answers = Remembered(self._max_items, self._max_bytes)
         self._lock = threading.RLock()
         self._is_at_work = False
+        self._passing = Passing()
         self._ended: deque[tuple[str | None, Written, float]] = deque()
         """What writes that have ended may have changed, and when: not dropped yet."""
 
@@ -190,9 +191,10 @@ class Stale(Fallback):
             return
         # A pickle, not a copy: it can't be changed by the caller, and takes a fifth of deepcopy's time.
         content = pickle.dumps(response, pickle.HIGHEST_PROTOCOL)
-        marks, now = marks_of_read(call.operation, call.params), call.clock.monotonic()
+        marks = marks_of_read(call.operation, call.params)
 
         def keep(answers: Remembered) -> None:
+            now = self._passing.now(call.clock)
             answers.drop_before(now - self._max_age)
             answers.keep(key, content, marks, began=call.began, at=now)
 
@@ -209,17 +211,20 @@ class Stale(Fallback):
     def __call__(self, call: Call, error: Exception) -> Response | None:
         """Return the last good answer to the same read, marked with its age."""
         del error
-        key, now = self._key(call), call.clock.monotonic()
+        key = self._key(call)
 
         def find(answers: Remembered) -> tuple[float, bytes] | None:
+            now = self._passing.now(call.clock)
             answers.drop_before(now - self._max_age)
-            return None if key is None else answers.get(key)
+            kept = None if key is None else answers.get(key)
+            return None if kept is None else (now - kept[0], kept[1])
 
-        kept = self._in_turn(find)
-        if kept is None:
+        found = self._in_turn(find)
+        if found is None:
             return None
-        response: Response = pickle.loads(kept[1])  # noqa: S301 - what `remember` made, never from outside
-        return mark(response, stale=True, age=now - kept[0])
+        age, content = found
+        response: Response = pickle.loads(content)  # noqa: S301 - what `remember` made, never from outside
+        return mark(response, stale=True, age=age)
 
     def memory(self) -> tuple[int, int, int]:
         """Return how many answers are kept, the bytes that they take, about, and those that they may take."""

@@ -15,23 +15,26 @@ _OF_ITEMS = frozenset({"ttl_seconds", "expected_version"})
 def names_checked(function: Called) -> Called:
     """Return the function, with words for a name that it has not.
 
-    What takes any names is a verb. It hands on DynamoDB's parameters, whose names begin with a capital letter.
+    What takes `**params` is a verb: it hands on DynamoDB's parameters, whose names begin with a capital letter. What
+    takes others, as `**options`, hands them on to a function that knows them.
     """
     code = function.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     known = frozenset(names)
-    is_verb = bool(code.co_flags & CO_VARKEYWORDS)
+    hands_on = bool(code.co_flags & CO_VARKEYWORDS)
+    is_verb = hands_on and "params" in code.co_varnames
 
     @wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
         if not given.keys() <= known:
             for name in given:
                 if name not in known and not (is_verb and (name[:1].isupper() or name in _OF_ITEMS)):
-                    from .meant import argument_refusal  # noqa: PLC0415 - loaded if something is wrong
+                    from .meant import argument_refusal, meaning  # noqa: PLC0415 - loaded if something is wrong
 
                     shown = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
                     own = [one for one in names if one != "self"]
-                    raise argument_refusal(shown, name, own, is_verb=is_verb)
+                    if is_verb or not hands_on or meaning(shown, name, own):
+                        raise argument_refusal(shown, name, own, is_verb=is_verb)
         return function(*args, **given)
 
     return cast("Called", checked)

@@ -11,15 +11,15 @@ class Settings:
 
     __slots__ = ()
 
-    _by_position = 0
-    """How many settings may be given without their names."""
-
     if not TYPE_CHECKING:  # type checkers go by the fields
 
         def __new__(cls, *args: Any, **settings: Any) -> Self:
             """Make a value, and refuse what is none of its settings with the name of what is meant."""
-            fields = cls.__dataclass_fields__
-            if len(args) > cls._by_position or not fields.keys() >= settings.keys():
+            fields = cls.__dict__.get("__dataclass_fields__")
+            if fields is None:  # a class of somebody's own, with a constructor of its own
+                return object.__new__(cls)
+            by_position = sum(one.init and not one.kw_only for one in fields.values()) if args else 0
+            if len(args) > by_position or not fields.keys() >= settings.keys():
                 from .meant import refusal  # noqa: PLC0415 - loaded if something is wrong
 
                 raise refusal(cls, settings, Settings.__subclasses__())

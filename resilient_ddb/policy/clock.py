@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+_STEP_SECONDS = 1.0
+
 
 class Clock(Protocol):
     """What the library asks of time. `resilient_ddb.testing.FakeClock` is the other implementation."""
@@ -41,3 +43,25 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+class Passing:
+    """Seconds that have passed for others as well. For one thread at a time.
+
+    A monotonic clock stands still while a machine sleeps, and while AWS Lambda keeps a snapshot of the process. What it
+    missed is in the time of day: a step of that forward counts as passed, and one back is not taken off.
+    """
+
+    def __init__(self) -> None:
+        self._missed = 0.0
+        self._ahead: float | None = None
+        """By how much the time of day was ahead of the monotonic clock, when that was last looked at."""
+
+    def now(self, clock: Clock) -> float:
+        """Return seconds from an arbitrary start, by a clock that is the same each time."""
+        steady = clock.monotonic()
+        ahead = clock.time() - steady
+        if self._ahead is None or abs(ahead - self._ahead) > _STEP_SECONDS:  # less is the pause between two looks
+            self._missed += 0.0 if self._ahead is None else max(0.0, ahead - self._ahead)
+            self._ahead = ahead
+        return steady + self._missed

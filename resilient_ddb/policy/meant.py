@@ -233,7 +233,7 @@ def argument_refusal(function: str, name: str, has: Iterable[str], *, is_verb: b
     own, further = list(has), []
     if is_verb:
         further = [*(_OF_ITEMS if function.endswith(_FOR_ONE_ITEM) else _OF_READS)]
-    meant = _IN_WORDS.get((function.lower(), name)) or _meant(name, own, further)
+    meant = meaning(function, name, own, further)
     if meant == "policy":
         meant = "policy=resilient_ddb.Policy(...), which says how calls are made"
     elif meant == "session":
@@ -243,8 +243,11 @@ def argument_refusal(function: str, name: str, has: Iterable[str], *, is_verb: b
     return TypeError(f"{function}() has no argument {name!r}{words}")
 
 
-def _meant(name: str, own: Sequence[str], further: Sequence[str]) -> str:
+def meaning(function: str, name: str, own: Sequence[str], further: Sequence[str] = ()) -> str:
     """Return the argument that is meant, or the parameter of DynamoDB; an empty text if none looks like it."""
+    in_words = _IN_WORDS.get((function.lower(), name))
+    if in_words is not None:
+        return in_words
     known = [*own, *further]
     guessed = [one for one in known if name in _GUESSES.get(one, "").split()]
     found = [*_spelt_alike(name, own), *guessed, *_spelt_alike(name, further), *get_close_matches(name, known, n=1)]

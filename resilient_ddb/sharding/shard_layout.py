@@ -36,8 +36,6 @@ class ShardLayout(Settings):
         TypeError, ValueError: a setting can't be meant.
     """
 
-    _by_position = 1
-
     shards: Shards = field(hash=False)
     """How many shards a key has: a number, a mapping of keys to numbers (1 for those that are not in it), or a callable
     that gives the number for a key. 1: the key is stored as it is. 1,000 at most."""

@@ -200,7 +200,6 @@ class TableReads:
 
 def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
-    from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - as above
 
     items = Items(table, verb, *of_items)
 

@@ -103,8 +103,6 @@ class TimeToLive(Settings):
         TypeError, ValueError: a value is of the wrong type or out of range.
     """
 
-    _by_position = 1
-
     attribute: str
     """The TTL attribute's name; `auto`: the one that DescribeTimeToLive names."""
     filter: TtlFilter = field(default="client", kw_only=True)

@@ -88,13 +88,13 @@ def test_a_service_error_means_what_the_table_says(code, status, verdict):
     assert classify(client_error(code, status), now=NOW) == verdict
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 500, 501, 502, 503, 504, 507, 520, 524, 599])
 @pytest.mark.parametrize("code", ["InternalServerError", "ServiceUnavailable", "Whatever"])
 def test_a_5xx_changes_nothing_for_a_read(code, status):
     assert classify(client_error(code, status, "GetItem")) == READ_OUTAGE
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 500, 501, 502, 503, 504, 507, 520, 524, 599])
 def test_an_html_5xx_is_known_by_the_number_that_botocore_makes_its_code(status):
     assert classify({"Error": {"Code": str(status), "Message": "<html>"}}, operation="PutItem") == AMBIGUOUS_SAFE
 

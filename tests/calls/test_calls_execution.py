@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from botocore import exceptions as bx
 from botocore.awsrequest import HeadersDict
-from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, good, make_core
+from unit_support import ADD, GET, KEY, PUT, Made, SleepingClock, attempt_all, call, failed, good, make_core
 
 from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN
 from resilient_ddb.calls.ending import cancel
@@ -862,15 +862,6 @@ def test_a_transaction_is_not_sent_again_when_its_token_may_be_forgotten(operati
     conflict = failed("TransactionCanceledException", CancellationReasons=[{"Code": "TransactionConflict"}])
     assert tried(SERVER, conflict)[0].stopped_by == "max_attempts"  # cancelled: not applied, and nothing is on its way
     assert tried(LOST, conflict)[0].stopped_by == "ambiguous"
-
-
-class SleepingClock(FakeClock):
-    """That of a machine that sleeps: the monotonic clock stands still meanwhile, and the other one goes on."""
-
-    slept = 0.0
-
-    def time(self):
-        return super().time() + self.slept
 
 
 def freeze(clock):

@@ -12,7 +12,7 @@ from botocore import exceptions as bx
 from hypothesis import given
 from hypothesis import strategies as st
 from properties import examples
-from unit_support import ADD, GET, KEY, PUT, Made, attempt_all, call, failed, good, make_core, python
+from unit_support import ADD, GET, KEY, PUT, Made, SleepingClock, attempt_all, call, failed, good, make_core, python
 
 from resilient_ddb import fallback
 from resilient_ddb.calls.ending import cancel, recover
@@ -54,6 +54,31 @@ def is_known(stale, made):
 def answers(core):
     """Return whether a read that DynamoDB does not answer is answered by what is remembered."""
     return call(core, *GET, [THROTTLED] * 10).error is None
+
+
+# Age.
+
+
+def test_an_answer_ages_while_the_machine_sleeps():
+    stale, clock = fallback.stale(max_age=4000), SleepingClock()
+    stale.remember(make_call(clock), {"Item": {}})
+    clock.advance(5)
+    clock.slept += 3600
+    assert stale(make_call(clock), ValueError())["ResponseMetadata"]["Resilience"]["age"] == 3605.0
+    clock.slept += 390
+    assert is_known(stale, make_call(clock))
+    clock.advance(6)
+    assert not is_known(stale, make_call(clock))
+
+
+def test_a_time_of_day_that_is_set_back_makes_no_answer_younger():
+    stale, clock = fallback.stale(max_age=4000), SleepingClock()
+    stale.remember(make_call(clock), {"Item": {}})
+    clock.advance(100)
+    clock.slept -= 7200
+    assert stale(make_call(clock), ValueError())["ResponseMetadata"]["Resilience"]["age"] == 100.0
+    clock.slept += 3600  # it sleeps now
+    assert stale(make_call(clock), ValueError())["ResponseMetadata"]["Resilience"]["age"] == 3700.0
 
 
 # Bounds.

@@ -168,6 +168,13 @@ def test_a_random_shard_is_no_attribute_of_that_name(made):
     assert made.table.sharded(4, by=["random"]) is not None
 
 
+def test_what_is_for_another_function_is_handed_on():
+    limiter = rddb.SharedRateLimiter("leases", "load", 5, **SESSION, endpoint_url="http://127.0.0.1:1")
+    assert "load" in repr(limiter)
+    with pytest.raises(TypeError, match=r"table\(\) has no argument 'region'; did you mean region_name\?"):
+        rddb.SharedRateLimiter("leases", "load", 5, region="eu-west-1")
+
+
 def test_dynamodbs_parameters_are_passed_on(made):
     made.table.query_items(IndexName="by-status", Select="ALL_ATTRIBUTES")
     assert list(inspect.signature(made.table.batch_writer).parameters)[:2] == ["overwrite_by_pkeys", "flush_amount"]
@@ -194,3 +201,36 @@ def test_words_of_other_libraries_are_known(cls, guess, meant):
     with pytest.raises(TypeError) as caught:
         cls(**{guess: 1})
     assert meant in str(caught.value)
+
+
+WITHOUT_NAMES = {"call_facts", "classify", "no_deadline", "response_info"}  # they take what they are about, by position
+OF_THE_SDK = {"client", "resource", "table"}  # they are held against boto3's arguments
+
+
+def public_functions():
+    for name in ("", "fallback", "sharding", "spark", "storages", "ttl"):
+        module = getattr(rddb, name) if name else rddb
+        for one in module.__all__:
+            value = getattr(module, one)
+            if inspect.isfunction(value) and one not in WITHOUT_NAMES | OF_THE_SDK:
+                yield f"{module.__name__}.{one}", value
+
+
+def verbs_of(table):
+    """Yield the verbs that this library has written. Those that hand on to boto3, or only refuse, take any argument."""
+    for cls in type(table).__mro__:
+        for name, value in vars(cls).items() if cls.__module__.startswith("resilient_ddb.") else ():
+            if not name.startswith("_") and inspect.isfunction(value):
+                signature = inspect.signature(value)
+                is_own = signature.parameters.keys() - {"self", "args", "kwargs"}
+                if is_own and signature.return_annotation != "NoReturn":
+                    yield f"{cls.__name__}.{name}", value
+
+
+def test_every_public_function_names_what_is_meant():
+    assert [name for name, value in public_functions() if not hasattr(value, "__wrapped__")] == []
+
+
+def test_every_verb_names_what_is_meant(made):
+    tables = (made.table, made.sharded, made.versioned)
+    assert [name for one in tables for name, value in verbs_of(one) if not hasattr(value, "__wrapped__")] == []

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import dataclass
 
 import pytest
 
@@ -9,7 +10,7 @@ from resilient_ddb.testing import faults
 from resilient_ddb.testing.batches import leave_undone
 from resilient_ddb.testing.calls import Call
 from resilient_ddb.testing.messages import Response
-from resilient_ddb.testing.plan import End, Forward, Plan, Refuse
+from resilient_ddb.testing.plan import End, Fault, Forward, Plan, Refuse
 
 
 def get(pk="a", table="orders", at=0.0):
@@ -219,3 +220,24 @@ def test_an_operation_that_there_is_is_taken(name):
 def test_a_key_without_types_is_refused():
     with pytest.raises(TypeError, match="key must be wire values"):
         faults.Throttle(key={"id": "x"})
+
+
+def test_a_fault_of_ones_own_has_the_constructor_that_it_says():
+    class Nth(Fault):
+        def __init__(self, number):
+            super().__init__(every=number)
+
+        def act(self, call):
+            """Do nothing."""
+
+    @dataclass(frozen=True)
+    class Named(Fault):
+        name: str = "x"
+
+        def act(self, call):
+            """Do nothing."""
+
+    assert Nth(3).every == 3
+    assert Named("y").name == "y"
+    with pytest.raises(TypeError, match=r"Named\(\) has no argument 'probability'; did you mean rate\?"):
+        Named(probability=0.5)
