@@ -68,13 +68,21 @@ class LeanSession:
         self.original.close()
 
     def forget(self) -> None:
-        """Close this session's own connections, and leave those of botocore's alone.
+        """Close this session's own connections as `close` does, and leave those of botocore's alone."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
 
-        In a forked process only its own handles are closed: nothing goes over the wire, and the parent's calls go on.
+    def leave_to_parent(self) -> None:
+        """Close this process's handles in a forked process: nothing goes over the wire, and the parent's calls go on.
+
+        The calls under way are the parent's. A connection that is open here too would not end as the parent closes it.
         """
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             pool.close()
+            for connection in list(pool.in_use):
+                connection.close()
 
     def counted(self) -> tuple[int, int]:
         """Return how many connections of its own are in use, and how many wait for a request."""

@@ -130,7 +130,7 @@ def leave_to_parent(client: Any) -> None:
     """
     http = client._endpoint.http_session  # noqa: SLF001 - botocore has no public way to any of this
     if isinstance(http, LeanSession):
-        http.forget()
+        http.leave_to_parent()
     managers = (getattr(http, "_manager", None), *getattr(http, "_proxy_managers", {}).values())
     for manager in managers:
         if manager is None:  # somebody's own session: it is theirs to take care of

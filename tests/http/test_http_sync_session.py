@@ -471,6 +471,20 @@ def test_a_forked_child_makes_a_connection_of_its_own_and_the_parents_lives(serv
         assert server.connections == 2
 
 
+@FORKS
+@QUIET
+def test_a_forked_child_holds_no_connection_of_a_call_that_is_under_way(make):
+    says = SaysMore(b"", of_key("GetItem", {"Key": {"pk": {"S": "a"}}}, 1)[0])
+    with WireServer(lambda *_: says) as server, ThreadPoolExecutor(1) as threads:
+        table = make(server.url)
+        call = threads.submit(table.get_item, Key=KEY)
+        until(lambda: server.operations)
+        assert len(sockets_to(server.url)) == 1
+        assert in_child(lambda: len(sockets_to(server.url))) == 0
+        says.is_read.set()
+        assert call.result()["Item"] == KEY
+
+
 @pytest.mark.parametrize(("longest", "connections"), [(60.0, 2), (None, 1)])
 def test_a_connection_that_has_waited_too_long_is_not_used_again(server, make, longest, connections):
     clock = FakeClock()
