@@ -278,9 +278,15 @@ def _drop_table(client: Any, table_name: str) -> None:
 
 @pytest.fixture(scope="module")
 def without_moto():
-    """Take moto's handler from what botocore puts into each new session: it has plain calls go botocore's way."""
-    built_in = botocore.handlers.BUILTIN_HANDLERS
+    """Take what others put into each new session from botocore: their handlers have plain calls go botocore's way.
+
+    Powertools puts its own in as it is imported, which a test of its page does.
+    """
+    built_in, initializers = botocore.handlers.BUILTIN_HANDLERS, botocore._INITIALIZERS  # noqa: SLF001 - there is no public way to see them
     of_moto = [spec for spec in built_in if type(spec[1]).__module__.startswith("moto")]
+    of_powertools = [each for each in initializers if each.__module__.startswith("aws_lambda_powertools")]
     built_in[:] = [spec for spec in built_in if spec not in of_moto]
+    initializers[:] = [each for each in initializers if each not in of_powertools]
     yield
     built_in += of_moto
+    initializers += of_powertools
