@@ -23,13 +23,18 @@ class SyncWorker:
     """Measures a sync contender."""
 
     def __init__(self, make: Any, url: str) -> None:
+        self._make = make
+        self._others: dict[str, Made] = {}
         self.made: Made = make(url)
 
     def call(self, name: str) -> Any:
         return self.made.calls[name]()
 
-    def time(self, name: str, seconds: float, at_once: int) -> dict[str, float]:
-        return timing.calls(self.made.calls[name], seconds, at_once)
+    def time(self, name: str, seconds: float, at_once: int, url: str | None) -> dict[str, float]:
+        if url is not None and url not in self._others:
+            self._others[url] = self._make(url)
+        made = self.made if url is None else self._others[url]
+        return timing.calls(made.calls[name], seconds, at_once)
 
     def close(self) -> None:
         pass
@@ -40,6 +45,8 @@ class AsyncWorker:
 
     def __init__(self, make: Any, url: str) -> None:
         self._runner = asyncio.Runner()
+        self._make = make
+        self._others: dict[str, Made] = {}
         self.made: Made = self._runner.run(make(url))
 
     def call(self, name: str) -> Any:
@@ -48,16 +55,20 @@ class AsyncWorker:
 
         return self._runner.run(call())
 
-    def time(self, name: str, seconds: float, at_once: int) -> dict[str, float]:
-        return self._runner.run(timing.tasks(self.made.calls[name], seconds, at_once))
+    def time(self, name: str, seconds: float, at_once: int, url: str | None) -> dict[str, float]:
+        if url is not None and url not in self._others:
+            self._others[url] = self._runner.run(self._make(url))
+        made = self.made if url is None else self._others[url]
+        return self._runner.run(timing.tasks(made.calls[name], seconds, at_once))
 
     def stall(self, name: str) -> dict[str, float]:
         return self._runner.run(timing.stall(self.made.calls[name]))
 
     def close(self) -> None:
         async def close() -> None:
-            if self.made.close is not None:
-                await self.made.close()
+            for made in (self.made, *self._others.values()):
+                if made.close is not None:
+                    await made.close()
 
         self._runner.run(close())
         self._runner.close()
@@ -85,7 +96,7 @@ def respond(worker: Any, request: dict[str, Any]) -> dict[str, Any]:
         case "facts":
             return dict(worker.made.facts)
         case "time":
-            return dict(worker.time(request["call"], request["seconds"], request["at_once"]))
+            return dict(worker.time(request["call"], request["seconds"], request["at_once"], request["url"]))
         case "stall":
             return dict(worker.stall(request["call"]))
     raise ValueError(f"{request['do']!r} is nothing that a worker does")

@@ -89,6 +89,7 @@ def _table(table: Any) -> Made:
             "put_item": lambda: table.put_item(Item=item()),
             "update_item": lambda: table.update_item(**native_update()),
             "query": lambda: table.query(**native_query()),
+            "query_few": lambda: table.query(**native_query(), Limit=items.FEW),
             "batch": write_batch,
         },
         items=native_items(),
@@ -103,6 +104,7 @@ def _client(client: Any) -> Made:
             "put_item": lambda: client.put_item(TableName=items.TABLE, Item=item()),
             "update_item": lambda: client.update_item(**update),
             "query": lambda: client.query(**query),
+            "query_few": lambda: client.query(**query, Limit=items.FEW),
             "batch": lambda: client.batch_write_item(RequestItems=typed_batch()),
         },
         items=typed_items(),
@@ -158,6 +160,7 @@ def native_items() -> dict[str, Any]:
         "get_item": lambda answer: [answer["Item"]],
         "update_item": lambda answer: [answer["Attributes"]],
         "query": lambda answer: answer["Items"],
+        "query_few": lambda answer: answer["Items"],
     }
 
 
@@ -167,4 +170,5 @@ def typed_items() -> dict[str, Any]:
         "get_item": lambda answer: [items.untyped(answer["Item"])],
         "update_item": lambda answer: [items.untyped(answer["Attributes"])],
         "query": lambda answer: [items.untyped(each) for each in answer["Items"]],
+        "query_few": lambda answer: [items.untyped(each) for each in answer["Items"]],
     }
