@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -58,6 +59,9 @@ def measure(
         steady = [scenario for scenario in scenarios if scenario.do not in FRESH]
         fresh = [scenario for scenario in scenarios if scenario.do in FRESH]
         _rounds(run, fit, steady, rounds, lambda each, scenario: _timed(workers[each.name], scenario, tls_url))
+        for name, worker in workers.items():  # once more: what was counted meanwhile
+            with contextlib.suppress(WorkerError):
+                run.facts[name] = worker.ask(do="facts")
     finally:
         for worker in workers.values():
             worker.close()

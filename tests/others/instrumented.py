@@ -215,7 +215,7 @@ def main() -> None:
     with record(url) as found:
         if table is None:
             table = make_table(kind, url)
-        counters = table.meta.client._resilience.host.transport if kind == "ours" else None
+        counters = table.meta.client._resilience.host.transport if kind == "ours" else None  # noqa: SLF001 - of ours
         taken_before = counters.calls if counters else 0
         call(table)
         recorded = found()

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import items
 
 from . import timing
+from .boto import counted
 from .made import Made
 
 
@@ -29,6 +30,10 @@ class SyncWorker:
 
     def call(self, name: str) -> Any:
         return self.made.calls[name]()
+
+    def facts(self) -> dict[str, Any]:
+        counts = {} if self.made.client is None else counted(self.made.client())
+        return {**self.made.facts, **counts}
 
     def time(self, name: str, seconds: float, at_once: int, url: str | None) -> dict[str, float]:
         if url is not None and url not in self._others:
@@ -54,6 +59,11 @@ class AsyncWorker:
             return await self.made.calls[name]()
 
         return self._runner.run(call())
+
+    def facts(self) -> dict[str, Any]:
+        client = self.made.client
+        counts = {} if client is None else counted(self._runner.run(client()))
+        return {**self.made.facts, **counts}
 
     def time(self, name: str, seconds: float, at_once: int, url: str | None) -> dict[str, float]:
         if url is not None and url not in self._others:
@@ -94,7 +104,7 @@ def respond(worker: Any, request: dict[str, Any]) -> dict[str, Any]:
         case "check":
             return check(worker, request["call"])
         case "facts":
-            return dict(worker.made.facts)
+            return dict(worker.facts())
         case "time":
             return dict(worker.time(request["call"], request["seconds"], request["at_once"], request["url"]))
         case "stall":

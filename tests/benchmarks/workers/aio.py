@@ -57,6 +57,7 @@ def ours_table() -> Make:
         table, has_ttl = open_with_ttl(aio.table, policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS)
         made = _table(table, None)
         made.facts["ttl"] = has_ttl
+        made.client = lambda: table.meta.client.current("get_item")
         return made
 
     return make
@@ -67,7 +68,14 @@ def ours_client() -> Make:
 
     async def make(url: str) -> Made:
         opening = aio.client("dynamodb", policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS)
-        return _client(await opening.__aenter__(), lambda: opening.__aexit__(None, None, None))
+        client = await opening.__aenter__()
+        made = _client(client, lambda: opening.__aexit__(None, None, None))
+
+        async def itself() -> Any:
+            return client
+
+        made.client = itself
+        return made
 
     return make
 

@@ -43,6 +43,7 @@ def ours_table() -> Make:
         table, has_ttl = open_with_ttl(rddb.table, policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS)
         made = _table(table)
         made.facts["ttl"] = has_ttl
+        made.client = lambda: table.meta.client
         return made
 
     return make
@@ -52,9 +53,18 @@ def ours_client() -> Make:
     rddb = import_module("resilient_ddb")
 
     def make(url: str) -> Made:
-        return _client(rddb.client("dynamodb", policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS))
+        client = rddb.client("dynamodb", policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS)
+        made = _client(client)
+        made.client = lambda: client
+        return made
 
     return make
+
+
+def counted(client: Any) -> dict[str, Any]:
+    """Return how many calls went past the SDK's inside, and how many through it, by reason."""
+    transport = client._resilience.host.transport  # noqa: SLF001 - what it counts is shown nowhere else
+    return {"past": transport.calls, "through": dict(transport.calls_declined)}
 
 
 def counting_policy(rddb: Any) -> Any:

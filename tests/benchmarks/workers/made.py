@@ -27,5 +27,7 @@ class Made:
     items: dict[str, Callable[[Any], Iterable[dict[str, Any]]]]
     """For `get_item`, `update_item`, `query` and `query_few`: the native items in what the call gave."""
     facts: dict[str, Any] = field(default_factory=dict)
+    client: Callable[[], Any] | None = None
+    """Returns the client of ours that counts which calls went past the SDK's inside; coroutine function where async."""
     close: Callable[[], Any] | None = None
     """Coroutine function where it is async."""
