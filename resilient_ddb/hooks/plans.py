@@ -175,7 +175,7 @@ def timestamp_now() -> str:
 _get_current_datetime = part("botocore.compat", "get_current_datetime")
 if home_of(_get_current_datetime) != "botocore.compat":
     _get_current_datetime = None  # somebody's own: it is asked
-_second: tuple[int, str] = (0, "")
+_second: tuple[int | None, str] = (None, "")
 """A time in seconds since the epoch, and the text of it."""
 
 
