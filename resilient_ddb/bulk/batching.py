@@ -55,6 +55,8 @@ class Shell(Protocol):
 
 
 _NEXT = "the next pass"
+_UNTIL_OPEN = Policy()
+"""What a writer goes by until it knows its client's policy."""
 
 
 class Batching:
@@ -71,7 +73,7 @@ class Batching:
         self._table, self._settings = table, settings
         self._client: Any = None
         self._core: Core | None = None
-        self._policy = Policy()
+        self._policy = _UNTIL_OPEN
         self._pace: Pace
         self._failure: BaseException | None = None
         self._throttling: Exception | None = None

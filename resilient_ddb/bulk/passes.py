@@ -23,8 +23,6 @@ class Passes:
         self._retry = (
             retry if max_attempts is None else dataclasses.replace(retry, max_attempts=max_attempts, stop=None)
         )
-        # While there is progress, the window stays what it is after a first attempt, and none is spent.
-        self._again = dataclasses.replace(retry, max_attempts=2, stop=None)
         self._backoff: Backoff | None = None
         self._pause = 0.0
 
@@ -54,7 +52,9 @@ class Passes:
         self.fruitless, self._backoff = 0, None
         if left is not None:
             now = self._clock.monotonic()
-            self._pause = Backoff(self._again, self._uniform, now).delay(1, left, now) or 0.0
+            # While there is progress, the window stays what it is after a first attempt, and none is spent.
+            again = dataclasses.replace(self._retry, max_attempts=2, stop=None)
+            self._pause = Backoff(again, self._uniform, now).delay(1, left, now) or 0.0
 
     def begin_anew(self) -> None:
         """Forget what there was: whoever goes on after an error has all passes before him."""

@@ -174,10 +174,13 @@ class Execution:
         if self._may_be_forgotten(0.0):
             self.stopped_by = StopReason.AMBIGUOUS
             raise self.original_error()
+        is_refused = False
         try:
             self.admit()
         except (CircuitOpenError, DeadlineExceededError):
-            raise self.original_error() from None
+            is_refused = True
+        if is_refused:  # not within: the refusal, which has that error for its cause, would be its context
+            raise self.original_error()
 
     def may_send(self) -> bool:
         """Return whether the attempt may be sent, and take note that it is from now on.

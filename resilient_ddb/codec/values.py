@@ -62,7 +62,7 @@ class UnusualError(Exception):
 def boto3_serializes_as_usual() -> bool:
     """Return whether boto3 types values as it was made to: some programs replace its methods, or change its context."""
     context = types.DYNAMODB_CONTEXT
-    return _SERIALIZING.stands() and context.prec >= _DIGITS and context.Emax >= _DIGITS
+    return _SERIALIZING.stands() and min(context.prec, context.Emax, -context.Emin) >= _DIGITS
 
 
 def boto3_deserializes_as_usual() -> bool:
@@ -244,12 +244,19 @@ def surely_typed_map(values: Any) -> dict[str, Typed]:
             typed[name] = {"S": value}
         elif kind is Decimal:
             typed[name] = {"N": _digits(value)}
+        elif kind is dict:
+            typed[name] = {"M": surely_typed_map(value)}
+        elif kind is bool:
+            typed[name] = {"BOOL": value}
         else:
             typed[name] = surely_typed(value)
     return typed
 
 
 def _digits(number: Decimal) -> str:
+    text = str(number)
+    if len(text) <= _DIGITS and "E" not in text and number.is_finite():
+        return text  # the context does not come into it
     text = str(types.DYNAMODB_CONTEXT.create_decimal(number))
     if text[-1] in _NO_NUMBER:
         raise UnusualError

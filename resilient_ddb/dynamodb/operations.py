@@ -92,6 +92,10 @@ def _tables_within(operation: str, params: Params) -> list[str]:
     return [table for table, _, _ in entries_of("TransactWriteItems", params) if isinstance(table, str)]
 
 
+_MAPPING = (dict, Mapping)
+"""What is a mapping: of a dict this is told in a third of the time."""
+
+
 def entries_of(operation: str, params: Params) -> Iterator[tuple[Any, str, Params]]:
     """Yield each item's entry in a request: the table, what is done, such as `Get` or `Put`, and its parameters.
 
@@ -113,8 +117,8 @@ def entries_of(operation: str, params: Params) -> Iterator[tuple[Any, str, Param
 
 def _actions(entries: Any) -> Iterator[tuple[str, Params]]:
     for entry in _list(entries):
-        for action, inner in entry.items() if isinstance(entry, Mapping) else ():
-            if isinstance(inner, Mapping):
+        for action, inner in entry.items() if isinstance(entry, _MAPPING) else ():
+            if isinstance(inner, _MAPPING):
                 yield action, inner
 
 

@@ -157,7 +157,7 @@ class PlainCalls:
         if plan.method != credentials.method:
             return "other credentials"
         host = self.host
-        model = client.meta.service_model.operation_model(operation)
+        model = plan.model
         if host.native:
             params = {**params}
             expressions.inject_condition_expressions(params, model)
@@ -166,7 +166,7 @@ class PlainCalls:
             body = host.values.codec.write(params, model)
         if body is None:
             return "the parameters"
-        return PlainCall(self, client, execution, plan, model, body, credentials, session)
+        return PlainCall(self, client, execution, plan, body, credentials, session)
 
 
 class Witness:
@@ -223,7 +223,8 @@ class Witness:
             return "other credentials"
         where, message = self._rendered
         memory = calls.memory
-        plan = Plan(self._url, where, message, _account(frozen), self.credentials.method, memory)
+        model = client.meta.service_model.operation_model(operation)
+        plan = Plan(self._url, where, message, model, _account(frozen), self.credentials.method, memory)
         plan.check(keys)
         return plan
 
@@ -237,7 +238,6 @@ class PlainCall:
         client: Any,
         execution: Execution,
         plan: Plan,
-        model: Any,
         body: bytes,
         credentials: Any,
         session: Any,
@@ -247,7 +247,7 @@ class PlainCall:
         self._host = calls.host
         self._client = client
         self._execution = execution
-        self._model = model
+        self._model = plan.model
         self._plan = plan
         self.session = session
         self.credentials = credentials

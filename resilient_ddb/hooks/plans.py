@@ -9,10 +9,13 @@ from __future__ import annotations
 import hmac
 import os
 import re
+import time
 from hashlib import sha256
 from typing import Any
 
 import botocore.auth
+
+from resilient_ddb.codec.originals import home_of, part
 
 from .signing import SigningMemory
 
@@ -56,8 +59,10 @@ class Keys:
 class Plan:
     """What the requests of one operation to one place have in common."""
 
-    def __init__(self, url: str, where: Any, message: bytes, account: Any, method: Any, memory: SigningMemory) -> None:
-        """Learn from the bytes of a request to a URL, as they are sent to `where`.
+    def __init__(
+        self, url: str, where: Any, message: bytes, model: Any, account: Any, method: Any, memory: SigningMemory
+    ) -> None:
+        """Learn from the bytes of a request to a URL, as they are sent to `where`, for an operation.
 
         Raises:
             NoPlanError: it is another request than those that plans make.
@@ -86,6 +91,7 @@ class Plan:
             raise NoPlanError("date")
         self.url = url
         self.where = where
+        self.model = model
         self.account = account
         self.method = method
         self._memory = memory
@@ -155,22 +161,29 @@ def _comparable(line: str) -> str:
 def timestamp_now() -> str:
     """Return the time that a request is signed with. Another clock, where botocore's signer has one, is asked."""
     global _second  # noqa: PLW0603 - of all calls of one second the text is the same
-    now = botocore.auth.get_current_datetime().replace(microsecond=0)
+    if botocore.auth.get_current_datetime is not _get_current_datetime:
+        asked: str = botocore.auth.get_current_datetime().strftime(_TIMESTAMP)
+        return asked
+    now = int(time.time())
     known, timestamp = _second
     if known != now:
-        timestamp = now.strftime(_TIMESTAMP)
+        timestamp = time.strftime(_TIMESTAMP, time.gmtime(now))
         _second = now, timestamp
     return timestamp
 
 
-_second: tuple[Any, str] = (None, "")
-"""A time, and the text of it."""
+_get_current_datetime = part("botocore.compat", "get_current_datetime")
+if home_of(_get_current_datetime) != "botocore.compat":
+    _get_current_datetime = None  # somebody's own: it is asked
+_second: tuple[int | None, str] = (None, "")
+"""A time in seconds since the epoch, and the text of it."""
 
 
 def new_invocation() -> str:
     """Return an id as botocore makes one for each call: a UUID of version 4."""
-    drawn = bytearray(os.urandom(16))
-    drawn[6] = drawn[6] & 0x0F | 0x40
-    drawn[8] = drawn[8] & 0x3F | 0x80
-    text = drawn.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:]}"
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+"""The digit that a UUID has in place of a random one where it says of which kind it is: two of its bits are given."""

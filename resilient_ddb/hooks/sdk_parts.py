@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from operator import attrgetter, is_
-from types import FunctionType, SimpleNamespace
+from operator import attrgetter
+from types import FunctionType
 from typing import Any
 
 import botocore.auth
 from botocore.history import HISTORY_RECORDER
 
-from resilient_ddb.codec.originals import Original, home_of, part
+from resilient_ddb.codec.originals import Original, Parts, home_of, part, sameness
 
 from .signing import botocore_signs_as_usual
 
@@ -75,7 +75,6 @@ _PIECES = (
     *("meta.config.user_agent", "meta.config.user_agent_extra", "meta.config.user_agent_appid"),
     *("meta.config.read_timeout", "__class__"),
 )
-_find_pieces = attrgetter(*_PIECES)
 _OWN_PIECES = (
     "_request_signer.get_auth_instance",
     "_ruleset_resolver.construct_endpoint",
@@ -102,7 +101,7 @@ class SdkParts:
                 classes[f"c{len(classes)}"] = found
                 names += [f"c{len(classes) - 1}.{member}" for member in members]
                 homes |= {getattr(base, "__module__", "") for base in getattr(found, "__mro__", ())}
-        self._functions = Original(SimpleNamespace(**classes), names, *homes)
+        self._functions = Original(Parts(**classes), names, *homes)
 
     def stand(self) -> bool:
         """Return whether none was replaced or wrapped."""
@@ -130,9 +129,8 @@ class Pieces:
         Raises:
             AttributeError: the client is made otherwise.
         """
-        self._found: tuple[Any, ...] = _find_pieces(client)
+        by_name = {name: attrgetter(name)(client) for name in _PIECES}
         self._add_auth = _signing()
-        by_name = dict(zip(_PIECES, self._found, strict=True))
         self.are_signed_as_usual = (
             by_name["_request_signer._signature_version"] == _SIGNATURE
             and type(self._add_auth) is FunctionType
@@ -143,9 +141,11 @@ class Pieces:
         mro = type(client).__mro__
         behind = mro.index(first)
         sdks = next(at for at, cls in enumerate(mro) if (cls.__module__, cls.__qualname__) in _SDKS_CLIENTS)
+        for name in _OF_CLIENT:
+            by_name[f"__class__.{name}"] = getattr(mro[sdks], name)
+        self._are_same = sameness(list(by_name), list(by_name.values()))
         api_call = frozenset(("_make_api_call",))
         self._without: list[tuple[Any, frozenset[str]]] = [
-            *((vars(cls).keys(), frozenset(_OF_CLIENT)) for cls in mro[:sdks]),
             *((vars(cls).keys(), api_call) for cls in mro[behind + 1 : sdks]),
             (vars(client._endpoint).keys(), frozenset(_OF_ENDPOINT)),  # noqa: SLF001 - there is no public way
             (vars(client._request_signer).keys(), frozenset({*_OF_SIGNER} - {"get_auth_instance"})),  # noqa: SLF001 - as above
@@ -158,10 +158,13 @@ class Pieces:
     def stand(self, client: Any) -> bool:
         """Return whether a client, or a view of it, is made of just these, and nobody put a function into one."""
         try:
-            if not all(map(is_, _find_pieces(client), self._found)):
-                return False
-            if _signing() is not self._add_auth or not vars(client).keys().isdisjoint(_OF_CLIENT):
+            if not self._are_same(client) or _signing() is not self._add_auth:
                 return False
         except AttributeError:
             return False
-        return all(names.isdisjoint(watched) for names, watched in self._without)
+        if not vars(client).keys().isdisjoint(_OF_CLIENT):
+            return False
+        for names, watched in self._without:  # noqa: SIM110 - a generator takes half as long again
+            if not names.isdisjoint(watched):
+                return False
+        return True

@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import aiohttp
@@ -32,7 +31,7 @@ from botocore.exceptions import (
 )
 from botocore.httpsession import create_urllib3_context
 
-from resilient_ddb.codec.originals import Original
+from resilient_ddb.codec.originals import Original, Parts
 from resilient_ddb.policy.policy import Timeouts
 
 from .aio_connection import Connection
@@ -52,7 +51,7 @@ _PLAIN_SOCKET_OPTIONS = {(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_S
 """What asyncio and this library set anyway."""
 
 _BETWEEN = Original(
-    SimpleNamespace(session=AIOHTTPSession, client=aiohttp.ClientSession, connector=aiohttp.TCPConnector),
+    Parts(session=AIOHTTPSession, client=aiohttp.ClientSession, connector=aiohttp.TCPConnector),
     [
         *("session.send", "session._get_session", "session.__init__"),
         *("client.__init__", "client._request", "client.request"),

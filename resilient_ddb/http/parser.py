@@ -20,6 +20,7 @@ _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _START = b"HTTP/1."
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
+_USUAL = "HTTP/1.1 200 OK"
 _NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(r"[0-9]{1,20}", re.ASCII)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*)?)")
@@ -234,11 +235,10 @@ def _read_head(head: bytes) -> tuple[Response, int | None, bool]:
     lines = head.decode("latin-1").split("\r\n")
     if head.translate(None, _WITHIN_LINES) != b"\r\n" * (len(lines) - 1):
         raise BrokenResponse("The head of the answer has control characters.")
-    found = _STATUS.fullmatch(lines[0])
-    if found is None:
-        raise BrokenResponse("The answer does not begin with a status line of HTTP/1.1.")
-    minor, code, reason = found.groups("")
-    status = int(code)
+    if lines[0] == _USUAL:
+        minor, status, reason = "1", 200, "OK"
+    else:
+        minor, status, reason = _read_status_line(lines[0])
     if status == _SWITCHING_PROTOCOLS:
         raise BrokenResponse("The server switches to a protocol that nobody asked for.")
     del lines[0]
@@ -255,6 +255,15 @@ def _read_head(head: bytes) -> tuple[Response, int | None, bool]:
             telling.append((role, value))
     length, chunked, keep_alive = _read_framing(telling, is_older=minor == "0")
     return Response(status, reason, headers, b"", keep_alive), length, chunked
+
+
+def _read_status_line(line: str) -> tuple[str, int, str]:
+    """Return the minor version, the status and the reason."""
+    found = _STATUS.fullmatch(line)
+    if found is None:
+        raise BrokenResponse("The answer does not begin with a status line of HTTP/1.1.")
+    minor, code, reason = found.groups("")
+    return minor, int(code), reason
 
 
 def _read_framing(telling: list[tuple[int, str]], *, is_older: bool) -> tuple[int | None, bool, bool]:

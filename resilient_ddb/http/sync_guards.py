@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import http.client
 import socket
-from operator import attrgetter, is_
-from types import FunctionType, SimpleNamespace
+from operator import attrgetter
+from types import FunctionType
 from typing import Any
 
 import botocore.awsrequest
@@ -21,7 +21,7 @@ import urllib3.connectionpool
 import urllib3.poolmanager
 import urllib3.response
 
-from resilient_ddb.codec.originals import home_of
+from resilient_ddb.codec.originals import Parts, home_of, sameness
 
 _HOMES = (
     "botocore.awsrequest",
@@ -34,7 +34,7 @@ _HOMES = (
     "urllib3._request_methods",
     "urllib3.request",
 )
-_PARTS = SimpleNamespace(
+_PARTS = Parts(
     session=botocore.httpsession.URLLib3Session,
     manager=urllib3.poolmanager.PoolManager,
     pool=urllib3.connectionpool.HTTPConnectionPool,
@@ -77,11 +77,11 @@ class _Place:
 
     def __init__(self, root: Any, *names: str) -> None:
         self._root = root
-        self._get = attrgetter(*names)
-        self.found: tuple[Any, ...] = self._get(root)
+        self.found = [attrgetter(name)(root) for name in names]
+        self._are_same = sameness(names, self.found)
 
     def stands(self) -> bool:
-        return all(map(is_, self._get(self._root), self.found))
+        return self._are_same(self._root)
 
 
 def _functions() -> _Place | None:
@@ -95,7 +95,7 @@ def _functions() -> _Place | None:
 
 def _classes() -> _Place | None:
     """Return the classes of which the parts are made; None if one was replaced before this library was loaded."""
-    root = SimpleNamespace(
+    root = Parts(
         aws=botocore.awsrequest,
         pools=urllib3.connectionpool,
         urllib=urllib3.connection,

@@ -58,14 +58,14 @@ class TableTtl:
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
         operation = execution.operation
-        if operation in ttl_writes.BY_KEY:  # they need no more than this
-            known = self._known(execution.core)
-            if known is not None:
-                self._check_written(execution, known)
+        attribute = self._known(execution.core)
+        if operation in ttl_writes.BY_KEY and attribute is not None:  # they need no more than this
+            self._check_written(execution, attribute)
         is_read = operation in ttl_requests.OPERATIONS
         if not is_read and operation not in ttl_writes.OPERATIONS:
             return params, None
-        attribute = yield from self._attribute(execution, ask)
+        if attribute is None:
+            attribute = yield from self._attribute(execution, ask)
         if attribute is None and ARGUMENT in params and operation == "PutItem":
             raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
         if attribute is None:

@@ -18,6 +18,8 @@ OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})
 BY_KEY = frozenset({"UpdateItem", "DeleteItem"})
 ARGUMENT = "ttl_seconds"
 """The argument of `put_item` that is ours."""
+_MAPPING = (dict, Mapping)
+"""What is a mapping: of a dict this is told in a third of the time."""
 _LONGEST = 10**9
 """Seconds, some 30 years: from here on it is a point in time, or milliseconds, by mistake."""
 
@@ -61,9 +63,9 @@ class Puts:
         return made
 
     def _within(self, entry: Any, action: str) -> Any:
-        put = entry.get(action) if isinstance(entry, Mapping) else None
-        item = put.get("Item") if isinstance(put, Mapping) else None
-        if not isinstance(item, Mapping) or self._attribute not in item:
+        put = entry.get(action) if isinstance(entry, _MAPPING) else None
+        item = put.get("Item") if isinstance(put, _MAPPING) else None
+        if not isinstance(item, _MAPPING) or self._attribute not in item:
             return entry
         return {**entry, action: {**put, "Item": self._item(item, None)}}  # type: ignore[dict-item]  # it has an Item
 

@@ -89,8 +89,8 @@ def _run(chosen: Sequence[Contender], scenarios: Sequence[Scenario], args: argpa
     if args.quick:
         scenarios = [scenario.quick() for scenario in scenarios if scenario.in_chart or args.only]
     started, load = time.monotonic(), os.getloadavg()[0]
-    with stub() as url, stub(_SLOW) as slow_url:
-        run = driver.measure(there, made, scenarios, url, rounds)
+    with stub() as url, stub(tls=True) as tls_url, stub(_SLOW) as slow_url:
+        run = driver.measure(there, made, scenarios, url, tls_url, rounds)
         if not args.only:
             driver.measure_own(run, there, made, slow_url, times=1 if args.quick else 3)
     driver.say(f"measured for {time.monotonic() - started:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -47,6 +48,7 @@ def measure(
     venvs: dict[str, Venv],
     scenarios: Sequence[Scenario],
     url: str,
+    tls_url: str,
     rounds: int,
 ) -> Run:
     """Measure contenders in scenarios, over rounds."""
@@ -56,7 +58,10 @@ def measure(
         fit = [each for each in contenders if each.name in workers]
         steady = [scenario for scenario in scenarios if scenario.do not in FRESH]
         fresh = [scenario for scenario in scenarios if scenario.do in FRESH]
-        _rounds(run, fit, steady, rounds, lambda each, scenario: _timed(workers[each.name], scenario))
+        _rounds(run, fit, steady, rounds, lambda each, scenario: _timed(workers[each.name], scenario, tls_url))
+        for name, worker in workers.items():  # once more: what was counted meanwhile
+            with contextlib.suppress(WorkerError):
+                run.facts[name] = worker.ask(do="facts")
     finally:
         for worker in workers.values():
             worker.close()
@@ -65,7 +70,9 @@ def measure(
         fit,
         fresh,
         rounds,
-        lambda each, scenario: once("workers.fresh", scenario.do, each, venvs[each.environment], url),
+        lambda each, scenario: once(
+            "workers.fresh", scenario.do, each, venvs[each.environment], url, has_bytecode=scenario.has_bytecode
+        ),
     )
     return run
 
@@ -101,9 +108,10 @@ def check(worker: Worker, url: str) -> None:
         "get_item": one_of_several,
         "update_item": one_of_several,
         "query": {items.digest(items.untyped(each) for each in items.page())},
+        "query_few": {items.digest(items.untyped(each) for each in items.few())},
     }
     sent = {"put_item": one_of_several, "batch": {items.digest(items.batch())}}
-    for call in ("get_item", "put_item", "update_item", "query", "batch"):
+    for call in ("get_item", "put_item", "update_item", "query", "query_few", "batch"):
         digest = worker.ask(do="check", call=call)["digest"]
         if digest not in given.get(call, {None}):
             raise AssertionError(f"{call} gives something else than the items")
@@ -132,8 +140,14 @@ def written(request: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda item: str(item["sk"]))
 
 
-def _timed(worker: Worker, scenario: Scenario) -> dict[str, float]:
-    return worker.ask(do=scenario.do, call=scenario.call, seconds=scenario.seconds, at_once=scenario.at_once)
+def _timed(worker: Worker, scenario: Scenario, tls_url: str) -> dict[str, float]:
+    return worker.ask(
+        do=scenario.do,
+        call=scenario.call,
+        seconds=scenario.seconds,
+        at_once=scenario.at_once,
+        url=tls_url if scenario.tls else None,
+    )
 
 
 def _rounds(
@@ -149,7 +163,7 @@ def _rounds(
         due = [scenario for scenario in scenarios if number < scenario.most_rounds]
         say(f"round {number + 1} of {most}: {', '.join(scenario.name for scenario in due)}")
         for scenario in due:
-            takes_part = [each for each in contenders if each.is_async in scenario.kinds]
+            takes_part = [each for each in contenders if scenario.is_for(each)]
             first = number % max(1, len(takes_part))
             for contender in takes_part[first:] + takes_part[:first]:
                 of_scenario = run.samples.setdefault(scenario.name, {})

@@ -20,6 +20,8 @@ ITEM_BYTES = 920
 BATCH_ITEM_BYTES = 1024
 PAGE_BYTES = 1_048_576
 BATCH_SIZE = 25
+FEW = 10
+"""Items of a small page, which a query asks for by its limit."""
 SEVERAL = 64
 """Items that are served and written in turn, as an application reads another one each time."""
 KEY = {"pk": "customer#0000042", "sk": "order#00000"}
@@ -155,6 +157,12 @@ def page() -> list[dict[str, Any]]:
     each = ITEM_BYTES + 1  # and a comma
     frame = len(encode({"Items": [], "Count": 10000, "ScannedCount": 10000}))
     return [typed(native(number)) for number in range((PAGE_BYTES - frame) // each)]
+
+
+@lru_cache(maxsize=1)
+def few() -> list[dict[str, Any]]:
+    """Return the typed items of a small page."""
+    return [typed(native(number)) for number in range(FEW)]
 
 
 def digest(items: Iterable[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from . import certificates
 from .contenders import REPOSITORY, Contender
 from .venvs import Venv
 
@@ -39,6 +40,14 @@ def _snapshot() -> Path:
     shutil.copytree(Path(__file__).parent, folder / "theirs" / _PACKAGE, ignore=ignore)
     shutil.copytree(REPOSITORY / "resilient_ddb", folder / "ours" / "resilient_ddb", ignore=ignore)
     return folder
+
+
+@lru_cache(maxsize=1)
+def certificate() -> Path:
+    """Return the file of the certificate with which stubs speak TLS."""
+    path = _snapshot() / "certificate.pem"
+    certificates.write(path)
+    return path
 
 
 def environment(*, ours: bool) -> dict[str, str]:
@@ -68,12 +77,12 @@ def last_line(errors: str) -> str:
 class Lines:
     """A process that is written lines and answers in lines. It ends when it is closed."""
 
-    def __init__(self, command: list[str], *, ours: bool = False, timeout: float = _TIMEOUT) -> None:
+    def __init__(self, command: list[str], *, ours: bool = False, timeout: float = _TIMEOUT, **settings: str) -> None:
         self._timeout = timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(  # noqa: S603 - our own modules, by interpreters of ours
             command,
-            env=environment(ours=ours),
+            env={**environment(ours=ours), **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -111,15 +120,17 @@ class Lines:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         self._errors.close()
 
 
 @contextlib.contextmanager
-def stub(delay: float = 0.0) -> Iterator[str]:
+def stub(delay: float = 0.0, *, tls: bool = False) -> Iterator[str]:
     """Run a stub that answers after `delay` seconds, and give its address."""
-    process = Lines([sys.executable, "-m", f"{_PACKAGE}.stub", str(delay)])
+    process = Lines([sys.executable, "-m", f"{_PACKAGE}.stub", str(delay), *([str(certificate())] if tls else [])])
     try:
-        yield f"http://127.0.0.1:{int(process.ask())}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{int(process.ask())}"
     finally:
         process.close()
 
@@ -129,7 +140,9 @@ class Worker:
 
     def __init__(self, contender: Contender, venv: Venv, url: str) -> None:
         self.contender = contender
-        self._lines = Lines(_command("workers", contender, venv, url), ours=contender.is_ours)
+        self._lines = Lines(
+            _command("workers", contender, venv, url), ours=contender.is_ours, AWS_CA_BUNDLE=str(certificate())
+        )
         self._lines.ask()
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -148,16 +161,19 @@ class Worker:
         self._lines.close()
 
 
-def once(module: str, what: str, contender: Contender, venv: Venv, url: str) -> dict[str, float]:
-    """Measure in a process that lives for this only.
+def once(
+    module: str, what: str, contender: Contender, venv: Venv, url: str, *, has_bytecode: bool = True
+) -> dict[str, float]:
+    """Measure in a process that lives for this only. Without bytecode it compiles all that it imports.
 
     Raises:
         WorkerError: it failed.
     """
+    bare = {} if has_bytecode else {"PYTHONPYCACHEPREFIX": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(  # noqa: S603 - our own module, by an interpreter of ours
             _command(module, contender, venv, url, what),
-            env=environment(ours=contender.is_ours),
+            env={**environment(ours=contender.is_ours), **bare},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -203,6 +203,11 @@ def _notes(document: Document) -> list[str]:
         notes.append(
             "TTL: " + ", ".join(f"{name} {'on' if is_on else 'not there'}" for name, is_on in ttl.items()) + "."
         )
+    notes += [
+        f"{name}: {each['facts']['past']} calls went past the SDK's inside, and through it {_counted(each['facts'])}."
+        for name, each in document["contenders"].items()
+        if "past" in each["facts"]
+    ]
     notes += [f"Could not be installed: {name}: {reason}" for name, reason in document["missing"].items()]
     notes += [f"Not measured: {name}: {reason}" for name, reason in document["refused"].items()]
     notes += [
@@ -211,6 +216,10 @@ def _notes(document: Document) -> list[str]:
         for scenario, reason in failed.items()
     ]
     return notes
+
+
+def _counted(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{number} ({reason})" for reason, number in facts["through"].items()) or "none"
 
 
 def fill(page: str, results: str) -> str:

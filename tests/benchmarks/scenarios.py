@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from .contenders import Contender
+
 TIMES = ("cpu", "wall")
 RATES = ("rate", "cpu")
+OF_THREADS = (*RATES, "slow")
 METRICS = {
     "cpu": "CPU time",
     "wall": "wall time",
     "rate": "calls a second (more is better)",
+    "slow": "wall time of the slowest of a hundred (p99)",
     "pause": "wall time",
     "bytes": "bytes",
 }
@@ -38,7 +42,15 @@ class Scenario:
     kinds: tuple[bool, ...] = (False, True)
     """Whether for sync contenders (False), async ones (True), or both."""
     most_rounds: int = 100
+    tls: bool = False
+    has_bytecode: bool = True
+    """Whether a process that is started for it finds what it imports compiled."""
     in_chart: bool = True
+
+    def is_for(self, contender: Contender) -> bool:
+        """Return whether a contender takes part. Over TLS those do that take AWS_CA_BUNDLE for their certificates."""
+        takes_certificate = contender.worker.startswith(("boto.", "aio."))
+        return contender.is_async in self.kinds and (takes_certificate or not self.tls)
 
     def quick(self) -> Scenario:
         """Return the same in less time."""
@@ -50,8 +62,8 @@ def _at_once(number: int, what: str, *, is_async: bool) -> Scenario:
     return Scenario(
         name=f"{what}_{number}",
         title=f"get_item, {number} {what}",
-        metrics=RATES,
-        seconds=0.2,
+        metrics=RATES if is_async else OF_THREADS,
+        seconds=0.3,
         at_once=number,
         kinds=(is_async,),
     )
@@ -61,8 +73,11 @@ SCENARIOS = (
     Scenario(name="get_item", title="get_item, 0.9 KB", metrics=TIMES),
     Scenario(name="put_item", title="put_item, 0.9 KB", metrics=TIMES, call="put_item"),
     Scenario(name="update_item", title="update_item, returns ALL_NEW", metrics=TIMES, call="update_item"),
+    Scenario(name="query_10", title="query, 10 items", metrics=TIMES, call="query_few"),
     Scenario(name="query", title="query, a page of 1 MB", metrics=TIMES, call="query", seconds=0.3),
     Scenario(name="batch", title="batch_writer, 25 items of 1 KB", metrics=TIMES, call="batch"),
+    Scenario(name="get_item_tls", title="get_item over TLS", metrics=TIMES, tls=True),
+    Scenario(name="put_item_tls", title="put_item over TLS", metrics=TIMES, call="put_item", tls=True),
     _at_once(8, "threads", is_async=False),
     _at_once(32, "threads", is_async=False),
     _at_once(50, "tasks", is_async=True),
@@ -76,6 +91,14 @@ SCENARIOS = (
         kinds=(True,),
     ),
     Scenario(name="first", title="import and first call, fresh process", metrics=("cpu",), do="first", most_rounds=5),
+    Scenario(
+        name="first_bare",
+        title="import and first call, no bytecode",
+        metrics=("cpu",),
+        do="first",
+        most_rounds=3,
+        has_bytecode=False,
+    ),
     Scenario(
         name="allocated",
         title="peak of Python's memory, page of 1 MB",

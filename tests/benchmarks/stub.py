@@ -1,7 +1,8 @@
 """A stub of DynamoDB on a raw socket, in a process of its own: answers are bytes that were made beforehand.
 
-`python -m tests.benchmarks.stub [DELAY]` prints its port, and ends when its standard input does. The operation is
-read from the X-Amz-Target header, and nothing else of a request is looked at. `GET /last/<operation>` gives the body of
+`python -m tests.benchmarks.stub [DELAY [CERTIFICATE]]` prints its port, and ends when its standard input does. With a
+certificate (a file that has its key as well) it speaks TLS. The operation is read from the X-Amz-Target header; of a
+query it is looked whether it has a limit, and at nothing else of a request. `GET /last/<operation>` gives the body of
 the last such request: that is how it is seen what a library really sends.
 """
 
@@ -12,6 +13,7 @@ import heapq
 import itertools
 import selectors
 import socket
+import ssl
 import sys
 import time
 import zlib
@@ -22,6 +24,7 @@ from typing import Any
 from . import items
 
 _TARGET = b"DynamoDB_20120810."
+_LIMIT, _FEW = b'"Limit"', b"Query of a few"
 _LENGTH = b"content-length:"
 _CHUNK = 262_144
 _READ = selectors.EVENT_READ
@@ -46,13 +49,14 @@ def response(body: bytes) -> bytes:
 def answers() -> dict[bytes, list[bytes]]:
     """Return the responses to each operation, which are sent in turn."""
     several = [items.typed(item) for item in items.several()]
-    page = items.page()
+    page, few = items.page(), items.few()
     bodies: dict[str, list[Any]] = {
         "GetItem": [{"Item": item} for item in several],
         "PutItem": [{}],
         "UpdateItem": [{"Attributes": item} for item in several],
         "DeleteItem": [{}],
         "Query": [{"Items": page, "Count": len(page), "ScannedCount": len(page)}],
+        _FEW.decode(): [{"Items": few, "Count": len(few), "ScannedCount": len(few)}],
         "BatchWriteItem": [{"UnprocessedItems": {}}],
         "BatchGetItem": [{"Responses": {items.TABLE: several[: items.BATCH_SIZE]}, "UnprocessedKeys": {}}],
         "DescribeTable": [{"Table": _description()}],
@@ -109,7 +113,7 @@ class Connection:
                 self._flush()
             if mask & _READ:
                 self._read()
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError:
             self._close()
@@ -119,6 +123,9 @@ class Connection:
         if not data:
             self._close()
             return
+        if isinstance(self._socket, ssl.SSLSocket):  # what it has read already, no selector tells of
+            while self._socket.pending():
+                data += self._socket.recv(_CHUNK)
         self._received += data
         while (request := split(self._received)) is not None:
             head, body, self._received = request
@@ -148,7 +155,10 @@ class Connection:
 class Stub:
     """The server."""
 
-    def __init__(self, delay: float, own: Mapping[str, bytes] | None = None) -> None:
+    def __init__(self, delay: float, certificate: str | None = None, *, own: Mapping[str, bytes] | None = None) -> None:
+        self._tls = None if certificate is None else ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self._tls is not None:
+            self._tls.load_cert_chain(str(certificate))
         self.selector = selectors.DefaultSelector()
         self._delay = delay
         said = {**answers(), **{operation.encode(): [answer] for operation, answer in (own or {}).items()}}
@@ -173,6 +183,8 @@ class Stub:
                 connected, _ = self._listener.accept()
                 connected.setblocking(False)
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    connected = self._tls.wrap_socket(connected, server_side=True, do_handshake_on_connect=False)
                 self.selector.register(connected, _READ, Connection(self, connected).ready)
 
     def _stop(self, _mask: int) -> None:
@@ -185,6 +197,8 @@ class Stub:
             return
         operation = head.partition(_TARGET)[2].partition(b"\r\n")[0]
         self._last[operation] = body
+        if operation == b"Query" and _LIMIT in body:
+            operation = _FEW
         found = next(self._answers.get(operation, self._unknown))
         if not self._delay:
             connection.send(found)
@@ -208,7 +222,7 @@ class Stub:
 
 def main() -> None:
     """Run the stub."""
-    stub = Stub(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0)
+    stub = Stub(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0, *sys.argv[2:])
     print(stub.port, flush=True)
     stub.serve()
 

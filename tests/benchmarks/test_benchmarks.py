@@ -16,6 +16,9 @@ from benchmarks.processes import last_line
 BASE, OURS = "boto3 1.43 Table", "resilient_ddb Table, boto3 1.43"
 
 
+FACTS = {"ttl": True, "past": 120, "through": {"the first call": 6}}
+
+
 def samples(*values):
     return [None if value is None else {"cpu": value} for value in values]
 
@@ -29,7 +32,7 @@ def a_document(**figure):
         "python": "3.11",
         "machine": "M",
         "load": 0.25,
-        "contenders": {BASE: entry, OURS: {**entry, "ours": True, "facts": {"ttl": True}}},
+        "contenders": {BASE: entry, OURS: {**entry, "ours": True, "facts": FACTS}},
         "scenarios": {"get_item": {"title": "get_item, <0.9 KB>", "metrics": ["cpu"], "in_chart": True}},
         "figures": {"get_item": {BASE: {"cpu": base}, OURS: {"cpu": shown}}},
         "own": {OURS: {"decisions": 7.5e-6, "overrun": 0.004}},
@@ -140,6 +143,7 @@ def test_the_tables_have_ratios_and_what_was_left_out():
         assert "0.60 (0.50-0.70)" in text
         assert "7.5 µs" in text
         assert f"TTL: {OURS} on" in text.replace(f"{BASE} not there, ", "")
+        assert f"{OURS}: 120 calls went past the SDK's inside, and through it 6 (the first call)." in text
         for words in ("aioboto3: no such version", "pydynox: get_item gives something else", "query: it broke"):
             assert words in text
     assert "0.60 |" in report.markdown(a_document(rounds=1))

@@ -12,7 +12,7 @@ from botocore import exceptions as bx
 from botocore.awsrequest import HeadersDict
 from unit_support import ADD, GET, KEY, PUT, Made, SleepingClock, attempt_all, call, failed, good, make_core
 
-from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN
+from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
 from resilient_ddb.calls.ending import cancel
 from resilient_ddb.calls.execution import Execution
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
@@ -197,6 +197,26 @@ def test_a_deadline_that_passes_while_waiting_ends_the_call():
         made = call(make_core(clock, retry=FIXED), *GET, [THROTTLED])
     assert isinstance(made.error, DeadlineExceededError)
     assert (made.facts.attempts, made.facts.stopped_by, made.code) == (1, "deadline", "ThrottlingException")
+
+
+@pytest.mark.parametrize("refused_by", ["the deadline", "the circuit"])
+def test_the_error_of_an_attempt_does_not_know_what_refused_the_next_one(refused_by):
+    class Oversleeping(FakeClock):
+        def wait(self, seconds):
+            if refused_by == "the circuit":
+                core.force("t/read", Forced(OPEN, "maintenance"))
+            return super().wait(seconds + 10)
+
+    clock = Oversleeping()
+    core = make_core(clock, retry=FIXED)
+    lost, cause = bx.ReadTimeoutError(endpoint_url="http://x"), OSError("lost")
+    lost.__cause__ = cause
+    with deadline(5 if refused_by == "the deadline" else 100, clock=clock):
+        made = call(core, *GET, [lost])
+    found = made.error if made.error is lost else made.error.__cause__
+    assert found is lost
+    assert lost.__context__ is None  # that has the error for its cause: the two would keep each other
+    assert lost.__cause__ is cause
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded
+from decimal import Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded, Underflow
 from functools import partialmethod
 
 import pytest
@@ -59,11 +59,12 @@ CONTEXTS = {
     "15 digits": Context(prec=15, traps=[]),
     "5 digits": Context(prec=5, traps=[]),
     "small numbers": Context(prec=38, Emin=-3, Emax=3, traps=[Overflow]),
+    "no fractions": Context(prec=38, Emin=0, Emax=126, traps=[Underflow]),
     "small letters": Context(prec=38, capitals=0, traps=[]),
 }
 ROUNDING = (Rounded, Clamped)
 """What boto3 raises for a number that is exact all the same."""
-SHORT = ["5 digits", "small numbers"]
+SHORT = ["5 digits", "small numbers", "no fractions"]
 """Contexts that come into numbers of 15 digits."""
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
-from unit_support import ROOT
+from unit_support import assert_passes_with_the_path_forced
 
 FILES = [
     *("sync/test_sync_faults.py", "sync/test_sync_wire.py", "sync/test_sync_told_success.py", "sync/test_sync_ttl.py"),
@@ -20,13 +16,4 @@ FILES = [
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("file", FILES)
 def test_with_the_path_forced_all_is_as_ever(file):
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    run = subprocess.run(  # noqa: S603 - our own tests
-        [sys.executable, "-m", "pytest", "-p", "forced_path", "-q", "-n0", f"tests/{file}"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-3000:]
+    assert_passes_with_the_path_forced(file)

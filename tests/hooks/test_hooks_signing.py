@@ -3,7 +3,8 @@
 import copy
 import hmac
 import io
-from datetime import datetime, timedelta
+import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.auth import AUTH_TYPE_MAPS, SIGNED_HEADERS_BLACKLIST, SigV4Auth
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from properties import examples
 from shortcut_support import NOW, at, counted
 
+from resilient_ddb.hooks import plans
 from resilient_ddb.hooks.shortcuts import quicken
 from resilient_ddb.hooks.signing import QuickSigV4Auth, SigningMemory
 
@@ -346,3 +348,23 @@ def test_an_ordinary_request_goes_the_short_way():
             request = Wanted(headers=[("X-Amz-Target", str(number)), ("User-Agent", "a")]).make()
             quick(WITH_TOKEN, "dynamodb", "eu-west-1", memory=memory).add_auth(request)
     assert counts["prepared"] <= 1, "botocore's way was gone for a URL that was known"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.999, 86_399.5, 1_764_000_000.25, 4_102_444_799.999])
+def test_plans_sign_with_the_time_that_botocore_would_sign_with(seconds, monkeypatch):
+    monkeypatch.setattr(plans.time, "time", lambda: seconds)
+    expected = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%dT%H%M%SZ")
+    assert [plans.timestamp_now(), plans.timestamp_now()] == [expected, expected]
+
+
+def test_plans_ask_another_clock_of_botocores_signer():
+    for moment in (NOW, NOW + timedelta(seconds=1)):
+        with at(moment):
+            assert plans.timestamp_now() == moment.strftime("%Y%m%dT%H%M%SZ")
+
+
+def test_an_invocation_has_an_id_like_botocores():
+    drawn = [uuid.UUID(plans.new_invocation()) for _ in range(200)]
+    assert {(each.version, each.variant) for each in drawn} == {(4, uuid.RFC_4122)}
+    assert len(set(drawn)) == len(drawn)
+    assert {str(each)[19] for each in drawn} == set("89ab")

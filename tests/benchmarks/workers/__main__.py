@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import items
 
 from . import timing
+from .boto import counted
 from .made import Made
 
 
@@ -23,13 +24,22 @@ class SyncWorker:
     """Measures a sync contender."""
 
     def __init__(self, make: Any, url: str) -> None:
+        self._make = make
+        self._others: dict[str, Made] = {}
         self.made: Made = make(url)
 
     def call(self, name: str) -> Any:
         return self.made.calls[name]()
 
-    def time(self, name: str, seconds: float, at_once: int) -> dict[str, float]:
-        return timing.calls(self.made.calls[name], seconds, at_once)
+    def facts(self) -> dict[str, Any]:
+        counts = {} if self.made.client is None else counted(self.made.client())
+        return {**self.made.facts, **counts}
+
+    def time(self, name: str, seconds: float, at_once: int, url: str | None) -> dict[str, float]:
+        if url is not None and url not in self._others:
+            self._others[url] = self._make(url)
+        made = self.made if url is None else self._others[url]
+        return timing.calls(made.calls[name], seconds, at_once)
 
     def close(self) -> None:
         pass
@@ -40,6 +50,8 @@ class AsyncWorker:
 
     def __init__(self, make: Any, url: str) -> None:
         self._runner = asyncio.Runner()
+        self._make = make
+        self._others: dict[str, Made] = {}
         self.made: Made = self._runner.run(make(url))
 
     def call(self, name: str) -> Any:
@@ -48,16 +60,25 @@ class AsyncWorker:
 
         return self._runner.run(call())
 
-    def time(self, name: str, seconds: float, at_once: int) -> dict[str, float]:
-        return self._runner.run(timing.tasks(self.made.calls[name], seconds, at_once))
+    def facts(self) -> dict[str, Any]:
+        client = self.made.client
+        counts = {} if client is None else counted(self._runner.run(client()))
+        return {**self.made.facts, **counts}
+
+    def time(self, name: str, seconds: float, at_once: int, url: str | None) -> dict[str, float]:
+        if url is not None and url not in self._others:
+            self._others[url] = self._runner.run(self._make(url))
+        made = self.made if url is None else self._others[url]
+        return self._runner.run(timing.tasks(made.calls[name], seconds, at_once))
 
     def stall(self, name: str) -> dict[str, float]:
         return self._runner.run(timing.stall(self.made.calls[name]))
 
     def close(self) -> None:
         async def close() -> None:
-            if self.made.close is not None:
-                await self.made.close()
+            for made in (self.made, *self._others.values()):
+                if made.close is not None:
+                    await made.close()
 
         self._runner.run(close())
         self._runner.close()
@@ -83,9 +104,9 @@ def respond(worker: Any, request: dict[str, Any]) -> dict[str, Any]:
         case "check":
             return check(worker, request["call"])
         case "facts":
-            return dict(worker.made.facts)
+            return dict(worker.facts())
         case "time":
-            return dict(worker.time(request["call"], request["seconds"], request["at_once"]))
+            return dict(worker.time(request["call"], request["seconds"], request["at_once"], request["url"]))
         case "stall":
             return dict(worker.stall(request["call"]))
     raise ValueError(f"{request['do']!r} is nothing that a worker does")

@@ -57,6 +57,7 @@ def ours_table() -> Make:
         table, has_ttl = open_with_ttl(aio.table, policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS)
         made = _table(table, None)
         made.facts["ttl"] = has_ttl
+        made.client = lambda: table.meta.client.current("get_item")
         return made
 
     return make
@@ -67,7 +68,14 @@ def ours_client() -> Make:
 
     async def make(url: str) -> Made:
         opening = aio.client("dynamodb", policy=counting_policy(rddb), endpoint_url=url, **ARGUMENTS)
-        return _client(await opening.__aenter__(), lambda: opening.__aexit__(None, None, None))
+        client = await opening.__aenter__()
+        made = _client(client, lambda: opening.__aexit__(None, None, None))
+
+        async def itself() -> Any:
+            return client
+
+        made.client = itself
+        return made
 
     return make
 
@@ -86,6 +94,7 @@ def _table(table: Any, close: Callable[[], Any] | None) -> Made:
             "put_item": lambda: table.put_item(Item=item()),
             "update_item": lambda: table.update_item(**native_update()),
             "query": lambda: table.query(**native_query()),
+            "query_few": lambda: table.query(**native_query(), Limit=items.FEW),
             "batch": write_batch,
         },
         items=native_items(),
@@ -101,6 +110,7 @@ def _client(client: Any, close: Callable[[], Any]) -> Made:
             "put_item": lambda: client.put_item(TableName=items.TABLE, Item=item()),
             "update_item": lambda: client.update_item(**update),
             "query": lambda: client.query(**query),
+            "query_few": lambda: client.query(**query, Limit=items.FEW),
             "batch": lambda: client.batch_write_item(RequestItems=typed_batch()),
         },
         items=typed_items(),

@@ -23,9 +23,11 @@ class Made:
     """A library that is ready: its calls, of no argument each, and how to read what they give."""
 
     calls: dict[str, Callable[[], Any]]
-    """`get_item`, `put_item`, `update_item`, `query` and `batch`; coroutine functions where it is async."""
+    """`get_item`, `put_item`, `update_item`, `query`, `query_few`, `batch`; coroutine functions where it is async."""
     items: dict[str, Callable[[Any], Iterable[dict[str, Any]]]]
-    """For `get_item`, `update_item` and `query`: the native items in what the call gave."""
+    """For `get_item`, `update_item`, `query` and `query_few`: the native items in what the call gave."""
     facts: dict[str, Any] = field(default_factory=dict)
+    client: Callable[[], Any] | None = None
+    """Returns the client of ours that counts which calls went past the SDK's inside; coroutine function where async."""
     close: Callable[[], Any] | None = None
     """Coroutine function where it is async."""

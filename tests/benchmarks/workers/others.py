@@ -40,6 +40,7 @@ def aiodynamo() -> Callable[[str], Awaitable[Made]]:
                     return_values=models.ReturnValues.all_new,
                 ),
                 "query": lambda: table.query_single_page(f.HashKey("pk", items.KEY["pk"])),
+                "query_few": lambda: table.query_single_page(f.HashKey("pk", items.KEY["pk"]), limit=items.FEW),
                 "batch": lambda: client.batch_write(
                     {items.TABLE: models.BatchWriteRequest(items_to_put=items.batch())}
                 ),
@@ -48,6 +49,7 @@ def aiodynamo() -> Callable[[str], Awaitable[Made]]:
                 "get_item": lambda item: [item],
                 "update_item": lambda item: [item],
                 "query": lambda page: page.items,
+                "query_few": lambda page: page.items,
             },
             close=session.close,
         )
@@ -73,6 +75,9 @@ def pydynox_sync() -> Callable[[str], Made]:
                 "put_item": lambda: client.sync_put_item(items.TABLE, item()),
                 "update_item": lambda: client.sync_update_item(items.TABLE, items.KEY, **_pydynox_update()),
                 "query": lambda: list(client.sync_query(items.TABLE, KEY_CONDITION, **_pydynox_query())),
+                "query_few": lambda: list(
+                    client.sync_query(items.TABLE, KEY_CONDITION, limit=items.FEW, **_pydynox_query())
+                ),
                 "batch": write_batch,
             },
             items=_pydynox_items(),
@@ -88,8 +93,8 @@ def pydynox_async() -> Callable[[str], Awaitable[Made]]:
     async def make(url: str) -> Made:
         client, item = _pydynox_client(library, url), items.InTurn(items.several)
 
-        async def query() -> list[dict[str, Any]]:
-            return [each async for each in client.query(items.TABLE, KEY_CONDITION, **_pydynox_query())]
+        async def query(**limit: int) -> list[dict[str, Any]]:
+            return [each async for each in client.query(items.TABLE, KEY_CONDITION, **limit, **_pydynox_query())]
 
         async def write_batch() -> None:
             async with library.BatchWriter(client, items.TABLE) as writer:
@@ -102,6 +107,7 @@ def pydynox_async() -> Callable[[str], Awaitable[Made]]:
                 "put_item": lambda: client.put_item(items.TABLE, item()),
                 "update_item": lambda: client.update_item(items.TABLE, items.KEY, **_pydynox_update()),
                 "query": query,
+                "query_few": lambda: query(limit=items.FEW),
                 "batch": write_batch,
             },
             items=_pydynox_items(),
@@ -137,6 +143,7 @@ def _pydynox_items() -> dict[str, Any]:
         "get_item": lambda item: [item],
         "update_item": lambda item: [item],
         "query": lambda found: found,
+        "query_few": lambda found: found,
     }
 
 
@@ -169,12 +176,14 @@ def pynamodb() -> Callable[[str], Made]:
                 "put_item": lambda: instance().save(),
                 "update_item": update,
                 "query": lambda: list(order.query(items.KEY["pk"])),
+                "query_few": lambda: list(order.query(items.KEY["pk"], limit=items.FEW)),
                 "batch": write_batch,
             },
             items={
                 "get_item": lambda found: [_simple(found)],
                 "update_item": lambda found: [_simple(found)],
                 "query": lambda found: [_simple(each) for each in found],
+                "query_few": lambda found: [_simple(each) for each in found],
             },
         )
 

@@ -27,23 +27,23 @@ _DEADLINE = 0.2
 class _Host:
     """A client, as far as decisions about calls that succeed need one."""
 
+    region = ARGUMENTS["region_name"]
+
     def identity(self) -> tuple[Any, ...]:
         return ()
 
 
 def _one_call() -> Callable[[], None]:
-    core_class, succeed = (
-        import_module("resilient_ddb.calls.core").Core,
-        import_module("resilient_ddb.calls.ending").succeed,
-    )
-    core = core_class(counting_policy(import_module("resilient_ddb")), _Host())
+    execution_of = import_module("resilient_ddb.calls.execution").Execution
+    succeed = import_module("resilient_ddb.calls.ending").succeed
+    core = import_module("resilient_ddb.calls.core").Core(counting_policy(import_module("resilient_ddb")), _Host())
     params = {"TableName": items.TABLE, "Key": items.KEY}
     body = items.encode({"Item": items.typed(items.native())})
     received = {"headers": {"x-amz-crc32": str(zlib.crc32(body))}, "status_code": 200, "body": body}
     parsed: dict[str, Any] = {"Item": {}, "ResponseMetadata": {"HTTPStatusCode": 200}}
 
     def call() -> None:
-        execution = core.begin("GetItem", params)
+        execution = execution_of(core, "GetItem", params)
         execution.admit()
         execution.received(received, parsed)
         execution.settle(200, parsed, None, {"body": b"{}"})

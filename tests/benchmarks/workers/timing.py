@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import statistics
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -45,13 +46,18 @@ def calls(call: Callable[[], Any], seconds: float, threads: int) -> dict[str, fl
 
 def _on_threads(call: Callable[[], Any], repeats: int, threads: int) -> dict[str, float]:
     start, stop = threading.Barrier(threads + 1), threading.Barrier(threads + 1)
+    taken_by_calls: list[float] = []
 
     def work() -> None:
         try:
             call()
             start.wait()
+            before = time.perf_counter()
             for _ in range(repeats):
                 call()
+                now = time.perf_counter()
+                taken_by_calls.append(now - before)
+                before = now
             stop.wait()
         except BaseException:  # the others, and who waits for them, are not to wait for ever
             start.abort()
@@ -66,6 +72,7 @@ def _on_threads(call: Callable[[], Any], repeats: int, threads: int) -> dict[str
     cpu, wall = time.process_time(), time.perf_counter()
     stop.wait()
     taken = _result(cpu, wall, repeats * threads)
+    taken["slow"] = statistics.quantiles(taken_by_calls, n=100, method="inclusive")[-1]
     for worker in workers:
         worker.join()
     return taken
