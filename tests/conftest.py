@@ -277,10 +277,12 @@ def _drop_table(client: Any, table_name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def without_moto():
-    """Take moto's handler from what botocore puts into each new session: it has plain calls go botocore's way."""
+def without_others():
+    """Take from what botocore puts into each new session what moto and Powertools add: plain calls go its way then."""
     built_in = botocore.handlers.BUILTIN_HANDLERS
     of_moto = [spec for spec in built_in if type(spec[1]).__module__.startswith("moto")]
     built_in[:] = [spec for spec in built_in if spec not in of_moto]
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore, "_INITIALIZERS", [])  # Powertools adds to it as it is imported
+        yield
     built_in += of_moto
