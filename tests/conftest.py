@@ -277,16 +277,14 @@ def _drop_table(client: Any, table_name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def without_moto():
-    """Take what others put into each new session from botocore: their handlers have plain calls go botocore's way.
-
-    Powertools puts its own in as it is imported, which a test of its page does.
-    """
-    built_in, initializers = botocore.handlers.BUILTIN_HANDLERS, botocore._INITIALIZERS  # noqa: SLF001 - there is no public way to see them
+def without_others():
+    """Take from what botocore puts into each new session what moto and Powertools add: plain calls go its way then."""
+    built_in = botocore.handlers.BUILTIN_HANDLERS
     of_moto = [spec for spec in built_in if type(spec[1]).__module__.startswith("moto")]
     of_powertools = [each for each in initializers if each.__module__.startswith("aws_lambda_powertools")]
     built_in[:] = [spec for spec in built_in if spec not in of_moto]
-    initializers[:] = [each for each in initializers if each not in of_powertools]
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore, "_INITIALIZERS", [])  # Powertools adds to it as it is imported
+        yield
     built_in += of_moto
     initializers += of_powertools
