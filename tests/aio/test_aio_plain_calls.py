@@ -41,7 +41,7 @@ from wire_server import answer, error
 import resilient_ddb as rddb
 from resilient_ddb import aio
 
-pytestmark = pytest.mark.usefixtures("without_moto")
+pytestmark = pytest.mark.usefixtures("without_others")
 
 KEY = PARAMS["GetItem"]
 

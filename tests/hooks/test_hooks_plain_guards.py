@@ -42,7 +42,7 @@ import resilient_ddb as rddb
 from resilient_ddb.hooks import plain_calls
 from resilient_ddb.hooks.host import copy_with
 
-pytestmark = pytest.mark.usefixtures("without_moto")
+pytestmark = pytest.mark.usefixtures("without_others")
 
 KEY = PARAMS["GetItem"]
 
