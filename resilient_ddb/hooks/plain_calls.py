@@ -23,7 +23,7 @@ from botocore.handlers import add_recursion_detection_header
 from botocore.hooks import EventAliaser
 
 from resilient_ddb.calls.integrity import botocores_parser
-from resilient_ddb.codec.originals import home_of, is_same
+from resilient_ddb.codec.originals import home_of, is_same, part
 from resilient_ddb.dynamodb import expressions
 from resilient_ddb.http.fast_path import Counters
 
@@ -52,6 +52,8 @@ _OF_BOTOCORE = (
     *("inject_api_version_header_if_needed", "add_retry_headers", "set_operation_specific_signer"),
     "_set_auth_scheme_preference_signer",
 )
+_REFUSES_WITHOUT_DISCOVERY = part("botocore.discovery", "block_endpoint_discovery_required_operations")
+"""It refuses operations whose endpoint has to be asked for: with those nothing is learnt, as no call succeeds."""
 _QUOTA_HOMES = ("botocore.retries.standard", "aiobotocore.retries.standard")
 """Of the retry quota: it is given back after each call, and is never taken while this library's retries are there."""
 _HOMES = {
@@ -534,6 +536,8 @@ def _is_of_sdk(handler: Any, client: Any) -> bool:
             or is_same(handler, getattr(agent, "rebuild_and_replace_user_agent_handler", None))
             or (home_of(handler) in _QUOTA_HOMES and handler.__func__.__name__ == "release_retry_quota")
         )
+    if handler is _REFUSES_WITHOUT_DISCOVERY:  # of each client that is given no endpoint's URL: it asks the model only
+        return home_of(handler) == "botocore.discovery"
     return any(handler is getattr(botocore.handlers, name, None) for name in _OF_BOTOCORE) and (
         home_of(handler) == "botocore.handlers"
     )

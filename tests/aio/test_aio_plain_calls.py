@@ -330,3 +330,16 @@ async def test_it_can_be_switched_off(server):
     assert not await is_taken(client)
     assert counters(client).calls == 0
     await client.close()
+
+
+@pytest.mark.parametrize("operation", PARAMS)
+async def test_a_client_that_is_given_no_endpoint_takes_the_path(operation, server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+    table = aio.table("t", policy=rddb.Policy(fast_path=True), **ACCESS)
+    client = await table.meta.client.current("get_item")
+    await client.get_item(**KEY)  # what the path is made of is loaded with the second call
+    server.answers = [GOOD[operation]]
+    for _ in range(3):
+        await getattr(client, VERBS[operation])(**PARAMS[operation])
+    await table.close()
+    assert (counters(client).calls, counters(client).calls_declined) == (2, {"the first call": 1})

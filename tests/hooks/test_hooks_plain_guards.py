@@ -28,6 +28,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials, DeferredRefreshableCredentials, RefreshableCredentials
 from botocore.history import get_global_history_recorder
 from botocore.stub import Stubber
+from codec_calls import ACCESS
 from cycle_support import without_collector
 from fork_support import FORKS, QUIET, in_child
 from hostile_support import policy
@@ -607,3 +608,18 @@ def test_a_failed_call_leaves_no_cycle(server, client, operation, said):
         with contextlib.suppress(Exception):
             getattr(client, VERBS[operation])(**PARAMS[operation])
         assert [each for each in gc.get_objects() if type(each).__name__ in ("PlainCall", "PlainRequest")] == []
+
+
+@pytest.mark.parametrize("operation", PARAMS)
+def test_a_client_that_is_given_no_endpoint_takes_the_path(operation, monkeypatch):
+    with Heard() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        table = rddb.table("t", policy=rddb.Policy(fast_path=True), **ACCESS)
+        client = table.meta.client
+        server.answers = [GOOD["GetItem"]]
+        client.get_item(**PARAMS["GetItem"])  # what the path is made of is loaded with the second call
+        server.answers = [GOOD[operation]]
+        for _ in range(3):
+            getattr(client, VERBS[operation])(**PARAMS[operation])
+        client.close()
+    assert (counters(client).calls, counters(client).calls_declined) == (2, {"the first call": 1})
