@@ -277,18 +277,10 @@ def _drop_table(client: Any, table_name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def without_others():
-    """Take from each new session the handlers of moto and Powertools: by them plain calls go botocore's way.
-
-    Both add theirs as they are imported, to every session that is made from then on.
-    """
+def without_moto():
+    """Take moto's handler from what botocore puts into each new session: it has plain calls go botocore's way."""
     built_in = botocore.handlers.BUILTIN_HANDLERS
     of_moto = [spec for spec in built_in if type(spec[1]).__module__.startswith("moto")]
-    of_others = [each for each in botocore._INITIALIZERS if not each.__module__.startswith("botocore")]  # noqa: SLF001 - it has no public way
     built_in[:] = [spec for spec in built_in if spec not in of_moto]
-    for each in of_others:
-        botocore.unregister_initializer(each)
     yield
     built_in += of_moto
-    for each in of_others:
-        botocore.register_initializer(each)

@@ -54,6 +54,11 @@ _OF_BOTOCORE = (
 )
 _REFUSES_WITHOUT_DISCOVERY = part("botocore.discovery", "block_endpoint_discovery_required_operations")
 """It refuses operations whose endpoint has to be asked for: with those nothing is learnt, as no call succeeds."""
+_NAMES_POWERTOOLS = (
+    "aws_lambda_powertools.shared.user_agent",
+    "_create_feature_function.<locals>.add_powertools_feature",
+)
+"""The handler that Powertools for AWS Lambda puts into each session. It adds the same to each `User-Agent`."""
 _QUOTA_HOMES = ("botocore.retries.standard", "aiobotocore.retries.standard")
 """Of the retry quota: it is given back after each call, and is never taken while this library's retries are there."""
 _HOMES = {
@@ -502,7 +507,7 @@ def _listen_only(client: Any, host: Any, operation: str) -> bool:
         for handler in search(f"{event}.dynamodb.{operation}"):
             if rest and is_same(handler, rest[0]):
                 del rest[0]
-            elif not _is_of_sdk(handler, client):
+            elif not (_is_of_sdk(handler, client) or _names_powertools(handler, event)):
                 return False
         if rest:
             return False
@@ -541,3 +546,9 @@ def _is_of_sdk(handler: Any, client: Any) -> bool:
     return any(handler is getattr(botocore.handlers, name, None) for name in _OF_BOTOCORE) and (
         home_of(handler) == "botocore.handlers"
     )
+
+
+def _names_powertools(handler: Any, event: str) -> bool:
+    """Return whether all that a handler does is in the `User-Agent` that a plan has learnt."""
+    found = (home_of(handler), getattr(handler, "__qualname__", None))
+    return event == "request-created" and found == _NAMES_POWERTOOLS

@@ -113,6 +113,10 @@ class FastPathStatus:
     """Requests that took it."""
     declined: Mapping[str, int]
     """Requests that went the SDK's own way, by reason."""
+    calls: int
+    """Calls that went past the SDK's inside as well."""
+    calls_declined: Mapping[str, int]
+    """Calls of the same operations that went through it, by reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,11 +211,19 @@ def _fast_path(found: Target) -> FastPathStatus | None:
     if not counters:
         return None
     declined: Counter[str] = Counter()
+    calls_declined: Counter[str] = Counter()
     for each in counters:
         declined.update(dict(each.declined))
+        calls_declined.update(dict(each.calls_declined))
     reason = counters[-1].absent
-    taken = sum(each.taken for each in counters)
-    return FastPathStatus(is_on=reason is None, reason=reason, taken=taken, declined=dict(declined))
+    return FastPathStatus(
+        is_on=reason is None,
+        reason=reason,
+        taken=sum(each.taken for each in counters),
+        declined=dict(declined),
+        calls=sum(each.calls for each in counters),
+        calls_declined=dict(calls_declined),
+    )
 
 
 def _connections(found: Target) -> ConnectionStatus | None:

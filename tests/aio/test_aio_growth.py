@@ -22,7 +22,7 @@ WARM = 10_000
 MOST_OBJECTS, MOST_BLOCKS = 500, 1_000
 """Less than two for each loop, and than one for each fifty calls. What varies by itself is some hundreds."""
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.usefixtures("without_others")]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.usefixtures("without_moto")]
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ from wire_server import answer, error
 import resilient_ddb as rddb
 from resilient_ddb import aio
 
-pytestmark = pytest.mark.usefixtures("without_others")
+pytestmark = pytest.mark.usefixtures("without_moto")
 
 KEY = PARAMS["GetItem"]
 
@@ -341,5 +341,19 @@ async def test_a_client_that_is_given_no_endpoint_takes_the_path(operation, serv
     server.answers = [GOOD[operation]]
     for _ in range(3):
         await getattr(client, VERBS[operation])(**PARAMS[operation])
+    state = rddb.status(table).fast_path
     await table.close()
-    assert (counters(client).calls, counters(client).calls_declined) == (2, {"the first call": 1})
+    assert (state.calls, state.calls_declined) == (2, {"the first call": 1})
+
+
+async def test_powertools_name_is_in_the_user_agent_of_calls_that_take_the_path(server):
+    agents = pytest.importorskip("aws_lambda_powertools.shared.user_agent")
+    client = await client_of(server, fast_path=True, warm=False)
+    agents.register_feature_to_client(client, "idempotency")
+    server.take()
+    server.answers = [GOOD["GetItem"]]
+    for _ in range(2):
+        await client.get_item(**KEY)
+    assert await is_taken(client)
+    assert all(any(" PT/idempotency/" in line for line in lines) for lines, _ in server.take())
+    await client.close()

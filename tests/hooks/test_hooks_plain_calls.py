@@ -13,7 +13,7 @@ from plain_call_support import ANSWERS, CONDITION, GOOD, ITEM, PARAMS, TYPED, He
 from properties import examples
 from wire_server import HANDS_ON_WHAT_IS_CUT, answer, error
 
-pytestmark = pytest.mark.usefixtures("without_others")
+pytestmark = pytest.mark.usefixtures("without_moto")
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ import resilient_ddb as rddb
 from resilient_ddb.hooks import plain_calls
 from resilient_ddb.hooks.host import copy_with
 
-pytestmark = pytest.mark.usefixtures("without_others")
+pytestmark = pytest.mark.usefixtures("without_moto")
 
 KEY = PARAMS["GetItem"]
 
@@ -621,5 +621,25 @@ def test_a_client_that_is_given_no_endpoint_takes_the_path(operation, monkeypatc
         server.answers = [GOOD[operation]]
         for _ in range(3):
             getattr(client, VERBS[operation])(**PARAMS[operation])
+        state = rddb.status(table).fast_path
         client.close()
-    assert (counters(client).calls, counters(client).calls_declined) == (2, {"the first call": 1})
+    assert (state.calls, state.calls_declined) == (2, {"the first call": 1})
+
+
+def test_powertools_name_is_in_the_user_agent_of_calls_that_take_the_path(server):
+    agents = pytest.importorskip("aws_lambda_powertools.shared.user_agent")
+    client = client_of(server.url, fast_path=True)
+    events = client.meta.events
+    for feature in (agents.DEFAULT_FEATURE, "idempotency"):
+        agents.register_feature_to_client(client, feature)
+    client = warmed(client, server, {"GetItem": KEY})
+    calls = counters(client).calls
+    client.get_item(**KEY)
+    (taken,) = wire(server.take())
+    events.register("request-created", lambda **_: None, unique_id="another's")
+    client.get_item(**KEY)
+    (declined,) = wire(server.take())
+    assert counters(client).calls == calls + 1
+    assert taken == declined
+    assert any(" PT/idempotency/" in line for line in taken[0])
+    client.close()

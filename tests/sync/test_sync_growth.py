@@ -23,7 +23,7 @@ MOST_OBJECTS, MOST_BLOCKS = 500, 1_000
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.usefixtures("without_others")
+@pytest.mark.usefixtures("without_moto")
 def test_200_000_calls_leave_nothing_behind():
     told = []
     policy = rddb.Policy(observers=[lambda event: told.append(event) or told.clear()], fast_path=True)
