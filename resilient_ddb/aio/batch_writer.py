@@ -32,6 +32,7 @@ class AsyncBatchWriter(BatchBuffer):
         super()._begin(table_name, client)
         self._shell = _OneByOne(client) if self._settings.max_workers == 1 else _Tasks(client)
         self._turn = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
         """Put an item, now or with a later batch; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
@@ -69,6 +70,7 @@ class AsyncBatchWriter(BatchBuffer):
             self._shell.abandon()
             self._warn()
             return
+        self._follow_loop()
         if self._batching.begin_leaving(exc_value):
             self._shell.end_calls()
             if isinstance(exc_value, asyncio.CancelledError):
@@ -87,9 +89,11 @@ class AsyncBatchWriter(BatchBuffer):
         self, flow: Flow, deadline: Deadline | None, at_end: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Run a flow while no other task runs one. A deadline holds for the wait as well."""
+        self._follow_loop()
+        turn = self._turn
         try:
             async with asyncio.timeout(None if deadline is None else deadline.remaining()) as limit:
-                await self._turn.acquire()
+                await turn.acquire()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -102,7 +106,15 @@ class AsyncBatchWriter(BatchBuffer):
                 if at_end is not None:
                     await at_end()
             finally:
-                self._turn.release()
+                turn.release()
+
+    def _follow_loop(self) -> None:
+        """Go on where the loop of before is closed, as the Table does: nobody there has the turn any more."""
+        running = asyncio.get_running_loop()
+        if self._loop is None or self._loop.is_closed():
+            self._turn = asyncio.Lock()
+            self._shell.leave_loop()
+            self._loop = running
 
     def __enter__(self) -> NoReturn:  # boto3's would lose what is buffered
         raise TypeError("batch_writer is the async one: use it with 'async with'")
@@ -162,6 +174,10 @@ class _OneByOne:
     def cancel(self) -> None:
         """Leave the call to whoever cancels its task."""
 
+    def leave_loop(self) -> None:
+        """Forget what belonged to an event loop that is closed."""
+        self._sleeping = None
+
     async def close(self) -> None:
         """End what is under way: whoever was cancelled here no longer waits for it."""
         self._stop = Stop()
@@ -184,19 +200,28 @@ class _Tasks(_OneByOne):
     async def collect(self) -> list[Answer]:
         if not self._under_way:
             return []
-        done, _ = await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-        finished = [task for task in self._under_way if task in done]
+        if not any(task.done() for task in self._under_way):
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        finished = [task for task in self._under_way if task.done()]
         return [(self._under_way.pop(task), _answer(task)) for task in finished]
 
     def cancel(self) -> None:
         for task in self._under_way:
             task.cancel()
 
+    def leave_loop(self) -> None:
+        """Keep the answers that have come. What was cancelled as the loop ended, or stands still, is never answered."""
+        super().leave_loop()
+        answered = {task: batch for task, batch in self._under_way.items() if task.done() and not task.cancelled()}
+        self._under_way = answered
+
     async def close(self) -> None:
         if self._under_way:  # whoever was to wait for them was cancelled
             self.end_calls()
             self.cancel()
-            await asyncio.wait(self._under_way)
+            pending = [task for task in self._under_way if not task.done()]
+            if pending:
+                await asyncio.wait(pending)
             self._under_way.clear()
         await super().close()
 

@@ -58,7 +58,7 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
 
     @_items_buffer.setter
     def _items_buffer(self, requests: list[Request]) -> None:
-        self._batching.queue.buffer[:] = requests
+        self._batching.queue.replace(requests)
 
     def _stamped(self, client: Any, item: Mapping[str, Any], ttl_seconds: Any) -> Flow[Mapping[str, Any]]:
         """Return an item that expires so many seconds from now, by the Table's TTL.

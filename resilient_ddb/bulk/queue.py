@@ -120,6 +120,11 @@ class Queue:
         else:
             self.buffer.append(request)
 
+    def replace(self, requests: Iterable[Request]) -> None:
+        """Have these requests wait in place of those that do."""
+        self._newest.clear()
+        self.buffer[:] = requests
+
     def put_back(self, requests: Iterable[Request]) -> None:
         """Take requests in again, in their old places; without those for which a newer one has come since."""
         self._newest.clear()
@@ -137,6 +142,7 @@ class Queue:
 
     def join(self) -> None:
         """Put the parts of batches that were taken apart back in their places."""
+        self._newest.clear()
         pieces = self._still_wanted(request for piece in self._pieces for request in piece)
         self.buffer[:] = sorted([*pieces, *self.buffer], key=self._place)
         self._pieces.clear()

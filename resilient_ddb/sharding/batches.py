@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.forks import tell_child
@@ -66,7 +67,7 @@ class ShardedBatch:
     @property
     def unprocessed(self) -> list[Request]:
         """Every request that is not surely written, in order, with the keys as callers see them."""
-        return [*self._unplaced, *(self._as_seen(request) for request in self._writer.unprocessed)]
+        return [*(self._as_seen(request) for request in self._writer.unprocessed), *self._unplaced]
 
     @property
     def refusals(self) -> list[RejectedItem]:
@@ -116,8 +117,10 @@ class ShardedBatch:
         if self._keys is None or self._unplaced:
             try:
                 yield from self._learn_keys()
-            except BaseException:  # interrupted, or cancelled, as well: it is not lost
-                self._unplaced.append(_copied(request))
+            except BaseException as error:  # interrupted, or cancelled, as well: it is not lost
+                kept = _copied(request)
+                self._unplaced.append(kept)
+                _tell(error, [kept])
                 raise
         yield from self._place(request)
 
@@ -130,7 +133,11 @@ class ShardedBatch:
         """Find the table's keys, and hand the writer what waited for them."""
         self._keys = yield from self._find_keys()
         while self._unplaced:
-            yield from self._place(self._unplaced.popleft())
+            try:
+                yield from self._place(self._unplaced.popleft())
+            except Exception as error:
+                _tell(error, self._unplaced)
+                raise
 
     def _place(self, request: Request) -> Flow[None]:
         keys: Any = self._keys
@@ -146,9 +153,8 @@ class ShardedBatch:
         try:
             return (yield call)
         except Exception as error:
-            requests = getattr(error, "requests", None)
-            if isinstance(requests, list):
-                error.requests = [self._as_seen(request) for request in requests]  # type: ignore[attr-defined]  # it has them
+            if isinstance(error, UnprocessedItemsError):
+                error.requests = [self._as_seen(request) for request in error.requests]
             raise
 
     def _as_seen(self, request: Mapping[str, Any]) -> Request:
@@ -159,6 +165,15 @@ class ShardedBatch:
                 if self._keys is not None:
                     self._keys.as_seen(values)
         return made
+
+
+def _tell(error: BaseException, requests: Iterable[Request]) -> None:
+    """Add requests to an error that holds what is not surely written: they come after that."""
+    later = list(requests)
+    if later and isinstance(error, UnprocessedItemsError):
+        error.requests = [*error.requests, *later]
+        verb = "is" if len(later) == 1 else "are"
+        error.add_note(f"{counted(len(later), 'request')} that came later {verb} not written either")
 
 
 def _copied(request: Request) -> Request:

@@ -152,3 +152,56 @@ async def test_an_error_of_a_sharded_writers_flush_has_the_keys_as_callers_see_t
             with pytest.raises(rddb.UnprocessedItemsError) as raised:
                 await batch.flush()
             assert raised.value.requests == [{"PutRequest": {"Item": {"pk": "a", "n": 1}}}] == batch.unprocessed
+
+
+# A writer of module scope, as of a Lambda handler that calls `asyncio.run`: each invocation has a loop of its own.
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_writer_follows_the_loop_and_what_was_under_way_on_the_one_before_is_written(workers):
+    held = threading.Event()
+
+    def answer(_, params):
+        if len(stub.named("BatchWriteItem")) == 1:
+            held.wait(20)
+        return takes_all(params)
+
+    with WireStub(answer) as stub:
+        table = table_on(stub)
+        batch = table.batch_writer(["pk"], flush_amount=2, max_workers=workers)
+
+        async def ends_while_a_batch_is_under_way():
+            tasks = [asyncio.create_task(batch.put_item(Item={"pk": f"{number}"})) for number in range(4)]
+            await until(lambda: stub.named("BatchWriteItem"))
+            return tasks  # that are waiting for their turn, or for the answer
+
+        async def waits_for_its_turn(first):
+            tasks = [batch.put_item(Item={"pk": f"{number}"}) for number in range(first, first + 4)]
+            async with asyncio.timeout(20):
+                await asyncio.gather(*tasks)
+
+        asyncio.run(ends_while_a_batch_is_under_way())
+        held.set()
+        assert {request["PutRequest"]["Item"]["pk"] for request in batch.unprocessed} >= {"0"}
+        asyncio.run(waits_for_its_turn(4))
+        asyncio.run(waits_for_its_turn(8))
+        asyncio.run(batch.flush())
+        assert batch.unprocessed == []
+        assert set(sent_keys(stub)) == {f"{number}" for number in range(12)}
+
+
+def test_an_answer_that_came_on_the_loop_before_counts():
+    with WireStub(lambda _, params: takes_all(params)) as stub:
+        table = table_on(stub)
+        batch = table.batch_writer(["pk"], flush_amount=2, max_workers=2)
+
+        async def ends_when_a_batch_is_answered():
+            for pk in "01":
+                await batch.put_item(Item={"pk": pk})
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.wait(others)
+
+        asyncio.run(ends_when_a_batch_is_answered())
+        asyncio.run(batch.flush())
+        assert batch.report.written == 2
+        assert sent_keys(stub) == ["0", "1"]

@@ -420,6 +420,25 @@ async def test_what_a_batch_writer_can_place_nowhere_is_left_as_its_block_ends(w
     assert "BatchWriteItem" not in operations(world)
 
 
+async def test_an_error_has_all_that_is_not_written_in_order_also_what_had_no_shard_yet(world):
+    """Whoever writes again what the error has loses nothing, and of two puts for one key the last one stands."""
+    world.proxy.plan = NO_KEYS
+    writer = world.table.sharded(4, by="sk").batch_writer(flush_amount=1, max_attempts=1)
+    batch = await entered(world, writer)
+    items = [{"pk": "a", "sk": 1, "n": number} for number in range(4)]
+    for item in items[:3]:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            await done(batch.put_item(Item=item))
+    world.proxy.plan = [faults.Throttle(operations={"BatchWriteItem"})]
+    expected = [{"PutRequest": {"Item": item}} for item in items]
+    with pytest.raises(rddb.UnprocessedItemsError) as raised:
+        await done(batch.put_item(Item=items[3]))
+    assert raised.value.requests == expected == writer.unprocessed
+    with pytest.raises(rddb.UnprocessedItemsError) as raised:
+        await left_by(world, writer)
+    assert raised.value.requests == expected == writer.unprocessed
+
+
 async def test_what_has_no_shard_does_not_keep_others_from_being_written(world):
     world.proxy.plan = NO_KEYS
     writer = world.table.sharded(4, by="sk").batch_writer()

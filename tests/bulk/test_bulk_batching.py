@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk.pacing import Pace, auto_rate
+from resilient_ddb.bulk.queue import Queue
 from resilient_ddb.bulk.requests import MAX_WIRE_BYTES
 from resilient_ddb.calls.flows import run
 from resilient_ddb.dynamodb.capacity import item_size, write_units
@@ -188,6 +189,24 @@ def test_what_comes_back_goes_first_and_in_its_old_order():
         for number in range(30):
             writer.put(pk=number)
     assert [request["PutRequest"]["Item"]["pk"] for request in table.batches[1]] == [1, 3, 25, 26, 27, 28, 29]
+
+
+def test_what_was_taken_apart_and_comes_back_makes_room_for_newer_requests():
+    """As many wait then as waited when the last one was put, but others."""
+    queue = Queue(2, ["pk"])
+    batches = []
+    for keys in ("ab", "cd"):
+        for key in keys:
+            queue.add(put(pk=key, n=0))
+        batches.append(queue.cut())
+    refused, written = batches
+    queue.take_apart(refused)
+    queue.done(written.requests)
+    for batch in batches:
+        queue.end(batch)
+    queue.join()
+    queue.add(put(pk="a", n=1))
+    assert queue.buffer == [put(pk="b", n=0), put(pk="a", n=1)]
 
 
 def test_throttled_calls_count_by_their_attempts():
