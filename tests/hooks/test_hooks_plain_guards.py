@@ -14,6 +14,7 @@ from functools import reduce
 from types import FunctionType
 from unittest import mock
 
+import boto3
 import botocore.auth
 import botocore.client
 import botocore.endpoint
@@ -614,7 +615,7 @@ def test_a_failed_call_leaves_no_cycle(server, client, operation, said):
 def test_a_client_that_is_given_no_endpoint_takes_the_path(operation, monkeypatch):
     with Heard() as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
-        table = rddb.table("t", policy=rddb.Policy(fast_path=True), **ACCESS)
+        table = rddb.table("t", policy=rddb.Policy(fast_path=True), session=boto3.Session(**ACCESS))
         client = table.meta.client
         server.answers = [GOOD["GetItem"]]
         client.get_item(**PARAMS["GetItem"])  # what the path is made of is loaded with the second call

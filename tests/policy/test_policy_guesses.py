@@ -210,7 +210,7 @@ OF_THE_SDK = {"client", "resource", "table"}  # they are held against boto3's ar
 def public_functions():
     for name in ("", "fallback", "sharding", "spark", "storages", "ttl"):
         module = getattr(rddb, name) if name else rddb
-        for one in module.__all__:
+        for one in set(module.__all__) - {"aio"}:  # a room, which can't be loaded without aiobotocore
             value = getattr(module, one)
             if inspect.isfunction(value) and one not in WITHOUT_NAMES | OF_THE_SDK:
                 yield f"{module.__name__}.{one}", value
