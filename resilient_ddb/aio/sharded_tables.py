@@ -88,7 +88,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
-        return items_of(self._reading(params, max_items), "query_items", self)
+        return items_of(partial(self._reading, params, max_items), "query_items", self)
 
     @names_checked
     def query_many(
@@ -110,7 +110,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over all shards of several partition keys."""
-        reading = self._fan_in_reading(partition_keys, params, max_items)
+        reading = partial(self._fan_in_reading, partition_keys, params, max_items)
         return items_of(reading, "query_many_items", self)
 
     @names_checked

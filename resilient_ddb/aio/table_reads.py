@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
@@ -110,29 +111,39 @@ class AsyncTableReads:
 
         from .together import together  # noqa: PLC0415 - as above
 
-        reading = fan_in_reading(self, together, partition_keys, params, max_items)
+        reading = partial(fan_in_reading, self, together, partition_keys, params, max_items)
         return items_of(reading, "query_many_items", self)
 
 
 def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
     items = Items(table, verb, *of_items)
+    page: Iterator[dict[str, Any]] = iter(())
 
-    async def each() -> AsyncGenerator[dict[str, Any], None]:
+    async def go_on() -> AsyncGenerator[dict[str, Any], None]:
+        nonlocal page
+        for item in page:
+            yield item
         while not items.is_over:
-            for item in await run_async(items.more(asyncio.sleep)):
+            page = await run_async(items.more(asyncio.sleep))
+            for item in page:
                 yield item
 
-    return AsyncItemIterator(each(), f"{verb}_items", table.name)
+    return AsyncItemIterator(go_on, f"{verb}_items", table.name)
 
 
-def items_of(begin: Flow[Reading], verb: str, table: Any) -> AsyncItemIterator:
+def items_of(begin: Callable[[], Flow[Reading]], verb: str, table: Any) -> AsyncItemIterator:
     """Return the items of a reading, page after page."""
+    reading: Reading | None = None
 
-    async def each() -> AsyncGenerator[dict[str, Any], None]:
-        reading = await run_async(begin)
+    async def go_on() -> AsyncGenerator[dict[str, Any], None]:
+        nonlocal reading
+        if reading is None:
+            reading = await run_async(begin())
+        for item in reading.items():
+            yield item
         while not reading.is_over:
             await run_async(reading.more())
             for item in reading.items():
                 yield item
 
-    return AsyncItemIterator(each(), verb, table.name)
+    return AsyncItemIterator(go_on, verb, table.name)

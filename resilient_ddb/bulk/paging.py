@@ -98,14 +98,16 @@ class Pages:
         """
         cursor = response.get("LastEvaluatedKey")
         items = response.get("Items") or []
-        if self._left is not None:
-            items = items[: self._left]
-            self._left -= len(items)
-        if not cursor or self._left == 0:
+        left = self._left
+        if left is not None:
+            items = items[:left]
+            left -= len(items)
+        if not cursor or left == 0:
             self.is_over = True
         else:
             self._trail.follow(cursor)
             self._params["ExclusiveStartKey"] = cursor
             if self._grows:  # what is wanted may be rare: few large pages are cheaper than many small ones
                 self._params["Limit"] = max(self._params["Limit"], min(2 * self._params["Limit"], _LARGEST))
+        self._left = left
         return iter(items)

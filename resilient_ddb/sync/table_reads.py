@@ -35,7 +35,8 @@ class TableReads:
         """Return an iterator over the items of a query, page after page.
 
         On a Table with `ttl=`, over those that have not expired. A page is asked for when the one before it has been
-        given, and no more than one is held. Fallbacks are not asked.
+        given, and no more than one is held. Fallbacks are not asked. After an error it may be iterated on: what was not
+        given is asked for again.
 
         Args:
             max_items: items to give at most; all if left out. `Limit`, which is boto3's, is a page's size. If it is
@@ -202,20 +203,25 @@ def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
 
     items = Items(table, verb, *of_items)
+    page: Iterator[dict[str, Any]] = iter(())
 
-    def each() -> Generator[dict[str, Any], None, None]:
+    def go_on() -> Generator[dict[str, Any], None, None]:
+        nonlocal page
+        yield from page
         while not items.is_over:
-            yield from run(items.more(time.sleep))
+            page = run(items.more(time.sleep))
+            yield from page
 
-    return ItemIterator(each(), f"{verb}_items", table.name)
+    return ItemIterator(go_on, f"{verb}_items", table.name)
 
 
 def items_of(reading: Reading, verb: str, table: Any) -> ItemIterator:
     """Return the items of a reading, page after page."""
 
-    def each() -> Generator[dict[str, Any], None, None]:
+    def go_on() -> Generator[dict[str, Any], None, None]:
+        yield from reading.items()
         while not reading.is_over:
             run(reading.more())
             yield from reading.items()
 
-    return ItemIterator(each(), verb, table.name)
+    return ItemIterator(go_on, verb, table.name)
