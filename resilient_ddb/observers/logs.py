@@ -231,7 +231,8 @@ def _summary(subject: _Subject, tally: _Tally, now: float) -> list[tuple[str, An
         case "budget":
             text = f"{subject.name}: {more} refused by the retry budget {within}"
         case _:
-            text = f"{subject.name}: {more} times {within} requests were left unwritten, {tally.requests:,} in all"
+            requests = "request" if tally.requests == 1 else "requests"
+            text = f"{subject.name}: {tally.requests:,} more {requests} left unwritten {within}"
     return [(text, tally.last)]
 
 

@@ -172,12 +172,12 @@ def test_each_circuit_that_closes_says_what_is_left_of_its_table_only(lines):
     change = {"old_state": "half-open", "new_state": "closed", "reason": "why", "forced": False}
     warnings(CircuitEvent(table="a", operation="", circuit="a/write", **change))
     assert lines()[2:] == [
-        "a: 2 more times within 0 s requests were left unwritten, 14 in all",
+        "a: 14 more requests left unwritten within 0 s",
         "circuit a/write: half-open -> closed: why",
     ]
     warnings.flush()
     warnings.flush()
-    assert lines()[4:] == ["b: 1 more times within 0 s requests were left unwritten, 7 in all"]
+    assert lines()[4:] == ["b: 7 more requests left unwritten within 0 s"]
 
 
 def test_subjects_are_bounded_and_none_is_lost(lines):
@@ -185,9 +185,9 @@ def test_subjects_are_bounded_and_none_is_lost(lines):
     for number in range(1_100):
         for _ in range(2):
             warnings(UnprocessedEvent(table=f"t{number}", operation="BatchWriteItem", requests=1, code="E"))
-    assert len([text for text in lines() if "1 more times" in text]) == 100  # to make room for others
+    assert len([text for text in lines() if "1 more request left unwritten" in text]) == 100  # to make room for others
     warnings.flush()
-    assert len([text for text in lines() if "1 more times" in text]) == 1_100
+    assert len([text for text in lines() if "1 more request left unwritten" in text]) == 1_100
 
 
 def test_a_logging_observer_can_be_pickled(caplog):
