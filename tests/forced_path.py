@@ -57,7 +57,7 @@ def _sending_others(send: Any) -> Any:
 def _begin_or_learn(self: PlainCalls, client: Any, execution: Execution, params: Any) -> Any:
     found = _begin(self, client, execution, params)
     operation = execution.operation
-    has_path = isinstance(http_session_of(client), self.session_class)
+    has_path = isinstance(http_session_of(client), self.session_class) and self.host.transport.absent is None
     if operation not in OPERATIONS or not has_path or not _listen_only(client, self.host, operation):
         return found
     if execution.witness is None:

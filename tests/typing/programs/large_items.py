@@ -2,9 +2,9 @@
 
 import json
 import zlib
+from typing import Any
 
 from boto3.dynamodb.conditions import Key
-from boto3.dynamodb.types import Binary
 
 import resilient_ddb as rddb
 
@@ -13,9 +13,8 @@ events = rddb.resource("dynamodb").Table("events")
 
 orders.put_item(Item={"id": "o-large", "packed": zlib.compress(json.dumps({"lines": ["a"]}).encode())})
 item = orders.get_item(Key={"id": "o-large"}).get("Item", {})
-packed = item["packed"]
-assert isinstance(packed, Binary)
-print(json.loads(zlib.decompress(bytes(packed.value))))
+packed: Any = item["packed"]
+print(json.loads(zlib.decompress(packed.value)))
 
 events.meta.client.transact_write_items(
     TransactItems=[{"Put": {"TableName": "events", "Item": {"tenant": "report-1", "at": "0000", "part": b"1"}}}]
