@@ -283,7 +283,7 @@ class LazyView(Lazy):
     def __init__(
         self, parent: LazyClient, table: str, policy: Policy | None, ttl: str | TimeToLive | NotGiven | None
     ) -> None:
-        """See `parent`'s open client as a Table does that has a policy, or a TTL, of its own."""
+        """Hold the view that a Table with a policy, or a TTL, of its own has of `parent`'s open client."""
         self._parent = parent
         self._table = table
         self._policy = policy

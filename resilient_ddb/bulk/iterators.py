@@ -7,20 +7,26 @@ which goes on where the other one was left.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 Item = dict[str, Any]
+Items = TypeVar("Items")
 
 
-class ItemIterator(Iterator[Item]):
-    """An iterator over a table's items, page after page. After an error it may be iterated on."""
-
-    def __init__(self, go_on: Callable[[], Generator[Item, None, None]], verb: str, table: str) -> None:
-        """Give what the generators of `go_on` give: each goes on where the one before was left."""
+class _OfTable(Generic[Items]):
+    def __init__(self, go_on: Callable[[], Items], verb: str, table: str) -> None:
+        """Hold what makes a generator; each that it makes goes on where the one before was left."""
         self._go_on = go_on
         self._items = go_on()
         self._is_closed = False
         self._verb, self._table = verb, table
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of table {self._table!r}, by {self._verb}>"
+
+
+class ItemIterator(_OfTable[Generator[Item, None, None]], Iterator[Item]):
+    """An iterator over a table's items, page after page. After an error it may be iterated on."""
 
     def __iter__(self) -> Iterator[Item]:  # noqa: PYI034 - the generator itself
         if self._items.gi_frame is None and not self._is_closed:  # type: ignore[attr-defined]  # a generator has it
@@ -31,23 +37,13 @@ class ItemIterator(Iterator[Item]):
         return next(iter(self))
 
     def close(self) -> None:
-        """Give no further items, and ask for no further page."""
+        """End the iteration: no further item comes, and no further page is asked for."""
         self._is_closed = True
         self._items.close()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of table {self._table!r}, by {self._verb}>"
 
-
-class AsyncItemIterator(AsyncIterator[Item]):
+class AsyncItemIterator(_OfTable[AsyncGenerator[Item, None]], AsyncIterator[Item]):
     """An async iterator over a table's items, page after page. After an error it may be iterated on."""
-
-    def __init__(self, go_on: Callable[[], AsyncGenerator[Item, None]], verb: str, table: str) -> None:
-        """See `ItemIterator`."""
-        self._go_on = go_on
-        self._items = go_on()
-        self._is_closed = False
-        self._verb, self._table = verb, table
 
     def __aiter__(self) -> AsyncIterator[Item]:  # noqa: PYI034 - as above
         if self._items.ag_frame is None and not self._is_closed:  # type: ignore[attr-defined]  # as above
@@ -58,8 +54,6 @@ class AsyncItemIterator(AsyncIterator[Item]):
         return aiter(self).__anext__()
 
     async def aclose(self) -> None:
-        """Give no further items, and ask for no further page."""
+        """End the iteration: no further item comes, and no further page is asked for."""
         self._is_closed = True
         await self._items.aclose()
-
-    __repr__ = ItemIterator.__repr__

@@ -107,7 +107,7 @@ class Pace:
             yield partial(join, self._limiter)
 
     def reserve(self, units: float) -> tuple[float, float]:
-        """Take what units by size are going to cost; return that, and the seconds to wait before they are sent."""
+        """Reserve what units by size are going to cost; return that, and the seconds to wait before they are sent."""
         if self._limiter is None:
             return 0.0, 0.0
         cost = units * self._ratio
@@ -203,7 +203,7 @@ class ReadRate:
         """Units that a part of the next request is taken to cost."""
 
     def take(self, operation: str, parts: int, sleep: Sleep) -> Flow[float]:
-        """Take the units of a request, wait until they may be used, and return them.
+        """Return the units of a request, once they are reserved and may be used.
 
         Raises:
             DeadlineExceededError: the deadline comes first; nothing was taken.

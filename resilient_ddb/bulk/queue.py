@@ -121,7 +121,7 @@ class Queue:
             self.buffer.append(request)
 
     def replace(self, requests: Iterable[Request]) -> None:
-        """Have these requests wait in place of those that do."""
+        """Put these requests in the place of those that wait."""
         self._newest.clear()
         self.buffer[:] = requests
 

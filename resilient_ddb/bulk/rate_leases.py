@@ -236,7 +236,7 @@ class RateLease:
         )
 
     def _pass_over(self, worker: str, why: str) -> None:
-        """Tell, once, of an item that is no worker's."""
+        """Report, once, an item that is no worker's."""
         if worker not in self._odd and len(self._odd) < _MOST_KNOWN_ODD:
             self._odd.add(worker)
             text = "rate limiter %s: an item in the lease table is no worker's, and is passed over: %s"

@@ -194,7 +194,7 @@ class Segments:
             yield partial(self._on_page, self.state)
 
     def stopped(self, error: BaseException) -> None:
-        """Tell what a scan was stopped by where to go on from."""
+        """Add where to go on from to the error that stopped a scan."""
         error.scan_state = self.state  # type: ignore[attr-defined]  # this library's addition
         error.add_note(f"parallel_scan of table {self.table.name!r} was stopped: resume=error.scan_state goes on")
 

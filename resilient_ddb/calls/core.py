@@ -60,7 +60,7 @@ class Host(Protocol):
         ...
 
     def expire_credentials(self) -> None:
-        """See to it that the next request is signed with credentials that were fetched anew."""
+        """Ensure that the next request is signed with credentials that were fetched anew."""
         ...
 
     def identity(self) -> tuple[Any, ...]:
@@ -403,7 +403,7 @@ class Core:
         )
 
     def warn(self, event: AnyEvent) -> None:
-        """Tell of what an operator must hear of: the observers, and, unless one of them does so, the log."""
+        """Report what an operator must hear of: to the observers, and to the log unless one of them writes it."""
         self.tell(event)
         if not any(getattr(observer, "writes_warnings", False) for observer in self.observers):
             try:

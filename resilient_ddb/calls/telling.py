@@ -198,7 +198,7 @@ def rate_changed(core: Core, table: str, operation: str, old_rate: float, new_ra
 
 
 def batch_ended(core: Core, table: str, operation: str, **facts: Any) -> None:
-    """Tell how far a writer has come. See `BatchEvent`."""
+    """Report how far a writer has come. See `BatchEvent`."""
     if core.observers:
         core.tell(BatchEvent(table=table, operation=operation, **facts))
 

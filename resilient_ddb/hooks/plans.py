@@ -105,7 +105,7 @@ class Plan:
         self._canonical_end = f"x-amz-target:{headers['x-amz-target']}\n\n"
 
     def check(self, keys: Keys) -> None:
-        """See whether the request that it was learnt from comes out the same; forget that request.
+        """Check that the request it was learnt from comes out the same, and forget that request.
 
         Raises:
             NoPlanError: it does not.

@@ -116,9 +116,10 @@ class Reading:
             made = [in_shard(self._shard_of(index), call) for (index, _), call in zip(wanted, calls, strict=True)]
         outcomes = yield partial(self._together, made)
         outcome: Any = None
+        answers_first = sorted(zip(wanted, calls, outcomes, strict=True), key=_is_failure)  # kept if another fails
         try:
             responses = []
-            for (index, _), call, outcome in zip(wanted, calls, outcomes, strict=True):
+            for (index, _), call, outcome in answers_first:
                 if isinstance(outcome, BaseException):
                     self._leave_out(index, outcome)
                 else:
@@ -133,7 +134,7 @@ class Reading:
                 raise next(outcome for outcome in outcomes if isinstance(outcome, BaseException))
             return responses
         finally:
-            del outcomes, outcome  # an error that is raised knows this frame: they would keep each other
+            del outcomes, outcome, answers_first  # an error that is raised knows this frame: they would keep each other
 
     def _follow(self, index: int, start: Key | None, response: Mapping[str, Any]) -> None:
         last = response.get("LastEvaluatedKey")
@@ -233,6 +234,10 @@ def check_on_shard_error(value: Any) -> None:
     """
     if value not in ("raise", "skip"):
         raise ValueError(f"on_shard_error must be 'raise' or 'skip'; got {value!r}")
+
+
+def _is_failure(read: tuple[Any, Any, Any]) -> bool:
+    return isinstance(read[2], BaseException)
 
 
 def _can_pass(error: Exception) -> bool:

@@ -100,9 +100,8 @@ async def test_one_that_was_closed_gives_no_more(either):
     assert not either.proxy.seen
 
 
+@pytest.mark.parametrize("either", ["async"], indirect=True)  # threads are not cancelled
 async def test_a_cancelled_task_leaves_the_page_to_whoever_iterates_on(either):
-    if either.is_sync:
-        pytest.skip("threads are not cancelled")
     await fill(either, "query_items")
     items, given = either.table.query_items(Limit=5, **ALL), []
     either.proxy.plan = [faults.Hang(operations={"Query"}, every=2, times=1)]
@@ -113,3 +112,14 @@ async def test_a_cancelled_task_leaves_the_page_to_whoever_iterates_on(either):
         await task
     await loop_over(items, given)
     assert given == list(range(COUNT))
+
+
+async def test_what_other_shards_have_answered_is_not_asked_for_again(either):
+    await fill(either, "sharded")
+    items, given = either.table.sharded(3, by="sk").query_items(**ALL), []
+    either.proxy.plan = [faults.Throttle(times=1, **REFUSED)]
+    with pytest.raises(ClientError):
+        await loop_over(items, given)
+    await loop_over(items, given)
+    assert given == list(range(COUNT))
+    assert either.proxy.count("Query") == 4

@@ -94,7 +94,7 @@ class Checkpoint:
             raise CannotWriteError(f"the checkpoint {self.path} can't be written: {why}") from error
 
     def try_out(self) -> None:
-        """See whether it can be written, before there is anything to say.
+        """Check that it can be written, before there is anything to say.
 
         Raises:
             BulkError: it can't be.

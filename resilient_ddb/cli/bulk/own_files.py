@@ -68,7 +68,7 @@ def _opener(mode: int = _ALL_MAY) -> Callable[[str, int], int]:
 
 
 def sync_folder(folder: Path) -> None:
-    """See to it that a file's new name outlives a power cut."""
+    """Ensure that a file's new name outlives a power cut."""
     if os.name == "nt":  # there a folder can't be opened
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -82,7 +82,7 @@ class Refusals:
             raise self._cannot(error) from error
 
     def sync(self) -> int:
-        """See to it that what was noted is on the disk, and return the file's size in bytes.
+        """Ensure that what was noted is on the disk, and return the file's size in bytes.
 
         Raises:
             CannotWriteError: it can't be written.
