@@ -68,6 +68,12 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Return one worker more than there are cores, as tests wait for emulators and programs; or leave it to xdist."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) + 1
+
+
 def _read_models_once(patch):
     """Share botocore's models among all sessions: each session reads its own, which took half of the tests' time."""
     loaders: dict[str | None, botocore.loaders.Loader] = {}
