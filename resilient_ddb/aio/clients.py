@@ -69,7 +69,7 @@ class ResilientAioClient:
         CURRENT.set(execution)
         try:
             ttl = execution.core.ttl
-            if ttl is not None:
+            if ttl is not None and (api_params := ttl.at_once(execution)) is None:
                 with execution.bounded():
                     api_params = await run_async(ttl.prepare(execution, self._make_api_call))
             execution.admit()

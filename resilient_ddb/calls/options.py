@@ -20,6 +20,9 @@ class TableOption(Protocol):
     def of(self, table: str) -> OfOneTable | None:
         """Return what goes for a table; None if it has not the option."""
 
+    def at_once(self, execution: Any) -> Mapping[str, Any] | None:
+        """Return what `prepare` does, if no call has to be made for that; else None."""
+
     def prepare(self, execution: Any, ask: Callable[[str, dict[str, Any]], Any]) -> Generator[Any, Any, Any]:
         """Return the parameters to send for a call; `ask` makes a call of the client's."""
 

@@ -38,7 +38,7 @@ class ResilientClient:
         CURRENT.set(execution)
         try:
             ttl = execution.core.ttl
-            if ttl is not None:
+            if ttl is not None and (api_params := ttl.at_once(execution)) is None:
                 with execution.bounded():
                     api_params = run(ttl.prepare(execution, self._make_api_call))
             execution.admit()

@@ -70,7 +70,7 @@ class TtlCall:
         has_expired = self._typed_rule()
         if self._execution.operation != "TransactGetItems":
             return lambda _, row: not has_expired(row)
-        positions = self._request.positions
+        positions = self._request.positions or {}
 
         def keep(position: int, row: Any) -> bool:
             if position in positions and row and has_expired(row.get("Item")):
@@ -123,14 +123,15 @@ class TtlCall:
         if request.is_hidden:
             for item in self._items(response):
                 item.pop(self._attribute, None)
-        for position, is_hidden in request.positions.items():
+        for position, is_hidden in (request.positions or {}).items():
             if is_hidden:
                 entries = response.get("Responses") or ()
                 for entry in entries[position : position + 1]:
                     if entry and entry.get("Item"):
                         entry["Item"].pop(self._attribute, None)
-        for name, entry in (response.get("UnprocessedKeys") or {}).items() if request.originals else ():
-            _restore(entry, request.originals.get(name))
+        originals = request.originals
+        for name, entry in (response.get("UnprocessedKeys") or {}).items() if originals else ():
+            _restore(entry, originals.get(name))
 
     def _items(self, response: Response) -> list[dict[str, Any]]:
         """Return the items of an answer that are of the table, apart from a transaction's."""
@@ -155,7 +156,7 @@ class TtlCall:
                 if same_table(name, self._table):
                     responses[name] = [item for item in items if not has_expired(item)]
         elif responses:
-            for position in self._request.positions:
+            for position in self._request.positions or ():
                 for entry in responses[position : position + 1]:
                     if entry and has_expired(entry.get("Item")):
                         del entry["Item"]

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.dynamodb import expressions
 from resilient_ddb.dynamodb.description import Index, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.operations import same_table
 from resilient_ddb.dynamodb.reserved import NAMES, NOW, NUMBER, TTL, VALUES
+
+if TYPE_CHECKING:
+    from resilient_ddb.policy.clock import Clock
+
+    from .rule import TimeToLive
 
 OPERATIONS = frozenset({"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"})
 _PROJECTION, _FILTER, _KEY_CONDITION = "ProjectionExpression", "FilterExpression", "KeyConditionExpression"
@@ -36,9 +41,9 @@ class Request:
     """Its parameters. What of them was changed is not the caller's."""
     is_hidden: bool = False
     """Whether the TTL attribute was asked for on top of what the caller asked for."""
-    originals: dict[str, Params] = field(default_factory=dict)
+    originals: Mapping[str, Params] | None = None
     """BatchGetItem: what the caller asked of the table, under the name given."""
-    positions: dict[int, bool] = field(default_factory=dict)
+    positions: Mapping[int, bool] | None = None
     """TransactGetItems: the positions of the items of the table, and whether the attribute was asked for there."""
 
 
@@ -48,8 +53,8 @@ class Want:
 
     table: str
     attribute: str
-    now: int
-    on_server: bool
+    settings: TimeToLive
+    clock: Clock
     index: Index | None = None
     """What is known of the index that is read."""
     native: bool = True
@@ -109,7 +114,7 @@ def _pages(params: Params, want: Want) -> Request:
         return Request(params=_filtering(params, want))
     can_filter = index is None or (index.has(want.attribute) and want.attribute not in index.keys)
     names_key = index_name is not None and _names_in_key_condition(params, want.attribute)
-    if want.on_server and can_filter and not names_key and not any(name in params for name in _LEGACY):
+    if want.settings.filter == "server" and can_filter and not names_key and not any(name in params for name in _LEGACY):
         params = _filtering(params, want)
     made, is_hidden = _asking(params, want)
     return Request(params=made, is_hidden=is_hidden)
@@ -221,7 +226,8 @@ def _filtering(params: Params, want: Want) -> Params:
             return params
         made[_FILTER] = joined
     made[NAMES] = _with(names, NAMES, {TTL: want.attribute})
-    ours = {NOW: want.now, NUMBER: "N"} if want.native else {NOW: {"N": str(want.now)}, NUMBER: {"S": "N"}}
+    now = want.settings.now(want.clock)
+    ours = {NOW: now, NUMBER: "N"} if want.native else {NOW: {"N": str(now)}, NUMBER: {"S": "N"}}
     made[VALUES] = _with(values, VALUES, ours)
     return made
 

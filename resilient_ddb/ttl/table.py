@@ -49,6 +49,7 @@ class TableTtl:
         """Leave expired items of `table` out, as `settings` say."""
         self.table = table
         self.settings = settings
+        self._soon = ("Table, soon", table)
 
     def prepare(self, execution: Execution, ask: Ask, params: Mapping[str, Any]) -> Steps:
         """Return what is to be sent of a call in place of `params`, and what its answer is looked through by, or None.
@@ -57,22 +58,40 @@ class TableTtl:
             ClientError: the table's TTL is to be looked up, and can't be.
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
+        found = self.at_once(execution, params)
+        if found is not None:
+            return found
+        attribute = yield from self._attribute(execution, ask)
+        if attribute is None:
+            if ARGUMENT in params and execution.operation == "PutItem":
+                raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
+            return params, None
+        if execution.operation not in ttl_requests.OPERATIONS:
+            return (yield from self._prepare_write(execution, ask, params, attribute)), None
+        described = None
+        if params.get("IndexName") is not None:
+            described = yield from self._described(execution, ask, params["IndexName"])
+        return self._prepare_read(execution, params, attribute, described)
+
+    def at_once(self, execution: Execution, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], TtlCall | None] | None:
+        """Return what `prepare` does; None if something has to be asked of DynamoDB for that. Raises as `prepare`."""
         operation = execution.operation
         attribute = self._known(execution.core)
         if operation in ttl_writes.BY_KEY and attribute is not None:  # they need no more than this
             self._check_written(execution, attribute)
-        is_read = operation in ttl_requests.OPERATIONS
-        if not is_read and operation not in ttl_writes.OPERATIONS:
+        if operation in ttl_requests.OPERATIONS:
+            if attribute is None or params.get("IndexName") is not None:
+                return None
+            return self._prepare_read(execution, params, attribute, None)
+        if operation not in ttl_writes.OPERATIONS:
             return params, None
         if attribute is None:
-            attribute = yield from self._attribute(execution, ask)
-        if attribute is None and ARGUMENT in params and operation == "PutItem":
-            raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
-        if attribute is None:
-            return params, None
-        if is_read:
-            return (yield from self._prepare_read(execution, ask, params, attribute))
-        return (yield from self._prepare_write(execution, ask, params, attribute)), None
+            return None
+        made, puts = self._rewritten(execution, params, attribute)
+        if puts.has_attribute and not self._is_key_checked(execution.core, attribute):
+            return None
+        self._warn_of_converted(execution, puts, attribute)
+        return made, None
 
     def stamped(self, execution: Execution, ask: Ask, item: Mapping[str, Any], seconds: Any) -> Steps:
         """Return an item that expires so many seconds from now, for a request that is sent later.
@@ -86,20 +105,21 @@ class TableTtl:
             raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
         return ttl_writes.stamped(item, attribute, seconds, execution.core.clock.time())
 
-    def _prepare_read(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Steps:
-        index: Index | None = None
-        name = params.get("IndexName")
-        if name is not None:
-            described = yield from self._described(execution, ask, name)
-            index = None if described is None else described.indexes.get(name)
+    def _prepare_read(
+        self, execution: Execution, params: Mapping[str, Any], attribute: str, described: TableDescription | None
+    ) -> tuple[Mapping[str, Any], TtlCall]:
+        index = None
+        if described is not None:
+            index = described.indexes.get(params.get("IndexName"))
             check_keys(described, self.table, attribute)
+        core = execution.core
         want = Want(
             table=self.table,
             attribute=attribute,
-            now=self.settings.now(execution.core.clock),
-            on_server=self.settings.filter == "server",
+            settings=self.settings,
+            clock=core.clock,
             index=index,
-            native=execution.core.host.native,
+            native=core.host.native,
         )
         request = ttl_requests.rewrite(execution.operation, params, want)
         call = TtlCall(
@@ -113,31 +133,44 @@ class TableTtl:
         return request.params, call
 
     def _prepare_write(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Steps:
-        puts = Puts(self.table, attribute, execution.core.clock.time(), native=execution.core.host.native)
+        made, puts = self._rewritten(execution, params, attribute)
+        if puts.has_attribute and not self._is_key_checked(execution.core, attribute):
+            yield from self._check_key_soon(execution, ask, attribute)
+        self._warn_of_converted(execution, puts, attribute)
+        return made
+
+    def _rewritten(
+        self, execution: Execution, params: Mapping[str, Any], attribute: str
+    ) -> tuple[Mapping[str, Any], Puts]:
+        core = execution.core
+        puts = Puts(self.table, attribute, core.clock.time(), native=core.host.native)
         made = puts.rewrite(execution.operation, params)
         self._check_written(execution, attribute)
-        if puts.has_attribute:
-            yield from self._check_put(execution, ask, attribute)
-        if puts.converted is not None:
-            text = "table %s: %r was put as a %s, and is written as whole seconds since the epoch"
-            self.warn_once(execution, text, self.table, attribute, puts.converted)
-        return made
+        return made, puts
 
     def _check_written(self, execution: Execution, attribute: str) -> None:
         for key in ttl_writes.keys_of(execution.operation, execution.params, self.table):
             check_key("Key", key, self.table, attribute)
 
-    def _check_put(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
+    def _warn_of_converted(self, execution: Execution, puts: Puts, attribute: str) -> None:
+        if puts.converted is not None:
+            text = "table %s: %r was put as a %s, and is written as whole seconds since the epoch"
+            self.warn_once(execution, text, self.table, attribute, puts.converted)
+
+    def _is_key_checked(self, core: Core, attribute: str) -> bool:
+        """Return whether the table's key is known, or was asked for in vain lately. Raise as `check_keys`."""
+        described, until = learnt(core.known, self.table)
+        if described is not None:
+            check_keys(described, self.table, attribute)
+            return True
+        now = core.clock.monotonic()
+        _, gave_up_until = core.known.get(self._soon, (None, now))
+        return bool(now < max(until or now, gave_up_until))
+
+    def _check_key_soon(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
         """Refuse an attribute of the table's key, if it can be told soon: no put waits for the control plane."""
-        known, clock = execution.core.known, execution.core.clock
-        described, until = learnt(known, self.table)
-        if described is None:
-            now, memory = clock.monotonic(), ("Table, soon", self.table)
-            _, gave_up_until = known.get(memory, (None, now))
-            if now < max(until or now, gave_up_until):
-                return
-            soon = partial(deadline, _SOON_SECONDS, clock=clock)
-            described = yield from self._learn(execution, lambda *call: inside(soon, partial(ask, *call))(), memory)
+        soon = partial(deadline, _SOON_SECONDS, clock=execution.core.clock)
+        described = yield from self._learn(execution, lambda *call: inside(soon, partial(ask, *call))(), self._soon)
         check_keys(described, self.table, attribute)
 
     # What is known of the table.

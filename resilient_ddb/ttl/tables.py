@@ -29,6 +29,21 @@ class TtlTables:
         """Return what is known of a table's TTL; None if it has none."""
         return self._tables.get(plain_name(table))
 
+    def at_once(self, execution: Execution) -> Mapping[str, Any] | None:
+        """Return what `prepare` does; None if something may have to be asked of DynamoDB for that."""
+        params = execution.params
+        name = params.get("TableName")
+        if not isinstance(name, str):
+            return None
+        table = self._tables.get(name) or self.of(name)
+        found = (params, None) if table is None else table.at_once(execution, params)
+        if found is None:
+            return None
+        params, call = found
+        if call is not None:
+            execution.ttl, execution.request = call, params
+        return params
+
     def prepare(self, execution: Execution, ask: Ask) -> Steps:
         """Return the parameters to send for a call, and have its answer looked through. See `TableTtl.prepare`."""
         params, calls = execution.params, []

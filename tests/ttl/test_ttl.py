@@ -39,7 +39,8 @@ VALUES = {":rddb_now": NOW, ":rddb_number": "N"}
 
 
 def want(*, on_server=False, index=None, attribute="exp"):
-    return Want(table="t", attribute=attribute, now=NOW, on_server=on_server, index=index)
+    settings = TimeToLive(attribute, filter="server" if on_server else "client")
+    return Want(table="t", attribute=attribute, settings=settings, clock=FakeClock(NOW), index=index)
 
 
 def sent(operation, *, on_server=False, index=None, attribute="exp", **params):
