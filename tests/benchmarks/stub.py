@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
 
-from . import items
+from . import cores, items
 
 _TARGET = b"DynamoDB_20120810."
 _LIMIT, _FEW = b'"Limit"', b"Query of a few"
@@ -222,6 +222,7 @@ class Stub:
 
 def main() -> None:
     """Run the stub."""
+    cores.share_one()
     stub = Stub(float(sys.argv[1]) if len(sys.argv) > 1 else 0.0, *sys.argv[2:])
     print(stub.port, flush=True)
     stub.serve()

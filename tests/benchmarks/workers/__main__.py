@@ -13,7 +13,7 @@ import traceback
 from importlib import import_module
 from typing import Any
 
-from benchmarks import items
+from benchmarks import cores, items
 
 from . import timing
 from .boto import counted
@@ -106,8 +106,11 @@ def respond(worker: Any, request: dict[str, Any]) -> dict[str, Any]:
         case "facts":
             return dict(worker.facts())
         case "time":
+            place = cores.share_one if request["at_once"] == 1 else cores.use_all
+            place()
             return dict(worker.time(request["call"], request["seconds"], request["at_once"], request["url"]))
         case "stall":
+            cores.use_all()
             return dict(worker.stall(request["call"]))
     raise ValueError(f"{request['do']!r} is nothing that a worker does")
 
