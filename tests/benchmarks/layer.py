@@ -165,7 +165,7 @@ def _table(recorded: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield textwrap.fill(
         f"Recorded on {recorded['date']} with Python {recorded['python']}, {recorded['machine']}: {versions}. "
-        f"Times are ratios to the same of plain boto3's Table, from the first layer: the medians of {ROUNDS} new "
+        f"Times are ratios to those of plain boto3's Table from the first layer. They are medians of {ROUNDS} new "
         f"processes. boto3 took {recorded['boto3_first_ms']} ms, on a machine on which its ``get_item`` takes "
         f"{recorded['boto3_get_item_us']} µs. As in Lambda, Python wrote no bytecode.",
         width=120,
