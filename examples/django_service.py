@@ -36,7 +36,7 @@ class ResilientMiddleware:
         with rddb.deadline(REQUEST_SECONDS):
             return self.get_response(request)
 
-    def process_exception(self, request, error):  # noqa: ARG002 - Django gives it
+    def process_exception(self, request, error):
         return answer_for(error) if isinstance(error, (ClientError, BotoCoreError)) else None
 
 
@@ -50,11 +50,11 @@ def answer_for(error):
 
 
 class Order(View):
-    def put(self, request, order_id):  # noqa: ARG002 - Django gives it
+    def put(self, request, order_id):
         orders.put_item(Item={"id": order_id, "views": 0})
         return JsonResponse({"id": order_id}, status=201)
 
-    def get(self, request, order_id):  # noqa: ARG002 - as above
+    def get(self, request, order_id):
         item = orders.get_item(Key={"id": order_id}).get("Item")
         if item is None:
             raise Http404
@@ -69,7 +69,7 @@ def read_several(request):
 
 
 @require_POST
-def count_view(request, order_id):  # noqa: ARG001 - Django gives it
+def count_view(request, order_id):
     response = orders.update_item(
         Key={"id": order_id},
         UpdateExpression="ADD #views :one",
@@ -81,7 +81,7 @@ def count_view(request, order_id):  # noqa: ARG001 - Django gives it
 
 
 @require_GET
-def ready(request):  # noqa: ARG001 - as above
+def ready(request):
     """Return whether requests are worth sending here, by the state of the circuits: DynamoDB is not asked."""
     circuits = rddb.status(orders).circuits
     refusing = [circuit.name for circuit in circuits if circuit.state == "open" and circuit.retry_after != 0]

@@ -145,7 +145,7 @@ class DynamoDBStorage:
         self._begin()
 
     def share(self, circuit: Circuit) -> Callable[[], None]:
-        """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
+        """Share a circuit's state from now on, and return what each of its calls has to call as it begins."""
         with self._lock:
             self._members = [member for member in self._members if member.circuit() is not None]
             self._members.append(_Member(weakref.ref(circuit), self._prefix + circuit.name))

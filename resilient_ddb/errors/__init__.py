@@ -152,7 +152,7 @@ class CircuitOpenError(ResilienceError):
         self.state = state
         """`open`, or `half-open` where all permits for probes are taken."""
         self.reason = reason
-        """What opened it; if it is forced, the words of whoever did."""
+        """What opened it; if it is forced, the words of the person who did."""
         self.retry_after = retry_after
         """Seconds until the circuit lets a probe through; 0.0 while probes are under way, or while it is forced."""
         self.forced = forced

@@ -26,7 +26,7 @@ class SharedCircuits(Protocol):
     """An event that is set when a circuit's state changes."""
 
     def share(self, circuit: Any) -> Callable[[], None]:
-        """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
+        """Share a circuit's state from now on, and return what each of its calls has to call as it begins."""
         ...
 
 
