@@ -2,8 +2,8 @@
 
     python .ci/browser.py demo.html docs/_build/html/index.html
 
-It fails if a page scrolls sideways, if something on it does so in a wide window, if letters can hardly be read on what
-is behind them, or if a page loads something from another host.
+It fails if a page scrolls sideways, or what holds all of it; if something on it does so in a wide window; if letters
+can hardly be read on what is behind them; or if a page loads something from another host.
 """
 # ruff: noqa: INP001, T201  # a script, in no package
 
@@ -60,7 +60,8 @@ function faults(frame, width) {
     const box = element.getBoundingClientRect(), style = view.getComputedStyle(element);
     if (!box.width || !box.height || style.visibility != "visible") continue;
     const scrolls = ["auto", "scroll"].includes(style.overflowX) && element.scrollWidth > element.clientWidth;
-    if (width == Math.max(...widths) && scrolls) found.push(`cut off: ${name(element)}`);
+    if (scrolls && element.querySelector("h1")) found.push(`scrolls sideways: ${element.scrollWidth} pixels`);
+    else if (width == Math.max(...widths) && scrolls) found.push(`cut off: ${name(element)}`);
     const says = [...element.childNodes].some(node => node.nodeType == 3 && node.data.trim());
     const isOurs = element.tagName != "title" && !element.closest(".highlight, .terminal, .sidebar-drawer, .icons");
     if (says && isOurs && contrast(element, view) < least) found.push(`hard to read: ${name(element)}`);

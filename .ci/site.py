@@ -27,6 +27,8 @@ SEARCHED = (
     "Django",
     "Celery",
     "Docker",
+    "Powertools",
+    "Lambda",
     "health",
     "migration",
     "write sharding",

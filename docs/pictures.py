@@ -362,7 +362,7 @@ def fill_readme(text: str) -> str:
         f"In a run of the demo (seed {seed}), boto3 {version} counted {plain.counted_twice} calls twice, and said "
         f"{plain.phantoms} times that an item was missing that was there. This library was wrong {ours.wrong} times. "
         f"It failed {ours.failed_calls} calls with an error, and said of {ours.unsure_said} of them that they may have "
-        "been applied."
+        "been applied: `error.resilience.ambiguous`."
     )
     filled = textwrap.fill(words, 118, initial_indent="   ", subsequent_indent="   ", break_on_hyphens=False)
     begin, end = "<!-- demo: begin -->\n", "   <!-- demo: end -->"

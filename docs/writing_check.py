@@ -1,12 +1,13 @@
 """Warns of sentences that are hard to read: `python docs/writing_check.py [FILE ...]`.
 
-It looks at the pages, the README and the changelog. It prints each sentence of more than 28 words, and each word that
-CONTRIBUTING.md advises against, with file and line; then the median and the 95th percentile of words a sentence. It
-always ends with 0.
+It looks at the pages, the README, the changelog, and the package's docstrings. It prints each sentence of more than 28
+words, and each word that CONTRIBUTING.md advises against, with file and line; then the median and the 95th percentile
+of words a sentence. It always ends with 0.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 import statistics
 import sys
@@ -41,6 +42,10 @@ _CODE = re.compile(
 )
 _ITEM = re.compile(r"(\* - |- |\d+\. |> |\| )")
 _HEADING = re.compile(r"([=\-~^])\1{2,}$")
+_NAMES = "boto3|aioboto3|botocore|aiobotocore|aiohttp|urllib3|msgspec|pybreaker|tenacity|stamina|moto|pytest|pip"
+"""What may begin a sentence in small letters."""
+_SECTION = re.compile(r"^[A-Z][a-z]+:$", re.MULTILINE)
+_ARGUMENT = re.compile(r"^ {4}(?=[\w*]+: )", re.MULTILINE)
 
 
 def paragraphs(text: str) -> Iterator[tuple[int, str]]:
@@ -74,6 +79,22 @@ def paragraphs(text: str) -> Iterator[tuple[int, str]]:
         yield first, words
 
 
+def docstrings(text: str) -> Iterator[tuple[int, str]]:
+    """Return the paragraphs of a program's docstrings, each with the number of its first line."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            first, _, rest = node.value.value.partition("\n")
+            flush = re.sub(rf"^ {{{node.col_offset}}}", "", rest, flags=re.MULTILINE)
+            prose = _SECTION.sub("", _without_code(f"{first}\n{flush}"))
+            for line, paragraph in paragraphs(_ARGUMENT.sub("  - ", prose)):
+                yield node.lineno + line - 1, paragraph
+
+
+def _without_code(docstring: str) -> str:
+    """Return a docstring without its indented blocks: those that begin after an empty line."""
+    return re.sub(r"(?<=\n\n)( {4}.*\n+)+", lambda found: "\n" * found[0].count("\n"), docstring)
+
+
 def plain(paragraph: str) -> str:
     """Return a paragraph as it is read: a literal is one word, a link its text."""
     paragraph = re.sub(r":\w+:`([^`<]+?)(?: <[^`]+>)?`", r"\1", paragraph)
@@ -84,7 +105,7 @@ def plain(paragraph: str) -> str:
 
 def sentences(paragraph: str) -> list[str]:
     """Return the sentences of a paragraph, or the cells of a Markdown table's row."""
-    parts = re.split(r"(?<=[.!?])\)?\s+(?=[A-Z\d(\"]|literal)|\s\|\s", plain(paragraph))
+    parts = re.split(rf"(?<=[.!?])\)?\s+(?=[A-Z\d(\"]|literal|(?:{_NAMES})\b)|\s\|\s", plain(paragraph))
     return [part for part in parts if re.search(r"[a-z]", part)]
 
 
@@ -104,23 +125,27 @@ def warnings(paragraph: str) -> Iterator[str]:
 
 
 def main(names: list[str]) -> None:
-    """Print the warnings and the two figures of the named files, or of all pages."""
+    """Print the warnings and the figures of the named files, or of all pages and of the package."""
     paths = [Path(name) for name in names] or [
         *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
         *sorted((*ROOT.glob("docs/*.rst"), *ROOT.glob("docs/*.md"))),
+        *sorted(ROOT.glob("resilient_ddb/**/*.py")),
     ]
-    lengths = []
+    found: dict[str, list[int]] = {}
     for path in paths:
-        for line, paragraph in paragraphs(path.read_text("utf-8")):
+        is_program = path.suffix == ".py"
+        lengths = found.setdefault("docstrings" if is_program else "pages", [])
+        for line, paragraph in (docstrings if is_program else paragraphs)(path.read_text("utf-8")):
             lengths += [count(sentence) for sentence in sentences(paragraph) if sentence.endswith((".", "!", "?", ":"))]
             for warning in warnings(paragraph):
                 print(f"{path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}:{line}: {warning}")  # noqa: T201
-    share = sum(length > LONG for length in lengths) / len(lengths)
-    percentile = statistics.quantiles(lengths, n=20)[-1]
-    print(  # noqa: T201
-        f"{len(lengths)} sentences: median {statistics.median(lengths):.0f} words, 95th percentile {percentile:.0f}, "
-        f"{share:.1%} over {LONG}"
-    )
+    for kind, lengths in found.items():
+        share = sum(length > LONG for length in lengths) / len(lengths)
+        percentile = statistics.quantiles(lengths, n=20)[-1]
+        print(  # noqa: T201
+            f"{kind}: {len(lengths)} sentences, median {statistics.median(lengths):.0f} words, 95th percentile "
+            f"{percentile:.0f}, {share:.1%} over {LONG}"
+        )
 
 
 if __name__ == "__main__":

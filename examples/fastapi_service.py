@@ -24,7 +24,7 @@ orders = aio.table("orders")  # opens with its first call
 
 
 @asynccontextmanager
-async def lifespan(app):  # noqa: ARG001 - FastAPI gives it
+async def lifespan(app):
     yield
     await orders.close()  # connections end with the service
 
@@ -50,7 +50,7 @@ app.add_middleware(Deadline, seconds=REQUEST_SECONDS)
 
 @app.exception_handler(ClientError)
 @app.exception_handler(BotoCoreError)
-async def answer_for(request, error):  # noqa: ARG001 - FastAPI gives it
+async def answer_for(request, error):
     """Return what a client can act on: when to come back, and whether the write may have been applied."""
     facts = rddb.call_facts(error)
     body = {"error": type(error).__name__, "may_have_been_applied": facts is not None and facts.ambiguous}

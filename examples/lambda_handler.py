@@ -14,7 +14,7 @@ users = rddb.table("lambda-users", policy=POLICY)
 
 
 @rddb.lambda_handler(margin=0.25)  # one event loop for all invocations, which keeps connections open between them
-async def handler(event, context):  # noqa: ARG001 - Lambda gives it
+async def handler(event, context):
     try:
         response = await users_async.get_item(Key={"id": event["user"]})
     except rddb.CircuitOpenError as error:
@@ -25,7 +25,7 @@ async def handler(event, context):  # noqa: ARG001 - Lambda gives it
 
 
 @rddb.lambda_handler
-def sync_handler(event, context):  # noqa: ARG001 - as above
+def sync_handler(event, context):
     users.put_item(Item={"id": event["user"]})
     return {"statusCode": 201}
 

@@ -78,7 +78,8 @@ class Record:
     """A frozen value of the facts that its annotations name: given by keyword, compared and printed by all of them.
 
     Events are made on each call that somebody observes. A frozen dataclass of 14 fields takes ten times as long to
-    make, and longer to define than all of this module takes to load: each one is compiled anew as it is imported.
+    make. It takes longer to define than all of this module takes to load: each one is compiled anew as it is
+    imported.
     """
 
     __slots__ = ("_facts",)

@@ -38,7 +38,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
 def set_policy(target: Target, policy: Policy) -> Target:
     """Set another policy for what is hardened already, from now on, and return it.
 
-    What was learnt of the tables stays: an open circuit stays open for as long as it was to, attempts stay counted,
+    What was learnt of the tables stays. An open circuit stays open for as long as it was to, attempts stay counted,
     and what a retry budget has spent stays spent. Calls under way go on by the new policy. Timeouts that differ from
     those of the policy before hold for each request from now on, also over those of a caller's Config.
 

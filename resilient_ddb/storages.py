@@ -1,7 +1,7 @@
 """Where processes share the states of their circuits: `CircuitBreaker(storage=storages.dynamodb(table))`.
 
-For Lambda, and wherever there is no Redis. Lambda freezes a process between its invocations, threads and all: so that
-requests are only sent while a call of the process is under way, by a thread, and no call waits for it.
+For Lambda, and wherever there is no Redis. Lambda freezes a process between its invocations, threads and all. So a
+thread sends requests only while a call of the process is under way, and no call waits for it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def dynamodb(
     only while a call of the process is under way, in a thread: no call waits.
 
     Args:
-        table: the name of the table, whose partition key is the text `circuit`, and which has TTL on `expires_at`; or a
+        table: the name of the table. Its partition key is the text `circuit`, and it has TTL on `expires_at`. Or a
             sync Table for it, for async code too, whose client has no circuit breaker. See `create_table`.
         prefix: what each circuit's name begins with in the table: tell apart what is not to be shared, such as regions.
         sync_interval: seconds between two reads. `CircuitBreaker.sync_interval` does not matter here.
@@ -145,7 +145,7 @@ class DynamoDBStorage:
         self._begin()
 
     def share(self, circuit: Circuit) -> Callable[[], None]:
-        """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
+        """Share a circuit's state from now on, and return what each of its calls has to call as it begins."""
         with self._lock:
             self._members = [member for member in self._members if member.circuit() is not None]
             self._members.append(_Member(weakref.ref(circuit), self._prefix + circuit.name))

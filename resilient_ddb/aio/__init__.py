@@ -1,12 +1,14 @@
 """The async twin: the same verbs on aiobotocore, in the shape that aioboto3's users know. Extra: `aio`.
 
-from resilient_ddb import aio
+At module scope, and in a block:
 
-orders = aio.table("orders")                        # module scope: opens on first use
-dynamodb = aio.resource("dynamodb")                 # likewise; its Tables share one client
-orders = dynamodb.Table("orders")
-async with aio.resource("dynamodb") as dynamodb:    # or as aioboto3 does it
-    orders = await dynamodb.Table("orders")
+    from resilient_ddb import aio
+
+    orders = aio.table("orders")                        # module scope: opens on first use
+    dynamodb = aio.resource("dynamodb")                 # likewise; its Tables share one client
+    orders = dynamodb.Table("orders")
+    async with aio.resource("dynamodb") as dynamodb:    # or as aioboto3 does it
+        orders = await dynamodb.Table("orders")
 """
 
 import importlib

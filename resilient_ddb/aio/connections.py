@@ -3,8 +3,8 @@
 aiohttp follows redirects unless it is told not to, and sends the item and the session token there. And it takes what
 arrives on a connection that nobody uses for the answer to the next request.
 
-A forked process leaves the connections of its parent alone. The parent's event loop shares its epoll with the child: a
-transport that is closed in the child is taken from it, and the parent does not hear of that connection again.
+A forked process leaves the connections of its parent alone. The parent's event loop shares its epoll with the child.
+A transport that is closed in the child is taken from it, and the parent does not hear of that connection again.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class AioValueHandlers(native.ValueHandlers):
         """Handle `before-parse`: read a response, a large one in stretches, and leave an empty one to botocore.
 
         A large one is read here even where handlers of others see it: by botocore it would be read at one stretch of
-        a tenth of a second. Its values are typed then, as they are with botocore, but until this library's own
-        handler of `response-received` has run, `ResponseMetadata` is its first key and not its last.
+        a tenth of a second. Its values are typed then, as they are with botocore. `ResponseMetadata` is its first
+        key, and its last once this library's own handler of `response-received` has run.
         """
         if len(response_dict["body"]) < LARGE_BYTES:
             super().read(operation_model, response_dict, customized_response_dict)

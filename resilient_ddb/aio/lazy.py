@@ -1,7 +1,7 @@
 """A client that opens on first use, and follows the running event loop.
 
 A client belongs to the loop that it was opened on. An application that calls `asyncio.run` again and again (a Lambda
-handler) has a new loop each time: each gets a client of its own, which is closed as the loop shuts down.
+handler) has a new loop each time. Each loop gets a client of its own, which is closed as the loop shuts down.
 """
 
 from __future__ import annotations

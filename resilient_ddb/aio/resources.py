@@ -1,7 +1,7 @@
 """The async ServiceResource and Table, made from boto3's own resource model.
 
-What boto3's factory does for sync resources is done here for async ones: identifiers, actions, attributes,
-collections, waiters and sub-resources all come from the model, so that what boto3 adds is there too.
+What boto3's factory does for sync resources is done here for async ones. Identifiers, actions, attributes,
+collections, waiters and sub-resources all come from the model. So what boto3 adds is there too.
 """
 
 from __future__ import annotations

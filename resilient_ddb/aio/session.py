@@ -111,7 +111,7 @@ def table(
 ) -> AsyncTable:
     """Make a hardened Table that needs no context manager: for module scope.
 
-    It opens on first use, and follows the running event loop: over repeated `asyncio.run` calls, each loop gets a
+    It opens on first use, and follows the running event loop. Over repeated `asyncio.run` calls, each loop gets a
     client of its own, which is closed as the loop shuts down.
 
     Args:

@@ -36,7 +36,7 @@ Response = dict[str, Any]
 class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
 
-    Parameters, results and errors are those of `resilient_ddb.ShardedTable`; each verb is to be awaited.
+    Parameters, results and errors are those of `resilient_ddb.ShardedTable`; await each verb.
     """
 
     _sleep = staticmethod(asyncio.sleep)

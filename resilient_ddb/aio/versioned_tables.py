@@ -22,8 +22,8 @@ Response = dict[str, Any]
 class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):
     """An async Table whose writes go by each item's version. Made by `table.versioned()`; tasks may share it.
 
-    Parameters, results and errors are those of `resilient_ddb.VersionedTable`; each verb is to be awaited. `get_item`,
-    `query`, `scan` and all else that is not named here is the Table's own.
+    Parameters, results and errors are those of `resilient_ddb.VersionedTable`; await each verb. `get_item`, `query`,
+    `scan` and all else that is not named here is the Table's own.
     """
 
     _sleep = staticmethod(asyncio.sleep)

@@ -1,6 +1,6 @@
 """Writing in batches: what is sent next, when, and what becomes of the answers. Every decision, and no I/O.
 
-A flow asks its shell to sleep, to start a request and to collect answers; one shell sends one batch after the other,
+A flow asks its shell to sleep, to start a request and to collect answers. One shell sends one batch after the other,
 one has threads, one has tasks.
 """
 
@@ -434,5 +434,5 @@ class Batching:
 
 
 def _is_no_failure(error: BaseException) -> bool:
-    """Return whether a block that ends so was simply left: a generator that nobody reads on, or the program's end."""
+    """Return whether a block that ends so did not fail: nobody reads a generator on, or the program ends."""
     return isinstance(error, GeneratorExit | SystemExit)

@@ -1,8 +1,8 @@
 """How fast a batch writer goes, and a reader.
 
-A writer goes at a stated rate, which is never exceeded, and slower for as long as DynamoDB says that it is too fast:
-additive increase and multiplicative decrease, as TCP has it (Chiu and Jain, "Analysis of the increase and decrease
-algorithms for congestion avoidance", 1989).
+A writer goes at a stated rate, which it never exceeds. It goes slower for as long as DynamoDB says that it is too
+fast. That is additive increase and multiplicative decrease, as TCP has it (Chiu and Jain, "Analysis of the increase
+and decrease algorithms for congestion avoidance", 1989).
 
 What a read costs is known from its answer only. Each request is taken for as dear as the last one was, and the
 difference is charged when its answer says what it did cost.

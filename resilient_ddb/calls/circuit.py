@@ -1,9 +1,9 @@
 """One circuit: closed, open, half-open.
 
 Calls go around pybreaker, not through it: its `call` holds a lock while it runs what it wraps. A call asks
-`admit` first, does its I/O with no lock held, and hands the outcome to `record`, which drives a pybreaker breaker
-with functions that only return or raise: its states, listeners and storages all hold. That breaker is made when it
-is first needed, for a change of state or for listeners: until then a circuit costs one counter.
+`admit` first, does its I/O with no lock held, and hands the outcome to `record`. That drives a pybreaker breaker with
+functions that only return or raise, so its states, listeners and storages all hold. The breaker is made when it is
+first needed, for a change of state or for listeners. Until then a circuit costs one counter.
 """
 
 from __future__ import annotations

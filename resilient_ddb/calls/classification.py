@@ -22,7 +22,7 @@ from resilient_ddb.errors import ResilienceError
 from resilient_ddb.events import ErrorKind, Record, ThrottlingReason
 
 CLOCK_SKEW_SECONDS = 240.0
-"""A signature is refused when the clocks are five minutes apart; from four on, the clock is taken to be it."""
+"""A signature is refused when the clocks are five minutes apart; from four on, the clock is taken for the reason."""
 
 
 class Classification(Record):
@@ -126,7 +126,7 @@ def classify(
     """Return what an error means.
 
     Args:
-        error: what was raised by boto3 or aiobotocore; or one error of a batch, as the service shapes it: a
+        error: what was raised by boto3 or aiobotocore. Or one error of a batch, as the service shapes it: a
             `BatchStatementError` or `CancellationReason` (`{"Code": ..., "Message": ...}`), or the error response
             itself (`{"Error": {"Code": ...}, ...}`).
         operation: the operation's name (`"UpdateItem"`); a `ClientError` brings its own. Without one, a failure

@@ -246,7 +246,7 @@ class Core:
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy from now on. Circuits and budgets stay in their state.
 
-        A Table with a policy of its own, and what else is made with that for the same table, changes alone; any other
+        A Table with a policy of its own changes alone, with what else is made with that for the same table. Any other
         changes the whole client, but for Tables with policies of their own.
         """
         base = self._base

@@ -1,7 +1,7 @@
 """One call, attempt by attempt: every decision, and no I/O.
 
-The rim asks `admit` before an attempt and hands what came of it to `settle`, which answers a delay in seconds, or
-None for "no further attempt"; `ending` then ends the call. Everything that changes during a call lives here; what
+The rim asks `admit` before an attempt, and hands what came of it to `settle`. That answers a delay in seconds, or
+None for "no further attempt". `ending` then ends the call. Everything that changes during a call lives here; what
 outlives calls (circuits, budgets) lives in the `Core` of the client.
 """
 

@@ -1,7 +1,7 @@
 """Whether a response arrived whole, and is DynamoDB's: what is not must not pass for "no such item" or "written".
 
-botocore's standard mode gives a truncated GetItem body back as a success without an Item, and both of its modes do
-so for a body that is no JSON. Pure, and shared by the sync and the async client.
+botocore's standard mode gives a truncated GetItem body back as a success without an Item. Both of its modes do so for
+a body that is no JSON. Pure, and shared by the sync and the async client.
 """
 
 from __future__ import annotations

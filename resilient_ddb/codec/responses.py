@@ -1,7 +1,7 @@
 """Responses: from the text of an answer to what botocore, or boto3's Table, makes of it.
 
-Compiled from botocore's model of the operation, once for each operation of a client. Of a page, the rows are read
-one by one: no more than one of them is in memory in its typed form, and an event loop can have its turn in between.
+Compiled from botocore's model of the operation, once for each operation of a client. Of a page, the rows are read one
+by one. No more than one of them is in memory in its typed form, and an event loop can have its turn in between.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Turning `Key` and `Attr` conditions into expressions, in place of boto3's own handler.
 
-boto3 keeps one builder for each resource, which two threads race for; and the placeholders that it generates (`#n0`,
-`:v0`) silently overwrite a caller's own of the same name. Here each call has a builder of its own, and where a name is
-taken the generated ones get a prefix of their own.
+boto3 keeps one builder for each resource, which two threads race for. The placeholders that it generates (`#n0`,
+`:v0`) silently overwrite a caller's own of the same name. Here each call has a builder of its own, and where a name
+is taken the generated ones get a prefix of their own.
 
 And asking for attributes that the library needs in an answer, if the caller's projection leaves them out.
 """

@@ -135,11 +135,11 @@ def is_conditional(params: Params) -> bool:
 def is_safe_to_repeat(operation: str, params: Params | None) -> bool:
     """Return whether a request may be sent again when it may already have been applied.
 
-    True for reads, for transactions (each carries one idempotency token a logical call), and for writes that
-    leave the same item however often they are applied, or whose condition on the item's version no longer holds
-    once they were applied. False wherever that can't be seen: for an update that
-    adds, appends or copies, for a write whose `ReturnValues` would then show its own doing as the old item, for
-    PartiQL writes, and for control-plane writes.
+    True for reads, and for transactions: each carries one idempotency token a logical call. True for writes that
+    leave the same item however often they are applied. True for those whose condition on the item's version no longer
+    holds once they were applied. False wherever that can't be seen: for an update that adds, appends or copies, for
+    PartiQL writes, and for control-plane writes. False for a write whose `ReturnValues` would then show its own doing
+    as the old item.
     """
     if is_read(operation, params):
         return True

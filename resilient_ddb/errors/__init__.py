@@ -152,7 +152,7 @@ class CircuitOpenError(ResilienceError):
         self.state = state
         """`open`, or `half-open` where all permits for probes are taken."""
         self.reason = reason
-        """What opened it; if it is forced, the words of whoever did."""
+        """What opened it; if it is forced, the words of the person who did."""
         self.retry_after = retry_after
         """Seconds until the circuit lets a probe through; 0.0 while probes are under way, or while it is forced."""
         self.forced = forced
@@ -175,8 +175,8 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
 
     It is a `TimeoutError` as well, and so an `OSError`, whose `errno` is None: handlers for these catch it.
 
-    Its `response` is that of the last failed attempt, if there was one with a response, so that code which
-    looks at `error.response["Error"]["Code"]` still finds it; that failure is also its `__cause__`.
+    Its `response` is that of the last failed attempt, if there was one with a response. So code that looks at
+    `error.response["Error"]["Code"]` still finds it. That failure is also its `__cause__`.
     """
 
     def __init__(
@@ -219,8 +219,8 @@ class DuplicateShardItemError(ResilienceError):
 class UnprocessedItemsError(ResilienceError):
     """A batch writer could not write everything. `requests` holds every request that is not surely written, in order.
 
-    Where an error was the reason, this is of that error's class as well, with its `response`, so that what catches it
-    keeps working; the error is its `__cause__`. Unpickled, it no longer is.
+    If an error was the reason, this is of that error's class as well, with its `response`. So what catches that keeps
+    working. The error is its `__cause__`. Unpickled, it no longer is.
     """
 
     def __init__(

@@ -2,9 +2,9 @@
 
 A fallback is any callable `(call, error) -> response`, async where the table is. It is asked about reads, when the
 circuit is open or retries are exhausted; never after a permanent error. One made by `function(..., writes=True)` is
-asked about writes as well, but never after a conditional check, nor about a write that may have been applied and may
-not be repeated. Giving None means "no answer": the next in the chain is asked. What the last one raises reaches the
-caller.
+asked about writes as well. It is never asked after a conditional check, nor about a write that may have been applied
+and may not be repeated. Giving None means "no answer": the next in the chain is asked. What the last one raises
+reaches the caller.
 """
 
 from __future__ import annotations

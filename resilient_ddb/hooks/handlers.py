@@ -34,8 +34,8 @@ def execution_of(context: Mapping[str, Any]) -> Execution | None:
 def register(events: Any) -> None:
     """Put our handlers in the place of the SDK's retries, on one client's or session's event emitter.
 
-    The SDK registers its own handler under an id: where that is taken first, it leaves it at that; and where it
-    came first, it is unregistered by that id. There is one retry layer either way.
+    The SDK registers its own handler under an id. If that is taken, it leaves it at that. If the SDK came first, its
+    handler is unregistered by that id. There is one retry layer either way.
     """
     for name, unique_id in (("needs-retry", _SDK_RETRIES), ("request-created", _SDK_MAX_ATTEMPTS)):
         events.unregister(f"{name}.dynamodb", unique_id=unique_id)

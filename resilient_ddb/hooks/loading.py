@@ -57,8 +57,8 @@ def plain_loader(data_path: str | None) -> Loader:
 def reading_plainly(session: boto3.session.Session) -> boto3.session.Session:
     """Return what makes clients as a boto3 Session does, but reads the SDK's models by a loader of our own.
 
-    The session stays as it is. It is returned itself if it has read the model already, or if it, or what it is made
-    of, is not boto3's and botocore's own in every respect.
+    The session stays as it is. It is returned itself if it has read the model already. So is one that is not boto3's
+    and botocore's own in every respect, with all that it is made of.
     """
     try:
         core = session._session  # noqa: SLF001 - boto3's Session has no public way to botocore's

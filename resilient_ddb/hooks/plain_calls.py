@@ -1,9 +1,9 @@
 """Calls that go past the SDK's inside: from their parameters to the transport, and from its answer to the response.
 
-Between `_make_api_call` and the HTTP session botocore does the same thing for each call of an operation: contexts,
-events that nobody listens to, an endpoint, a request in three forms. A plan has what comes of it. Parameters, answers
-and errors are handled by the very functions that handle them on the SDK's way, and each attempt is judged by the
-`Execution`. Nothing here waits: the two rims send, and sleep.
+Between `_make_api_call` and the HTTP session botocore does the same for each call of an operation: contexts, events
+without listeners, an endpoint, a request in three forms. A plan has what comes of it. Parameters, answers and errors
+are handled by the very functions that handle them on the SDK's way, and each attempt is judged by the `Execution`.
+Nothing here waits: the two rims send, and sleep.
 
 Whatever is out of the ordinary makes a call go the SDK's way: that is decided before anything is sent.
 """

@@ -1,8 +1,8 @@
 """Shorter ways through botocore for one client's calls.
 
-Each takes out work that comes to the same for every call. botocore has no public hook for these, so that each looks
-first whether the part is botocore's own and as expected, and leaves it alone otherwise; what is not plain is handed on
-to botocore's part. What each gains is said as a share of boto3's GetItem of an item of 0.9 KB.
+Each takes out work that comes to the same for every call. botocore has no public hook for these. So each looks first
+whether the part is botocore's own and as expected, and leaves it alone otherwise. What is not plain is handed on to
+botocore's part. What each gains is said as a share of boto3's GetItem of an item of 0.9 KB.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Signature Version 4, in a shorter way for the requests that DynamoDB's clients make.
 
-botocore's own signer walks the headers four times, prepares the request twice only to see its body, and derives the
-signing key anew for each request, though it stays the same for a day. What is not overridden here is botocore's, and
-requests that are not plain are signed by it altogether.
+botocore's own signer walks the headers four times, and prepares the request twice only to see its body. It derives
+the signing key anew for each request, though that stays the same for a day. What is not overridden here is
+botocore's, and requests that are not plain are signed by it altogether.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The addresses behind a host's name, on one event loop: asked for once at a time, and kept for some seconds.
 
 A hundred connections that are made together would else be a hundred look-ups, on the few threads that a loop has for
-them: the last ones would use up their connect timeout waiting. aiohttp keeps addresses as long.
+them. The last ones would use up their connect timeout waiting. aiohttp keeps addresses as long.
 """
 
 from __future__ import annotations

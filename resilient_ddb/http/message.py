@@ -16,8 +16,8 @@ _sound: set[str] = set()
 def render(method: str, target: str, headers: Iterable[tuple[str, str | bytes]], body: bytes) -> bytes:
     """Return a request of HTTP/1.1 with just these headers: those that say whom it is for, and how long it is, as well.
 
-    Raises ValueError for what can't stand in a head: a name or method that is no token, a space in the target, a
-    control character (CR, LF and NUL among them) or a character beyond latin-1 in a value.
+    Raises ValueError for what can't stand in a head. That is a name or method that is no token, or a space in the
+    target. In a value it is a control character (CR, LF and NUL among them), or a character beyond latin-1.
     """
     lines = [f"{method} {target} HTTP/1.1"]
     if not _TARGET.fullmatch(target) or not _is_sound(method):

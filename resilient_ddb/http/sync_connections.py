@@ -1,6 +1,6 @@
 """One connection of a sync client: how it is made, what goes over it, and the pool in which it waits for the next call.
 
-Connecting, sending and reading each end with the timeout that the client was given, and all of them with `end`: the
+Connecting, sending and reading each end with the timeout that the client was given. All of them end with `end`: the
 moment, on the machine's monotonic clock, at which the caller's deadline passes.
 """
 

@@ -1,8 +1,8 @@
 """The HTTP session of a sync client, in the place of botocore's: plain requests go a short way, the others botocore's.
 
-A request is plain if nothing about it needs more than one write and one strict read: a POST of bytes, without a proxy,
-and without anybody's own parts between botocore and the wire. TLS is made by urllib3, on the very context and with the
-settings that botocore made, so that it refuses what botocore's own connections refuse.
+A request is plain if nothing about it needs more than one write and one strict read. That is a POST of bytes, without
+a proxy, and without anybody's own parts between botocore and the wire. TLS is made by urllib3, on the very context
+and with the settings that botocore made, so that it refuses what botocore's own connections refuse.
 """
 
 from __future__ import annotations

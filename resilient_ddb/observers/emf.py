@@ -27,10 +27,10 @@ _Group = dict[str, Any]
 class EmfObserver:
     """Writes metrics as JSON lines in CloudWatch's Embedded Metric Format, which Lambda's log makes metrics of.
 
-    Counts are summed up, durations kept one by one, for each table and operation, until `flush`; a hundred durations of
-    one of them make a line of their own at once. What is left is written as the client is closed, and at exit. The
-    metrics have the dimensions `table` and `operation` (of circuits: `table` and `circuit`), and `table` alone. Safe to
-    share between threads.
+    Counts are summed up, durations kept one by one, for each table and operation, until `flush`. A hundred durations
+    of one of them make a line of their own at once. What is left is written as the client is closed, and at exit. The
+    metrics have the dimensions `table` and `operation` (of circuits: `table` and `circuit`), and `table` alone. Safe
+    to share between threads.
     """
 
     @names_checked

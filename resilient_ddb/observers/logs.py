@@ -139,10 +139,10 @@ class LoggingObserver:
     """Writes what happens to a logger: table, operation, codes and numbers, never an item's values.
 
     Circuit changes, retry budgets that ran out, writes that may have been applied, requests left unwritten and
-    fallbacks without an answer are warnings; all but the last are summed up, a line a minute at most for each table
-    and kind.
-    Retries, rates that change, fallbacks' answers and failed calls are info; everything else, and calls that succeed,
-    are debug. The logger's level is left as it is. It takes the place of the lines that are written without it.
+    fallbacks without an answer are warnings. All but the last are summed up, a line a minute at most for each table
+    and kind. Retries, rates that change, fallbacks' answers and failed calls are info; everything else, and calls
+    that succeed, are debug. The logger's level is left as it is. It takes the place of the lines that are written
+    without it.
     """
 
     writes_warnings = True

@@ -26,7 +26,7 @@ class SharedCircuits(Protocol):
     """An event that is set when a circuit's state changes."""
 
     def share(self, circuit: Any) -> Callable[[], None]:
-        """Share a circuit's state from now on, and return what is to be called as each of its calls begins."""
+        """Share a circuit's state from now on, and return what each of its calls has to call as it begins."""
         ...
 
 
@@ -66,8 +66,8 @@ class CircuitBreaker(Settings):
     listeners: Sequence[CircuitBreakerListener] = ()
     """pybreaker listeners, told of each circuit's calls and changes. They run under the circuit's lock."""
     storage: CircuitBreakerStorage | StorageFactory | SharedCircuits | None = None
-    """Where the state is shared: a callable that takes the circuit's name and gives a pybreaker storage, or a
-    `CircuitRedisStorage`, of which each circuit uses a namespace of its own; or `resilient_ddb.storages.dynamodb(...)`.
+    """Where the state is shared: `resilient_ddb.storages.dynamodb(...)`, or a callable that takes the circuit's name
+    and gives a pybreaker storage. Or a `CircuitRedisStorage`: each circuit uses a namespace of its own in it.
     None: this client's memory."""
     sync_interval: float = 1.0
     """How often a shared storage is read and written, off the path of calls."""

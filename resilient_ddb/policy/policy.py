@@ -65,8 +65,8 @@ class Policy(Settings):
     circuit_breaker: CircuitBreaker | None = field(default_factory=CircuitBreaker)
     """When to stop asking; None: never."""
     on_ambiguous_write: Literal["raise", "retry"] = "raise"
-    """What becomes of a write whose reply was lost and that may not be sent twice: `raise` the error, with
-    `error.resilience.ambiguous` true, or `retry` it, and risk that it is applied twice."""
+    """What becomes of a write whose reply was lost and that may not be sent twice. `raise` the error, with
+    `error.resilience.ambiguous` true. Or `retry` it, and risk that it is applied twice."""
     timeouts: Timeouts = field(default_factory=Timeouts)
     """How long one attempt, and a whole call, may take."""
     observers: Sequence[Observer] = ()

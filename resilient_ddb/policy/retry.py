@@ -1,9 +1,9 @@
 """When to send again: full-jitter exponential back-off, and a budget that bounds what retries may cost.
 
 Full jitter is from Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015: each delay is
-drawn evenly between nothing and a window that doubles. The budget is a token bucket as in the AWS SDKs' retry
-quota, with two differences: a token is taken when the retry is scheduled (retries that still wait would
-otherwise escape it), and the bucket also refills slowly with time (a bucket that only successes refill starves).
+drawn evenly between nothing and a window that doubles. The budget is a token bucket as in the AWS SDKs' retry quota,
+with two differences. A token is taken when the retry is scheduled: retries that still wait would otherwise escape it.
+The bucket also refills slowly with time: one that only successes refill starves.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Retry(Settings):
 class RetryBudget(Settings):
     """What retries may cost: a token bucket for each table and operation kind.
 
-    With the default, a steady failure rate of 30% is retried in full (0.3 / 0.7 = 0.43 retries for each success),
-    and an outage costs 40 retries and one more every ten seconds, however many calls are made.
+    With the default, a steady failure rate of 30% is retried in full (0.3 / 0.7 = 0.43 retries for each success). An
+    outage costs 40 retries and one more every ten seconds, however many calls are made.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range.

@@ -1,7 +1,7 @@
 """Many queries read as one: whose page is needed next, and which item comes next. No I/O.
 
 Each source is one partition key, read in pages. Items are given in the order of their sort keys, those with equal ones
-in the order of the sources. An item is given once it is sure that none before it is still to be read; where a caller
+in the order of the sources. An item is given once it is sure that none before it is still to be read. If a caller
 stops, the place is the last item given of each source, not the last one read.
 """
 

@@ -40,8 +40,8 @@ class ReshardReport:
     occupied: int = 0
     """Items that stayed: where they belong there is one with their key, and a point read meets both."""
     unplaced: int = 0
-    """Items that stayed: they lack an attribute that a shard is calculated from, have a key of no known layout, or have
-    more than 140 attributes, which can't be compared with what was read."""
+    """Items that stayed. They lack an attribute that a shard is calculated from, or have a key of no known layout. Or
+    they have more than 140 attributes, which can't be compared with what was read."""
 
 
 def resharding(

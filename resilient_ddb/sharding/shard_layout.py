@@ -37,8 +37,8 @@ class ShardLayout(Settings):
     """
 
     shards: Shards = field(hash=False)
-    """How many shards a key has: a number, a mapping of keys to numbers (1 for those that are not in it), or a callable
-    that gives the number for a key. 1: the key is stored as it is. 1,000 at most."""
+    """How many shards a key has. It is a number, a mapping of keys to numbers (1 for those that are not in it), or a
+    callable that gives the number for a key. 1: the key is stored as it is. 1,000 at most."""
     _: KW_ONLY
     by: By | None = None
     """The attributes, of text, numbers or bytes, that an item's shard is calculated from; kept as a tuple. None: the

@@ -1,8 +1,8 @@
 """The batch writer: boto3's, but nothing is lost, no rate is exceeded, and a table under load is given time.
 
-boto3's own takes a batch out of its buffer before it sends it, resends what DynamoDB did not take at once, without end,
-and writes its buffer also where the block ended in an exception. `batching` has the decisions; here is what makes the
-requests: one after the other, or on threads.
+boto3's own takes a batch out of its buffer before it sends it. It resends what DynamoDB did not take at once, without
+end. It writes its buffer also if the block ended in an exception. `batching` has the decisions; here is what makes
+the requests: one after the other, or on threads.
 """
 
 from __future__ import annotations

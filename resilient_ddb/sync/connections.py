@@ -1,8 +1,8 @@
 """The connections of a sync client: what is read from one is the whole answer to the request that it was sent.
 
-botocore's connections are http.client's. That takes an interim answer other than 100 (102 Processing, 103 Early Hints)
-for the answer itself: the real one is then still to come, and is what the next request on the connection reads. And a
-forked process has the connections of its parent: each would read the other's answers.
+botocore's connections are http.client's. That takes an interim answer other than 100 (102 Processing, 103 Early
+Hints) for the answer itself. The real one is then still to come, and is what the next request on the connection
+reads. And a forked process has the connections of its parent: each would read the other's answers.
 """
 
 from __future__ import annotations

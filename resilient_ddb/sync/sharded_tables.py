@@ -185,8 +185,8 @@ class ShardedTable(ShardedQueries, TableBehind):
         """Return the Table's batch writer for items of this table: see `ResilientTable.batch_writer`.
 
         Raises:
-            ValueError: items may still be where an earlier layout has put them; `overwrite_by_pkeys` is given, and
-                suffixes are random; or, from the writer, an item's shard can't be told.
+            ValueError: items may still be where an earlier layout has put them. Or `overwrite_by_pkeys` is given, and
+                suffixes are random. From the writer: an item's shard can't be told.
         """
         self._check_batch_writer(overwrite_by_pkeys)
         make = partial(
@@ -224,10 +224,10 @@ class ShardedTable(ShardedQueries, TableBehind):
     ) -> ReshardReport:
         """Move items to where the present layout has them. Can be stopped, and gone on with.
 
-        Each item is moved in a transaction of its own, if it is still what was read: point reads and writes of this
+        Each item is moved in a transaction of its own, if it is still what was read. Point reads and writes of this
         table, made with `previous`, find it all the while. One that is changed meanwhile is read and moved again; one
-        whose key is taken where it belongs stays, and is counted. On a Table with `ttl=`, expired items stay behind. A
-        query that runs meanwhile may miss an item that is moved between two of its requests, or give it twice.
+        whose key is taken where it belongs stays, and is counted. On a Table with `ttl=`, expired items stay behind.
+        A query that runs meanwhile may miss an item that is moved between two of its requests, or give it twice.
 
         Args:
             partition_keys: the partition keys whose items are moved, as callers see them, 1,000 at most; None: all of

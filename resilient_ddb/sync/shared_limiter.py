@@ -1,7 +1,7 @@
 """`SharedRateLimiter`: a stated rate of capacity units, shared by processes, machines and Lambda functions.
 
-The decisions are in `rate_leases`. Here is who asks when: a caller that finds no share renews the lease itself, and so
-meets what goes wrong; while there is a share, a thread renews it, so that nobody waits for that.
+The decisions are in `rate_leases`. Here is who asks when. A caller that finds no share renews the lease itself, and
+so meets what goes wrong. While there is a share, a thread renews it, so that nobody waits for that.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class SharedRateLimiter(Acquiring):
     """Capacity units at a stated rate, for all who use the same name on the same lease table: a `RateLimiter` for many.
 
     Each worker has the rate divided by the workers, and its threads and tasks share that. It joins when it is first
-    used, and leaves when it is closed or was not used for two leases; a dead one's part goes to the others when its
-    lease has ended. All together never have more than the rate; units that were reserved before a share shrank, or its
-    lease ended, keep their turn.
+    used, and leaves when it is closed or was not used for two leases. A dead one's part goes to the others when its
+    lease has ended. All together never have more than the rate; units that were reserved before a share shrank, or
+    its lease ended, keep their turn.
 
     While the lease table can't be reached, a worker goes on until its lease ends. Then who asks for units meets the
     error.

@@ -88,7 +88,7 @@ class TableReads:
 
         Raises:
             UnprocessedKeysError: from the iterator, when the policy's `max_attempts` passes made no progress, or the
-                deadline comes before the next one; its `keys` are those whose items were not given.
+                deadline comes before the next one. Its `keys` are those whose items were not given.
             RuntimeError: from the iterator, when a generator of keys was broken off and has no more: that is no end.
             TypeError, ValueError: an argument, or a key, can't be meant.
         """
@@ -154,8 +154,8 @@ class TableReads:
 
         Args:
             partition_keys: the values of the partition key, of the table or of `IndexName`: 1,000 at most.
-            on_shard_error: if a key can't be read for the moment, `raise` the error; or `skip` it, and return the items
-                of the others, with the missing keys, as they were given, in
+            on_shard_error: if a key can't be read for the moment, `raise` the error; or `skip` it, and return the
+                items of the others. The missing keys, as they were given, are in
                 `response["ResponseMetadata"]["Resilience"]["missing_keys"]`.
             params: query's parameters. `KeyConditionExpression` is for the sort key alone, and may be left out.
 

@@ -72,8 +72,9 @@ class ResilientServiceResource(_Native, _ServiceResource):
 
             Args:
                 name: the table's name.
-                policy: how its calls are made, where that is not as for the rest of the resource: by other circuits and
-                    budgets, with other timeouts, and another fallback, over the same connections.
+                policy: how its calls are made, if not as for the rest of the resource. This Table then has circuits
+                    and budgets of its own, and may have other timeouts and another fallback. The connections are the
+                    same.
                 ttl: the TTL attribute, or a `TimeToLive`; None: none, whatever the resource's `ttl` says.
             """
 
@@ -174,9 +175,9 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
         once for each client.
 
         Args:
-            shards: how many shards a key has: a number, a mapping of keys to numbers (1 for those that are not in it),
-                or a callable that gives the number for a key. 1: the key is stored as it is. Or a `ShardLayout`, which
-                holds this and all settings up to `previous`.
+            shards: how many shards a key has. It is a number, a mapping of keys to numbers (1 for those that are not
+                in it), or a callable that gives the number for a key. 1: the key is stored as it is. Or a
+                `ShardLayout`, which holds this and all settings up to `previous`.
             by: the attributes, of text, numbers or bytes, that an item's shard is calculated from. By default the
                 table's sort key; for a table without one it must be given. `resilient_ddb.sharding.RANDOM`: the shard
                 is drawn at each put, for data that is only added to: a key that is put twice may be there twice.
@@ -187,9 +188,9 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
             previous: what `shards` was before. Items are read there as well; written where they belong now.
             on_unknown_shard: what becomes of an update or delete of an item whose shard can't be calculated: `find` it
                 first, or `raise` a ValueError.
-            on_duplicate: what becomes of a point read that finds several items with one key: `raise` a
-                `DuplicateShardItemError`, or a function that takes the items and returns the one that is meant. It may
-                be async on the async Table.
+            on_duplicate: what becomes of a point read that finds several items with one key. It is `raise`, for a
+                `DuplicateShardItemError`, or a function that takes the items and returns the one that is meant. It
+                may be async on the async Table.
             on_shard_error: if a shard can't be read for the moment, `raise` the error; or `skip` it, and return what
                 the others have.
 
@@ -232,7 +233,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
     def idempotent_update(self, **params: Any) -> dict[str, Any]:
         """Update an item so that the request can be sent again without being applied twice: a counter, a list.
 
-        The update is sent as a transaction of one item, which DynamoDB recognises for 10 minutes by its token: after
+        The update is sent as a transaction of one item, which DynamoDB recognises for 10 minutes by its token. After
         a lost reply it is sent again, and the answer is certain. It takes twice the write units of `update_item`.
 
         Args:

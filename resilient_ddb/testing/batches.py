@@ -31,8 +31,8 @@ def leave_undone(call: Call, refused: Collection[int]) -> Act:
 def split_batch(call: Call, refused: Collection[int]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Split a batch by the numbers of its refused parts.
 
-    Returns the request that is left to forward (None: nothing is), and what comes back unprocessed, shaped as
-    the request's `RequestItems`, with the other fields of each table's keys kept.
+    Returns the request that is left to forward (None: nothing is). Returns also what comes back unprocessed, shaped
+    as the request's `RequestItems`, with the other fields of each table's keys kept.
     """
     kept: dict[str, Any] = {}
     unprocessed: dict[str, Any] = {}

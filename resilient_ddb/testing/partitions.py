@@ -1,7 +1,7 @@
 """Partitions that wear out: token buckets for each partition key value, as DynamoDB has them. Pure.
 
-A partition takes 1,000 write units and 3,000 read units a second, whatever the table's capacity is; more is
-refused with a reason that says "key range". That is the hot key which no test against an emulator meets.
+A partition takes 1,000 write units and 3,000 read units a second, whatever the table's capacity is. More is refused
+with a reason that says "key range". That is the hot key which no test against an emulator meets.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def write_units(values: Mapping[str, Any]) -> float:
 class PartitionCapacity(Fault):
     """Refuse what is above one partition's capacity; one partition key value is one partition.
 
-    What is charged: GetItem and each key of a BatchGetItem, as a read of up to 4 KB, for the item's size is
-    not known beforehand: 0.5 units, or 1 with `ConsistentRead`. Query likewise, as one such read, where its
-    `KeyConditionExpression` compares the partition key with a value; its pages are not measured. PutItem and
-    each entry of a BatchWriteItem by the size of the item (or of the key), UpdateItem by key and expression
+    What is charged: for GetItem and each key of a BatchGetItem 0.5 units, or 1 with `ConsistentRead`. That is a read
+    of up to 4 KB: the item's size is not known beforehand. Query likewise, as one such read, where its
+    `KeyConditionExpression` compares the partition key with a value; its pages are not measured. PutItem and each
+    entry of a BatchWriteItem by the size of the item (or of the key), UpdateItem by key and expression
     values: see `write_units`. Scans, transactions, PartiQL and index partitions are unlimited.
 
     A refused request gets `ProvisionedThroughputExceededException` with the reason

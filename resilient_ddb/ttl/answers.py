@@ -1,7 +1,7 @@
 """The answers to a Table with a TTL: what is left of them.
 
-A `TtlCall` belongs to one call of a read. Items are dropped as early as can be: from the text of an answer by the
-codec, from botocore's typed values where others are to see those, and else at the call's end.
+A `TtlCall` belongs to one call of a read. Items are dropped as early as can be. The codec drops them from the text of
+an answer. If others are to see botocore's typed values, they are dropped from those, and else at the call's end.
 """
 
 from __future__ import annotations

@@ -306,8 +306,8 @@ class VersionedVerbs:
     def _send_once(self, write: Write) -> Flow[Response]:
         """Send a write so that it is applied once, whatever becomes of its reply.
 
-        Without a write token, an item that another has made equal could not be told from this one's: there it goes
-        as a transaction, which DynamoDB recognises when it is sent again.
+        Without a write token, an item that another has made equal could not be told from this one's. There it goes as
+        a transaction, which DynamoDB recognises when it is sent again.
         """
         verb = "put_item" if "Item" in write.params else "delete_item"
         transact = getattr(self._table, "_transact_write_items", None)

@@ -1,12 +1,19 @@
-"""The script that builds a Lambda layer: what it leaves out, its bytecode, and its zip. Nothing is installed here."""
+"""The script that builds a Lambda layer: what it leaves out, its bytecode, and its zip. Nothing is installed here.
+
+And what its page says of the layers: it is what was recorded.
+"""
 
 import importlib.util
+import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import boto3
 import pytest
+from benchmarks import layer, processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,3 +87,41 @@ def test_it_tells_the_sizes(build, folder, tmp_path):
     told = build.tell(folder, tmp_path / "layer.zip")
     assert "MB unpacked" in told
     assert build.size(folder, ".pyc") > 0
+
+
+RECORDED = json.loads(layer.RECORDING.read_text("utf-8"))
+
+
+def test_the_page_has_what_was_recorded():
+    text = layer.PAGE.read_text("utf-8")
+    assert layer.fill(text, RECORDED) == text
+    assert [(each["extras"], tuple(each["options"])) for each in RECORDED["layers"]] == list(layer.LAYERS)
+
+
+def test_the_page_says_other_figures_if_others_are_recorded():
+    text = layer.PAGE.read_text("utf-8")
+    others = json.loads(json.dumps(RECORDED))
+    others["layers"][0] |= {"zipped": 123_456_789, "ratio": 7.0}
+    filled = layer.fill(text, others)
+    assert "      - 123.5 MB\n      - 7.00 of boto3's\n" in filled
+    assert layer.fill(filled, RECORDED) == text
+
+
+def test_a_page_without_markers_is_refused():
+    with pytest.raises(ValueError, match="has no"):
+        layer.fill("text\n", RECORDED)
+
+
+def test_bytecode_spares_more_than_half_of_the_first_call():
+    ratios = {(each["extras"], *each["options"]): each["ratio"] for each in RECORDED["layers"]}
+    for extras in ("", "[aio]"):
+        assert ratios[(extras,)] < ratios[(extras, "--no-bytecode")] / 2
+
+
+@pytest.mark.parametrize("kind", ["boto3", "sync", "async"])
+def test_a_first_call_is_measured(kind):
+    if kind == "async":
+        pytest.importorskip("aiobotocore")
+    path = os.pathsep.join([str(ROOT), str(Path(boto3.__file__).parents[1])])
+    with processes.stub() as url:
+        assert layer.first_call(path, kind, url)["first"] > 0

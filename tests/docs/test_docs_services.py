@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def load(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # Django looks for it there
     spec.loader.exec_module(module)
     return module
 
@@ -84,22 +84,44 @@ def fastapi_service(proxy):
         yield Service(module, lambda *call: runner.run(requests(*call)))
 
 
-@pytest.fixture
-def flask_service(proxy):
-    """Return the service, each request on a thread."""
-    pytest.importorskip("flask")
-    module = load("flask_service")
+@contextlib.contextmanager
+def on_threads(name):
+    """Give a service of WSGI, each request on a thread."""
+    application = {"flask_service": "app", "django_service": "application"}[name]
+    pytest.importorskip(name.removesuffix("_service"))
+    werkzeug = pytest.importorskip("werkzeug.test")
+    module = load(name)
+    if name == "django_service":
+        from django.urls import clear_url_caches  # noqa: PLC0415 - it may be missing
+
+        clear_url_caches()  # which hold the module of the test before
     with ThreadPoolExecutor(16) as threads:
 
+        def request(method, path):
+            return werkzeug.Client(getattr(module, application)).open(path, method=method)
+
         def requests(method, path, times):
-            return list(threads.map(lambda _: module.app.test_client().open(path, method=method), range(times)))
+            return list(threads.map(request, [method] * times, [path] * times))
 
         yield Service(module, requests)
-    module.pool.shutdown()
+    if hasattr(module, "pool"):
+        module.pool.shutdown()
     module.dynamodb.meta.client.close()
 
 
-@pytest.fixture(params=["fastapi_service", "flask_service"])
+@pytest.fixture
+def flask_service(proxy):
+    with on_threads("flask_service") as running:
+        yield running
+
+
+@pytest.fixture
+def django_service(proxy):
+    with on_threads("django_service") as running:
+        yield running
+
+
+@pytest.fixture(params=["fastapi_service", "flask_service", "django_service"])
 def service(request):
     return request.getfixturevalue(request.param)
 
@@ -147,20 +169,21 @@ def deadline_of(monkeypatch, seconds):
     monkeypatch.setenv("REQUEST_SECONDS", str(seconds))
 
 
+WSGI = pytest.mark.parametrize("name", ["flask_service", "django_service"])
+
+
+@WSGI
 @pytest.mark.parametrize("path", ["/orders/a", "/orders?id=a&id=b"])
-def test_flask_answers_at_its_deadline_also_what_threads_read(path, proxy, monkeypatch):
-    pytest.importorskip("flask")
+def test_it_answers_at_its_deadline_also_what_threads_read(name, path, proxy, monkeypatch):
     deadline_of(monkeypatch, 0.2)
     proxy.plan = [faults.Hang()]
-    module = load("flask_service")
-    answer = module.app.test_client().get(path)
+    with on_threads(name) as service:
+        answer = service.request("GET", path)
     assert (answer.status_code, body(answer)["error"]) == (504, "DeadlineExceededError")
-    module.pool.shutdown()
-    module.dynamodb.meta.client.close()
 
 
-def test_flask_loses_and_doubles_no_count_of_many_threads(dynamodb_local, monkeypatch):
-    pytest.importorskip("flask")
+@WSGI
+def test_no_count_of_many_threads_is_lost_or_doubled(name, dynamodb_local, monkeypatch):
     direct = boto3.Session().client("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
     direct.create_table(  # not moto's: that one loses updates if several come at once
         TableName="orders",
@@ -172,17 +195,11 @@ def test_flask_loses_and_doubles_no_count_of_many_threads(dynamodb_local, monkey
         faults.LoseReply(operations={"UpdateItem"}, every=7),
         faults.Throttle(operations={"UpdateItem"}, every=5),
     ]
-    with FaultProxy(dynamodb_local.endpoint_url, plan=plan, seed=1) as proxy, ThreadPoolExecutor(16) as threads:
+    with FaultProxy(dynamodb_local.endpoint_url, plan=plan, seed=1) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint_url)
         monkeypatch.setenv("REQUEST_SECONDS", "60")
-        module = load("flask_service")
-
-        def count_view(_):
-            return module.app.test_client().post("/orders/a/views")
-
-        answers = list(threads.map(count_view, range(40)))
-        module.pool.shutdown()
-        module.dynamodb.meta.client.close()
+        with on_threads(name) as service:
+            answers = service.requests("POST", "/orders/a/views", 40)
     item = direct.get_item(TableName="orders", Key={"id": {"S": "a"}}, ConsistentRead=True)["Item"]
     direct.delete_table(TableName="orders")
     direct.close()
@@ -232,19 +249,32 @@ def test_fastapis_background_work_outlives_the_deadline_of_its_request(fastapi_s
     assert proxy.count("UpdateItem") == 1
 
 
-def test_fastapi_is_alive_and_not_ready_until_probes_are_due(fastapi_service, proxy):
-    clock = FakeClock()
-    policy = rddb.Policy(clock=clock, circuit_breaker=rddb.CircuitBreaker(open_duration=5, open_jitter=0))
-    fastapi_service.module.orders = fastapi_service.module.aio.table("orders", policy=policy)
-    assert fastapi_service.request("GET", "/health/ready").status_code == 200
-    fastapi_service.open_circuit(proxy)
+def is_not_ready_until_probes_are_due(service, proxy, clock):
+    assert service.request("GET", "/health/ready").status_code == 200
+    service.open_circuit(proxy)
     sent = len(proxy.seen)
-    answer = fastapi_service.request("GET", "/health/ready")
+    answer = service.request("GET", "/health/ready")
     assert (answer.status_code, body(answer)) == (503, {"refusing": ["orders/read"]})
-    assert fastapi_service.request("GET", "/health/live").status_code == 200
     clock.advance(5)
-    assert fastapi_service.request("GET", "/health/ready").status_code == 200
+    assert service.request("GET", "/health/ready").status_code == 200
     assert len(proxy.seen) == sent
+
+
+def policy_on(clock):
+    return rddb.Policy(clock=clock, circuit_breaker=rddb.CircuitBreaker(open_duration=5, open_jitter=0))
+
+
+def test_fastapi_is_alive_and_not_ready_until_probes_are_due(fastapi_service, proxy):
+    module, clock = fastapi_service.module, FakeClock()
+    module.orders = module.aio.table("orders", policy=policy_on(clock))
+    is_not_ready_until_probes_are_due(fastapi_service, proxy, clock)
+    assert fastapi_service.request("GET", "/health/live").status_code == 200
+
+
+def test_django_is_not_ready_until_probes_are_due(django_service, proxy):
+    module, clock = django_service.module, FakeClock()
+    module.orders = module.dynamodb.Table("orders", policy=policy_on(clock))
+    is_not_ready_until_probes_are_due(django_service, proxy, clock)
 
 
 CONFIG = """

@@ -56,7 +56,52 @@ def test_long_sentences_and_words_of_the_list_are_said_with_file_and_line(tmp_pa
         "5: 30 words",
         '17: "in vain"',
     ]
-    assert re.fullmatch(r"6 sentences: median 3 words, 95th percentile \d+, 16.7% over 28", said[-1])
+    assert re.fullmatch(r"pages: 6 sentences, median 3 words, 95th percentile \d+, 16.7% over 28", said[-1])
+
+
+PROGRAM = f'''
+"""A module.
+
+    code = "{LONG}"
+
+Prose again.
+"""
+
+NAME = 1
+"""What a name means."""
+
+
+def function(number):
+    """Return what it does.
+
+    Args:
+        number: of one thing,
+            on two lines.
+        other: {LONG.strip()}.
+    """
+    text = "{LONG}"
+'''
+
+
+def test_docstrings_are_read_without_code_and_argument_by_argument(tmp_path, capsys):
+    assert [(line, text[:22]) for line, text in check.docstrings(PROGRAM)] == [
+        (2, "A module."),
+        (6, "Prose again."),
+        (10, "What a name means."),
+        (14, "Return what it does."),
+        (17, "number: of one thing, "),
+        (19, "other: one two three f"),
+    ]
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    check.main([str(path)])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition("program.py:")[2][:12] for line in said[:-1]] == ["19: 31 words"]
+    assert said[-1].startswith("docstrings: 6 sentences")
+
+
+def test_a_name_in_small_letters_begins_a_sentence_too():
+    assert check.sentences("It takes boto3 1.44. botocore is older.") == ["It takes boto3 1.44.", "botocore is older."]
 
 
 def test_code_in_markdown_is_no_prose():

@@ -24,7 +24,7 @@ WITHOUT_CODE = {
     *("examples", "index", "install", "limits", "performance"),
 }
 """Pages that show no code of their own: what is said of the command line, of programs and of measurements."""
-OF_FRAMEWORKS = {"celery", "fastapi", "flask", "from_aioboto3", "from_tenacity", "powertools"}
+OF_FRAMEWORKS = {"celery", "django", "fastapi", "flask", "from_aioboto3", "from_tenacity", "powertools"}
 """Pages whose programs are in examples/, or run only with what they are about."""
 WITHOUT_TYPES = """
 [mypy-types_boto3_dynamodb.*,types_aiobotocore_dynamodb.*]

@@ -76,7 +76,7 @@ def dynamodb_json(source: Source, position: Position) -> JsonRows | ScanRows:
 def is_dynamodb_json(head: bytes) -> bool:
     """Return whether the first line that is JSON is of DynamoDB JSON: what is wrong in a value is so in its row only.
 
-    An object with nothing but an 'Item', or with nothing but typed values, is no item: what has keys has a text, a
+    An object with nothing but an 'Item', or with nothing but typed values, is no item. What has keys has a text, a
     number or binary among its values.
     """
     if is_scan_output(head):

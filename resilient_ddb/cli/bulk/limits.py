@@ -1,7 +1,7 @@
 """What an item may be: DynamoDB's own limits, held before anything is sent, so that a refusal names its row.
 
-By "Constraints in Amazon DynamoDB" in its Developer Guide, and tried on DynamoDB Local: an item is the first of 32
-levels, so 31 lists and maps may stand within each other; zeros at the end of a number are no digits.
+By "Constraints in Amazon DynamoDB" in its Developer Guide, and tried on DynamoDB Local. An item is the first of 32
+levels, so 31 lists and maps may stand within each other. Zeros at the end of a number are no digits.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`resilient-ddb load`: files into a table, a stretch at a time, and a checkpoint after each.
 
 A stretch is acknowledged when every item in it is written. Then its refused rows are synced to the disk, and then the
-checkpoint: whenever the program ends, what the checkpoint says is so, and a new run goes on behind it. What was written
-after it is written again, in the same order, so that of rows with one key the last one stands.
+checkpoint. Whenever the program ends, what the checkpoint says is so, and a new run goes on behind it. What was
+written after it is written again, in the same order, so that of rows with one key the last one stands.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def create(path: Path, mode: int = _ALL_MAY) -> IO[bytes]:
     """Return a new file to write to.
 
     Raises:
-        FileExistsError: there is something at `path`, be it a link.
+        FileExistsError: there is something at `path`, if only a link.
         OSError: it can't be created.
     """
     return path.open("xb") if mode == _ALL_MAY else open(path, "xb", opener=_opener(mode))

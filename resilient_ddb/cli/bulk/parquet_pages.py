@@ -1,6 +1,6 @@
 """The pages of a Parquet file: what reading them takes in memory, told by their headers alone.
 
-A cell of gigabytes fits into a file of kilobytes: pages are compressed, and equal values are counted, not repeated.
+A cell of gigabytes fits into a file of kilobytes. Pages are compressed, and equal values are counted, not repeated.
 pyarrow reads a page as a whole, so it has to be known before. Headers are Thrift's compact protocol, of which no more
 is read here than a page's sizes.
 """

@@ -1,7 +1,7 @@
 """The application: it loads rows, reads, counts and queries. The same code drives boto3's tables and ours.
 
-It is what people write: a batch writer fed by a loop that catches errors, notes them and goes on; calls from a pool
-of workers, each made once. Whatever retries there are, are the client's.
+It is what people write: a batch writer fed by a loop that catches errors, notes them and goes on. Then calls from a
+pool of workers, each made once. Whatever retries there are, are the client's.
 """
 
 from __future__ import annotations
