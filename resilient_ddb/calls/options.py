@@ -20,7 +20,7 @@ class TableOption(Protocol):
     def of(self, table: str) -> OfOneTable | None:
         """Return what goes for a table; None if it has not the option."""
 
-    def at_once(self, execution: Any) -> Mapping[str, Any] | None:
+    def at_once(self, execution: Any) -> Any:
         """Return what `prepare` does, if no call has to be made for that; else None."""
 
     def prepare(self, execution: Any, ask: Callable[[str, dict[str, Any]], Any]) -> Generator[Any, Any, Any]:

@@ -129,7 +129,7 @@ class TtlCall:
                 for entry in entries[position : position + 1]:
                     if entry and entry.get("Item"):
                         entry["Item"].pop(self._attribute, None)
-        originals = request.originals
+        originals = request.originals or {}
         for name, entry in (response.get("UnprocessedKeys") or {}).items() if originals else ():
             _restore(entry, originals.get(name))
 

@@ -114,7 +114,8 @@ def _pages(params: Params, want: Want) -> Request:
         return Request(params=_filtering(params, want))
     can_filter = index is None or (index.has(want.attribute) and want.attribute not in index.keys)
     names_key = index_name is not None and _names_in_key_condition(params, want.attribute)
-    if want.settings.filter == "server" and can_filter and not names_key and not any(name in params for name in _LEGACY):
+    on_server = want.settings.filter == "server"
+    if on_server and can_filter and not names_key and not any(name in params for name in _LEGACY):
         params = _filtering(params, want)
     made, is_hidden = _asking(params, want)
     return Request(params=made, is_hidden=is_hidden)

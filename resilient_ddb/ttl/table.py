@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from resilient_ddb.calls.described import keep, learnt
 from resilient_ddb.calls.single_flight import once
 from resilient_ddb.calls.unanswered import inside, unanswered
-from resilient_ddb.dynamodb.description import Index, TableDescription, description_of
+from resilient_ddb.dynamodb.description import TableDescription, description_of
 from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.policy.deadlines import deadline
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 Ask = Callable[[str, dict[str, Any]], Any]
 """Makes a call of the client's, and gives its answer; awaitable on the async client."""
 Steps = Generator[Callable[[], Any], Any, Any]
+Prepared = tuple[Mapping[str, Any], TtlCall | None]
+"""The parameters to send, and what the answer is looked through by, or None."""
 
 _RECHECK_SECONDS = 300.0
 """So long is believed what may change: that a table has no TTL, or no such index, or may not be described."""
@@ -73,7 +75,7 @@ class TableTtl:
             described = yield from self._described(execution, ask, params["IndexName"])
         return self._prepare_read(execution, params, attribute, described)
 
-    def at_once(self, execution: Execution, params: Mapping[str, Any]) -> tuple[Mapping[str, Any], TtlCall | None] | None:
+    def at_once(self, execution: Execution, params: Mapping[str, Any]) -> Prepared | None:
         """Return what `prepare` does; None if something has to be asked of DynamoDB for that. Raises as `prepare`."""
         operation = execution.operation
         attribute = self._known(execution.core)
@@ -110,7 +112,7 @@ class TableTtl:
     ) -> tuple[Mapping[str, Any], TtlCall]:
         index = None
         if described is not None:
-            index = described.indexes.get(params.get("IndexName"))
+            index = described.indexes.get(params["IndexName"])
             check_keys(described, self.table, attribute)
         core = execution.core
         want = Want(
