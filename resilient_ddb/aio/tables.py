@@ -9,8 +9,7 @@ from boto3.resources.base import ServiceResource
 
 from resilient_ddb.hooks.host import with_timeouts
 from resilient_ddb.hooks.models import SharesClient
-from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.given import NOT_GIVEN
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, names_checked
 
 from .lazy import Lazy, LazyClient
 from .pending import Pending, pending
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
-    from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards

@@ -17,9 +17,8 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.dynamodb.operations import table_of
 from resilient_ddb.http.fast_path import Counters
-from resilient_ddb.policy.arguments import refuse_unknown
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, refuse_unknown
 from resilient_ddb.policy.forks import tell_child
-from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import Retry
