@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.policy import policy_of
@@ -16,7 +17,6 @@ from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
 from .table_behind import AsyncTableBehind
-from .table_reads import items_of
 from .together import together
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
-        return items_of(partial(self._reading, params, max_items), "query_items", self)
+        reading = partial(self._reading, params, max_items)
+        return AsyncItemIterator(Later(reading), "query_items", self)
 
     @names_checked
     def query_many(
@@ -111,7 +112,7 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over all shards of several partition keys."""
         reading = partial(self._fan_in_reading, partition_keys, params, max_items)
-        return items_of(reading, "query_many_items", self)
+        return AsyncItemIterator(Later(reading), "query_many_items", self)
 
     @names_checked
     def batch_writer(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
-from resilient_ddb.bulk.iterators import AsyncItemIterator
-from resilient_ddb.calls.flows import Flow, run_async
+from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.policy.arguments import names_checked
 
 from .pending import Pending, pending
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
 
     from .batch_get import AsyncBatchGet
     from .parallel_scan import AsyncParallelScan
@@ -112,38 +111,8 @@ class AsyncTableReads:
         from .together import together  # noqa: PLC0415 - as above
 
         reading = partial(fan_in_reading, self, together, partition_keys, params, max_items)
-        return items_of(reading, "query_many_items", self)
+        return AsyncItemIterator(Later(reading), "query_many_items", self)
 
 
 def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
-    items = Items(table, verb, *of_items)
-    page: Iterator[dict[str, Any]] = iter(())
-
-    async def go_on() -> AsyncGenerator[dict[str, Any], None]:
-        nonlocal page
-        for item in page:
-            yield item
-        while not items.is_over:
-            page = await run_async(items.more(asyncio.sleep))
-            for item in page:
-                yield item
-
-    return AsyncItemIterator(go_on, f"{verb}_items", table.name)
-
-
-def items_of(begin: Callable[[], Flow[Reading]], verb: str, table: Any) -> AsyncItemIterator:
-    """Return the items of a reading, page after page."""
-    reading: Reading | None = None
-
-    async def go_on() -> AsyncGenerator[dict[str, Any], None]:
-        nonlocal reading
-        if reading is None:
-            reading = await run_async(begin())
-        for item in reading.items():
-            yield item
-        while not reading.is_over:
-            await run_async(reading.more())
-            for item in reading.items():
-                yield item
-
-    return AsyncItemIterator(go_on, verb, table.name)
+    return AsyncItemIterator(Items(table, verb, *of_items, sleep=asyncio.sleep), f"{verb}_items", table)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.policy import policy_of
@@ -15,7 +16,6 @@ from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .table_behind import TableBehind
-from .table_reads import items_of
 from .together import together
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class ShardedTable(ShardedQueries, TableBehind):
             TypeError, ValueError: as `query`, or `max_items` is no whole number of 1 or more.
             ClientError: a shard could not be read.
         """
-        return items_of(run(self._reading(params, max_items)), "query_items", self)
+        return ItemIterator(run(self._reading(params, max_items)), "query_items", self)
 
     @names_checked
     def query_many(
@@ -168,7 +168,7 @@ class ShardedTable(ShardedQueries, TableBehind):
     ) -> Iterator[dict[str, Any]]:
         """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
         reading = run(self._fan_in_reading(partition_keys, params, max_items))
-        return items_of(reading, "query_many_items", self)
+        return ItemIterator(reading, "query_many_items", self)
 
     @names_checked
     def batch_writer(

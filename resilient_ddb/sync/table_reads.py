@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
+    from resilient_ddb.sharding.fan_in_reading import OnShardError
 
     from .batch_get import BatchGet
     from .parallel_scan import ParallelScan
@@ -188,10 +187,11 @@ class TableReads:
         Raises:
             TypeError, ValueError, ClientError: as `query_many`.
         """
-        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - only where it is used
+        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - as above
 
         reading = run(fan_in_reading(self, self._together, partition_keys, params, max_items))
-        return items_of(reading, "query_many_items", self)
+        return ItemIterator(reading, "query_many_items", self)
 
     def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         from .together import together  # noqa: PLC0415 - only where it is used
@@ -201,27 +201,6 @@ class TableReads:
 
 def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - as above
 
-    items = Items(table, verb, *of_items)
-    page: Iterator[dict[str, Any]] = iter(())
-
-    def go_on() -> Generator[dict[str, Any], None, None]:
-        nonlocal page
-        yield from page
-        while not items.is_over:
-            page = run(items.more(time.sleep))
-            yield from page
-
-    return ItemIterator(go_on, f"{verb}_items", table.name)
-
-
-def items_of(reading: Reading, verb: str, table: Any) -> ItemIterator:
-    """Return the items of a reading, page after page."""
-
-    def go_on() -> Generator[dict[str, Any], None, None]:
-        yield from reading.items()
-        while not reading.is_over:
-            run(reading.more())
-            yield from reading.items()
-
-    return ItemIterator(go_on, verb, table.name)
+    return ItemIterator(Items(table, verb, *of_items, sleep=time.sleep), f"{verb}_items", table)
