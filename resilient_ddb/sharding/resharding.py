@@ -51,23 +51,9 @@ def resharding(
     resume: Mapping[str, Any] | None,
     on_page: Callable[[dict[str, Any]], Any] | None,
 ) -> Flow[ReshardReport]:
-    """Return the flow that moves items. See `ShardedTable.reshard`.
-
-    Raises:
-        TypeError: `on_page` can't be called.
-    """
+    """Move items. See `ShardedTable.reshard`."""
     if on_page is not None:
         check_callable("on_page", on_page, takes="where the work stands")
-    return _reshard(table, chosen, rate, resume, on_page)
-
-
-def _reshard(
-    table: ShardedVerbs,
-    chosen: Iterable[Any] | None,
-    rate: Any,
-    resume: Mapping[str, Any] | None,
-    on_page: Callable[[dict[str, Any]], Any] | None,
-) -> Flow[ReshardReport]:
     given = None if chosen is None else checked_keys(chosen)
     clock = policy_of(table).clock
     pace = (
