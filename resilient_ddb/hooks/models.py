@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.exceptions import DataNotFoundError
@@ -40,6 +40,23 @@ class SharesClient:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Share the client: boto3's Table can't be copied deeply."""
         return self.__copy__()
+
+
+class Behind:
+    """What stands before a Table: what it has not itself is the Table's."""
+
+    _table: Any
+
+    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
+                raise AttributeError(name)
+            return getattr(self._table, name)
+
+    def __dir__(self) -> list[str]:
+        of_table = (name for name in dir(self._table) if not name.startswith("_"))
+        return sorted({*super().__dir__(), *of_table})
 
 
 def handed_on(verbs: type) -> type:

@@ -51,7 +51,11 @@ def resharding(
     resume: Mapping[str, Any] | None,
     on_page: Callable[[dict[str, Any]], Any] | None,
 ) -> Flow[ReshardReport]:
-    """Move items. See `ShardedTable.reshard`."""
+    """Return the flow that moves items. See `ShardedTable.reshard`.
+
+    Raises:
+        TypeError, ValueError: an argument can't be meant.
+    """
     if on_page is not None:
         check_callable("on_page", on_page, takes="where the work stands")
     given = None if chosen is None else checked_keys(chosen)
@@ -59,6 +63,12 @@ def resharding(
     pace = (
         None if rate is None else ReadRate(as_limiter("write_units_per_second", rate, clock), clock, _UNITS_OF_A_MOVE)
     )
+    return _reshard(table, given, pace, resume, on_page)
+
+
+def _reshard(
+    table: ShardedVerbs, given: list[Any] | None, pace: ReadRate | None, resume: Mapping[str, Any] | None, on_page: Any
+) -> Flow[ReshardReport]:
     keys = yield from table._keys()  # noqa: SLF001 - this library's own
     if not keys.is_of_table:
         raise ValueError("reshard() needs a table sharded by its own partition key: an index's items have one place")

@@ -75,20 +75,17 @@ class ShardedVerbs:
         """The table behind this one: what it gives and takes has stored keys."""
         return self._table
 
-    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
+    if not TYPE_CHECKING:  # a checker finds none of those
 
         def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
-                raise AttributeError(name)
             if name in _NOT_SHARDED:
                 raise AttributeError(
                     f"a sharded table has no {name}(): take sharded.table.{name}(...), with stored keys"
                 )
-            return getattr(self._table, name)
+            return super().__getattr__(name)
 
     def __dir__(self) -> list[str]:
-        of_table = {name for name in dir(self._table) if not name.startswith("_")}
-        return sorted({*super().__dir__(), *of_table.difference(_NOT_SHARDED)})
+        return sorted(set(super().__dir__()).difference(_NOT_SHARDED))
 
     def __repr__(self) -> str:
         return f"{self._table!r}.sharded({self._layout!r})"

@@ -247,8 +247,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         from resilient_ddb.sharding.resharding import resharding  # noqa: PLC0415 - only where it is used
 
-        report: ReshardReport = run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
-        return report
+        return run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
 
     @names_checked
     def idempotent_update(self, **params: Any) -> Response:
