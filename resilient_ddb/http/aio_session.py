@@ -147,22 +147,6 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
             raise RuntimeError("the session changed between the question whether it sends, and the sending")
         return await self._deliver(caller, pool, target, message, request, again)
 
-    async def _deliver(
-        self,
-        caller: Caller,
-        pool: Pool,
-        target: Target,
-        message: bytes,
-        request: Any,
-        again: Callable[[], Awaitable[bytes]],
-    ) -> Response:
-        self.counters.taken += 1
-        caller.is_waiting()
-        try:
-            return await self._exchange(caller, pool, target, message, request, again)
-        except (aiohttp.ClientError, BrokenResponse) as error:
-            raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
-
     async def __aexit__(self, *exc_info: object) -> None:
         pool, self._pool = self._pool, None
         try:
@@ -245,7 +229,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return pool
 
     # The way.
-    async def _exchange(
+    async def _deliver(
         self,
         caller: Caller,
         pool: Pool,
@@ -254,34 +238,38 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         request: Any,
         again: Callable[[], Awaitable[bytes]],
     ) -> Response:
+        self.counters.taken += 1
+        caller.is_waiting()
         context = getattr(request, "context", None)  # botocore before 1.43 has none there
         patience = None if context is None else context.get("read_timeout")
         own = caller.own_timeouts()
         if patience is None:
             patience = self._timeout.sock_read if own is None else own.read
         signed_at = pool.loop.time()
-        async with pool.permits:
-            self._check_open(pool)
-            connection = pool.idle(target, self.clock(), self.connection_max_idle)
-            if connection is None:
-                with caller.apart():
-                    tls = await self._tls() if target.scheme == "https" else None
-                    connection = await pool.connect(
-                        target, tls, self._timeout.sock_connect if own is None else own.connect
-                    )
-            try:
-                self._check_open(pool)  # it may have been closed while this waited, and while it connected
-                if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
-                    message = await again()
-                    pool.check(connection, target)
-                if not caller.may_send():
-                    pool.refuse(target)
-                response = await _answer(connection, message, patience)
-            except BaseException:
-                connection.abort()
-                raise
-            pool.put_back(target, connection, self.clock())
-            return response
+        try:
+            async with pool.permits:
+                self._check_open(pool)
+                connection = pool.idle(target, self.clock(), self.connection_max_idle)
+                if connection is None:
+                    with caller.apart():
+                        tls = await self._tls() if target.scheme == "https" else None
+                        connect_seconds = self._timeout.sock_connect if own is None else own.connect
+                        connection = await pool.connect(target, tls, connect_seconds)
+                try:
+                    self._check_open(pool)  # it may have been closed while this waited, and while it connected
+                    if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
+                        message = await again()
+                        pool.check(connection, target)
+                    if not caller.may_send():
+                        pool.refuse(target)
+                    response = await _answer(connection, message, patience)
+                except BaseException:
+                    connection.abort()
+                    raise
+                pool.put_back(target, connection, self.clock())
+                return response
+        except (aiohttp.ClientError, BrokenResponse) as error:
+            raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
 
     def _check_open(self, pool: Pool) -> None:
         """Refuse to send for a client that was closed.
