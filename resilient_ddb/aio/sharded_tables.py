@@ -17,6 +17,7 @@ from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
 from .table_behind import AsyncTableBehind
+from .table_reads import AsyncKeysReads
 from .together import together
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
+class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):
     """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
 
     Parameters, results and errors are those of `resilient_ddb.ShardedTable`; each verb is to be awaited.
@@ -101,18 +102,6 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     ) -> Pending[Response]:
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.query_many`."""
         return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
-
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over all shards of several partition keys."""
-        reading = partial(self._fan_in_reading, partition_keys, params, max_items)
-        return AsyncItemIterator(Later(reading), "query_many_items", self)
 
     @names_checked
     def batch_writer(

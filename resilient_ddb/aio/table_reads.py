@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.bulk.items import Items
 from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.policy.arguments import names_checked
 
 from .pending import Pending, pending
@@ -18,13 +19,31 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError
+    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
 
     from .batch_get import AsyncBatchGet
     from .parallel_scan import AsyncParallelScan
 
 
-class AsyncTableReads:
+class AsyncKeysReads:
+    """The part of `AsyncTable`, and of `AsyncShardedTable`, that reads several partition keys."""
+
+    _fan_in_reading: Callable[..., Flow[Reading]]
+
+    @names_checked
+    def query_many_items(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
+        reading = partial(self._fan_in_reading, partition_keys, params, max_items)
+        return AsyncItemIterator(Later(reading), "query_many_items", self)
+
+
+class AsyncTableReads(AsyncKeysReads):
     """The part of `AsyncTable` that reads."""
 
     @names_checked
@@ -97,21 +116,12 @@ class AsyncTableReads:
 
         return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
+    def _fan_in_reading(self, *asked: Any) -> Flow[Reading]:
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         from .together import together  # noqa: PLC0415 - as above
 
-        reading = partial(fan_in_reading, self, together, partition_keys, params, max_items)
-        return AsyncItemIterator(Later(reading), "query_many_items", self)
+        return fan_in_reading(self, together, *asked)
 
 
 def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:

@@ -61,7 +61,8 @@ class Behind:
 
 def handed_on(verbs: type) -> type:
     """Return a class for what stands before a Table: it has the same verbs, and hands each call on to that Table."""
-    return type(verbs.__name__, (), {name: _handed_on(verb) for name, verb in vars(verbs).items() if name[0] != "_"})
+    names = [name for name in dir(verbs) if name[0] != "_"]
+    return type(verbs.__name__, (), {name: _handed_on(getattr(verbs, name)) for name in names})
 
 
 def _handed_on(verb: Callable[..., Any]) -> Callable[..., Any]:

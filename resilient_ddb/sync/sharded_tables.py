@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -16,7 +16,7 @@ from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .table_behind import TableBehind
-from .together import together
+from .table_reads import KeysReads
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class ShardedTable(ShardedQueries, TableBehind):
+class ShardedTable(ShardedQueries, KeysReads, TableBehind):
     """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
 
     What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;
@@ -40,9 +40,6 @@ class ShardedTable(ShardedQueries, TableBehind):
     """
 
     _sleep = staticmethod(time.sleep)
-
-    def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        return together(self._table.meta.client, calls)
 
     @names_checked
     def put_item(
@@ -157,18 +154,6 @@ class ShardedTable(ShardedQueries, TableBehind):
         the stored keys in `missing_shards`.
         """
         return run(self._fan_in(partition_keys, params, on_shard_error))
-
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> Iterator[dict[str, Any]]:
-        """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
-        reading = run(self._fan_in_reading(partition_keys, params, max_items))
-        return ItemIterator(reading, "query_many_items", self)
 
     @names_checked
     def batch_writer(

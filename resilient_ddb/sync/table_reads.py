@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.flows import Flow, run
 from resilient_ddb.policy.arguments import names_checked
 
 if TYPE_CHECKING:
@@ -14,13 +14,49 @@ if TYPE_CHECKING:
 
     from resilient_ddb.bulk.token_bucket import Limiter
     from resilient_ddb.dynamodb.parameters import KeysParameters
-    from resilient_ddb.sharding.fan_in_reading import OnShardError
+    from resilient_ddb.sharding.fan_in_reading import OnShardError, Reading
 
     from .batch_get import BatchGet
     from .parallel_scan import ParallelScan
 
 
-class TableReads:
+class KeysReads:
+    """The part of `ResilientTable`, and of `ShardedTable`, that reads several partition keys."""
+
+    _fan_in_reading: Callable[..., Flow[Reading]]
+
+    @names_checked
+    def query_many_items(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the items of several partition keys. One page of each is held at most.
+
+        Of a sharded table: over all shards of each. Fallbacks are not asked.
+
+        Args:
+            partition_keys: as for `query_many`.
+            max_items: items to give at most; all where left out. `Limit` is the size of a key's pages.
+            params: as for `query_many`.
+
+        Raises:
+            TypeError, ValueError, ClientError: as `query_many`.
+        """
+        from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - only where it is used
+
+        reading = run(self._fan_in_reading(partition_keys, params, max_items))
+        return ItemIterator(reading, "query_many_items", self)
+
+    def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        from .together import together  # noqa: PLC0415 - only where it is used
+
+        return together(self.meta.client, calls)
+
+
+class TableReads(KeysReads):
     """The part of `ResilientTable` that reads."""
 
     @names_checked
@@ -167,36 +203,10 @@ class TableReads:
 
         return run(fan_in(self, self._together, partition_keys, params, on_shard_error))
 
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> Iterator[dict[str, Any]]:
-        """Return an iterator over the items of several partition keys. One page of each is held at most.
+    def _fan_in_reading(self, *asked: Any) -> Flow[Reading]:
+        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
-        Fallbacks are not asked.
-
-        Args:
-            partition_keys: as for `query_many`.
-            max_items: items to give at most; all where left out. `Limit` is the size of a key's pages.
-            params: as for `query_many`.
-
-        Raises:
-            TypeError, ValueError, ClientError: as `query_many`.
-        """
-        from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - only where it is used
-        from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - as above
-
-        reading = run(fan_in_reading(self, self._together, partition_keys, params, max_items))
-        return ItemIterator(reading, "query_many_items", self)
-
-    def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        from .together import together  # noqa: PLC0415 - only where it is used
-
-        return together(self.meta.client, calls)
+        return fan_in_reading(self, self._together, *asked)
 
 
 def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:

@@ -86,14 +86,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
     ) -> Response:
         """Delete an item, if it is still at the expected version.
 
-        Args:
-            Key: the item's key.
-            expected_version: the version that the item was read with. None: it must have none, be there or not.
-            params: delete_item's further parameters. A `ConditionExpression` has to hold as well.
-
-        Raises:
-            VersionConflictError: the item is at another version, or is not there.
-            TypeError, ValueError: as `put_item`.
+        Arguments and errors are those of `update_item`; `params` are delete_item's further parameters.
         """
         return run(self._delete(Key, params, expected_version))
 

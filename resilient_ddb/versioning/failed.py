@@ -30,21 +30,15 @@ def by_itself(table: Any, call: Callable[[], Any]) -> Flow[Response]:
     try:
         response: Response = yield call
     except ClientError as error:
-        failed = _failed_condition(error, table.meta.client.exceptions)
-        if failed is None:
+        if reason_of(error).get("Code") != "ConditionalCheckFailed":
             raise
-        try:
-            raise failed from error
-        finally:
-            del failed  # it knows this frame: they would keep each other
+        raise _failed_condition(error, table.meta.client.exceptions) from error
     return response
 
 
-def _failed_condition(error: ClientError, exceptions: Any) -> ClientError | None:
-    """Return the client's exception for what the condition of the one write cancelled; None if something else did."""
+def _failed_condition(error: ClientError, exceptions: Any) -> ClientError:
+    """Return the client's own exception for a transaction that the condition of its one write cancelled."""
     reason = reason_of(error)
-    if reason.get("Code") != "ConditionalCheckFailed":
-        return None
     message = reason.get("Message", "The conditional request failed")
     response = {name: value for name, value in error.response.items() if name not in _OF_TRANSACTION}
     response["Error"] = {"Code": "ConditionalCheckFailedException", "Message": message}
