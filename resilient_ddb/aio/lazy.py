@@ -352,7 +352,7 @@ class LazyView(Lazy):
             for other in list(self._views):  # a copy: other threads have loops of their own
                 if other.is_closed():
                     self._views.pop(other, None)
-            view = with_options(client, self._table, policy=self._policy, ttl=self._ttl)
+            view = with_options(client, self._table, self._policy, self._ttl)
             self._views[loop] = (client, view)
         return view
 

@@ -120,11 +120,8 @@ def _table(
     refuse_unknown("Table", unknown, TABLE_OPTIONS)
     check_options(policy, ttl)
     client = self.meta.client
-    client = (
-        client.view(name, policy, ttl)
-        if isinstance(client, LazyClient)
-        else with_options(client, name, policy=policy, ttl=ttl)
-    )
+    is_lazy = isinstance(client, LazyClient)
+    client = client.view(name, policy, ttl) if is_lazy else with_options(client, name, policy, ttl)
     return _awaitable_table()(name, client=client)
 
 

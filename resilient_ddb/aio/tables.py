@@ -180,13 +180,7 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
         layout = layout_of(
             shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
         )
-        return AsyncShardedTable(
-            self,
-            layout,
-            on_unknown_shard=on_unknown_shard,
-            on_duplicate=on_duplicate,
-            on_shard_error=on_shard_error,
-        )
+        return AsyncShardedTable(self, layout, on_unknown_shard, on_duplicate, on_shard_error)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

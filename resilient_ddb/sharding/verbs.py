@@ -47,7 +47,6 @@ class ShardedVerbs:
         self,
         table: Any,
         layout: ShardLayout,
-        *,
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",

@@ -84,7 +84,7 @@ def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
         check_options(policy, ttl)
         check_fallback_of(policy)
         made = make(self, *args, **options)
-        made.meta.client = with_options(made.meta.client, made.name, policy=policy, ttl=ttl)
+        made.meta.client = with_options(made.meta.client, made.name, policy, ttl)
         return made
 
     table.__name__ = "Table"

@@ -202,13 +202,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
         layout = layout_of(
             shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
         )
-        return ShardedTable(
-            self,
-            layout,
-            on_unknown_shard=on_unknown_shard,
-            on_duplicate=on_duplicate,
-            on_shard_error=on_shard_error,
-        )
+        return ShardedTable(self, layout, on_unknown_shard, on_duplicate, on_shard_error)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:

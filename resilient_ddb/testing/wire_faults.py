@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -110,21 +111,28 @@ class ShortBody(_Cut):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadCrc(Fault):
-    """Forward, then give a checksum that does not fit the answer's body."""
+class _Spoilt(Fault):
+    """Forward, then spoil the answer."""
 
     def act(self, _call: Call, /) -> Act:
-        """Forward, then spoil the checksum."""
+        """Forward, then spoil the answer."""
         return Forward(change=self._spoil)
 
-    @staticmethod
-    def _spoil(response: Response) -> Response:
+    @abstractmethod
+    def _spoil(self, response: Response) -> Response: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadCrc(_Spoilt):
+    """Forward, then give a checksum that does not fit the answer's body."""
+
+    def _spoil(self, response: Response) -> Response:
         wrong = int(header(response.headers, "x-amz-crc32") or crc32(response.body)) ^ 0xFFFFFFFF
         return response.with_header("x-amz-crc32", str(wrong))
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadJson(Fault):
+class BadJson(_Spoilt):
     """Forward, then answer HTTP 200 with a body that is not JSON, whatever the upstream said."""
 
     body: bytes = b'{"Item": {'
@@ -134,17 +142,13 @@ class BadJson(Fault):
     def _check(self) -> None:
         check_bytes("body", self.body)
 
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then put the other body in place."""
-        return Forward(change=self._spoil)
-
     def _spoil(self, response: Response) -> Response:
         spoilt = replace(response, status=200).with_body(self.body)
         return spoilt if self.crc else spoilt.with_header("x-amz-crc32", None)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadUtf8(Fault):
+class BadUtf8(_Spoilt):
     """Forward, then put a byte into the answer's body that is no UTF-8 anywhere. An empty body goes unharmed."""
 
     at: float = 0.5
@@ -154,10 +158,6 @@ class BadUtf8(Fault):
 
     def _check(self) -> None:
         check_share("at", self.at)
-
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then spoil the byte."""
-        return Forward(change=self._spoil)
 
     def _spoil(self, response: Response) -> Response:
         body = bytearray(response.body)
