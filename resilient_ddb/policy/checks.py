@@ -88,6 +88,15 @@ def check_plain_methods(name: str, value: Any, *methods: str) -> None:
             raise TypeError(f"{name} must have a plain {method}(): nobody would await the async one of {value!r}")
 
 
+def check_sync_table(value: Any, *methods: str) -> None:
+    """Refuse what is no sync Table: a thread is to call its `methods`, also on behalf of async code."""
+    check_methods("table", value, *methods)
+    if hasattr(type(value), "__aenter__"):
+        raise TypeError(
+            f"table must be a sync Table, for async code too: a name, or resilient_ddb.table(...); got {value!r}"
+        )
+
+
 def check_fallback(value: Any) -> None:
     """Refuse what can't be called with a call and an error."""
     check_callable("fallback", value, takes="(call, error), and giving a response or None")

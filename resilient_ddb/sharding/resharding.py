@@ -21,12 +21,10 @@ from .fan_in import Item
 from .keys import ShardKeys
 from .moving import Moved, is_comparable, move
 from .queries import checked_keys
-from .reads import ShardReads
 from .verbs import ShardedVerbs
 
 _UNITS_OF_A_MOVE = 4.0
 """Of an item of up to 1 KB: a put and a delete, in a transaction."""
-_CONSISTENT = {"ConsistentRead": True}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -170,8 +168,7 @@ def _settle(table: Any, keys: ShardKeys, item: Item, pace: ReadRate | None, repo
         if pace is not None:
             pace.settle(units, 1, response)
         if outcome is Moved.OVERTAKEN:
-            reads = ShardReads(table.table, [place], _CONSISTENT, table._sleep, keys.as_seen)  # noqa: SLF001 - as above
-            found = yield from reads.all()
+            found = yield from table._found(keys, place, [item[keys.key]])  # noqa: SLF001 - as above
             if not found:
                 return
             item = found[0]

@@ -13,7 +13,7 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import in_shard
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import expects_version, same_table
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, expects_version, same_table
 from resilient_ddb.dynamodb.reserved import SHARDED
 from resilient_ddb.errors import DuplicateShardItemError, call_facts
 from resilient_ddb.errors.words import is_failed_condition
@@ -30,7 +30,6 @@ from .shard_layout import RANDOM, ShardLayout, placing
 
 OnDuplicate = Callable[[Sequence[Item]], Item | None]
 _CONSISTENT = MappingProxyType({"ConsistentRead": True})
-_OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 _NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "get_items", "sharded")
 
 
@@ -185,7 +184,7 @@ class ShardedVerbs:
                 f"({', '.join(keys.layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', "
                 "to look for the item first"
             )
-        for name in _OLD_PARAMETERS:
+        for name in OLD_PARAMETERS:
             if name in params:
                 raise ValueError(
                     f"{name} must be left out where the item is looked for first; use an expression in its place"
