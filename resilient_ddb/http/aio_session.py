@@ -44,7 +44,6 @@ from .plain import Target, headers_of, is_plain, message_of, target_of
 
 _SIGNED_LONG_AGO = 1.0
 """Seconds that a request may have waited for its connection without being signed anew."""
-_MOST_TARGETS = 100
 _USUAL_CONNECTOR = AioConfig().connector_args
 """aiobotocore puts it in by itself. Of a connection's age the policy decides."""
 _PLAIN_SOCKET_OPTIONS = {(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)}
@@ -96,7 +95,6 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     clock: Callable[[], float] = time.monotonic
     """What those seconds are measured with."""
     _pool: Pool | None = None
-    _targets: dict[str, Target | str] | None = None
     _is_set_up_otherwise: bool | None = None
 
     def counted(self) -> tuple[int, int]:
@@ -203,17 +201,11 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     def _target_of(self, url: str) -> Target | str:
         """Return where a URL leads, or why its requests go as aiobotocore sends them."""
-        known = self._targets
-        if known is None:
-            known = self._targets = {}
-        if url not in known:
-            if len(known) >= _MOST_TARGETS:
-                known.clear()
-            if self._cert_file or self._proxy_config.proxy_url_for(url):
-                known[url] = "a proxy or a client certificate"
-            else:
-                known[url] = target_of(url) or "the form of the URL"
-        return known[url]
+        target = target_of(url)
+        if target is None:
+            return "the form of the URL"
+        has_proxy = self._proxy_config._proxies.get(target.scheme)  # noqa: SLF001 - there is no public way
+        return "a proxy or a client certificate" if has_proxy or self._cert_file else target
 
     def _pool_here(self) -> Pool | None:
         """Return the pool of the running loop; None if there is one of another loop that is still open."""
