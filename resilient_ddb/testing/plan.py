@@ -82,7 +82,7 @@ def check_text(name: str, value: object) -> None:
         raise ValueError(f"{name} must not be empty; got {value!r}")
 
 
-def check_share(name: str, value: float) -> None:
+def check_below_one(name: str, value: float) -> None:
     """Refuse what is not a number from 0 to below 1."""
     check_number(name, value, 0, 1)
     if value == 1:

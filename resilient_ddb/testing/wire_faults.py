@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .messages import Response, crc32, header
-from .plan import Act, End, Fault, Forward, Refuse, check_bytes, check_number, check_share, check_text, check_whole
+from .plan import Act, End, Fault, Forward, Refuse, check_below_one, check_bytes, check_number, check_text, check_whole
 
 if TYPE_CHECKING:
     from .calls import Call
@@ -75,7 +75,7 @@ class _Cut(Fault):
     """The share of the body that arrives, from 0.0 to below 1.0; rounded down to whole bytes."""
 
     def _check(self) -> None:
-        check_share("keep", self.keep)
+        check_below_one("keep", self.keep)
 
     def _whole(self, response: Response) -> tuple[Response, int]:
         """Return the answer with a right checksum, and how many bytes of it to keep."""
@@ -157,7 +157,7 @@ class BadUtf8(_Spoilt):
     """Send the checksum of the spoilt body; False: send none."""
 
     def _check(self) -> None:
-        check_share("at", self.at)
+        check_below_one("at", self.at)
 
     def _spoil(self, response: Response) -> Response:
         body = bytearray(response.body)
