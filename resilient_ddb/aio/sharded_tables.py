@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
@@ -117,19 +116,17 @@ class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):
         flush_on_error: bool = False,
     ) -> AsyncShardedBatchWriter:
         """Return the Table's batch writer for items of this table."""
-        self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(
-            self._table.batch_writer,
+        return AsyncShardedBatchWriter(
+            self,
             overwrite_by_pkeys,
-            flush_amount,
-            on_exit_loop_sleep,
+            on_unprocessed,
+            flush_amount=flush_amount,
+            on_exit_loop_sleep=on_exit_loop_sleep,
             write_units_per_second=write_units_per_second,
             max_workers=max_workers,
             max_attempts=max_attempts,
             flush_on_error=flush_on_error,
         )
-        find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return AsyncShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

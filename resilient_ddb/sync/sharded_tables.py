@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
@@ -173,18 +171,16 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
             ValueError: items may still be where an earlier layout has put them; `overwrite_by_pkeys` is given, and
                 suffixes are random; or, from the writer, an item's shard can't be told.
         """
-        self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(
-            self._table.batch_writer,
+        return ShardedBatchWriter(
+            self,
             overwrite_by_pkeys,
-            flush_amount,
+            on_unprocessed,
+            flush_amount=flush_amount,
             write_units_per_second=write_units_per_second,
             max_workers=max_workers,
             max_attempts=max_attempts,
             flush_on_error=flush_on_error,
         )
-        find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return ShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
