@@ -7,8 +7,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Ma
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from resilient_ddb.bulk.items import Items
-from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.policy.arguments import names_checked
 
@@ -39,6 +37,8 @@ class AsyncKeysReads:
         **params: Unpack[QueryInputTableQueryTypeDef],
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
+        from resilient_ddb.bulk.iterators import AsyncItemIterator, Later  # noqa: PLC0415 - only where it is used
+
         reading = partial(self._fan_in_reading, partition_keys, params, max_items)
         return AsyncItemIterator(Later(reading), "query_many_items", self)
 
@@ -124,5 +124,8 @@ class AsyncTableReads(AsyncKeysReads):
         return fan_in_reading(self, together, *asked)
 
 
-def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
+def _items(table: Any, verb: str, *of_items: Any) -> AsyncIterator[dict[str, Any]]:
+    from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.bulk.iterators import AsyncItemIterator  # noqa: PLC0415 - as above
+
     return AsyncItemIterator(Items(table, verb, *of_items, sleep=asyncio.sleep), f"{verb}_items", table)

@@ -225,9 +225,9 @@ def request_for(
         condition=condition,
         stored=stored,
         order=order,
+        place=_place_after(params.get(_START), query, len(stored), order),
         added=added,
         limit=limit,
-        place=_place_after(params.get(_START), query, len(stored), order),
         identity=query,
     )
 
