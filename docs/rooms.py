@@ -16,7 +16,7 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 PACKAGE = Path(__file__).parents[1] / "resilient_ddb"
-DOORS = ("__init__", "__main__", "_version")
+DOORS = ("__init__", "__main__", "_public", "_version")
 """Files that lead to rooms, or hold a number: they are none."""
 
 Rooms = dict[str, set[str]]

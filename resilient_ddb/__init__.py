@@ -7,9 +7,9 @@
 The async twin is `resilient_ddb.aio`; what helps in tests is `resilient_ddb.testing`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ._public import public_names
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -112,73 +112,45 @@ __all__ = [
     "ttl",
 ]
 
-# Where each name lives. A module is loaded when one of its names is first asked for: an async handler never loads
-# the sync Table, and importing the package costs next to nothing.
-_MODULES = ("aio", "events", "fallback", "observers", "sharding", "spark", "storages", "testing", "ttl")
+# Which names each module holds. It is loaded when one of them is first asked for: an async handler never loads the sync
+# Table, and importing the package costs next to nothing.
 _HOMES = {
-    "BatchGet": "sync.batch_get",
-    "BatchReport": "bulk.settings",
-    "BatchWriter": "sync.batch_writer",
-    "CircuitBreaker": "policy.circuit_breaker",
-    "CallFacts": "errors",
-    "CircuitHandle": "hooks.steering",
-    "Circuits": "hooks.steering",
-    "circuits": "hooks.steering",
-    "CircuitOpenError": "errors",
-    "DELETE": "versioning.writes",
-    "DeadlineExceededError": "errors",
-    "DuplicateShardItemError": "errors",
-    "ErrorKind": "events",
-    "ParallelScan": "sync.parallel_scan",
-    "Policy": "policy.policy",
-    "RateLimiter": "sync.limiter",
-    "RejectedItem": "bulk.settings",
-    "ResilienceError": "errors",
-    "ResilientServiceResource": "sync.tables",
-    "ResilientTable": "sync.tables",
-    "ResponseInfo": "fallback.response_info",
-    "Retry": "policy.retry",
-    "RetryBudget": "policy.retry",
-    "ShardLayout": "sharding.shard_layout",
-    "ShardedTable": "sync.sharded_tables",
-    "SharedRateLimiter": "sync.shared_limiter",
-    "Status": "hooks.status",
-    "Table": "sync.tables",
-    "status": "hooks.status",
-    "ThrottlingReason": "events",
-    "TimeToLive": "ttl.rule",
-    "Timeouts": "policy.policy",
-    "UnprocessedItemsError": "errors",
-    "UnprocessedKeysError": "errors",
-    "Classification": "calls.classification",
-    "VersionConflictError": "errors",
-    "VersionedTable": "sync.versioned_tables",
-    "call_facts": "errors",
-    "classify": "calls.classification",
-    "client": "sync.session",
-    "deadline": "policy.deadlines",
-    "harden": "hardening",
-    "lambda_deadline": "policy.deadlines",
-    "no_deadline": "policy.deadlines",
-    "resource": "sync.session",
-    "response_info": "fallback.response_info",
-    "set_policy": "hardening",
-    "table": "sync.session",
-    "lambda_handler": "lambda_handlers",
+    "bulk.settings": ("BatchReport", "RejectedItem"),
+    "calls.classification": ("Classification", "classify"),
+    "errors": (
+        "CallFacts",
+        "CircuitOpenError",
+        "DeadlineExceededError",
+        "DuplicateShardItemError",
+        "ResilienceError",
+        "UnprocessedItemsError",
+        "UnprocessedKeysError",
+        "VersionConflictError",
+        "call_facts",
+    ),
+    "events": ("ErrorKind", "ThrottlingReason"),
+    "fallback.response_info": ("ResponseInfo", "response_info"),
+    "hardening": ("harden", "set_policy"),
+    "hooks.status": ("Status", "status"),
+    "hooks.steering": ("CircuitHandle", "Circuits", "circuits"),
+    "lambda_handlers": ("lambda_handler",),
+    "policy.circuit_breaker": ("CircuitBreaker",),
+    "policy.deadlines": ("deadline", "lambda_deadline", "no_deadline"),
+    "policy.policy": ("Policy", "Timeouts"),
+    "policy.retry": ("Retry", "RetryBudget"),
+    "sharding.shard_layout": ("ShardLayout",),
+    "sync.batch_get": ("BatchGet",),
+    "sync.batch_writer": ("BatchWriter",),
+    "sync.limiter": ("RateLimiter",),
+    "sync.parallel_scan": ("ParallelScan",),
+    "sync.session": ("client", "resource", "table"),
+    "sync.sharded_tables": ("ShardedTable",),
+    "sync.shared_limiter": ("SharedRateLimiter",),
+    "sync.tables": ("ResilientServiceResource", "ResilientTable", "Table"),
+    "sync.versioned_tables": ("VersionedTable",),
+    "ttl.rule": ("TimeToLive",),
+    "versioning.writes": ("DELETE",),
 }
 
-
 if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
-
-    def __getattr__(name: str) -> Any:
-        if name in _MODULES:
-            return importlib.import_module(f"{__name__}.{name}")
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = public_names(__name__, __all__, _HOMES)

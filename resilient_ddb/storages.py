@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from .calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
 from .errors.words import is_failed_condition
 from .policy.arguments import names_checked
-from .policy.checks import check_methods, check_number
+from .policy.checks import check_methods, check_number, check_sync_table
 from .policy.clock import SYSTEM_CLOCK, Clock
 from .policy.forks import tell_child
 
@@ -303,9 +303,7 @@ class DynamoDBStorage:
 
 
 def _check_table(table: Any) -> None:
-    check_methods("table", table, "put_item", "get_item")
-    if hasattr(type(table), "__aenter__"):
-        raise TypeError(f"table must be a sync Table, for async code too, or a table's name; got {table!r}")
+    check_sync_table(table, "put_item", "get_item")
     core = getattr(table.meta.client, "_resilience", None)
     if core is not None and core.policy.circuit_breaker is not None:
         raise ValueError(

@@ -11,6 +11,7 @@ PACKAGE = ROOT / "resilient_ddb"
 # A room may import itself, and rooms with a smaller number.
 FLOORS = {
     "_version": 1,
+    "_public": 1,
     "events": 1,
     "codec": 1,
     "errors": 2,

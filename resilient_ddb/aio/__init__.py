@@ -11,9 +11,10 @@ At module scope, and in a block:
         orders = await dynamodb.Table("orders")
 """
 
-import importlib
 import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from resilient_ddb._public import public_names
 
 if importlib.util.find_spec("aiobotocore") is None:
     raise ImportError("resilient_ddb.aio needs aiobotocore: pip install 'resilient_ddb[aio]'", name="aiobotocore")
@@ -44,22 +45,11 @@ __all__ = [
 
 # What a Table's methods give: loaded with the first of them that is called, or asked for by name.
 _HOMES = {
-    "AsyncBatchGet": "batch_get",
-    "AsyncParallelScan": "parallel_scan",
-    "AsyncShardedTable": "sharded_tables",
-    "AsyncVersionedTable": "versioned_tables",
+    "batch_get": ("AsyncBatchGet",),
+    "parallel_scan": ("AsyncParallelScan",),
+    "sharded_tables": ("AsyncShardedTable",),
+    "versioned_tables": ("AsyncVersionedTable",),
 }
 
-
 if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = public_names(__name__, __all__, _HOMES)

@@ -10,8 +10,7 @@ A transport that is closed in the child is taken from it, and the parent does no
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, AsyncExitStack
 from functools import cache, partial
 from typing import Any, NoReturn
 
@@ -22,6 +21,7 @@ from aiohttp.client_proto import ResponseHandler
 from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, own_timeouts
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
+from resilient_ddb.policy.contexts import holding
 from resilient_ddb.policy.policy import Timeouts
 
 PARENTS: list[Any] = []
@@ -107,15 +107,9 @@ class _Caller:
         execution = CURRENT.get()
         return execution is None or execution.may_send()
 
-    @contextlib.contextmanager
-    def apart(self) -> Iterator[None]:
+    def apart(self) -> AbstractContextManager[None]:
         """Do something that outlives the call for which it is done: a connection would keep the call, and its item."""
-        call = CURRENT.get()
-        CURRENT.set(None)
-        try:
-            yield
-        finally:
-            CURRENT.set(call)
+        return holding(CURRENT, None)
 
 
 def take(http_session: Any, client: Any) -> None:
@@ -182,7 +176,7 @@ def leave_to_parent(client: Any) -> None:
         if session.connector is not None:  # its finalizer would close the connections, as the process ends
             session.connector._closed = True  # noqa: SLF001 - as above
     PARENTS.append((sessions, http._exit_stack, http._sessions_lock))  # noqa: SLF001 - as above
-    http._sessions, http._exit_stack = {}, contextlib.AsyncExitStack()  # noqa: SLF001 - as above
+    http._sessions, http._exit_stack = {}, AsyncExitStack()  # noqa: SLF001 - as above
     http._sessions_lock = asyncio.Lock()  # noqa: SLF001 - as above
 
 

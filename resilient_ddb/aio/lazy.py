@@ -17,9 +17,9 @@ from resilient_ddb.calls.core import lane_settings
 from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.hooks.host import set_policy, with_options, with_ttl
 from resilient_ddb.http.aio_session import ProtocolSession
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.policy.forks import tell_child
-from resilient_ddb.policy.given import NOT_GIVEN
 from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy
 
@@ -28,7 +28,6 @@ from .connections import PARENTS
 if TYPE_CHECKING:
     from resilient_ddb.calls.circuit import Forced
     from resilient_ddb.calls.core import Core
-    from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Timeouts
     from resilient_ddb.ttl.rule import TimeToLive
     from resilient_ddb.ttl.tables import TtlTables
@@ -353,7 +352,7 @@ class LazyView(Lazy):
             for other in list(self._views):  # a copy: other threads have loops of their own
                 if other.is_closed():
                     self._views.pop(other, None)
-            view = with_options(client, self._table, policy=self._policy, ttl=self._ttl)
+            view = with_options(client, self._table, self._policy, self._ttl)
             self._views[loop] = (client, view)
         return view
 

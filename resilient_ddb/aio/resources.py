@@ -24,15 +24,13 @@ from resilient_ddb.hooks.actions import plain_operation
 from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
 from resilient_ddb.hooks.loading import plain_loader
 from resilient_ddb.hooks.models import resource_definitions
-from resilient_ddb.policy.arguments import refuse_unknown
-from resilient_ddb.policy.given import NOT_GIVEN
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, refuse_unknown
 
 from .lazy import LazyClient, opened
 from .pending import Pending
 from .tables import AsyncResource, AsyncServiceResource, AsyncTable, AwaitableTable
 
 if TYPE_CHECKING:
-    from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.ttl.rule import TimeToLive
 
@@ -122,11 +120,8 @@ def _table(
     refuse_unknown("Table", unknown, TABLE_OPTIONS)
     check_options(policy, ttl)
     client = self.meta.client
-    client = (
-        client.view(name, policy, ttl)
-        if isinstance(client, LazyClient)
-        else with_options(client, name, policy=policy, ttl=ttl)
-    )
+    is_lazy = isinstance(client, LazyClient)
+    client = client.view(name, policy, ttl) if is_lazy else with_options(client, name, policy, ttl)
     return _awaitable_table()(name, client=client)
 
 

@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .pending import Pending, pending
 from .table_behind import AsyncTableBehind
-from .table_reads import items_of
+from .table_reads import AsyncKeysReads
 from .together import together
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
+class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):
     """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
 
     Parameters, results and errors are those of `resilient_ddb.ShardedTable`; await each verb.
@@ -88,7 +88,8 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         self, *, max_items: int | None = None, **params: Unpack[QueryInputTableQueryTypeDef]
     ) -> AsyncIterator[dict[str, Any]]:
         """Return an async iterator over the items of a query of all shards."""
-        return items_of(partial(self._reading, params, max_items), "query_items", self)
+        reading = partial(self._reading, params, max_items)
+        return AsyncItemIterator(Later(reading), "query_items", self)
 
     @names_checked
     def query_many(
@@ -100,18 +101,6 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
     ) -> Pending[Response]:
         """Query all shards of several partition keys. See `resilient_ddb.ResilientTable.query_many`."""
         return pending(self._fan_in(partition_keys, params, on_shard_error), "sharded.query_many")
-
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over all shards of several partition keys."""
-        reading = partial(self._fan_in_reading, partition_keys, params, max_items)
-        return items_of(reading, "query_many_items", self)
 
     @names_checked
     def batch_writer(
@@ -127,19 +116,17 @@ class AsyncShardedTable(ShardedQueries, AsyncTableBehind):
         flush_on_error: bool = False,
     ) -> AsyncShardedBatchWriter:
         """Return the Table's batch writer for items of this table."""
-        self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(
-            self._table.batch_writer,
+        return AsyncShardedBatchWriter(
+            self,
             overwrite_by_pkeys,
-            flush_amount,
-            on_exit_loop_sleep,
+            on_unprocessed,
+            flush_amount=flush_amount,
+            on_exit_loop_sleep=on_exit_loop_sleep,
             write_units_per_second=write_units_per_second,
             max_workers=max_workers,
             max_attempts=max_attempts,
             flush_on_error=flush_on_error,
         )
-        find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return AsyncShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> AsyncVersionedTable:

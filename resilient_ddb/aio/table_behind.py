@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from resilient_ddb.hooks.models import handed_on
+from resilient_ddb.hooks.models import Behind, handed_on
 
 from .table_reads import AsyncTableReads
 
@@ -28,10 +28,8 @@ else:
 # mypy: disable-error-code="no-any-return"
 
 
-class AsyncTableBehind:
+class AsyncTableBehind(Behind):
     """What every table on a Table hands on: what the table is, not what is in it."""
-
-    _table: Any
 
     if TYPE_CHECKING:
         # Attributes of boto3's Table; `__getattr__` finds them.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from resilient_ddb.bulk.items import Items
-from resilient_ddb.bulk.iterators import AsyncItemIterator
-from resilient_ddb.calls.flows import Flow, run_async
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.policy.arguments import names_checked
 
 from .pending import Pending, pending
@@ -25,7 +23,27 @@ if TYPE_CHECKING:
     from .parallel_scan import AsyncParallelScan
 
 
-class AsyncTableReads:
+class AsyncKeysReads:
+    """The part of `AsyncTable`, and of `AsyncShardedTable`, that reads several partition keys."""
+
+    _fan_in_reading: Callable[..., Flow[Reading]]
+
+    @names_checked
+    def query_many_items(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
+        from resilient_ddb.bulk.iterators import AsyncItemIterator, Later  # noqa: PLC0415 - only where it is used
+
+        reading = partial(self._fan_in_reading, partition_keys, params, max_items)
+        return AsyncItemIterator(Later(reading), "query_many_items", self)
+
+
+class AsyncTableReads(AsyncKeysReads):
     """The part of `AsyncTable` that reads."""
 
     @names_checked
@@ -98,52 +116,16 @@ class AsyncTableReads:
 
         return pending(fan_in(self, together, partition_keys, params, on_shard_error), "table.query_many")
 
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
+    def _fan_in_reading(self, *asked: Any) -> Flow[Reading]:
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
         from .together import together  # noqa: PLC0415 - as above
 
-        reading = partial(fan_in_reading, self, together, partition_keys, params, max_items)
-        return items_of(reading, "query_many_items", self)
+        return fan_in_reading(self, together, *asked)
 
 
-def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
-    items = Items(table, verb, *of_items)
-    page: Iterator[dict[str, Any]] = iter(())
+def _items(table: Any, verb: str, *of_items: Any) -> AsyncIterator[dict[str, Any]]:
+    from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.bulk.iterators import AsyncItemIterator  # noqa: PLC0415 - as above
 
-    async def go_on() -> AsyncGenerator[dict[str, Any], None]:
-        nonlocal page
-        for item in page:
-            yield item
-        while not items.is_over:
-            page = await run_async(items.more(asyncio.sleep))
-            for item in page:
-                yield item
-
-    return AsyncItemIterator(go_on, f"{verb}_items", table.name)
-
-
-def items_of(begin: Callable[[], Flow[Reading]], verb: str, table: Any) -> AsyncItemIterator:
-    """Return the items of a reading, page after page."""
-    reading: Reading | None = None
-
-    async def go_on() -> AsyncGenerator[dict[str, Any], None]:
-        nonlocal reading
-        if reading is None:
-            reading = await run_async(begin())
-        for item in reading.items():
-            yield item
-        while not reading.is_over:
-            await run_async(reading.more())
-            for item in reading.items():
-                yield item
-
-    return AsyncItemIterator(go_on, verb, table.name)
+    return AsyncItemIterator(Items(table, verb, *of_items, sleep=asyncio.sleep), f"{verb}_items", table)

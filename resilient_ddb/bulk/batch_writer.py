@@ -16,6 +16,7 @@ from resilient_ddb.calls.execution import Execution
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.errors.words import counted
+from resilient_ddb.policy.contexts import holding
 from resilient_ddb.policy.forks import tell_child
 
 from .batching import Batching
@@ -169,13 +170,12 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     @contextmanager
     def _sending(self) -> Iterator[None]:
         """Mark what is called within, on whichever thread or in whichever task, as called by the writer."""
-        outer, sending = _sendings.get(), _Sending(self._lock)
-        _sendings.set((*outer, sending))
+        sending = _Sending(self._lock)
         try:
-            yield
+            with holding(_sendings, (*_sendings.get(), sending)):
+                yield
         finally:
             sending.is_over = True
-            _sendings.set(outer)
 
 
 class _Sending:

@@ -14,9 +14,11 @@ from .paging import Pages
 
 
 class Items:
-    """Reads a table's items. Holds none of them."""
+    """Reads a table's items. Holds those of one page."""
 
-    def __init__(self, table: Any, verb: str, params: Mapping[str, Any], max_items: int | None, rate: Any) -> None:
+    def __init__(
+        self, table: Any, verb: str, params: Mapping[str, Any], max_items: int | None, rate: Any, *, sleep: Sleep
+    ) -> None:
         """Read by one of `table`'s verbs, `query` or `scan`.
 
         Raises:
@@ -28,21 +30,27 @@ class Items:
         self._pages = Pages(verb, params, max_items, table=table.name)
         self._read = getattr(table, verb)
         self._operation = verb.title()
+        self._sleep = sleep
+        self._page: Iterator[dict[str, Any]] = iter(())
 
     @property
     def is_over(self) -> bool:
         """Whether there is no further page to ask for."""
         return self._pages.is_over
 
-    def more(self, sleep: Sleep) -> Flow[Iterator[dict[str, Any]]]:
-        """Return the items of the next page.
+    def items(self) -> Iterator[dict[str, Any]]:
+        """Return the items of the page that was read last, but those that were given."""
+        return self._page
+
+    def more(self) -> Flow[None]:
+        """Read the next page.
 
         Raises:
             DeadlineExceededError: the deadline comes before the rate lets the page be read.
             PaginationError: the page leads back to one of before.
         """
-        taken = 0.0 if self._rate is None else (yield from self._rate.take(self._operation, 1, sleep))
+        taken = 0.0 if self._rate is None else (yield from self._rate.take(self._operation, 1, self._sleep))
         response = yield unanswered(partial(self._read, **self._pages.params))
         if self._rate is not None:
             self._rate.settle(taken, 1, response)
-        return self._pages.items(response)
+        self._page = self._pages.items(response)

@@ -7,30 +7,84 @@ which goes on where the other one was left.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from resilient_ddb.calls.flows import Flow, run, run_async
 
 Item = dict[str, Any]
 Items = TypeVar("Items")
 
 
+class _Paged(Protocol):
+    """Something that reads items page after page: it gives those that it has, and reads more, until it is over."""
+
+    @property
+    def is_over(self) -> bool: ...
+    def items(self) -> Iterator[Item]: ...
+    def more(self) -> Flow[Any]: ...
+
+
+class Later:
+    """A reading that is begun when its first page is asked for."""
+
+    def __init__(self, begin: Callable[[], Flow[_Paged]]) -> None:
+        self._begin = begin
+        self._begun: _Paged | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no further page to ask for."""
+        return self._begun is not None and self._begun.is_over
+
+    def items(self) -> Iterator[Item]:
+        """Return the items that were read and not given yet."""
+        return iter(()) if self._begun is None else self._begun.items()
+
+    def more(self) -> Flow[None]:
+        """Read the next page."""
+        if self._begun is None:
+            self._begun = yield from self._begin()
+        yield from self._begun.more()
+
+
 class _OfTable(Generic[Items]):
-    def __init__(self, go_on: Callable[[], Items], verb: str, table: str) -> None:
-        """Hold what makes a generator; each that it makes goes on where the one before was left."""
-        self._go_on = go_on
-        self._items = go_on()
+    _go_on: Callable[[_Paged], Items]
+
+    def __init__(self, reading: _Paged, verb: str, table: Any) -> None:
+        """Give the items of a reading of a table, by one of its verbs."""
+        self._reading = reading
+        self._items = self._go_on(reading)
         self._is_closed = False
-        self._verb, self._table = verb, table
+        self._verb, self._table = verb, table.name
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of table {self._table!r}, by {self._verb}>"
 
 
+def _go_on(reading: _Paged) -> Generator[Item, None, None]:
+    yield from reading.items()
+    while not reading.is_over:
+        run(reading.more())
+        yield from reading.items()
+
+
+async def _go_on_async(reading: _Paged) -> AsyncGenerator[Item, None]:
+    for item in reading.items():
+        yield item
+    while not reading.is_over:
+        await run_async(reading.more())
+        for item in reading.items():
+            yield item
+
+
 class ItemIterator(_OfTable[Generator[Item, None, None]], Iterator[Item]):
     """An iterator over a table's items, page after page. After an error it may be iterated on."""
 
+    _go_on = staticmethod(_go_on)
+
     def __iter__(self) -> Iterator[Item]:  # noqa: PYI034 - the generator itself
         if self._items.gi_frame is None and not self._is_closed:  # type: ignore[attr-defined]  # a generator has it
-            self._items = self._go_on()
+            self._items = self._go_on(self._reading)
         return self._items
 
     def __next__(self) -> Item:
@@ -45,9 +99,11 @@ class ItemIterator(_OfTable[Generator[Item, None, None]], Iterator[Item]):
 class AsyncItemIterator(_OfTable[AsyncGenerator[Item, None]], AsyncIterator[Item]):
     """An async iterator over a table's items, page after page. After an error it may be iterated on."""
 
+    _go_on = staticmethod(_go_on_async)
+
     def __aiter__(self) -> AsyncIterator[Item]:  # noqa: PYI034 - as above
         if self._items.ag_frame is None and not self._is_closed:  # type: ignore[attr-defined]  # as above
-            self._items = self._go_on()
+            self._items = self._go_on(self._reading)
         return self._items
 
     def __anext__(self) -> Awaitable[Item]:

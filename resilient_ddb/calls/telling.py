@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from itertools import count
@@ -22,6 +21,7 @@ from resilient_ddb.events import (
     UnprocessedEvent,
     WaitEvent,
 )
+from resilient_ddb.policy.contexts import holding
 
 from .unanswered import inside
 
@@ -169,17 +169,7 @@ def call_ended(
 
 def in_shard(number: int | None, call: Callable[[], Any]) -> Callable[[], Any]:
     """Return a call whose events say the number of the shard that it asks."""
-    return call if number is None else inside(partial(_asking, number), call)
-
-
-@contextmanager
-def _asking(number: int) -> Iterator[None]:
-    outer = _ASKED_SHARD.get()
-    _ASKED_SHARD.set(number)
-    try:
-        yield
-    finally:
-        _ASKED_SHARD.set(outer)
+    return call if number is None else inside(partial(holding, _ASKED_SHARD, number), call)
 
 
 # What batches are told of: they know the core of their client, and no call.

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from resilient_ddb.fallback import UNANSWERED
+from resilient_ddb.policy.contexts import holding
 
 
-@contextmanager
-def without_fallbacks() -> Iterator[None]:
+def without_fallbacks() -> AbstractContextManager[None]:
     """Make calls within that no fallback answers."""
-    outer = UNANSWERED.get()
-    UNANSWERED.set(True)
-    try:
-        yield
-    finally:
-        UNANSWERED.set(outer)
+    return holding(UNANSWERED, True)
 
 
 def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:

@@ -5,7 +5,8 @@ All is compiled from botocore's model of the operation, once for each operation 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
+from operator import methodcaller
 from typing import Any
 
 from .values import UnusualError, are_valid, from_native, is_valid, surely_typed, surely_typed_map
@@ -61,31 +62,22 @@ def _typing_of_structure(shape: Any) -> Step | None:
 
 
 def _typing_of_map(shape: Any) -> Step | None:
-    if shape.value.name == _VALUE:
-        return _type_map
-    inner = _typing(shape.value)
-    if inner is None:
-        return None
-
-    def step(params: Any) -> None:
-        if isinstance(params, Mapping):
-            for value in params.values():
-                inner(value)
-
-    return step
+    return _type_map if shape.value.name == _VALUE else _typing_of_each(shape.value, Mapping, methodcaller("values"))
 
 
 def _typing_of_list(shape: Any) -> Step | None:
-    if shape.member.name == _VALUE:
-        return _type_list
-    inner = _typing(shape.member)
+    return _type_list if shape.member.name == _VALUE else _typing_of_each(shape.member, MutableSequence, iter)
+
+
+def _typing_of_each(shape: Any, kind: type, members_of: Callable[[Any], Iterable[Any]]) -> Step | None:
+    inner = _typing(shape)
     if inner is None:
         return None
 
     def step(params: Any) -> None:
-        if isinstance(params, MutableSequence):
-            for value in params:
-                inner(value)
+        if isinstance(params, kind):
+            for member in members_of(params):
+                inner(member)
 
     return step
 

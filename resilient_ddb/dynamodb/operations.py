@@ -16,6 +16,8 @@ WRITES = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteTransaction"}
 )
 PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
+OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
+"""Parameters of a write that expressions have taken the place of."""
 _BATCHES = ("BatchGetItem", "BatchWriteItem")
 _TRANSACTIONS = ("TransactGetItems", "TransactWriteItems")
 _WITH_TOKEN = ("TransactWriteItems", "ExecuteTransaction")

@@ -119,6 +119,10 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
         return reduced(self)
 
 
+def _response(code: str, message: str) -> dict[str, Any]:
+    return {"Error": {"Code": code, "Message": message}}
+
+
 def attach(error: Exception, facts: CallFacts, note: str | None = None) -> None:
     """Attach what is known of a call to the error that it ended in, for a program and for a person."""
     error.resilience = facts  # type: ignore[attr-defined]  # the library's addition to botocore's errors
@@ -162,7 +166,7 @@ class CircuitOpenError(ResilienceError):
             is_state, until = f"is forced {state}", "it stays so until it is released"
         message = f"circuit {circuit!r} {is_state}: {reason}; nothing was sent, {until}"
         super().__init__(
-            {"Error": {"Code": "CircuitOpen", "Message": message}},
+            _response("CircuitOpen", message),
             operation_name,
             table=circuit.rpartition("/")[0] or None,
             kind=ErrorKind.TRANSIENT,
@@ -195,7 +199,7 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
         what = "the deadline" if call_timeout is None else f"the policy's call timeout of {call_timeout:g} s"
         message = f"{what} passed: {done}"
         super().__init__(
-            response or {"Error": {"Code": "DeadlineExceeded", "Message": message}},
+            response or _response("DeadlineExceeded", message),
             operation_name,
             kind=ErrorKind.TRANSIENT,
             attempts=attempts,
@@ -213,7 +217,7 @@ class DuplicateShardItemError(ResilienceError):
         self.items = [dict(item) for item in items]
         """The items, with native values, in the order of their shards, those of the present layout first."""
         message = f"{len(self.items)} items with one key were found in shards of table {table!r}: which one is meant?"
-        super().__init__({"Error": {"Code": "DuplicateShardItem", "Message": message}}, operation_name, table=table)
+        super().__init__(_response("DuplicateShardItem", message), operation_name, table=table)
 
 
 class UnprocessedItemsError(ResilienceError):
@@ -235,13 +239,8 @@ class UnprocessedItemsError(ResilienceError):
         """The write requests left, as the batch writer was given them."""
         verb = "is" if len(self.requests) == 1 else "are"
         message = f"{counted(len(self.requests), 'request')} for table {table!r} {verb} not surely written: {why}"
-        super().__init__(
-            {"Error": {"Code": "UnprocessedItems", "Message": message}},
-            operation_name,
-            table=table,
-            kind=ErrorKind.THROTTLING,
-            attempts=attempts,
-        )
+        response = _response("UnprocessedItems", message)
+        super().__init__(response, operation_name, table=table, kind=ErrorKind.THROTTLING, attempts=attempts)
 
     def __str__(self) -> str:
         return str(self.args[0])  # whatever the class of the reason makes of its arguments
@@ -279,13 +278,8 @@ class UnprocessedKeysError(ResilienceError):
         self.keys = list(keys)
         """The keys left, as `get_items` was given them. Those for which there is no item are not among them."""
         message = f"{counted(len(self.keys), 'key')} of table {table!r} not read: {why}"
-        super().__init__(
-            {"Error": {"Code": "UnprocessedKeys", "Message": message}},
-            operation_name,
-            table=table,
-            kind=ErrorKind.THROTTLING,
-            attempts=attempts,
-        )
+        response = _response("UnprocessedKeys", message)
+        super().__init__(response, operation_name, table=table, kind=ErrorKind.THROTTLING, attempts=attempts)
 
 
 class VersionConflictError(ResilienceError):

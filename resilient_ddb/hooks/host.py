@@ -17,9 +17,8 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.dynamodb.operations import table_of
 from resilient_ddb.http.fast_path import Counters
-from resilient_ddb.policy.arguments import refuse_unknown
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, refuse_unknown
 from resilient_ddb.policy.forks import tell_child
-from resilient_ddb.policy.given import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import Retry
@@ -461,19 +460,8 @@ def check_options(policy: Any, ttl: Any) -> None:
         time_to_live(ttl)
 
 
-def with_options(
-    client: Any,
-    table: str,
-    *,
-    policy: Policy | None = None,
-    ttl: str | TimeToLive | NotGiven | None = NOT_GIVEN,
-) -> Any:
-    """Return a client, or, where a Table has options, a view of it that goes by them.
-
-    Raises:
-        TypeError, ValueError: a value is of the wrong type or out of range.
-    """
-    check_options(policy, ttl)
+def with_options(client: Any, table: str, policy: Policy | None, ttl: str | TimeToLive | NotGiven | None) -> Any:
+    """Return a client, or, where a Table has options, a view of it that goes by them. See `check_options`."""
     core = made = client._resilience  # noqa: SLF001 - the attribute is this library's own
     if policy is not None:
         made = made.with_policy(policy, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.exceptions import DataNotFoundError
@@ -42,9 +42,27 @@ class SharesClient:
         return self.__copy__()
 
 
+class Behind:
+    """What stands before a Table: what it has not itself is the Table's."""
+
+    _table: Any
+
+    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
+                raise AttributeError(name)
+            return getattr(self._table, name)
+
+    def __dir__(self) -> list[str]:
+        of_table = (name for name in dir(self._table) if not name.startswith("_"))
+        return sorted({*super().__dir__(), *of_table})
+
+
 def handed_on(verbs: type) -> type:
     """Return a class for what stands before a Table: it has the same verbs, and hands each call on to that Table."""
-    return type(verbs.__name__, (), {name: _handed_on(verb) for name, verb in vars(verbs).items() if name[0] != "_"})
+    names = [name for name in dir(verbs) if name[0] != "_"]
+    return type(verbs.__name__, (), {name: _handed_on(getattr(verbs, name)) for name in names})
 
 
 def _handed_on(verb: Callable[..., Any]) -> Callable[..., Any]:

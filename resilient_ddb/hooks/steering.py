@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from resilient_ddb.calls.circuit import CLOSED, OPEN, Forced
+from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, Forced
 from resilient_ddb.calls.core import circuit_name
 from resilient_ddb.policy.arguments import names_checked
 
@@ -25,21 +25,17 @@ class CircuitHandle:
     @property
     def state(self) -> str:
         """Return `closed`, `open` or `half-open`; one that has had no call yet is closed, if it is not forced."""
-        forced = self._forced
+        forced, circuit = self._forced, self._circuit
         if forced is not None:
             return forced.state
-        core = self._target.core
-        circuit = None if core is None else core.circuits.get(self.name)
         return CLOSED if circuit is None else circuit.standing
 
     @property
     def reason(self) -> str:
         """Return why it is in that state; empty where it is closed and not forced."""
-        forced = self._forced
+        forced, circuit = self._forced, self._circuit
         if forced is not None:
             return forced.reason
-        core = self._target.core
-        circuit = None if core is None else core.circuits.get(self.name)
         return "" if circuit is None else str(circuit.facts()["reason"])
 
     @property
@@ -74,6 +70,11 @@ class CircuitHandle:
     @property
     def _forced(self) -> Forced | None:
         return _forced_of(self._target).get(self.name)
+
+    @property
+    def _circuit(self) -> Circuit | None:
+        core = self._target.core
+        return None if core is None else core.circuits.get(self.name)
 
     def _hold(self, forced: Forced | None) -> None:
         core = self._target.core

@@ -44,7 +44,6 @@ from .plain import Target, headers_of, is_plain, message_of, target_of
 
 _SIGNED_LONG_AGO = 1.0
 """Seconds that a request may have waited for its connection without being signed anew."""
-_MOST_TARGETS = 100
 _USUAL_CONNECTOR = AioConfig().connector_args
 """aiobotocore puts it in by itself. Of a connection's age the policy decides."""
 _PLAIN_SOCKET_OPTIONS = {(socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)}
@@ -96,7 +95,6 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     clock: Callable[[], float] = time.monotonic
     """What those seconds are measured with."""
     _pool: Pool | None = None
-    _targets: dict[str, Target | str] | None = None
     _is_set_up_otherwise: bool | None = None
 
     def counted(self) -> tuple[int, int]:
@@ -146,22 +144,6 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         if caller is None or pool is None:
             raise RuntimeError("the session changed between the question whether it sends, and the sending")
         return await self._deliver(caller, pool, target, message, request, again)
-
-    async def _deliver(
-        self,
-        caller: Caller,
-        pool: Pool,
-        target: Target,
-        message: bytes,
-        request: Any,
-        again: Callable[[], Awaitable[bytes]],
-    ) -> Response:
-        self.counters.taken += 1
-        caller.is_waiting()
-        try:
-            return await self._exchange(caller, pool, target, message, request, again)
-        except (aiohttp.ClientError, BrokenResponse) as error:
-            raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
 
     async def __aexit__(self, *exc_info: object) -> None:
         pool, self._pool = self._pool, None
@@ -219,17 +201,11 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     def _target_of(self, url: str) -> Target | str:
         """Return where a URL leads, or why its requests go as aiobotocore sends them."""
-        known = self._targets
-        if known is None:
-            known = self._targets = {}
-        if url not in known:
-            if len(known) >= _MOST_TARGETS:
-                known.clear()
-            if self._cert_file or self._proxy_config.proxy_url_for(url):
-                known[url] = "a proxy or a client certificate"
-            else:
-                known[url] = target_of(url) or "the form of the URL"
-        return known[url]
+        target = target_of(url)
+        if target is None:
+            return "the form of the URL"
+        has_proxy = self._proxy_config._proxies.get(target.scheme)  # noqa: SLF001 - there is no public way
+        return "a proxy or a client certificate" if has_proxy or self._cert_file else target
 
     def _pool_here(self) -> Pool | None:
         """Return the pool of the running loop; None if there is one of another loop that is still open."""
@@ -245,7 +221,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         return pool
 
     # The way.
-    async def _exchange(
+    async def _deliver(
         self,
         caller: Caller,
         pool: Pool,
@@ -254,34 +230,38 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         request: Any,
         again: Callable[[], Awaitable[bytes]],
     ) -> Response:
+        self.counters.taken += 1
+        caller.is_waiting()
         context = getattr(request, "context", None)  # botocore before 1.43 has none there
         patience = None if context is None else context.get("read_timeout")
         own = caller.own_timeouts()
         if patience is None:
             patience = self._timeout.sock_read if own is None else own.read
         signed_at = pool.loop.time()
-        async with pool.permits:
-            self._check_open(pool)
-            connection = pool.idle(target, self.clock(), self.connection_max_idle)
-            if connection is None:
-                with caller.apart():
-                    tls = await self._tls() if target.scheme == "https" else None
-                    connection = await pool.connect(
-                        target, tls, self._timeout.sock_connect if own is None else own.connect
-                    )
-            try:
-                self._check_open(pool)  # it may have been closed while this waited, and while it connected
-                if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
-                    message = await again()
-                    pool.check(connection, target)
-                if not caller.may_send():
-                    pool.refuse(target)
-                response = await _answer(connection, message, patience)
-            except BaseException:
-                connection.abort()
-                raise
-            pool.put_back(target, connection, self.clock())
-            return response
+        try:
+            async with pool.permits:
+                self._check_open(pool)
+                connection = pool.idle(target, self.clock(), self.connection_max_idle)
+                if connection is None:
+                    with caller.apart():
+                        tls = await self._tls() if target.scheme == "https" else None
+                        connect_seconds = self._timeout.sock_connect if own is None else own.connect
+                        connection = await pool.connect(target, tls, connect_seconds)
+                try:
+                    self._check_open(pool)  # it may have been closed while this waited, and while it connected
+                    if context is not None and pool.loop.time() - signed_at > _SIGNED_LONG_AGO:
+                        message = await again()
+                        pool.check(connection, target)
+                    if not caller.may_send():
+                        pool.refuse(target)
+                    response = await _answer(connection, message, patience)
+                except BaseException:
+                    connection.abort()
+                    raise
+                pool.put_back(target, connection, self.clock())
+                return response
+        except (aiohttp.ClientError, BrokenResponse) as error:
+            raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it
 
     def _check_open(self, pool: Pool) -> None:
         """Refuse to send for a client that was closed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ class Target(NamedTuple):
     host_header: str
 
 
+@lru_cache(maxsize=100)
 def target_of(url: str) -> Target | None:
     """Return where a URL leads; None if it is no plain one: of another scheme, with a user's name, not all ASCII."""
     if not url.isascii():

@@ -32,7 +32,6 @@ from .sync_guards import is_untouched
 
 _MOST_SERVERS = 10
 """As many as botocore keeps pools of connections."""
-_MOST_URLS = 100
 _urllib3_log = logging.getLogger("urllib3.connectionpool")
 
 
@@ -54,7 +53,6 @@ class LeanSession:
         """Returns the timeouts of the present call; None: they are the client's."""
         self._came_over_the_wire = came_over_the_wire
         self._pools: dict[tuple[str, str, int], Pool] = {}
-        self._targets: dict[str, Target | None] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Return what botocore's session has beyond this one's: some programs look into it."""
@@ -110,7 +108,7 @@ class LeanSession:
 
     def rendered(self, request: Any) -> tuple[Target, bytes] | None:
         """Return where a request would be sent, and the bytes of it; None for one that is not plain."""
-        target = self._target_of(request.url)
+        target = target_of(request.url)
         if target is None or not is_plain(request) or self.reason_against(target):
             return None
         message = message_of(request, target)
@@ -135,7 +133,7 @@ class LeanSession:
         """Return where a plain request goes and the bytes that are sent; for any other None, and count why."""
         reason = self._reason_against(request)
         if reason is None:
-            target = self._target_of(request.url)
+            target = target_of(request.url)
             if target is None:
                 reason = "the form of the URL"
             elif self.original._proxy_config._proxies.get(target.scheme):  # noqa: SLF001 - there is no public way
@@ -160,15 +158,6 @@ class LeanSession:
         if _urllib3_log.isEnabledFor(logging.DEBUG):
             return "a debug log of urllib3's"
         return None
-
-    def _target_of(self, url: str) -> Target | None:
-        try:
-            return self._targets[url]
-        except KeyError:
-            if len(self._targets) >= _MOST_URLS:
-                self._targets.clear()
-            target = self._targets[url] = target_of(url)
-            return target
 
     # The way over the wire.
 

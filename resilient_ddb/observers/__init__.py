@@ -5,8 +5,9 @@ Each is loaded as it is first asked for: those that need another library do so o
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from resilient_ddb._public import public_names
 
 if TYPE_CHECKING:
     from .emf import EmfObserver
@@ -18,21 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["EmfObserver", "LoggingObserver", "OpenTelemetryObserver", "PowertoolsObserver", "PrometheusObserver"]
 
 _HOMES = {
-    "EmfObserver": "emf",
-    "LoggingObserver": "logs",
-    "OpenTelemetryObserver": "otel",
-    "PowertoolsObserver": "powertools",
-    "PrometheusObserver": "prometheus",
+    "emf": ("EmfObserver",),
+    "logs": ("LoggingObserver",),
+    "otel": ("OpenTelemetryObserver",),
+    "powertools": ("PowertoolsObserver",),
+    "prometheus": ("PrometheusObserver",),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
+    __getattr__, __dir__ = public_names(__name__, __all__, _HOMES)

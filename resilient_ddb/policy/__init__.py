@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from resilient_ddb._public import public_names
 
 if TYPE_CHECKING:
     from .circuit_breaker import CircuitBreaker
@@ -14,18 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["CircuitBreaker", "Clock", "Policy", "Retry", "RetryBudget", "Timeouts"]
 
 _HOMES = {
-    "CircuitBreaker": "circuit_breaker",
-    "Clock": "clock",
-    "Policy": "policy",
-    "Retry": "retry",
-    "RetryBudget": "retry",
-    "Timeouts": "policy",
+    "circuit_breaker": ("CircuitBreaker",),
+    "clock": ("Clock",),
+    "policy": ("Policy", "Timeouts"),
+    "retry": ("Retry", "RetryBudget"),
 }
 
-
 if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
-
-    def __getattr__(name: str) -> Any:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    __getattr__, __dir__ = public_names(__name__, __all__, _HOMES)

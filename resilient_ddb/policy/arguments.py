@@ -1,15 +1,29 @@
-"""Functions that say what is meant if they are called with an argument that they have not."""
+"""Functions that say what is meant if they are called with an argument that they have not; and what stands for none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from enum import Enum
 from functools import wraps
 from inspect import CO_VARKEYWORDS
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 _OF_ITEMS = frozenset({"ttl_seconds", "expected_version"})
 """Parameters of this library's own that verbs hand on to other verbs."""
+
+
+class NotGiven(Enum):
+    """The type of `NOT_GIVEN`."""
+
+    NOT_GIVEN = "not given"
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+"""Stands for an argument that is not given, where None says something."""
 
 
 def names_checked(function: Called) -> Called:

@@ -56,6 +56,12 @@ def _is_of(is_kind: Callable[[Any], bool], value: Any) -> bool:
     return is_kind(value) or is_kind(getattr(type(value), "__call__", None))  # noqa: B004 - the function itself
 
 
+def check_not_async(name: str, value: Any) -> None:
+    """Refuse what is async where nobody awaits."""
+    if is_async(value):
+        raise TypeError(f"{name} must not be async on the sync Table: async ones are for resilient_ddb.aio")
+
+
 def check_plain(name: str, value: Any, *, takes: str) -> None:
     """Refuse what can't be called, or gives what nobody would await."""
     check_callable(name, value, takes=takes)
@@ -86,6 +92,15 @@ def check_plain_methods(name: str, value: Any, *methods: str) -> None:
     for method in methods:
         if is_async(getattr(value, method, None)):
             raise TypeError(f"{name} must have a plain {method}(): nobody would await the async one of {value!r}")
+
+
+def check_sync_table(value: Any, *methods: str) -> None:
+    """Refuse what is no sync Table: a thread is to call its `methods`, also on behalf of async code."""
+    check_methods("table", value, *methods)
+    if hasattr(type(value), "__aenter__"):
+        raise TypeError(
+            f"table must be a sync Table, for async code too: a name, or resilient_ddb.table(...); got {value!r}"
+        )
 
 
 def check_fallback(value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, replace
 from functools import wraps
@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar, cast
 from .arguments import names_checked
 from .checks import check_callable, check_number, is_async
 from .clock import SYSTEM_CLOCK, Clock
+from .contexts import holding
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,15 +55,9 @@ class Deadline:
         """Return what is to be said if it is met after its block has ended; nothing before."""
         return _ENDED if self.has_ended else ""
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Hold what is within to this deadline."""
-        outer = _current.get()
-        _current.set(self)
-        try:
-            yield
-        finally:
-            _current.set(outer)  # a token could not be used where a coroutine is closed from elsewhere
+        return holding(_current, self)
 
 
 class Stop:
@@ -70,12 +65,10 @@ class Stop:
 
     is_set = False
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> AbstractContextManager[None]:
         """Hold the calls within to this, beside the deadline that there is."""
         outer = _current.get() or _far_off()
-        with replace(outer, stops=(*outer.stops, self)).held():
-            yield
+        return replace(outer, stops=(*outer.stops, self)).held()
 
 
 _ENDED = (

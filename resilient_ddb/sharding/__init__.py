@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from resilient_ddb._public import public_names
 
 if TYPE_CHECKING:
     from .buckets import time_buckets
@@ -12,17 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RANDOM", "ReshardReport", "time_buckets"]
 
-_HOMES = {"RANDOM": "shard_layout", "ReshardReport": "resharding", "time_buckets": "buckets"}
-
+_HOMES = {"buckets": ("time_buckets",), "resharding": ("ReshardReport",), "shard_layout": ("RANDOM",)}
 
 if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
+    _get, __dir__ = public_names(__name__, __all__, _HOMES)
 
     def __getattr__(name: str) -> Any:
-        if name in _HOMES:
-            return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-        meant = "; call reshard(partition_keys) of the sharded table" if name == "reshard" else ""
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{meant}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+        if name == "reshard":
+            there_is = "; call reshard(partition_keys) of the sharded table"
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{there_is}")
+        return _get(name)

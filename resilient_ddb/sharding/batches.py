@@ -13,12 +13,13 @@ from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.checks import is_async
 from resilient_ddb.policy.forks import tell_child
+from resilient_ddb.policy.policy import policy_of
 
 if TYPE_CHECKING:
     from resilient_ddb.bulk.settings import BatchReport, OnUnprocessed, RejectedItem
 
     from .keys import ShardKeys
-    from .layout import Uniform
+    from .verbs import ShardedVerbs
 
 Request = dict[str, Any]
 
@@ -27,17 +28,14 @@ class ShardedBatch:
     """What the sync and the async batch writer of a sharded table share."""
 
     def __init__(
-        self,
-        make: Callable[..., Any],
-        on_unprocessed: OnUnprocessed,
-        find_keys: Callable[[], Flow[ShardKeys]],
-        uniform: Uniform,
+        self, sharded: ShardedVerbs, overwrite_by_pkeys: Any, on_unprocessed: OnUnprocessed, **settings: Any
     ) -> None:
-        """Write through what `make` makes: a writer of the table behind."""
+        """Write through a writer of the table behind. Raises as `ShardedTable.batch_writer`."""
+        sharded._check_batch_writer(overwrite_by_pkeys)  # noqa: SLF001 - this library's own
         seen = self._seen_by(on_unprocessed) if callable(on_unprocessed) else on_unprocessed
-        self._writer = make(on_unprocessed=seen)
-        self._find_keys = find_keys
-        self._uniform = uniform
+        self._writer = sharded.table.batch_writer(overwrite_by_pkeys, on_unprocessed=seen, **settings)
+        self._find_keys = partial(sharded._keys_of_batch, overwrite_by_pkeys)  # noqa: SLF001 - as above
+        self._uniform = policy_of(sharded.table).uniform
         self._keys: ShardKeys | None = None
         self._unplaced: deque[Request] = deque()
         """What was given while the table's keys could not be had: as it was given, and without a shard."""

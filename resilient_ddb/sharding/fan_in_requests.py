@@ -219,17 +219,17 @@ def request_for(
     if limit is not None:
         check_whole("Limit", limit, least=1)
     condition, added = _asking_for_position(condition, order)
-    request = Request(
+    query = _identity(table, index, condition, stored, order)
+    return Request(
         table=table,
         condition=condition,
         stored=stored,
         order=order,
+        place=_place_after(params.get(_START), query, len(stored), order),
         added=added,
         limit=limit,
-        place=None,
-        identity=_identity(table, index, condition, stored, order),
+        identity=query,
     )
-    return _from(request, params.get(_START))
 
 
 def _asking_for_position(condition: Condition, order: Order) -> tuple[Condition, list[str]]:
@@ -256,9 +256,9 @@ def _identity(table: str, index: Any, condition: Condition, stored: Sequence[Any
     return digest([_FORM, table, index, keys, text, order.forward, counts])
 
 
-def _from(request: Request, start: Any) -> Request:
+def _place_after(start: Any, query: str, count: int, order: Order) -> Place | None:
     if start is None:
-        return request
+        return None
     wrong = (
         f"{_START} must be the LastEvaluatedKey of an earlier page of this query: of the same table, index, partition "
         "key, condition and direction, with the same shards"
@@ -266,13 +266,12 @@ def _from(request: Request, start: Any) -> Request:
     cursor = start.get(CURSOR) if isinstance(start, Mapping) else None
     if not isinstance(cursor, Mapping) or len(start) != 1:
         raise ValueError(f"{wrong}; got one that has no {CURSOR!r}, as a query of one partition key gives it")
-    if cursor.get("query") != request.identity:
+    if cursor.get("query") != query:
         raise ValueError(f"{wrong}; got that of another query, or from before the number of shards was changed")
     try:
-        place = _place(cursor, len(request.stored), request.order)
+        return _place(cursor, count, order)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{wrong}; got one that was changed: {error}") from None
-    return replace(request, place=place)
 
 
 def _place(cursor: Mapping[str, Any], count: int, order: Order) -> Place:

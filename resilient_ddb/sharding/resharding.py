@@ -21,12 +21,10 @@ from .fan_in import Item
 from .keys import ShardKeys
 from .moving import Moved, is_comparable, move
 from .queries import checked_keys
-from .reads import ShardReads
 from .verbs import ShardedVerbs
 
 _UNITS_OF_A_MOVE = 4.0
 """Of an item of up to 1 KB: a put and a delete, in a transaction."""
-_CONSISTENT = {"ConsistentRead": True}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,25 +52,21 @@ def resharding(
     """Return the flow that moves items. See `ShardedTable.reshard`.
 
     Raises:
-        TypeError: `on_page` can't be called.
+        TypeError, ValueError: an argument can't be meant.
     """
     if on_page is not None:
         check_callable("on_page", on_page, takes="where the work stands")
-    return _reshard(table, chosen, rate, resume, on_page)
-
-
-def _reshard(
-    table: ShardedVerbs,
-    chosen: Iterable[Any] | None,
-    rate: Any,
-    resume: Mapping[str, Any] | None,
-    on_page: Callable[[dict[str, Any]], Any] | None,
-) -> Flow[ReshardReport]:
     given = None if chosen is None else checked_keys(chosen)
     clock = policy_of(table).clock
     pace = (
         None if rate is None else ReadRate(as_limiter("write_units_per_second", rate, clock), clock, _UNITS_OF_A_MOVE)
     )
+    return _reshard(table, given, pace, resume, on_page)
+
+
+def _reshard(
+    table: ShardedVerbs, given: list[Any] | None, pace: ReadRate | None, resume: Mapping[str, Any] | None, on_page: Any
+) -> Flow[ReshardReport]:
     keys = yield from table._keys()  # noqa: SLF001 - this library's own
     if not keys.is_of_table:
         raise ValueError("reshard() needs a table sharded by its own partition key: an index's items have one place")
@@ -174,8 +168,7 @@ def _settle(table: Any, keys: ShardKeys, item: Item, pace: ReadRate | None, repo
         if pace is not None:
             pace.settle(units, 1, response)
         if outcome is Moved.OVERTAKEN:
-            reads = ShardReads(table.table, [place], _CONSISTENT, table._sleep, keys.as_seen)  # noqa: SLF001 - as above
-            found = yield from reads.all()
+            found = yield from table._found(keys, place, [item[keys.key]])  # noqa: SLF001 - as above
             if not found:
                 return
             item = found[0]

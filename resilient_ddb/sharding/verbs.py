@@ -13,7 +13,7 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import in_shard
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import expects_version, same_table
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, expects_version, same_table
 from resilient_ddb.dynamodb.reserved import SHARDED
 from resilient_ddb.errors import DuplicateShardItemError, call_facts
 from resilient_ddb.errors.words import is_failed_condition
@@ -30,7 +30,6 @@ from .shard_layout import RANDOM, ShardLayout, placing
 
 OnDuplicate = Callable[[Sequence[Item]], Item | None]
 _CONSISTENT = MappingProxyType({"ConsistentRead": True})
-_OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 _NOT_SHARDED = ("scan", "scan_items", "parallel_scan", "get_items", "sharded")
 
 
@@ -47,7 +46,6 @@ class ShardedVerbs:
         self,
         table: Any,
         layout: ShardLayout,
-        *,
         on_unknown_shard: Literal["find", "raise"] = "find",
         on_duplicate: OnDuplicate | Literal["raise"] = "raise",
         on_shard_error: OnShardError = "raise",
@@ -75,20 +73,17 @@ class ShardedVerbs:
         """The table behind this one: what it gives and takes has stored keys."""
         return self._table
 
-    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
+    if not TYPE_CHECKING:  # a checker finds none of those
 
         def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
-                raise AttributeError(name)
             if name in _NOT_SHARDED:
                 raise AttributeError(
                     f"a sharded table has no {name}(): take sharded.table.{name}(...), with stored keys"
                 )
-            return getattr(self._table, name)
+            return super().__getattr__(name)
 
     def __dir__(self) -> list[str]:
-        of_table = {name for name in dir(self._table) if not name.startswith("_")}
-        return sorted({*super().__dir__(), *of_table.difference(_NOT_SHARDED)})
+        return sorted(set(super().__dir__()).difference(_NOT_SHARDED))
 
     def __repr__(self) -> str:
         return f"{self._table!r}.sharded({self._layout!r})"
@@ -189,7 +184,7 @@ class ShardedVerbs:
                 f"({', '.join(keys.layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', "
                 "to look for the item first"
             )
-        for name in _OLD_PARAMETERS:
+        for name in OLD_PARAMETERS:
             if name in params:
                 raise ValueError(
                     f"{name} must be left out where the item is looked for first; use an expression in its place"

@@ -9,8 +9,7 @@ from typing import Any
 from resilient_ddb.fallback import Chain, Function
 from resilient_ddb.hooks.actions import boto3_acts_as_usual, is_made_by_boto3, plain_operation
 from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
-from resilient_ddb.policy.arguments import refuse_unknown
-from resilient_ddb.policy.given import NOT_GIVEN
+from resilient_ddb.policy.arguments import NOT_GIVEN, refuse_unknown
 
 from .tables import ResilientServiceResource, ResilientTable
 
@@ -85,7 +84,7 @@ def _with_options(make: Callable[..., Any]) -> Callable[..., Any]:
         check_options(policy, ttl)
         check_fallback_of(policy)
         made = make(self, *args, **options)
-        made.meta.client = with_options(made.meta.client, made.name, policy=policy, ttl=ttl)
+        made.meta.client = with_options(made.meta.client, made.name, policy, ttl)
         return made
 
     table.__name__ = "Table"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
 from resilient_ddb.versioning.idempotent import idempotent_update
 
 from .table_behind import TableBehind
-from .table_reads import items_of
-from .together import together
+from .table_reads import KeysReads
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import QueryInputTableQueryTypeDef
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 
 
-class ShardedTable(ShardedQueries, TableBehind):
+class ShardedTable(ShardedQueries, KeysReads, TableBehind):
     """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
 
     What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;
@@ -40,9 +38,6 @@ class ShardedTable(ShardedQueries, TableBehind):
     """
 
     _sleep = staticmethod(time.sleep)
-
-    def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        return together(self._table.meta.client, calls)
 
     @names_checked
     def put_item(
@@ -140,7 +135,7 @@ class ShardedTable(ShardedQueries, TableBehind):
             TypeError, ValueError: as `query`, or `max_items` is no whole number of 1 or more.
             ClientError: a shard could not be read.
         """
-        return items_of(run(self._reading(params, max_items)), "query_items", self)
+        return ItemIterator(run(self._reading(params, max_items)), "query_items", self)
 
     @names_checked
     def query_many(
@@ -157,18 +152,6 @@ class ShardedTable(ShardedQueries, TableBehind):
         the stored keys in `missing_shards`.
         """
         return run(self._fan_in(partition_keys, params, on_shard_error))
-
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> Iterator[dict[str, Any]]:
-        """Return an iterator over all shards of several partition keys. See `ResilientTable.query_many_items`."""
-        reading = run(self._fan_in_reading(partition_keys, params, max_items))
-        return items_of(reading, "query_many_items", self)
 
     @names_checked
     def batch_writer(
@@ -188,18 +171,16 @@ class ShardedTable(ShardedQueries, TableBehind):
             ValueError: items may still be where an earlier layout has put them. Or `overwrite_by_pkeys` is given, and
                 suffixes are random. From the writer: an item's shard can't be told.
         """
-        self._check_batch_writer(overwrite_by_pkeys)
-        make = partial(
-            self._table.batch_writer,
+        return ShardedBatchWriter(
+            self,
             overwrite_by_pkeys,
-            flush_amount,
+            on_unprocessed,
+            flush_amount=flush_amount,
             write_units_per_second=write_units_per_second,
             max_workers=max_workers,
             max_attempts=max_attempts,
             flush_on_error=flush_on_error,
         )
-        find_keys = partial(self._keys_of_batch, overwrite_by_pkeys)
-        return ShardedBatchWriter(make, on_unprocessed, find_keys, policy_of(self._table).uniform)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:
@@ -247,8 +228,7 @@ class ShardedTable(ShardedQueries, TableBehind):
         """
         from resilient_ddb.sharding.resharding import resharding  # noqa: PLC0415 - only where it is used
 
-        report: ReshardReport = run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
-        return report
+        return run(resharding(self, partition_keys, write_units_per_second, resume, on_page))
 
     @names_checked
     def idempotent_update(self, **params: Any) -> Response:

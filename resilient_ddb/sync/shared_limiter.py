@@ -23,7 +23,7 @@ from resilient_ddb.calls.flows import Flow, run, run_async
 from resilient_ddb.calls.unanswered import without_fallbacks
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.checks import check_methods, check_number
+from resilient_ddb.policy.checks import check_methods, check_number, check_sync_table
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import deadline, is_beyond_deadline
 from resilient_ddb.policy.forks import tell_child
@@ -86,12 +86,7 @@ class SharedRateLimiter(Acquiring):
             table = make_table(table, **options)
         elif options:
             raise TypeError(f"{next(iter(options))} goes with a table's name; a Table has it already")
-        check_methods("table", table, "put_item", "query", "delete_item")
-        if hasattr(type(table), "__aenter__"):
-            raise TypeError(
-                "table must be a sync Table, for async code too: leases are renewed in a thread. Take "
-                f"resilient_ddb.table(...); got {table!r}"
-            )
+        check_sync_table(table, "put_item", "query", "delete_item")
         if not isinstance(name, str) or not name:
             raise TypeError(f"name must be a text that is not empty; got {name!r}")
         check_number("units_per_second", units_per_second, above=0)

@@ -6,9 +6,9 @@ Tests hold the types against those of boto3's Table, and the names against its r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from resilient_ddb.hooks.models import handed_on
+from resilient_ddb.hooks.models import Behind, handed_on
 
 from .table_reads import TableReads
 
@@ -28,10 +28,8 @@ else:
 # mypy: disable-error-code="no-any-return"
 
 
-class TableBehind:
+class TableBehind(Behind):
     """What every table on a Table hands on: what the table is, not what is in it."""
-
-    _table: Any
 
     if TYPE_CHECKING:
         # Attributes of boto3's Table; `__getattr__` finds them.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from resilient_ddb.bulk.iterators import ItemIterator
-from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.flows import Flow, run
 from resilient_ddb.policy.arguments import names_checked
 
 if TYPE_CHECKING:
@@ -21,7 +20,43 @@ if TYPE_CHECKING:
     from .parallel_scan import ParallelScan
 
 
-class TableReads:
+class KeysReads:
+    """The part of `ResilientTable`, and of `ShardedTable`, that reads several partition keys."""
+
+    _fan_in_reading: Callable[..., Flow[Reading]]
+
+    @names_checked
+    def query_many_items(
+        self,
+        partition_keys: Iterable[Any],
+        *,
+        max_items: int | None = None,
+        **params: Unpack[QueryInputTableQueryTypeDef],
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the items of several partition keys. One page of each is held at most.
+
+        Of a sharded table: over all shards of each. Fallbacks are not asked.
+
+        Args:
+            partition_keys: as for `query_many`.
+            max_items: items to give at most; all where left out. `Limit` is the size of a key's pages.
+            params: as for `query_many`.
+
+        Raises:
+            TypeError, ValueError, ClientError: as `query_many`.
+        """
+        from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - only where it is used
+
+        reading = run(self._fan_in_reading(partition_keys, params, max_items))
+        return ItemIterator(reading, "query_many_items", self)
+
+    def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        from .together import together  # noqa: PLC0415 - only where it is used
+
+        return together(self.meta.client, calls)
+
+
+class TableReads(KeysReads):
     """The part of `ResilientTable` that reads."""
 
     @names_checked
@@ -168,60 +203,14 @@ class TableReads:
 
         return run(fan_in(self, self._together, partition_keys, params, on_shard_error))
 
-    @names_checked
-    def query_many_items(
-        self,
-        partition_keys: Iterable[Any],
-        *,
-        max_items: int | None = None,
-        **params: Unpack[QueryInputTableQueryTypeDef],
-    ) -> Iterator[dict[str, Any]]:
-        """Return an iterator over the items of several partition keys. One page of each is held at most.
-
-        Fallbacks are not asked.
-
-        Args:
-            partition_keys: as for `query_many`.
-            max_items: items to give at most; all where left out. `Limit` is the size of a key's pages.
-            params: as for `query_many`.
-
-        Raises:
-            TypeError, ValueError, ClientError: as `query_many`.
-        """
+    def _fan_in_reading(self, *asked: Any) -> Flow[Reading]:
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
-        reading = run(fan_in_reading(self, self._together, partition_keys, params, max_items))
-        return items_of(reading, "query_many_items", self)
-
-    def _together(self: Any, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        from .together import together  # noqa: PLC0415 - only where it is used
-
-        return together(self.meta.client, calls)
+        return fan_in_reading(self, self._together, *asked)
 
 
 def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
+    from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - as above
 
-    items = Items(table, verb, *of_items)
-    page: Iterator[dict[str, Any]] = iter(())
-
-    def go_on() -> Generator[dict[str, Any], None, None]:
-        nonlocal page
-        yield from page
-        while not items.is_over:
-            page = run(items.more(time.sleep))
-            yield from page
-
-    return ItemIterator(go_on, f"{verb}_items", table.name)
-
-
-def items_of(reading: Reading, verb: str, table: Any) -> ItemIterator:
-    """Return the items of a reading, page after page."""
-
-    def go_on() -> Generator[dict[str, Any], None, None]:
-        yield from reading.items()
-        while not reading.is_over:
-            run(reading.more())
-            yield from reading.items()
-
-    return ItemIterator(go_on, verb, table.name)
+    return ItemIterator(Items(table, verb, *of_items, sleep=time.sleep), f"{verb}_items", table)

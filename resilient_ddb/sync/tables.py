@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.hooks.models import SharesClient
-from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.given import NOT_GIVEN
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, names_checked
 
 from .table_reads import TableReads
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     )
 
     from resilient_ddb.bulk.settings import OnUnprocessed, Rate
-    from resilient_ddb.policy.given import NotGiven
     from resilient_ddb.policy.policy import Policy
     from resilient_ddb.sharding.fan_in_reading import OnShardError
     from resilient_ddb.sharding.layout import Shards
@@ -205,13 +203,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
         layout = layout_of(
             shards, by=by, separator=separator, pad=pad, previous=previous, key=key, attribute=shard_attribute
         )
-        return ShardedTable(
-            self,
-            layout,
-            on_unknown_shard=on_unknown_shard,
-            on_duplicate=on_duplicate,
-            on_shard_error=on_shard_error,
-        )
+        return ShardedTable(self, layout, on_unknown_shard, on_duplicate, on_shard_error)
 
     @names_checked
     def versioned(self, attribute: str = "version", write_token: str | None = None) -> VersionedTable:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
@@ -86,14 +86,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
     ) -> Response:
         """Delete an item, if it is still at the expected version.
 
-        Args:
-            Key: the item's key.
-            expected_version: the version that the item was read with. None: it must have none, be there or not.
-            params: delete_item's further parameters. A `ConditionExpression` has to hold as well.
-
-        Raises:
-            VersionConflictError: the item is at another version, or is not there.
-            TypeError, ValueError: as `put_item`.
+        Arguments and errors are those of `update_item`; `params` are delete_item's further parameters.
         """
         return run(self._delete(Key, params, expected_version))
 
@@ -129,6 +122,5 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
             TypeError: `change` returned None, or something else that is no item.
             ValueError: `change` changed the key, or the stored version is a fraction.
         """
-        if is_async(change):
-            raise TypeError("change must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        check_not_async("change", change)
         return run(self._modify(Key, change, max_attempts))

@@ -73,9 +73,7 @@ class Unprocessed(Fault):
 
     fits: ClassVar[frozenset[str] | None] = BATCHES
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_number("share", self.share, 0, 1)
         if self.share == 0:
             raise ValueError(f"share must be above 0; got {self.share!r}")
@@ -101,9 +99,7 @@ class Outage(Fault):
     mode: Literal["error", "reset", "hang"] = "error"
     """HTTP 500 with `InternalServerError`, a reset connection, or no answer."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_number("start", self.start, 0)
         check_number("duration", self.duration, 0)
         if self.mode not in {"error", "reset", "hang"}:

@@ -92,9 +92,7 @@ class PartitionCapacity(Fault):
         "Query",
     }
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_text("partition_key", self.partition_key)
         for name in ("read_units", "write_units", "burst_seconds"):
             value = getattr(self, name)

@@ -82,6 +82,19 @@ def check_text(name: str, value: object) -> None:
         raise ValueError(f"{name} must not be empty; got {value!r}")
 
 
+def check_below_one(name: str, value: float) -> None:
+    """Refuse what is not a number from 0 to below 1."""
+    check_number(name, value, 0, 1)
+    if value == 1:
+        raise ValueError(f"{name} must be below 1; got {value!r}")
+
+
+def check_bytes(name: str, value: object) -> None:
+    """Refuse what is not bytes."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"{name} must be bytes; got {value!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault(Settings, ABC):
     """What every fault has: the choice of the requests that it hits.
@@ -124,6 +137,10 @@ class Fault(Settings, ABC):
         if self.key is not None and not _is_typed(self.key):
             raise TypeError(f'key must be wire values such as {{"pk": {{"S": "a"}}}}; got {self.key!r}')
         self._check_operations()
+        self._check()
+
+    def _check(self) -> None:
+        """Check the settings that a kind of fault adds."""
 
     def _check_operations(self) -> None:
         if self.operations is None:

@@ -44,9 +44,7 @@ class Throttle(Fault):
         "ThrottlingException": "MaxOnDemandThroughput",
     }
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_text("code", self.code)
         if self.reasons is not None:
             _check_pairs("reasons", self.reasons)
@@ -84,9 +82,7 @@ class ServerError(Fault):
     applied: bool = False
     """Forward the request first: it is applied, and the client cannot tell."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_whole("status", self.status, 500, 599)
         check_text("code", self.code)
 
@@ -109,9 +105,7 @@ class ErrorResponse(Fault):
     date: str | None = None
     """The `Date` header, to show a skewed clock: `"Mon, 01 Jan 2024 00:00:00 GMT"`. None: the real time."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_whole("status", self.status, 400, 599)
         check_text("code", self.code)
         if not isinstance(self.extra, Mapping):
@@ -150,9 +144,7 @@ class CancelTransaction(Fault):
         "TransactionConflict": "Transaction is ongoing for the item",
     }
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         _check_pairs("reasons", self.reasons)
 
     def act(self, call: Call, /) -> Act:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .messages import Response, crc32, header
-from .plan import Act, End, Fault, Forward, Refuse, check_number, check_text, check_whole
+from .plan import Act, End, Fault, Forward, Refuse, check_below_one, check_bytes, check_number, check_text, check_whole
 
 if TYPE_CHECKING:
     from .calls import Call
@@ -22,9 +23,7 @@ class Delay(Fault):
     seconds: float
     """How long to wait, in real seconds."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_number("seconds", self.seconds, 0)
 
     def act(self, _call: Call, /) -> Act:
@@ -75,12 +74,8 @@ class _Cut(Fault):
     keep: float = 0.5
     """The share of the body that arrives, from 0.0 to below 1.0; rounded down to whole bytes."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        check_number("keep", self.keep, 0, 1)
-        if self.keep == 1:
-            raise ValueError(f"keep must be below 1; got {self.keep!r}")
+    def _check(self) -> None:
+        check_below_one("keep", self.keep)
 
     def _whole(self, response: Response) -> tuple[Response, int]:
         """Return the answer with a right checksum, and how many bytes of it to keep."""
@@ -116,36 +111,36 @@ class ShortBody(_Cut):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadCrc(Fault):
-    """Forward, then give a checksum that does not fit the answer's body."""
+class _Spoilt(Fault):
+    """Forward, then spoil the answer."""
 
     def act(self, _call: Call, /) -> Act:
-        """Forward, then spoil the checksum."""
+        """Forward, then spoil the answer."""
         return Forward(change=self._spoil)
 
-    @staticmethod
-    def _spoil(response: Response) -> Response:
+    @abstractmethod
+    def _spoil(self, response: Response) -> Response: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadCrc(_Spoilt):
+    """Forward, then give a checksum that does not fit the answer's body."""
+
+    def _spoil(self, response: Response) -> Response:
         wrong = int(header(response.headers, "x-amz-crc32") or crc32(response.body)) ^ 0xFFFFFFFF
         return response.with_header("x-amz-crc32", str(wrong))
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadJson(Fault):
+class BadJson(_Spoilt):
     """Forward, then answer HTTP 200 with a body that is not JSON, whatever the upstream said."""
 
     body: bytes = b'{"Item": {'
     crc: bool = True
     """Send the checksum of that body; False: send none."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        if not isinstance(self.body, bytes):
-            raise TypeError(f"body must be bytes; got {self.body!r}")
-
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then put the other body in place."""
-        return Forward(change=self._spoil)
+    def _check(self) -> None:
+        check_bytes("body", self.body)
 
     def _spoil(self, response: Response) -> Response:
         spoilt = replace(response, status=200).with_body(self.body)
@@ -153,7 +148,7 @@ class BadJson(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BadUtf8(Fault):
+class BadUtf8(_Spoilt):
     """Forward, then put a byte into the answer's body that is no UTF-8 anywhere. An empty body goes unharmed."""
 
     at: float = 0.5
@@ -161,16 +156,8 @@ class BadUtf8(Fault):
     crc: bool = False
     """Send the checksum of the spoilt body; False: send none."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        check_number("at", self.at, 0, 1)
-        if self.at == 1:
-            raise ValueError(f"at must be below 1; got {self.at!r}")
-
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then spoil the byte."""
-        return Forward(change=self._spoil)
+    def _check(self) -> None:
+        check_below_one("at", self.at)
 
     def _spoil(self, response: Response) -> Response:
         body = bytearray(response.body)
@@ -189,11 +176,8 @@ class ForeignAnswer(Fault):
     content_type: str = "application/json"
     """The header `Content-Type`."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        if not isinstance(self.body, bytes):
-            raise TypeError(f"body must be bytes; got {self.body!r}")
+    def _check(self) -> None:
+        check_bytes("body", self.body)
         check_text("content_type", self.content_type)
 
     def act(self, _call: Call, /) -> Act:
@@ -211,9 +195,7 @@ class Redirect(Fault):
     status: int = 307
     """HTTP status, 300 to 399."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_text("location", self.location)
         check_whole("status", self.status, 300, 399)
 
@@ -231,9 +213,7 @@ class InterimAnswer(Fault):
     seconds: float = 0.0
     """How long the real answer then takes, in real seconds."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_whole("status", self.status, 100, 199)
         check_number("seconds", self.seconds, 0)
 
@@ -251,9 +231,7 @@ class HtmlError(Fault):
     empty: bool = False
     """Send no body at all."""
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
+    def _check(self) -> None:
         check_whole("status", self.status, 400, 599)
 
     def act(self, _call: Call, /) -> Act:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from resilient_ddb._public import public_names
 
 if TYPE_CHECKING:
     from .rule import absent_or_expired, is_expired
 
 __all__ = ["absent_or_expired", "is_expired"]
 
-
 if not TYPE_CHECKING:  # a checker sees the imports above, and finds names that are not there
-
-    def __getattr__(name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import rule  # noqa: PLC0415 - loaded when it is asked for
-
-        return getattr(rule, name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = public_names(__name__, __all__, {"rule": __all__})

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.fallback import Response
 
-from .failed import failed_condition
+from .failed import by_itself
 
 _OF_UPDATE = frozenset(
     {
@@ -29,17 +27,8 @@ _OF_TRANSACTION = frozenset({"ClientRequestToken", "ReturnConsumedCapacity", "Re
 def idempotent_update(table: Any, params: Mapping[str, Any]) -> Flow[Response]:
     """Return the flow of `idempotent_update` on a table, sync or async: anything with `name` and `meta`."""
     update, settings = _request(table.name, params)
-    try:
-        response: Response = yield partial(table._transact_write_items, TransactItems=[{"Update": update}], **settings)  # noqa: SLF001 - ours
-    except ClientError as error:
-        failed = failed_condition(error, table.meta.client.exceptions)
-        if failed is None:
-            raise
-        try:
-            raise failed from error
-        finally:
-            del failed  # it knows this frame: they would keep each other
-    return response
+    call = partial(table._transact_write_items, TransactItems=[{"Update": update}], **settings)  # noqa: SLF001 - ours
+    return (yield from by_itself(table, call))
 
 
 def _request(name: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

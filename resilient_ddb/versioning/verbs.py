@@ -27,7 +27,7 @@ from resilient_ddb.policy.retry import Backoff
 from resilient_ddb.ttl.rule import AUTO
 from resilient_ddb.ttl.writes import whole_seconds
 
-from .failed import failed_condition, reason_of
+from .failed import by_itself, reason_of
 from .writes import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
@@ -56,17 +56,6 @@ class VersionedVerbs:
     def table(self) -> Any:
         """The table behind this one: what it writes goes by no version."""
         return self._table
-
-    if not TYPE_CHECKING:  # the rims say what there is, with types: `table_behind`
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):  # asked for by copy and pickle, before there is a table
-                raise AttributeError(name)
-            return getattr(self._table, name)
-
-    def __dir__(self) -> list[str]:
-        of_table = (name for name in dir(self._table) if not name.startswith("_"))
-        return sorted({*super().__dir__(), *of_table})
 
     def __repr__(self) -> str:
         return f"{self._table!r}.versioned(attribute={self._versioning.attribute!r})"
@@ -180,11 +169,11 @@ class VersionedVerbs:
         return (yield from self._send("delete_item", self._versioning.delete(key, params, expected)))
 
     def _send(self, verb: str, write: Write) -> Flow[Response]:
-        return (yield from self._judged(write, partial(getattr(self._table, verb), **write.params)))
+        return (yield from self._judged(write, _asked(partial(getattr(self._table, verb), **write.params))))
 
-    def _judged(self, write: Write, call: Callable[[], Any]) -> Flow[Response]:
+    def _judged(self, write: Write, sent: Flow[Response]) -> Flow[Response]:
         try:
-            response: Response = yield call
+            response = yield from sent
         except ClientError as error:
             conflict = self._versioning.conflict(write, error, self._table.name)
             if conflict is None:
@@ -312,19 +301,11 @@ class VersionedVerbs:
         verb = "put_item" if "Item" in write.params else "delete_item"
         transact = getattr(self._table, "_transact_write_items", None)
         if self._versioning.write_token is not None or transact is None:
-            return (yield from self._judged(write, unanswered(partial(getattr(self._table, verb), **write.params))))
-        entry = self._entry("Put" if "Item" in write.params else "Delete", write)
-        try:
-            response: Response = yield unanswered(partial(transact, TransactItems=[entry]))
-        except ClientError as error:
-            failed = failed_condition(error, self._table.meta.client.exceptions)
-            if failed is None:
-                raise
-            try:
-                raise (self._versioning.conflict(write, failed, self._table.name) or failed) from None
-            finally:
-                del failed  # it knows this frame: they would keep each other
-        return response
+            sent = _asked(unanswered(partial(getattr(self._table, verb), **write.params)))
+        else:
+            entry = self._entry("Put" if "Item" in write.params else "Delete", write)
+            sent = by_itself(self._table, unanswered(partial(transact, TransactItems=[entry])))
+        return (yield from self._judged(write, sent))
 
     # What the table's client knows: asked for when it is needed, as a module-level async table opens it with the first
     # request.
@@ -343,6 +324,11 @@ class VersionedVerbs:
             return getattr(self._table.meta.client, "time_to_live", None)
         ttl = None if core.ttl is None else core.ttl.of(self._table.name)
         return None if ttl is None else ttl.settings
+
+
+def _asked(call: Callable[[], Any]) -> Flow[Response]:
+    response: Response = yield call
+    return response
 
 
 def _read_again(value: Any) -> Any:

@@ -20,7 +20,7 @@ from resilient_ddb.calls.own_write import normalise
 from resilient_ddb.codec.values import from_native, item_as_native
 from resilient_ddb.dynamodb import reserved
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import set_as_well
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, set_as_well
 from resilient_ddb.errors import VersionConflictError, attach_facts_of, conflict_class
 from resilient_ddb.errors.words import is_failed_condition
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from resilient_ddb.ttl.rule import Expired
 
 _RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
-_OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 _MOST_NAMES = 100
 """Attributes that one condition can name: 300 operators and functions, and 4 KB."""
 _Item = Mapping[str, Any]
@@ -304,7 +303,7 @@ def _check_item(name: str, value: Any) -> None:
 
 
 def _refuse_old(params: Mapping[str, Any]) -> None:
-    for name in _OLD_PARAMETERS:
+    for name in OLD_PARAMETERS:
         if name in params:
             raise ValueError(f"{name} does not go with a version: use expressions (ConditionExpression, ...) instead")
     if params.get(_RETURN_ON_FAILURE, "ALL_OLD") != "ALL_OLD":

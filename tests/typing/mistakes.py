@@ -16,6 +16,10 @@ def a_name_that_is_not_there() -> None:
     rddb.resourse("dynamodb")  #: attr-defined
 
 
+def an_observer_that_is_not_there() -> None:
+    rddb.observers.LogObserver()  #: attr-defined
+
+
 def a_parameter_that_is_not_there(table: rddb.Table) -> None:
     table.get_item(Key={"id": "a"}, ConsistendRead=True)  #: call-arg
 
