@@ -60,8 +60,19 @@ def client(
     At module scope it follows the running event loop, as `table` does; what is no verb, such as `get_paginator`, is
     there once it is open.
 
-    Arguments and errors are those of `resilient_ddb.client`, with aiobotocore's for boto3's. `session` is one of
-    aiobotocore's or aioboto3's, and stays as it is; by default it is one of this library's own.
+    Args:
+        service_name: `"dynamodb"`.
+        args: aiobotocore's further arguments, by position: `region_name`, `api_version`, `use_ssl`, `verify`, ...
+        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+            `retries` or `AWS_MAX_ATTEMPTS` state.
+        session: the aiobotocore (or aioboto3) Session to build on; one of this library's where left out. It stays as
+            it is: only this client is hardened.
+        ttl: the TTL attributes of tables, by the tables' names: `{"sessions": "expires_at"}`, or a `TimeToLive` in
+            place of an attribute's name. Items of theirs that have expired are left out of all answers.
+        kwargs: aiobotocore's further arguments, by name. A `config` of the caller's wins over our timeouts and pool.
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     arguments = _arguments("client", service_name, args, kwargs, policy, session)
     tables = ttl_of_tables(ttl)
@@ -101,8 +112,18 @@ def table(
     """Make a hardened Table that needs no context manager: for module scope.
 
     It opens on first use, and follows the running event loop: over repeated `asyncio.run` calls, each loop gets a
-    client of its own, which is closed as the loop shuts down. Arguments and errors are those of `resilient_ddb.table`,
-    with aiobotocore's for boto3's; for `session` see `client`.
+    client of its own, which is closed as the loop shuts down.
+
+    Args:
+        name: the table's name.
+        policy: how calls are made. See `client`.
+        session: the aiobotocore (or aioboto3) Session to build on. See `client`.
+        ttl: the name of the TTL attribute: items that have expired are left out of all answers. `"auto"` looks it up
+            with DescribeTimeToLive before the first call that needs it. A `TimeToLive` says more.
+        kwargs: aiobotocore's arguments for a client: `region_name`, `endpoint_url`, `config`, ...
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type or out of range.
     """
     check_options(policy, ttl)
     return _lazy_table(name, policy, session, None if ttl is None else {name: ttl}, kwargs)
@@ -151,6 +172,14 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
 
     See `resilient_ddb.harden`, which is the same, and takes boto3's as well. What this module makes is hardened
     already: with a `policy`, that is set.
+
+    Args:
+        target: what to harden. Also an aioboto3 Session, resource or Table.
+        policy: how calls are made. See `client`.
+
+    Raises:
+        TypeError: `target` is none of these.
+        ValueError: `target` can't be hardened: another service's, or a client in adaptive mode.
     """
     check_policy(policy)
     if _is_own(target):
@@ -174,6 +203,14 @@ def set_policy(target: Target, policy: Policy) -> Target:
     """Set another policy for what is hardened already, from now on, and return it.
 
     See `resilient_ddb.set_policy`, which is the same, and takes boto3's as well.
+
+    Args:
+        target: an aiobotocore or aioboto3 session, client, resource or Table that was hardened, or what this module
+            makes, open or not.
+        policy: how calls are made. See `client`.
+
+    Raises:
+        TypeError: `target` is none of these, or is not hardened; `policy` is none.
     """
     check_new_policy(policy)
     lazy = target if isinstance(target, Lazy) else getattr(getattr(target, "meta", None), "client", None)

@@ -118,8 +118,21 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
         """Return a writer that sends puts and deletes in batches: aioboto3's, but nothing is lost.
 
         Used as an async context manager, and else as `resilient_ddb.ResilientTable.batch_writer`, which describes the
-        other arguments, and the errors. Tasks may share it; `on_unprocessed` may be async. `on_exit_loop_sleep` is the
-        seconds to sleep between batches as the block ends.
+        other arguments. Tasks may share it; `on_unprocessed` may be async.
+
+        Args:
+            overwrite_by_pkeys: names of the key's attributes: of requests for the same key, only the last one is sent.
+            flush_amount: requests that are held before a batch is sent; a batch has 25 at most.
+            on_exit_loop_sleep: seconds to sleep between batches as the block ends.
+            write_units_per_second: capacity units to write at most: a number, a limiter, `"auto"`, or None.
+            max_workers: batches under way at once, each in a task of its own.
+            max_attempts: passes without any progress before it gives up.
+            on_unprocessed: `"raise"`, or a function that is given lists of requests.
+            flush_on_error: whether what is buffered is written also where the block ends in an exception.
+
+        Raises:
+            UnprocessedItemsError: from the writer, as the block ends or `max_attempts` passes made no progress.
+            TypeError, ValueError: an argument is of the wrong type or out of range.
         """
         from resilient_ddb.bulk.settings import BatchSettings  # noqa: PLC0415 - only where it is used
 
