@@ -21,13 +21,7 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
 
     _sleep = staticmethod(asyncio.sleep)
 
-    def __init__(
-        self,
-        table: Any,
-        keys: Keys,
-        params: Mapping[str, Any],
-        rate: Any,
-    ) -> None:
+    def __init__(self, table: Any, keys: Keys, params: Mapping[str, Any], rate: Any) -> None:
         """See `AsyncTable.get_items`."""
         check_keys(keys)
         super().__init__(table, _drawing(keys), params, rate)

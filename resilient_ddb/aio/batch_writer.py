@@ -13,7 +13,7 @@ from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_req
 from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
 from resilient_ddb.bulk.refusals import Flow
-from resilient_ddb.bulk.settings import BatchSettings, Request
+from resilient_ddb.bulk.settings import Request
 from resilient_ddb.bulk.token_bucket import Limiter
 from resilient_ddb.calls.flows import run_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
@@ -23,10 +23,6 @@ from .lazy import opened
 
 class AsyncBatchWriter(BatchBuffer):
     """See `AsyncTable.batch_writer`."""
-
-    def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
-        """Write to a table by means of a client."""
-        super().__init__(table_name, client, settings)
 
     def _begin(self, table_name: str, client: Any) -> None:
         super()._begin(table_name, client)

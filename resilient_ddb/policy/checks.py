@@ -56,6 +56,12 @@ def _is_of(is_kind: Callable[[Any], bool], value: Any) -> bool:
     return is_kind(value) or is_kind(getattr(type(value), "__call__", None))  # noqa: B004 - the function itself
 
 
+def check_not_async(name: str, value: Any) -> None:
+    """Refuse what is async where nobody awaits."""
+    if is_async(value):
+        raise TypeError(f"{name} must not be async on the sync Table: async ones are for resilient_ddb.aio")
+
+
 def check_plain(name: str, value: Any, *, takes: str) -> None:
     """Refuse what can't be called, or gives what nobody would await."""
     check_callable(name, value, takes=takes)

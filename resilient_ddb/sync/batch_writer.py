@@ -23,7 +23,7 @@ from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import BatchSettings, Request
 from resilient_ddb.bulk.token_bucket import Limiter
 from resilient_ddb.calls.flows import run
-from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
 
 from .together import Calls
@@ -40,8 +40,7 @@ class BatchWriter(BatchBuffer):
         Raises:
             TypeError: `on_unprocessed` is async.
         """
-        if is_async(settings.on_unprocessed):
-            raise TypeError("on_unprocessed must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        check_not_async("on_unprocessed", settings.on_unprocessed)
         super().__init__(table_name, client, settings)
 
     def _begin(self, table_name: str, client: Any) -> None:

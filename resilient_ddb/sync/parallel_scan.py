@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from resilient_ddb.bulk.segments import Item, Request, Segments
 from resilient_ddb.calls.flows import run
-from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.policy.deadlines import Stop
 
 from .together import Calls
@@ -27,8 +27,7 @@ class ParallelScan(Iterator[Item]):
 
     def __init__(self, table: Any, *, on_page: Any, **arguments: Any) -> None:
         """See `ResilientTable.parallel_scan`."""
-        if is_async(on_page):
-            raise TypeError("on_page must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        check_not_async("on_page", on_page)
         self._segments = Segments(table, on_page=on_page, **arguments)
         self._items = _items(self._segments)
 

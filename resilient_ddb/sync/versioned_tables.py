@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.calls.flows import run
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.checks import is_async
+from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
 
@@ -122,6 +122,5 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
             TypeError: `change` returned None, or something else that is no item.
             ValueError: `change` changed the key, or the stored version is a fraction.
         """
-        if is_async(change):
-            raise TypeError("change must not be async on the sync Table: async ones are for resilient_ddb.aio")
+        check_not_async("change", change)
         return run(self._modify(Key, change, max_attempts))
