@@ -63,7 +63,7 @@ class BatchReads:
         self.missing = []
         self._table = table
         self._draw = draw
-        self._params: dict[str, Any] = dict(params)
+        self._params: Mapping[str, Any] = dict(params)
         self._rate = read_rate(rate, table, 1.0 if params.get("ConsistentRead") else 0.5)
         self._returned: dict[str, Any] = {}
         if self._rate is not None:

@@ -187,7 +187,9 @@ def _collide(params: Mapping[str, Any], names: Mapping[str, str], values: Mappin
     return {name for name in (*names, *values) if name in own}
 
 
-def asking_for(params: Mapping[str, Any], attribute: str, placeholder: str, what: str) -> tuple[dict[str, Any], bool]:
+def asking_for(
+    params: Mapping[str, Any], attribute: str, placeholder: str, what: str
+) -> tuple[Mapping[str, Any], bool]:
     """Return a read's parameters with which an attribute is in its answer, and whether the caller did not ask for it.
 
     Args:
@@ -199,22 +201,20 @@ def asking_for(params: Mapping[str, Any], attribute: str, placeholder: str, what
     Raises:
         ValueError: the projection names a part of the attribute, or uses the placeholder for another.
     """
-    made = dict(params)
-    listed = params.get(_LEGACY)
+    listed, projection = params.get(_LEGACY), params.get(_PROJECTION)
+    if listed is None and projection is None:
+        return params, False
     if isinstance(listed, (list, tuple)) and attribute not in listed:
-        made[_LEGACY] = [*listed, attribute]
-        return made, True
-    projection, names = params.get(_PROJECTION), params.get(_NAMES) or {}
+        return {**params, _LEGACY: [*listed, attribute]}, True
+    names = params.get(_NAMES) or {}
     if not isinstance(projection, str) or not projection.strip() or not isinstance(names, Mapping):
-        return made, False
+        return params, False
     for path in projection.split(","):
         first, *rest = re.split(r"[.\[]", path.strip(), maxsplit=1)
         if names.get(first, first) == attribute:
             if rest:
                 raise ValueError(f"{_PROJECTION} must not name a part of {what} {attribute!r}; ask for all of it")
-            return made, False
+            return params, False
     if names.get(placeholder, attribute) != attribute:
         raise ValueError(f"{_NAMES} must leave the name {placeholder!r} free, which is that of {what}")
-    made[_PROJECTION] = f"{projection}, {placeholder}"
-    made[_NAMES] = {**names, placeholder: attribute}
-    return made, True
+    return {**params, _PROJECTION: f"{projection}, {placeholder}", _NAMES: {**names, placeholder: attribute}}, True

@@ -29,7 +29,7 @@ Params = Mapping[str, Any]
 class Condition:
     """A query's parameters without its partition key, and what was asked of that."""
 
-    params: dict[str, Any]
+    params: Mapping[str, Any]
     """The parameters; the partition key's value is to be filled in."""
     legacy: str | None
     """Under which name it stands in `KeyConditions`; None: in the expression."""
@@ -234,7 +234,7 @@ def request_for(
 
 def _asking_for_position(condition: Condition, order: Order) -> tuple[Condition, list[str]]:
     """Return a condition whose answer says from where to read on, and the attributes that were added for it."""
-    sent = {name: value for name, value in condition.params.items() if name not in ("Limit", _START)}
+    sent: Mapping[str, Any] = {name: value for name, value in condition.params.items() if name not in ("Limit", _START)}
     added = []
     for number, name in enumerate(order.position if sent.get("Select") != "COUNT" else ()):
         sent, is_added = asking_for(sent, name, f"{KEY}{number}", "the key attribute")

@@ -207,7 +207,7 @@ def _names_in_key_condition(params: Params, attribute: str) -> bool:
 # What is added.
 
 
-def _asking(params: Params, want: Want) -> tuple[dict[str, Any], bool]:
+def _asking(params: Params, want: Want) -> tuple[Params, bool]:
     """Return parameters that ask for the TTL attribute, and whether the caller's did not."""
     return asking_for(params, want.attribute, TTL, "the TTL attribute")
 
