@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Awaitable, Mapping
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.client import AioBaseClient
@@ -233,7 +234,9 @@ class AioHost(ClientHost):
         """Make a call in another region, by the policy of `core`, and mark its answer."""
         key = (region, endpoint_url)
         if key not in self.siblings:  # kept as a task, so that calls that come together open one client
-            self.siblings[key] = asyncio.ensure_future(self._make_sibling(region, endpoint_url))
+            opening = self._make_sibling(region, endpoint_url)
+            # Its context is nobody's: the deadline and the trace of the call that came first are not the others'.
+            self.siblings[key] = asyncio.get_running_loop().create_task(opening, context=Context())
         try:
             sibling = await asyncio.shield(self.siblings[key])
         except Exception:

@@ -1,12 +1,15 @@
 """What a module-level table keeps from loop to loop, and what its tasks share on one."""
 
 import asyncio
+import contextlib
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.aio import session
 from resilient_ddb.testing import faults
 
 KEY = {"pk": "a"}
@@ -54,3 +57,78 @@ async def test_the_first_task_to_leave_its_block_leaves_the_client_to_the_others
     _, answer = await asyncio.gather(quick(), slow())
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert table.meta.client.clients() == []
+
+
+def together(run, number):
+    """Run something on that many threads at once, and wait for all of them."""
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.fixture
+def looked_at_together(monkeypatch):
+    """Let two threads that open a client each look at once what calls go by, if they may."""
+    meeting, opening = threading.Barrier(2), session._open  # noqa: SLF001 - nothing else is between two threads there
+
+    async def opened(*args):
+        made = await opening(*args)
+
+        def look(client):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.5)
+            return vars(client)["_resilience"]
+
+        def put(client, core):
+            vars(client)["_resilience"] = core
+
+        made.__class__ = type(type(made).__name__, (type(made),), {"_resilience": property(look, put)})
+        return made
+
+    monkeypatch.setattr(session, "_open", opened)
+
+
+@pytest.mark.usefixtures("looked_at_together")
+def test_two_threads_that_open_at_once_share_circuits(world):
+    breaker = rddb.CircuitBreaker(minimum_calls=4)
+    table = module_level(world, retry=rddb.Retry(max_attempts=1), circuit_breaker=breaker)
+    world.proxy.plan = [faults.ServerError()]
+
+    async def handler():
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                await table.get_item(Key=KEY)
+
+    together(lambda: asyncio.run(handler()), 2)
+    assert rddb.circuits(table)["read"].state == "open"
+    assert world.proxy.count("GetItem") == 4
+
+
+@pytest.mark.usefixtures("looked_at_together")
+def test_two_threads_that_open_at_once_go_by_one_policy(world):
+    table = module_level(world, retry=rddb.Retry(max_attempts=1))
+    world.proxy.plan = [faults.ServerError()]
+    go_on = threading.Barrier(3)
+
+    async def handler():
+        for _ in range(2):
+            with pytest.raises(ClientError):
+                await table.get_item(Key=KEY)
+            go_on.wait()
+            go_on.wait()
+
+    def change():
+        go_on.wait()
+        world.proxy.clear()
+        rddb.set_policy(table, rddb.Policy(clock=world.clock, retry=rddb.Retry(max_attempts=3)))
+        go_on.wait()
+        go_on.wait()
+        go_on.wait()
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    together(lambda: asyncio.run(handler()), 2)
+    changing.join()
+    assert world.proxy.count("GetItem") == 6

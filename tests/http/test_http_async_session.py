@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import json
 import socket
+import weakref
+from contextvars import ContextVar
 
 import pytest
 
@@ -233,6 +236,25 @@ async def test_connections_that_are_made_together_look_a_name_up_once(server, mo
         assert [each["Item"]["pk"] for each in found] == [str(n) for n in range(10)]
     assert asked == ["localhost"]
     assert server.connections > 1
+
+
+async def test_addresses_keep_nothing_of_the_call_that_asked_first(monkeypatch):
+    class Request:
+        pass
+
+    names, asking = Names(asyncio.get_running_loop()), ContextVar("asking")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ["an address"])
+
+    async def ask():
+        request = Request()
+        asking.set(request)
+        await names.addresses("a", 1)
+        return weakref.ref(request)
+
+    request = await asyncio.create_task(ask())
+    await asyncio.sleep(0)  # what woke this task up knows that one's context
+    gc.collect()
+    assert request() is None
 
 
 async def test_a_look_up_that_failed_or_is_old_is_made_again(monkeypatch):
