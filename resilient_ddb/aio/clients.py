@@ -7,6 +7,7 @@ import contextlib
 import traceback
 from collections.abc import Awaitable, Mapping
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.client import AioBaseClient
@@ -236,12 +237,9 @@ class AioHost(ClientHost):
         if key not in self.siblings:  # kept as a task, so that calls that come together open one client
             opening = self._make_sibling(region, endpoint_url)
             # Its context is nobody's: the deadline and the trace of the call that came first are not the others'.
-            self.siblings[key] = asyncio.get_running_loop().create_task(opening, context=Context())
-        try:
-            sibling = await asyncio.shield(self.siblings[key])
-        except Exception:
-            self.siblings.pop(key, None)
-            raise
+            task = self.siblings[key] = asyncio.get_running_loop().create_task(opening, context=Context())
+            task.add_done_callback(partial(self._forget_failed, key))
+        sibling = await asyncio.shield(self.siblings[key])
         asked = by_policy_of(core, sibling, operation, params)
         response: Response = await asked._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
         return mark(response, replica=region)
@@ -253,6 +251,11 @@ class AioHost(ClientHost):
         sibling = await context.__aenter__()
         policy = self.client._resilience.policy_elsewhere()  # noqa: SLF001 - the attribute is this library's own
         return self.install(sibling, policy, native=self.native)
+
+    def _forget_failed(self, key: Any, task: asyncio.Task[Any]) -> None:
+        """Let go of an opening that failed, also if all who waited for it have left: whoever comes next tries anew."""
+        if (task.cancelled() or task.exception() is not None) and self.siblings.get(key) is task:
+            del self.siblings[key]
 
     def open_siblings(self) -> list[Any]:
         """Return the clients that were opened for other regions."""
