@@ -139,7 +139,7 @@ def take(http_session: Any, client: Any) -> None:
     counters.absent = None if is_on else SWITCHED_OFF
     http_session.counters = counters
     http_session.connection_max_idle = core.policy.timeouts.connection_max_idle
-    http_session.clock = core.policy.clock.monotonic
+    http_session.clock = core.policy.clock
     http_session.caller = _Caller(signer) if is_on else None
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -32,6 +31,7 @@ from botocore.exceptions import (
 from botocore.httpsession import create_urllib3_context
 
 from resilient_ddb.codec.originals import Original, Parts
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.policy import Timeouts
 
 from .aio_connection import Connection
@@ -93,8 +93,8 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     """Set with `caller`."""
     connection_max_idle: float | None = None
     """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
-    clock: Callable[[], float] = time.monotonic
-    """What those seconds are measured with."""
+    clock: Clock = SYSTEM_CLOCK
+    """What those seconds are measured with, by both of its times."""
     _pool: Pool | None = None
     _targets: dict[str, Target | str] | None = None
     _is_set_up_otherwise: bool | None = None
@@ -262,7 +262,8 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         signed_at = pool.loop.time()
         async with pool.permits:
             self._check_open(pool)
-            connection = pool.idle(target, self.clock(), self.connection_max_idle)
+            moment = (self.clock.monotonic(), self.clock.time())
+            connection = pool.idle(target, moment, self.connection_max_idle)
             if connection is None:
                 with caller.apart():
                     tls = await self._tls() if target.scheme == "https" else None
@@ -280,7 +281,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
             except BaseException:
                 connection.abort()
                 raise
-            pool.put_back(target, connection, self.clock())
+            pool.put_back(target, connection, (self.clock.monotonic(), self.clock.time()))
             return response
 
     def _check_open(self, pool: Pool) -> None:

@@ -36,6 +36,7 @@ from http_async_support import (
     until,
 )
 from sdk_support import http_session_of, sockets_to
+from unit_support import SleepingClock
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
@@ -301,6 +302,16 @@ async def test_a_connection_is_not_used_after_it_was_idle_for_long(server, most,
     async with table_at(server.url, clock=clock, connection_max_idle=most) as table:
         await table.get_item(**KEY)
         clock.advance(61.0)
+        await table.get_item(**KEY)
+    assert server.connections == made
+
+
+@pytest.mark.parametrize(("slept", "made"), [(61.0, 2), (59.0, 1), (-3600.0, 1)])
+async def test_a_connection_that_was_idle_while_the_machine_slept_is_not_used(server, slept, made):
+    clock = SleepingClock()
+    async with table_at(server.url, clock=clock, connection_max_idle=60.0) as table:
+        await table.get_item(**KEY)
+        clock.slept = slept  # or somebody put the time of day back
         await table.get_item(**KEY)
     assert server.connections == made
 
