@@ -27,6 +27,7 @@ from resilient_ddb.policy.deadlines import current_deadline
 
 from . import connections
 from .large_pages import AioValueHandlers
+from .refreshing import RefreshLock
 
 if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
@@ -200,7 +201,7 @@ class AioHost(ClientHost):
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
     counted = staticmethod(connections.counted)
-    new_refresh_lock = staticmethod(asyncio.Lock)
+    new_refresh_lock = RefreshLock
 
     def new_plain_calls(self) -> PlainCalls:
         """Return what takes the client's plain calls past aiobotocore's inside."""
