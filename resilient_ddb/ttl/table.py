@@ -17,6 +17,7 @@ from resilient_ddb.calls.single_flight import once
 from resilient_ddb.calls.unanswered import inside, unanswered
 from resilient_ddb.dynamodb.description import Index, TableDescription, description_of
 from resilient_ddb.errors.words import code_of_error
+from resilient_ddb.policy.clock import Clock, Moment, have_passed
 from resilient_ddb.policy.deadlines import deadline
 
 from . import requests as ttl_requests
@@ -35,9 +36,9 @@ Ask = Callable[[str, dict[str, Any]], Any]
 Steps = Generator[Callable[[], Any], Any, Any]
 
 _RECHECK_SECONDS = 300.0
-"""So long is believed what may change: that a table has no TTL, or no such index, or may not be described."""
+"""So long is believed what may change: what the TTL attribute is, that there is no such index, or no description."""
 _SOON_SECONDS = 1.0
-"""So long a put waits to hear whether the TTL attribute is one of the key."""
+"""So long a put waits to hear whether the TTL attribute is one of the key, and a call whether it is still the same."""
 _ON = ("ENABLED", "ENABLING")
 _log = logging.getLogger("resilient_ddb")
 
@@ -64,7 +65,7 @@ class TableTtl:
         is_read = operation in ttl_requests.OPERATIONS
         if not is_read and operation not in ttl_writes.OPERATIONS:
             return params, None
-        if attribute is None:
+        if self.settings.attribute == AUTO:
             attribute = yield from self._attribute(execution, ask)
         if attribute is None and ARGUMENT in params and operation == "PutItem":
             raise ValueError(f"{ARGUMENT} needs a TTL attribute, and table {self.table!r} has none that is enabled")
@@ -136,8 +137,7 @@ class TableTtl:
             _, gave_up_until = known.get(memory, (None, now))
             if now < max(until or now, gave_up_until):
                 return
-            soon = partial(deadline, _SOON_SECONDS, clock=clock)
-            described = yield from self._learn(execution, lambda *call: inside(soon, partial(ask, *call))(), memory)
+            described = yield from self._learn(execution, _soon(ask, clock), memory)
         check_keys(described, self.table, attribute)
 
     # What is known of the table.
@@ -148,29 +148,43 @@ class TableTtl:
             return self.settings.attribute
         core, key = execution.core, ("TTL", self.table)
 
-        def look() -> tuple[str | None, float] | None:
-            known: tuple[str | None, float] | None = core.known.get(key)
-            is_good = known is not None and (known[0] is not None or core.clock.monotonic() < known[1])
-            return known if is_good else None
+        def look() -> tuple[str | None, Moment] | None:
+            known: tuple[str | None, Moment] | None = core.known.get(key)
+            is_old = known is not None and have_passed(_RECHECK_SECONDS, known[1], _moment(core.clock))
+            return None if is_old else known
 
         name, _ = yield from once(core.host, key, look, partial(self._learn_attribute, execution, ask))
         return name
 
     def _learn_attribute(self, execution: Execution, ask: Ask) -> Steps:
+        core = execution.core
+        known: tuple[str | None, Moment] | None = core.known.get(("TTL", self.table))
         try:
-            answer = yield from self._asked(ask, "DescribeTimeToLive")
-        except ClientError as error:
-            error.add_note(
-                f"ttl='auto' of table {self.table!r} asks for its TTL before the first read: allow "
-                "dynamodb:DescribeTimeToLive, or name the attribute, as in ttl='expires_at'"
-            )
+            # Somebody may have switched it off since, or over to another attribute: no call waits long to hear that.
+            how = ask if known is None else _soon(ask, core.clock)
+            answer = yield from self._asked(how, "DescribeTimeToLive")
+        except (ClientError, BotoCoreError) as error:
+            if known is not None:
+                text = "table %s can't be asked for its TTL again (%s): ttl='auto' goes by what it was"
+                self.warn_once(execution, text, self.table, code_of_error(error))
+                return self._keep_attribute(core, known[0])
+            if isinstance(error, ClientError):
+                error.add_note(
+                    f"ttl='auto' of table {self.table!r} asks for its TTL before the first read: allow "
+                    "dynamodb:DescribeTimeToLive, or name the attribute, as in ttl='expires_at'"
+                )
             raise
+        return self._keep_attribute(core, self._attribute_in(execution, answer))
+
+    def _attribute_in(self, execution: Execution, answer: Mapping[str, Any]) -> str | None:
         described = answer.get("TimeToLiveDescription") or {}
         name = described.get("AttributeName") if described.get("TimeToLiveStatus") in _ON else None
-        learnt = (name, execution.core.clock.monotonic() + _RECHECK_SECONDS)
-        execution.core.known["TTL", self.table] = learnt
         if name is None:
             self.warn_once(execution, "table %s has no TTL: ttl='auto' drops nothing", self.table)
+        return name
+
+    def _keep_attribute(self, core: Core, name: str | None) -> tuple[str | None, Moment]:
+        learnt = core.known["TTL", self.table] = (name, _moment(core.clock))
         return learnt
 
     def _described(self, execution: Execution, ask: Ask, index: str) -> Steps:
@@ -235,3 +249,13 @@ class TableTtl:
         if known.setdefault((text, args), execution) is execution:
             known[(text, args)] = None
             _log.warning(text, *args)
+
+
+def _soon(ask: Ask, clock: Clock) -> Ask:
+    """Return what asks, and waits a second at most for the answer."""
+    soon = partial(deadline, _SOON_SECONDS, clock=clock)
+    return lambda *call: inside(soon, partial(ask, *call))()
+
+
+def _moment(clock: Clock) -> Moment:
+    return clock.monotonic(), clock.time()
