@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -117,15 +117,13 @@ class AsyncTableReads:
 
 def _items(table: Any, verb: str, *of_items: Any) -> AsyncItemIterator:
     items = Items(table, verb, *of_items)
-    page: Iterator[dict[str, Any]] = iter(())
 
     async def go_on() -> AsyncGenerator[dict[str, Any], None]:
-        nonlocal page
-        for item in page:
+        for item in items.page:
             yield item
         while not items.is_over:
-            page = await run_async(items.more(asyncio.sleep))
-            for item in page:
+            await run_async(items.more(asyncio.sleep))
+            for item in items.page:
                 yield item
 
     return AsyncItemIterator(go_on, f"{verb}_items", table.name)

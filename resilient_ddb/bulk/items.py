@@ -14,7 +14,7 @@ from .paging import Pages
 
 
 class Items:
-    """Reads a table's items. Holds none of them."""
+    """Reads a table's items. Holds one page of them."""
 
     def __init__(self, table: Any, verb: str, params: Mapping[str, Any], max_items: int | None, rate: Any) -> None:
         """Read by one of `table`'s verbs, `query` or `scan`.
@@ -34,8 +34,13 @@ class Items:
         """Whether there is no further page to ask for."""
         return self._pages.is_over
 
-    def more(self, sleep: Sleep) -> Flow[Iterator[dict[str, Any]]]:
-        """Return the items of the next page.
+    @property
+    def page(self) -> Iterator[dict[str, Any]]:
+        """The items of the last page that were not given yet."""
+        return self._pages.page
+
+    def more(self, sleep: Sleep) -> Flow[None]:
+        """Read the next page.
 
         Raises:
             DeadlineExceededError: the deadline comes before the rate lets the page be read.
@@ -45,4 +50,4 @@ class Items:
         response = yield unanswered(partial(self._read, **self._pages.params))
         if self._rate is not None:
             self._rate.settle(taken, 1, response)
-        return self._pages.items(response)
+        self._pages.items(response)

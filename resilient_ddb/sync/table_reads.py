@@ -203,14 +203,12 @@ def _items(table: Any, verb: str, *of_items: Any) -> Iterator[dict[str, Any]]:
     from resilient_ddb.bulk.items import Items  # noqa: PLC0415 - only where it is used
 
     items = Items(table, verb, *of_items)
-    page: Iterator[dict[str, Any]] = iter(())
 
     def go_on() -> Generator[dict[str, Any], None, None]:
-        nonlocal page
-        yield from page
+        yield from items.page
         while not items.is_over:
-            page = run(items.more(time.sleep))
-            yield from page
+            run(items.more(time.sleep))
+            yield from items.page
 
     return ItemIterator(go_on, f"{verb}_items", table.name)
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from batch_support import FakeTable
@@ -14,8 +15,11 @@ from thread_support import end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk.settings import BatchSettings
+from resilient_ddb.sync.batch_get import BatchGet
 from resilient_ddb.sync.batch_writer import BatchWriter
+from resilient_ddb.sync.table_reads import _items
 from resilient_ddb.sync.together import together
+from resilient_ddb.testing import FakeClock
 
 HERE = str(Path(__file__).parent.parent)
 _STRIDE = 13
@@ -163,3 +167,66 @@ def test_calls_that_are_made_together_end_wherever_ctrl_c_comes(watchdog):
             assert outcomes == [0, 1, 2, 3, 4]
             break
     assert at > 50
+
+
+NUMBERS = range(12)
+
+
+class Readable:
+    """Items 0 to 11: by their keys, but for 5, which is missing, and by pages of three."""
+
+    def __init__(self):
+        self.name = "t"
+        core = SimpleNamespace(policy=rddb.Policy(clock=FakeClock()), observers=())
+        client = SimpleNamespace(_resilience=core, batch_get_item=self.batch_get_item)
+        self.meta = SimpleNamespace(client=client)
+
+    def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's name
+        keys = RequestItems["t"]["Keys"]
+        undone = {"t": {"Keys": keys[3:]}} if len(keys) > 3 else {}
+        return {"Responses": {"t": [dict(key) for key in keys[:3] if key != {"pk": 5}]}, "UnprocessedKeys": undone}
+
+    def query(self, **params):
+        first = params.get("ExclusiveStartKey", {"pk": -1})["pk"] + 1
+        items = [{"pk": number} for number in NUMBERS[first : first + 3]]
+        return {"Items": items, **({"LastEvaluatedKey": items[-1]} if first < 9 else {})}
+
+
+def get_all(table):
+    return BatchGet(table, [{"pk": number} for number in NUMBERS], {}, None)
+
+
+def get_all_of_a_generator(table):
+    return BatchGet(table, ({"pk": number} for number in NUMBERS), {}, None)
+
+
+def query_all(table):
+    return _items(table, "query", {}, None, None)
+
+
+@pytest.mark.parametrize("read", [get_all, get_all_of_a_generator, query_all])
+def test_no_item_is_lost_wherever_ctrl_c_comes_and_the_reading_goes_on(watchdog, read):
+    refused = 0
+    for at in itertools.count(1, 5):
+        watchdog()
+        reading, given, trace = read(Readable()), [], sys.gettrace()
+        sys.settrace(Interrupt(at))
+        try:
+            for item in reading:
+                given.append(item["pk"])  # noqa: PERF401 - one by one
+            break
+        except KeyboardInterrupt:
+            sys.settrace(trace)
+        finally:
+            sys.settrace(trace)
+        try:
+            given += [item["pk"] for item in reading]
+        except RuntimeError as error:  # which keys follow is not known
+            assert "after its keys were broken off" in str(error)  # noqa: PT017 - not each time
+            refused += 1
+        else:
+            missing = [key["pk"] for key in getattr(reading, "missing", [])]
+            assert given + missing == sorted(given) + missing, f"line {at}"
+            assert sorted(given + missing) == list(NUMBERS), f"line {at}"
+    assert at > 100
+    assert refused < at / 10
