@@ -14,7 +14,10 @@ _HOME = resilient_ddb.sync.together.__file__
 def calling_threads():
     """Return the threads that are making a call, or have made one and not yet let go of it."""
     frames = sys._current_frames()  # noqa: SLF001 - it is documented
-    return [ident for ident, frame in frames.items() if _has_a_call(frame)]
+    try:
+        return [ident for ident, frame in frames.items() if _has_a_call(frame)]
+    finally:
+        frames.clear()  # this frame is among them: they would keep each other, and the threads' frames
 
 
 def end_soon(within=20.0):
