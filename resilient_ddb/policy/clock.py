@@ -34,8 +34,8 @@ the process is kept, and the time of day, which somebody may put forward or back
 
 
 def have_passed(seconds: float, since: Moment, now: Moment) -> bool:
-    """Return whether more than that has passed by either time. A time of day that was put back takes nothing off."""
-    return now[0] - since[0] > seconds or now[1] - since[1] > seconds
+    """Return whether they have passed by either time. A time of day that was put back takes nothing off."""
+    return now[0] - since[0] >= seconds or now[1] - since[1] >= seconds
 
 
 class SystemClock:
