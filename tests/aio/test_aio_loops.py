@@ -181,6 +181,24 @@ def test_two_threads_that_open_at_once_share_circuits(world):
     assert world.proxy.count("GetItem") == 4
 
 
+def test_a_circuit_s_handle_of_before_the_client_was_opened_holds_it_afterwards(world):
+    table = module_level(world, retry=rddb.Retry(max_attempts=1))
+    circuit = rddb.circuits(table)["read"]
+    others = rddb.circuits(table)
+
+    async def handler():
+        await table.get_item(Key=KEY)
+
+    asyncio.run(handler())
+    circuit.force_open("maintenance")
+    with pytest.raises(rddb.CircuitOpenError, match="maintenance"):
+        asyncio.run(handler())
+    assert others["read"].state == "open"
+    others["read"].release()
+    asyncio.run(handler())
+    assert (circuit.state, circuit.forced) == ("closed", False)
+
+
 @pytest.mark.usefixtures("looked_at_together")
 def test_two_threads_that_open_at_once_go_by_one_policy(world):
     table = module_level(world, retry=rddb.Retry(max_attempts=1))

@@ -20,6 +20,7 @@ from resilient_ddb.calls.pybreaker_storage import make_breaker
 from resilient_ddb.fallback import Call
 from resilient_ddb.fallback.remembered import Remembered
 from resilient_ddb.hooks.host import _HARDENING
+from resilient_ddb.lambda_handlers import _KeptLoop
 from resilient_ddb.observers.emf import _Sums
 from resilient_ddb.observers.logs import Warnings
 from resilient_ddb.policy.forks import tell_child
@@ -58,6 +59,10 @@ def remember_and_recall(stale):
     return stale(call, ValueError()) is not None
 
 
+async def nothing():
+    """Return at once."""
+
+
 class NeverAsked:
     """A lease table that is not asked."""
 
@@ -73,6 +78,7 @@ HOLDERS = {
     "Stale": (rddb.fallback.stale, "_lock", remember_and_recall),
     "ClientHost": (lambda: core_of(client()).host, "lock", lambda held: held.use_native_values()),
     "_Hardening": (lambda: _HARDENING, "lock", lambda _: core_of(client()) and None),
+    "_KeptLoop": (_KeptLoop, "_turn", lambda held: held.run(nothing())),
     "SharedRateLimiter": (
         lambda: rddb.SharedRateLimiter(NeverAsked(), "name", 5),
         "_renewing",
