@@ -140,7 +140,9 @@ def take(http_session: Any, client: Any) -> None:
     http_session.counters = counters
     http_session.connection_max_idle = core.policy.timeouts.connection_max_idle
     http_session.clock = core.policy.clock
-    http_session.caller = _Caller(signer) if is_on else None
+    http_session.is_on = is_on
+    if is_on:
+        http_session.caller = _Caller(signer)
 
 
 @cache

@@ -88,7 +88,9 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     # These are set late: a session that exists already may be made one of this class.
     caller: Caller | None = None
-    """Whose requests they are; None: all go as aiobotocore sends them."""
+    """Whose requests they are. Once it is set it stays: a call may be under way while this is switched off."""
+    is_on = False
+    """Whether requests go over connections of ours; if not, all go as aiobotocore sends them."""
     counters: Counters
     """Set with `caller`."""
     connection_max_idle: float | None = None
@@ -105,7 +107,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     async def send(self, request: Any) -> Any:
         """Send a request, and return its response."""
-        caller = self.caller
+        caller = self.caller if self.is_on else None
         plain = None if caller is None else self._plain(request)
         if caller is None or plain is None:
             return await super().send(request)
@@ -117,7 +119,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     def reason_against(self, target: Target) -> str | None:
         """Return why bytes can't be sent to a place by this session now; None if they can."""
         del target
-        if self.caller is None:
+        if not self.is_on:
             return SWITCHED_OFF
         return self._reason_on_the_way() or (None if self._pool_here() else "another event loop")
 
