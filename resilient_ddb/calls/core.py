@@ -257,8 +257,9 @@ class Core:
         """
         base = self._base
         if self._has_own_policy:
-            for key in [key for key, lanes in base._own_lanes.items() if lanes is self._lanes]:  # noqa: SLF001 - its own
-                del base._own_lanes[key]  # noqa: SLF001 - as above
+            kept = list(base._own_lanes.items())  # noqa: SLF001 - its own; a copy, as threads make Tables meanwhile
+            for key in [key for key, lanes in kept if lanes is self._lanes]:
+                base._own_lanes.pop(key, None)  # noqa: SLF001 - as above
                 base._own_lanes[(key[0], *lane_settings(policy))] = self._lanes  # noqa: SLF001 - as above
             for view in self._all_views():
                 if view._lanes is self._lanes:  # noqa: SLF001 - as above
