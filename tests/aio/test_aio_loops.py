@@ -67,11 +67,14 @@ async def test_the_first_task_to_leave_its_block_leaves_the_client_to_the_others
 
 def session_that_refreshes():
     """Return a session whose credentials are refreshed by each call, and who refreshed."""
-    refreshed = []
+    refreshed, refreshing = [], []
 
     async def refresh():
         refreshed.append(asyncio.current_task())
+        assert len(refreshing) == 0  # by no other loop either
+        refreshing.append(refreshed[-1])
         await asyncio.sleep(0)
+        refreshing.pop()
         soon = datetime.now(UTC) + timedelta(minutes=5)  # within ten minutes of their end they have to be
         key, secret = ACCESS["aws_access_key_id"], ACCESS["aws_secret_access_key"]
         return {"access_key": key, "secret_key": secret, "token": "z", "expiry_time": soon.isoformat()}
