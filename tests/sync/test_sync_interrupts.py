@@ -18,6 +18,7 @@ from thread_support import end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk.settings import BatchSettings
+from resilient_ddb.fallback import UNANSWERED
 from resilient_ddb.sync.batch_get import BatchGet
 from resilient_ddb.sync.batch_writer import BatchWriter
 from resilient_ddb.sync.table_reads import _items, items_of
@@ -231,6 +232,7 @@ def test_no_item_is_lost_wherever_ctrl_c_comes_and_the_reading_goes_on(watchdog,
             missing = [key["pk"] for key in getattr(reading, "missing", [])]
             assert given + missing == sorted(given) + missing, f"line {at}"
             assert sorted(given + missing) == list(NUMBERS), f"line {at}"
+        assert not UNANSWERED.get(), f"line {at}: no fallback would be asked any more"
     assert at > 100
     assert refused < at / 10
 
