@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -90,12 +91,16 @@ def _decorated(function: Handler, *, margin: float) -> Handler:
 
 
 class _KeptLoop:
-    """Runs one awaitable after the other on one event loop, which is closed with the process, or with the handler."""
+    """Runs one awaitable after the other on one event loop, which is closed with the process, or with the handler.
+
+    What another thread runs at the same time has a loop of its own.
+    """
 
     def __init__(self) -> None:
         self._runner: asyncio.Runner | None = None
         self._closing: weakref.finalize[..., Any] | None = None
         self._parents: list[Any] = []
+        self._turn = threading.Lock()
         tell_child(self)
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
@@ -105,13 +110,20 @@ class _KeptLoop:
         async def awaited() -> Any:
             return await awaitable
 
-        if self._runner is None or self._runner.get_loop().is_closed():
-            self._runner = asyncio.Runner()
-            self._closing = weakref.finalize(self, _close, self._runner)
-        return self._runner.run(awaited(), context=copy_context())
+        if not self._turn.acquire(blocking=False):  # a Runner that runs on another thread would take it all the same
+            with asyncio.Runner() as runner:
+                return runner.run(awaited(), context=copy_context())
+        try:
+            if self._runner is None or self._runner.get_loop().is_closed():
+                self._runner = asyncio.Runner()
+                self._closing = weakref.finalize(self, _close, self._runner)
+            return self._runner.run(awaited(), context=copy_context())
+        finally:
+            self._turn.release()
 
     def _in_child(self) -> None:
         """Begin anew in a forked process. The parent's loop is kept, so that nothing closes it here."""
+        self._turn = threading.Lock()
         if self._runner is not None and self._closing is not None:
             self._closing.detach()
             self._parents.append(self._runner)

@@ -19,7 +19,7 @@ from .calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
 from .errors.words import is_failed_condition
 from .policy.arguments import names_checked
 from .policy.checks import check_methods, check_number, check_sync_table
-from .policy.clock import SYSTEM_CLOCK, Clock
+from .policy.clock import SYSTEM_CLOCK, Clock, Moment, have_passed
 from .policy.forks import tell_child
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ class DynamoDBStorage:
         """The revision of each item as it was seen last, and what it said."""
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._due = float("-inf")
+        self._tried_at: Moment | None = None
+        """When it read last, or could not; None: it is to read now."""
         self._is_failing = False
         self._thread: threading.Thread | None = None
 
@@ -147,14 +148,15 @@ class DynamoDBStorage:
     def share(self, circuit: Circuit) -> Callable[[], None]:
         """Share a circuit's state from now on, and return what each of its calls has to call as it begins."""
         with self._lock:
-            self._members = [member for member in self._members if member.circuit() is not None]
+            kept = ((member, member.circuit()) for member in self._members)
+            self._members = [member for member, other in kept if other is not None and other is not circuit]
             self._members.append(_Member(weakref.ref(circuit), self._prefix + circuit.name))
-            self._due = float("-inf")  # its state is read with its first call
+            self._tried_at = None  # its state is read with its first call
         return self.call_begins
 
     def call_begins(self) -> None:
         """Let the thread look at the table, if it is time."""
-        if self._clock.monotonic() >= self._due:
+        if self._is_due():
             self.wake.set()
             if self._thread is None:
                 self._start()
@@ -182,8 +184,8 @@ class DynamoDBStorage:
         with self._turn:
             try:
                 self._write_changes()
-                if self._clock.monotonic() >= self._due:
-                    self._due = self._clock.monotonic() + self._interval
+                if self._is_due():
+                    self._tried_at = self._now()
                     self._read()
                 self._is_failing = False
             except Exception:  # noqa: BLE001 - whatever becomes of it, calls go on with what this process knows
@@ -191,15 +193,24 @@ class DynamoDBStorage:
 
     def _has_failed(self) -> None:
         """Try again after an interval, and log the exception at hand, once an outage."""
-        self._due = self._clock.monotonic() + self._interval
+        self._tried_at = self._now()
         if not self._is_failing:
             _log.warning("circuits can't be shared by DynamoDB for the moment", exc_info=True)
         self._is_failing = True
 
+    def _is_due(self) -> bool:
+        """Return whether an interval has passed, also while AWS Lambda has frozen the process."""
+        tried_at = self._tried_at
+        return tried_at is None or have_passed(self._interval, tried_at, self._now())
+
+    def _now(self) -> Moment:
+        return self._clock.monotonic(), self._clock.time()
+
     def _alive(self) -> list[tuple[_Member, Circuit]]:
+        """Return the circuits that are shared here. One that goes by another policy since is not."""
         with self._lock:
             found = [(member, member.circuit()) for member in self._members]
-        return [(member, circuit) for member, circuit in found if circuit is not None]
+        return [(member, circuit) for member, circuit in found if circuit and circuit.settings.storage is self]
 
     def _write_changes(self) -> None:
         for member, circuit in self._alive():

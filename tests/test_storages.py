@@ -16,7 +16,7 @@ import boto3
 import pytest
 from emulators import CREDENTIALS, REGION
 from no_threads import no_threads
-from unit_support import core_of
+from unit_support import SleepingClock, core_of
 from wire_stub import WireStub
 
 import resilient_ddb as rddb
@@ -169,6 +169,32 @@ def test_a_process_that_starts_later_takes_over_what_is_there_with_its_first_cal
     one.attempt(HealthSign.FAILURE)
     one.sync()
     assert process().call() == OPEN
+
+
+def test_a_circuit_that_goes_by_another_policy_is_shared_no_more(process, items):
+    one, two = process("a/read", "b/read"), process("a/read", "b/read")
+    two.call()
+    two.circuits[1].follow(two.settings.replace(storage=None), two.clock, lambda low, _: low)
+    for circuit in one.circuits:
+        one.attempt(HealthSign.FAILURE, circuit)
+    one.sync()
+    two.later()
+    assert [circuit.state for circuit in two.circuits] == [OPEN, CLOSED]
+    two.attempt(HealthSign.FAILURE, two.circuits[1])
+    before = items.count("PutItem")
+    two.later()
+    assert items.count("PutItem") == before
+
+
+def test_what_a_process_does_not_hear_while_it_is_frozen_it_asks_for_as_it_thaws(process):
+    frozen, other = process(), process()
+    frozen.clock = frozen.storage._clock = frozen.circuit.clock = SleepingClock()  # noqa: SLF001 - as it is made
+    assert frozen.call() == CLOSED
+    other.circuit.force(SHUT)
+    other.sync()
+    frozen.clock.slept = 5.0
+    frozen.call()
+    assert frozen.circuit.standing == OPEN
 
 
 def test_circuits_of_different_names_do_not_share(process, items):

@@ -1,7 +1,8 @@
-"""Which of the library's threads are making calls. They are no `threading.Thread`: that can't be started safely."""
+"""Which of the library's threads have calls in hand. They are no `threading.Thread`: that can't be started safely."""
 
 from __future__ import annotations
 
+import linecache
 import sys
 import time
 
@@ -11,9 +12,12 @@ _HOME = resilient_ddb.sync.together.__file__
 
 
 def calling_threads():
-    """Return the threads that are making a call."""
+    """Return the threads that are making a call, or have made one and not yet let go of it."""
     frames = sys._current_frames()  # noqa: SLF001 - it is documented
-    return [ident for ident, frame in frames.items() if _makes_a_call(frame)]
+    try:
+        return [ident for ident, frame in frames.items() if _has_a_call(frame)]
+    finally:
+        frames.clear()  # this frame is among them: they would keep each other, and the threads' frames
 
 
 def end_soon(within=20.0):
@@ -24,9 +28,9 @@ def end_soon(within=20.0):
     return not calling_threads()
 
 
-def _makes_a_call(frame):
+def _has_a_call(frame):
     while frame is not None:
-        if frame.f_code.co_filename == _HOME and frame.f_code.co_name == "make":
-            return True
+        if frame.f_code.co_filename == _HOME and frame.f_code.co_name == "_make_calls":
+            return "waiting.get()" not in linecache.getline(_HOME, frame.f_lineno)
         frame = frame.f_back
     return False

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Self
 
-from resilient_ddb.bulk.batch_get import END, BatchReads, Item, check_keys
+from resilient_ddb.bulk.batch_get import BatchReads, Drawn, Item, check_keys, drawing
 from resilient_ddb.calls.flows import run_async
 
 Keys = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
@@ -30,6 +31,7 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
         return self
 
     async def __anext__(self) -> Item:
+        self._go_on()
         while not self._is_over:
             item = self._next()
             if item is not None:
@@ -38,5 +40,10 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
         raise StopAsyncIteration
 
 
-def _drawing(keys: Keys) -> Callable[[], Any]:
-    return partial(anext, aiter(keys), END) if isinstance(keys, AsyncIterable) else partial(next, iter(keys), END)
+def _drawing(keys: Keys) -> Callable[[Drawn], Any]:
+    return partial(_draw, aiter(keys)) if isinstance(keys, AsyncIterable) else drawing(keys)
+
+
+async def _draw(keys: AsyncIterator[Mapping[str, Any]], drawn: Drawn) -> None:
+    with suppress(StopAsyncIteration):
+        drawn.append(await anext(keys))

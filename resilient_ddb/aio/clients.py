@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Awaitable, Mapping
+from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.client import AioBaseClient
@@ -25,6 +27,7 @@ from resilient_ddb.policy.deadlines import current_deadline
 
 from . import connections
 from .large_pages import AioValueHandlers
+from .refreshing import RefreshLock
 
 if TYPE_CHECKING:
     from resilient_ddb.calls.core import Core
@@ -198,7 +201,7 @@ class AioHost(ClientHost):
     resolver_class = part("aiobotocore.regions", "AioEndpointRulesetResolver")
     values_class = AioValueHandlers
     counted = staticmethod(connections.counted)
-    new_refresh_lock = staticmethod(asyncio.Lock)
+    new_refresh_lock = RefreshLock
 
     def new_plain_calls(self) -> PlainCalls:
         """Return what takes the client's plain calls past aiobotocore's inside."""
@@ -233,12 +236,11 @@ class AioHost(ClientHost):
         """Make a call in another region, by the policy of `core`, and mark its answer."""
         key = (region, endpoint_url)
         if key not in self.siblings:  # kept as a task, so that calls that come together open one client
-            self.siblings[key] = asyncio.ensure_future(self._make_sibling(region, endpoint_url))
-        try:
-            sibling = await asyncio.shield(self.siblings[key])
-        except Exception:
-            self.siblings.pop(key, None)
-            raise
+            opening = self._make_sibling(region, endpoint_url)
+            # Its context is nobody's: the deadline and the trace of the call that came first are not the others'.
+            task = self.siblings[key] = asyncio.get_running_loop().create_task(opening, context=Context())
+            task.add_done_callback(partial(self._forget_failed, key))
+        sibling = await asyncio.shield(self.siblings[key])
         asked = by_policy_of(core, sibling, operation, params)
         response: Response = await asked._make_api_call(operation, dict(params))  # noqa: SLF001 - by name
         return mark(response, replica=region)
@@ -250,6 +252,11 @@ class AioHost(ClientHost):
         sibling = await context.__aenter__()
         policy = self.client._resilience.policy_elsewhere()  # noqa: SLF001 - the attribute is this library's own
         return self.install(sibling, policy, native=self.native)
+
+    def _forget_failed(self, key: Any, task: asyncio.Task[Any]) -> None:
+        """Let go of an opening that failed, also if all who waited for it have left: whoever comes next tries anew."""
+        if (task.cancelled() or task.exception() is not None) and self.siblings.get(key) is task:
+            del self.siblings[key]
 
     def open_siblings(self) -> list[Any]:
         """Return the clients that were opened for other regions."""

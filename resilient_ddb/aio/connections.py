@@ -133,8 +133,10 @@ def take(http_session: Any, client: Any) -> None:
     counters.absent = None if is_on else SWITCHED_OFF
     http_session.counters = counters
     http_session.connection_max_idle = core.policy.timeouts.connection_max_idle
-    http_session.clock = core.policy.clock.monotonic
-    http_session.caller = _Caller(signer) if is_on else None
+    http_session.clock = core.policy.clock
+    http_session.is_on = is_on
+    if is_on:
+        http_session.caller = _Caller(signer)
 
 
 @cache

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.calls.core import lane_settings
@@ -125,13 +127,16 @@ class LazyClient(Lazy):
         tell_child(self)
 
     def _begin(self) -> None:
+        self.lock = threading.RLock()
+        """Held while clients take over what they share, and while the policy changes: loops run in several threads."""
         self._opening: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
         self._entered: dict[asyncio.AbstractEventLoop, int] = {}
         self._keepers: dict[asyncio.AbstractEventLoop, AsyncGenerator[Any, None]] = {}
 
     def _in_child(self) -> None:
         """Begin anew in a forked process: the clients that are open belong to the parent's event loops."""
-        PARENTS.append((self._opening, self._keepers, set(_open)))
+        PARENTS.append((self._opening, self._clients, self._keepers, set(_open)))
         _open.clear()
         self._begin()
 
@@ -150,12 +155,12 @@ class LazyClient(Lazy):
 
     def set_policy(self, policy: Policy) -> None:
         """Go by another policy: the clients that are open, and those that will be."""
-        self._set = policy
-        if self.core is not None:
-            self.core.set_policy(policy)
-        for task in list(self._opening.values()):
-            if _has_succeeded(task):
-                task.result()._resilience.host.follow_policy()  # noqa: SLF001 - the attribute is this library's own
+        with self.lock:
+            self._set = policy
+            if self.core is not None:
+                self.core.set_policy(policy)
+            for client in self.clients():
+                client._resilience.host.follow_policy()  # noqa: SLF001 - the attribute is this library's own
 
     async def current(self, operation: str) -> Any:
         """Return the running loop's client, for an operation.
@@ -167,7 +172,8 @@ class LazyClient(Lazy):
         task = self._opening.get(loop)
         if task is None:
             self._forget_closed()
-            task = self._opening[loop] = loop.create_task(self._open(loop))
+            # Its context is nobody's: the deadline and the trace of the call that came first are not the others'.
+            task = self._opening[loop] = loop.create_task(self._open(loop), context=Context())
             task.add_done_callback(self._forget_failed)
         deadline = current_deadline()
         try:
@@ -183,14 +189,12 @@ class LazyClient(Lazy):
     def opened(self) -> Any:
         """Return the running loop's client if it is open, else None."""
         with contextlib.suppress(RuntimeError):  # no loop is running
-            task = self._opening.get(asyncio.get_running_loop())
-            if task is not None and _has_succeeded(task):
-                return task.result()
+            return self._clients.get(asyncio.get_running_loop())
         return None
 
     def clients(self) -> list[Any]:
         """Return the clients that are open, on any event loop."""
-        return [task.result() for task in list(self._opening.values()) if _has_succeeded(task)]
+        return list(self._clients.values())
 
     def enter(self) -> None:
         """Begin a block at whose end the running loop's client is closed."""
@@ -242,24 +246,33 @@ class LazyClient(Lazy):
     async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[Any, None]:
         """Hold a client open. A loop closes its async generators as it shuts down: that is when this one ends."""
         client = await self._open_client(self._first)
-        # Circuits and budgets are the table's, not the loop's: a Lambda handler has a new loop each time.
-        if self.core is None:
-            self.core = client._resilience  # noqa: SLF001 - the attribute is this library's own
-            self.core.forced = self.held
-            if self._set is not None:  # before it was open, or while it was being opened
-                set_policy(client, self._set)
-        else:
-            client._resilience = self.core.with_host(client._resilience.host)  # noqa: SLF001 - as above
-            client._resilience.host.follow_policy()  # noqa: SLF001 - as above
+        self._adopt(client, loop)
         held = (loop, client)
         _open.add(held)
         try:
             yield client
         finally:
             _open.discard(held)
+            self._clients.pop(loop, None)
             self._opening.pop(loop, None)
             self._keepers.pop(loop, None)
             await client.__aexit__(None, None, None)
+
+    def _adopt(self, client: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a client that was opened the circuits and budgets of the first one, or else share its own.
+
+        They are the table's, not the loop's: a Lambda handler has a new loop each time.
+        """
+        with self.lock:  # two threads may open their first client at the same time
+            self._clients[loop] = client
+            if self.core is None:
+                self.core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+                self.core.forced = self.held
+                if self._set is not None:  # before it was open, or while it was being opened
+                    set_policy(client, self._set)
+            else:
+                client._resilience = self.core.with_host(client._resilience.host)  # noqa: SLF001 - as above
+                client._resilience.host.follow_policy()  # noqa: SLF001 - as above
 
     def _forget_failed(self, task: asyncio.Task[Any]) -> None:
         """Let go of an opening that failed, before its callers hear of it: whoever comes next tries anew."""
@@ -271,6 +284,7 @@ class LazyClient(Lazy):
         for loop in list(self._opening):  # a copy: other threads open clients for loops of their own
             if loop.is_closed():
                 self._opening.pop(loop, None)
+                self._clients.pop(loop, None)
                 self._keepers.pop(loop, None)
                 self._entered.pop(loop, None)
         _abandon_clients(lambda loop: loop.is_closed())
@@ -322,10 +336,11 @@ class LazyView(Lazy):
         if self._policy is None:
             self._parent.set_policy(policy)
             return
-        shared = self._lanes()
-        for view in living(self._parent.views):
-            if view._lanes() == shared:  # noqa: SLF001 - of the same class
-                view._go_by(policy)  # noqa: SLF001 - as above
+        with self._parent.lock:
+            shared = self._lanes()
+            for view in living(self._parent.views):
+                if view._lanes() == shared:  # noqa: SLF001 - of the same class
+                    view._go_by(policy)  # noqa: SLF001 - as above
 
     def _lanes(self) -> tuple[Any, ...]:
         """Return what stands for the Table's circuits and budgets, as its core knows them."""
@@ -352,8 +367,9 @@ class LazyView(Lazy):
             for other in list(self._views):  # a copy: other threads have loops of their own
                 if other.is_closed():
                     self._views.pop(other, None)
-            view = with_options(client, self._table, self._policy, self._ttl)
-            self._views[loop] = (client, view)
+            with self._parent.lock:
+                view = with_options(client, self._table, self._policy, self._ttl)
+                self._views[loop] = (client, view)
         return view
 
     def __repr__(self) -> str:

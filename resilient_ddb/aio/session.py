@@ -29,9 +29,11 @@ from resilient_ddb.hooks.host import (
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.policy.arguments import names_checked
+from resilient_ddb.policy.living import living
 
 from .clients import AioHost, is_aio_client, is_aio_session
 from .lazy import Lazy, LazyClient
+from .refreshing import share_between_loops
 from .resources import resource_class, service_model, shared_loader
 from .tables import AsyncServiceResource, AsyncTable
 
@@ -264,6 +266,7 @@ async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, 
     hardened = AioHost.install(made, policy)
     core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
     core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
+    share_between_loops(core.host.credentials())
     return hardened
 
 
@@ -283,6 +286,9 @@ def _own_session() -> AioSession:
     loop = asyncio.get_running_loop()
     session = _sessions.get(loop)
     if session is None:
+        for other in living(_sessions):  # a lock for which somebody waited knows its loop, and would keep both
+            if other.is_closed():
+                _sessions.pop(other, None)
         session = _sessions[loop] = AioSession()
         session.register_component("data_loader", shared_loader())
     return session

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from resilient_ddb.calls.flows import Flow
@@ -41,8 +42,8 @@ _PARAMETERS = (
     "ExpressionAttributeNames",
     "AttributesToGet",
 )
-END: Any = object()
-"""Stands for the end of the keys."""
+Drawn = deque[Any]
+"""Where keys are put as they are drawn."""
 
 
 class BatchReads:
@@ -55,14 +56,16 @@ class BatchReads:
 
     All of them are known when the iterator has ended."""
 
-    def __init__(self, table: Any, draw: Callable[[], Any], params: Mapping[str, Any], rate: Any) -> None:
-        """Read the items of `table`; `draw` gives the next key, or `END`."""
+    def __init__(self, table: Any, draw: Callable[[Drawn], Any], params: Mapping[str, Any], rate: Any) -> None:
+        """Read the items of `table`; `draw` puts the next key where it is told to, if there is one."""
         for name in params:
             if name not in _PARAMETERS:
                 raise TypeError(f"get_items() got the unknown parameter {name!r}; it takes {', '.join(_PARAMETERS)}")
         self.missing = []
         self._table = table
-        self._draw = draw
+        self._drawn: Drawn = deque()
+        """The key that was drawn last, until it is taken: an interrupt may come in between."""
+        self._draw = partial(draw, self._drawn)
         self._params: Mapping[str, Any] = dict(params)
         self._rate = read_rate(rate, table, 1.0 if params.get("ConsistentRead") else 0.5)
         self._returned: dict[str, Any] = {}
@@ -77,6 +80,8 @@ class BatchReads:
         """Keys that are neither given nor missing yet, in order, by identity."""
         self._read: dict[str, Item | None] = {}
         """What is known of some of them."""
+        self._given: str | None = None
+        """Whose item was given last. It is forgotten as the next one is asked for: an interrupt may keep it here."""
         self._seen: set[bytes] = set()
         self._seen_in_order: deque[bytes] = deque()
         self._fruitless = 0
@@ -90,18 +95,31 @@ class BatchReads:
     @property
     def unread(self) -> list[Item]:
         """The keys that were taken, and whose items are neither given nor missing yet, in order."""
-        return list(self._taken.values())
+        return [key for name, key in self._taken.items() if name != self._given]
+
+    def _go_on(self) -> None:
+        """Forget the item that was given last."""
+        if self._given is not None:
+            self._forget(self._given)
+            self._given = None
+
+    def _forget(self, name: str) -> None:
+        self._taken.pop(name, None)
+        self._read.pop(name, None)
 
     def _next(self) -> Item | None:
         """Return the item whose turn it is, if it has been read."""
         while self._taken:
-            name = next(iter(self._taken))
+            name, key = next(iter(self._taken.items()))
             if name not in self._read:
                 break
-            key, item = self._taken.pop(name), self._read.pop(name)
+            item = self._read[name]
             if item is not None:
+                self._given = name
                 return item
-            self.missing.append(key)
+            if not self.missing or self.missing[-1] is not key:  # else an interrupt came before it was forgotten
+                self.missing.append(key)
+            self._forget(name)
         return None
 
     @property
@@ -160,14 +178,15 @@ class BatchReads:
         while not self._is_drained and len(self._taken) < _IN_HAND:
             if len(self._taken) - len(self._read) >= _A_REQUEST:
                 break
-            try:
-                key = yield self._draw
-            except BaseException:
-                self._is_broken = True
-                raise
-            if key is not END:
+            if not self._drawn:
+                try:
+                    yield self._draw
+                except BaseException:
+                    self._is_broken = True
+                    raise
+            if self._drawn:
                 self._is_broken = False
-                self._take(key)
+                self._take_drawn()
             elif not self._is_broken:
                 self._is_drained = True
             elif self._taken:  # what was taken can still be read
@@ -178,6 +197,14 @@ class BatchReads:
                     "an error: which ones follow is not known"
                 )
 
+    def _take_drawn(self) -> None:
+        try:
+            self._take(self._drawn[0])
+        except Exception:  # one that can't be meant
+            self._drawn.popleft()
+            raise
+        self._drawn.popleft()
+
     def _take(self, key: Any) -> None:
         name = identity(key)
         if not self._names:
@@ -187,11 +214,11 @@ class BatchReads:
         digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
         if digest in self._seen:
             return
+        self._taken[name] = dict(key)  # first of all: what was seen is not taken again
         self._seen.add(digest)
         self._seen_in_order.append(digest)
         if len(self._seen) > _REMEMBERED:
-            self._seen.remove(self._seen_in_order.popleft())
-        self._taken[name] = dict(key)
+            self._seen.discard(self._seen_in_order.popleft())
 
     def _begin(self, key: Mapping[str, Any]) -> None:
         """Go by the attributes that the first key has: an answer has to hold them, so that its items are told apart."""
@@ -234,6 +261,12 @@ class BatchReads:
         return UnprocessedKeysError(
             operation_name=_OPERATION, table=self._table.name, keys=self.unread, why=why, attempts=self._fruitless
         )
+
+
+def drawing(keys: Iterable[Any]) -> Callable[[Drawn], Any]:
+    """Return what draws the next key. Nothing runs between the drawing and the keeping, where Ctrl-C could lose it."""
+    following = iter(keys)
+    return lambda drawn: drawn.extend(islice(following, 1))
 
 
 def check_keys(keys: Any) -> None:

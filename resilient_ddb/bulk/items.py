@@ -31,7 +31,6 @@ class Items:
         self._read = getattr(table, verb)
         self._operation = verb.title()
         self._sleep = sleep
-        self._page: Iterator[dict[str, Any]] = iter(())
 
     @property
     def is_over(self) -> bool:
@@ -40,7 +39,7 @@ class Items:
 
     def items(self) -> Iterator[dict[str, Any]]:
         """Return the items of the page that was read last, but those that were given."""
-        return self._page
+        return self._pages.page
 
     def more(self) -> Flow[None]:
         """Read the next page.
@@ -53,4 +52,4 @@ class Items:
         response = yield unanswered(partial(self._read, **self._pages.params))
         if self._rate is not None:
             self._rate.settle(taken, 1, response)
-        self._page = self._pages.items(response)
+        self._pages.items(response)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import PaginationError
 
@@ -43,10 +43,22 @@ class Trail:
         Raises:
             PaginationError: the reader has been there.
         """
+        self.check(last_evaluated_key)
+        self.note(last_evaluated_key)
+
+    def check(self, last_evaluated_key: Mapping[str, Any]) -> None:
+        """Refuse to go on after a key where the reader has been.
+
+        Raises:
+            PaginationError: it has been there.
+        """
         if last_evaluated_key in self._recent or last_evaluated_key == self._before:
             names = ", ".join(map(repr, last_evaluated_key))
             what = f"table {self._table!r} gives a LastEvaluatedKey (of {names}) a second time"
             raise PaginationError(message=f"{what}: to read on from there would have no end")
+
+    def note(self, last_evaluated_key: Mapping[str, Any]) -> None:
+        """Record that the reader goes on after this key."""
         self._recent.append(last_evaluated_key)
         self._left -= 1
         if not self._left:
@@ -64,8 +76,19 @@ def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
         raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")
 
 
+class _Place(NamedTuple):
+    """Where a reader stands. It is exchanged at once: an interrupt finds a page taken up, or not."""
+
+    params: dict[str, Any]
+    """Those of the next page."""
+    left: int | None
+    is_over: bool
+    page: Iterator[Any]
+    """What is not given yet of the last page."""
+
+
 class Pages:
-    """The pages of one Query or Scan, until `max_items` items were given. Holds none of them."""
+    """The pages of one Query or Scan, until `max_items` items were given. Holds no more than one of them."""
 
     def __init__(self, operation: str, params: Mapping[str, Any], max_items: int | None, *, table: str) -> None:
         """Begin with the first page. `table` is what the table is called in errors.
@@ -76,19 +99,25 @@ class Pages:
         if max_items is not None:
             check_whole("max_items", max_items, least=1)
         refuse_count(operation, params)
-        self._params: dict[str, Any] = dict(params)
-        self._left = max_items
         self._trail = Trail(table, params.get("ExclusiveStartKey"))
         self._grows = max_items is not None and "Limit" not in params
-        if self._grows:
-            self._params["Limit"] = max_items
-        self.is_over = False
+        first = {**params, "Limit": max_items} if self._grows else dict(params)
+        self._place = _Place(first, max_items, is_over=False, page=iter(()))
+
+    @property
+    def is_over(self) -> bool:
         """Whether there is no further page to ask for."""
+        return self._place.is_over
 
     @property
     def params(self) -> dict[str, Any]:
         """The parameters of the next page."""
-        return dict(self._params)
+        return dict(self._place.params)
+
+    @property
+    def page(self) -> Iterator[Any]:
+        """The items of the last page that were not given yet."""
+        return self._place.page
 
     def items(self, response: Mapping[str, Any]) -> Iterator[Any]:
         """Return the items of a page, one by one, and go on to the next.
@@ -96,18 +125,19 @@ class Pages:
         Raises:
             PaginationError: a next page is wanted, and is one that was read before.
         """
-        cursor = response.get("LastEvaluatedKey")
+        cursor = response.get("LastEvaluatedKey") or {}
         items = response.get("Items") or []
-        left = self._left
+        params, left, _, _ = self._place
         if left is not None:
             items = items[:left]
             left -= len(items)
-        if not cursor or left == 0:
-            self.is_over = True
-        else:
-            self._trail.follow(cursor)
-            self._params["ExclusiveStartKey"] = cursor
+        goes_on = bool(cursor) and left != 0
+        if goes_on:
+            self._trail.check(cursor)
+            params = {**params, "ExclusiveStartKey": cursor}
             if self._grows:  # what is wanted may be rare: few large pages are cheaper than many small ones
-                self._params["Limit"] = max(self._params["Limit"], min(2 * self._params["Limit"], _LARGEST))
-        self._left = left
-        return iter(items)
+                params["Limit"] = max(params["Limit"], min(2 * params["Limit"], _LARGEST))
+        self._place = _Place(params, left, not goes_on, iter(items))
+        if goes_on:
+            self._trail.note(cursor)
+        return self._place.page

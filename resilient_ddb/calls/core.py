@@ -128,30 +128,35 @@ class Lane:
 
     def hold(self, forced: Forced | None) -> None:
         """Hold the circuit in a state, or release it with None. Without circuit breakers, one is there only then."""
-        core = self._core
+        core, circuit = self._core, self.circuit
         settings = core.policy.circuit_breaker
-        if self.circuit is None and forced is not None:
-            self.circuit = self._make_circuit(CircuitBreaker(), core)
-        if self.circuit is not None:
-            self.circuit.force(forced)
+        if circuit is None and forced is not None:
+            circuit = self.circuit = self._make_circuit(CircuitBreaker(), core)
+        if circuit is not None:
+            circuit.force(forced)
             if forced is None and settings is None:
                 self.circuit = None
 
+    # Another thread may take a circuit, or the budgets, away at any moment: each is looked at once.
+
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
-        if self.circuit is not None:
-            self.circuit.record(permit, _sign_of(verdict, self.circuit.settings), elapsed, code)
+        circuit = self.circuit
+        if circuit is not None:
+            circuit.record(permit, _sign_of(verdict, circuit.settings), elapsed, code)
 
     def release(self, permit: int) -> None:
         """Return a permit: its attempt says nothing about the table."""
-        if self.circuit is not None:
-            self.circuit.release(permit)
+        circuit = self.circuit
+        if circuit is not None:
+            circuit.release(permit)
 
     def earn(self, params: Params) -> None:
         """Note a success."""
-        if self.budget is not None and self.hot_budget is not None:
-            self.budget.earn()
-            self.hot_budget.earn()
+        budget, hot_budget = self.budget, self.hot_budget
+        if budget is not None and hot_budget is not None:
+            budget.earn()
+            hot_budget.earn()
             if self._hot_budgets:
                 own = self._hot_budgets.get(self._partition(params) or "")
                 if own is not None:
@@ -184,7 +189,8 @@ class Lane:
 
     def refuses_retries(self) -> bool:
         """Return whether the circuit is open: a retry would only be refused later."""
-        return self.circuit is not None and self.circuit.standing == OPEN
+        circuit = self.circuit
+        return circuit is not None and circuit.standing == OPEN
 
 
 class Known(dict[Any, Any]):
@@ -251,8 +257,9 @@ class Core:
         """
         base = self._base
         if self._has_own_policy:
-            for key in [key for key, lanes in base._own_lanes.items() if lanes is self._lanes]:  # noqa: SLF001 - its own
-                del base._own_lanes[key]  # noqa: SLF001 - as above
+            kept = list(base._own_lanes.items())  # noqa: SLF001 - its own; a copy, as threads make Tables meanwhile
+            for key in [key for key, lanes in kept if lanes is self._lanes]:
+                base._own_lanes.pop(key, None)  # noqa: SLF001 - as above
                 base._own_lanes[(key[0], *lane_settings(policy))] = self._lanes  # noqa: SLF001 - as above
             for view in self._all_views():
                 if view._lanes is self._lanes:  # noqa: SLF001 - as above
@@ -351,7 +358,10 @@ class Core:
         lane = self._lanes.get(key)
         if lane is None:  # two threads may both make one: setdefault keeps the first
             self._make_room()
+            policy = self.policy
             lane = self._lanes.setdefault(key, Lane(*key, self))
+            if self.policy is not policy:  # another one was set before this was to be found
+                lane.follow()
             if self.forced:  # after it is to be found: what is forced from now on finds it
                 lane.hold(self.forced.get(lane.name))
         return lane
@@ -370,7 +380,7 @@ class Core:
         """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
         if len(self._lanes) >= _MOST_LANES:
             lanes = list(self._lanes.items())
-            closed = (key for key, lane in lanes if lane.circuit is None or lane.circuit.state == CLOSED)
+            closed = (key for key, lane in lanes if (circuit := lane.circuit) is None or circuit.state == CLOSED)
             self._lanes.pop(next(closed, lanes[0][0]), None)
 
     def all_lanes(self) -> list[Lane]:
@@ -385,7 +395,8 @@ class Core:
     @property
     def circuits(self) -> dict[str, Circuit]:
         """Return the circuits there are, by name."""
-        return {lane.circuit.name: lane.circuit for lane in self.lanes() if lane.circuit is not None}
+        found = (lane.circuit for lane in self.lanes())
+        return {circuit.name: circuit for circuit in found if circuit is not None}
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""

@@ -75,8 +75,8 @@ def recover(execution: Execution, error: Exception) -> Recovery:
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
         answer, last_failure = None, None
-        UNANSWERED.set(True)
         try:
+            UNANSWERED.set(True)
             answer = _checked(member, (yield partial(member, _call(execution), error)))
         except Exception as failure:  # noqa: BLE001 - whatever a fallback raises, the next one is asked
             error.add_note(f"fallback {name_of(member)} failed: {type(failure).__name__}")

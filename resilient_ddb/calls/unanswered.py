@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from typing import Any
 
 from resilient_ddb.fallback import UNANSWERED
@@ -22,12 +23,19 @@ def unanswered(call: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def inside(context: Callable[[], AbstractContextManager[Any]], call: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a call that is made inside a context: for a flow, which must not hold one while others run."""
+    """Return a call that is made inside a context: for a flow, which must not hold one while others run.
+
+    What a sync call is made in goes with a copy of the caller's context variables, wherever Ctrl-C comes. It would
+    else be left to whatever the thread calls next.
+    """
 
     def made() -> Any:
-        with context():
-            result = call()
+        result = copy_context().run(_within)
         return _awaited(result) if inspect.isawaitable(result) else result
+
+    def _within() -> Any:
+        with context():
+            return call()
 
     async def _awaited(result: Any) -> Any:
         with context():

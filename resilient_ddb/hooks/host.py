@@ -40,6 +40,21 @@ POOL_CONNECTIONS = 128
 _EXPIRED = timedelta(minutes=1)
 
 
+class _Hardening:
+    """Whose turn it is to harden a client."""
+
+    def __init__(self) -> None:
+        self._in_child()
+        tell_child(self)
+
+    def _in_child(self) -> None:
+        """Begin anew in a forked process: a thread of the parent may have had its turn."""
+        self.lock = threading.RLock()
+
+
+_HARDENING = _Hardening()
+
+
 class ClientHost(ABC):
     """The client, as its core sees it."""
 
@@ -91,20 +106,21 @@ class ClientHost(ABC):
             ValueError: the client can't be hardened: another service's, or one in adaptive mode.
         """
         check_client(client)
-        if not isinstance(client, cls.client_class):
-            made = type(client)
-            client.__class__ = type(made.__name__, (cls.client_class, made), {"__module__": made.__module__})
-        core = getattr(client, "_resilience", None)
-        if core is None:
-            core = Core(policy or policy_from_config(client.meta.config), cls(client))
-            client._resilience = core  # noqa: SLF001 - the attribute is this library's own
-        elif policy is not None:
-            set_policy(client, policy)
-        host: Any = core.host
-        hooks.register(client.meta.events)
-        host.values.register(client.meta.events)
-        shortcuts.take(client, host)
-        host.take_connections(getattr(client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
+        with _HARDENING.lock:  # threads that share a client may each harden it as they begin
+            core = getattr(client, "_resilience", None)
+            if core is None:
+                core = Core(policy or policy_from_config(client.meta.config), cls(client))
+                client._resilience = core  # noqa: SLF001 - the attribute is this library's own
+            elif policy is not None:
+                set_policy(client, policy)
+            if not isinstance(client, cls.client_class):  # now that a call of another thread finds its core
+                made = type(client)
+                client.__class__ = type(made.__name__, (cls.client_class, made), {"__module__": made.__module__})
+            host: Any = core.host
+            hooks.register(client.meta.events)
+            host.values.register(client.meta.events)
+            shortcuts.take(client, host)
+            host.take_connections(getattr(client._endpoint, "http_session", None))  # noqa: SLF001 - there is no public way
         if native:
             host.use_native_values()
         return client

@@ -161,11 +161,11 @@ def status(target: Any) -> Status:
     lanes = sorted(core.lanes(), key=lambda lane: lane.name)
     return Status(
         policy=core.policy,
-        circuits=tuple(CircuitStatus(**lane.circuit.facts()) for lane in lanes if lane.circuit is not None),
+        circuits=tuple(CircuitStatus(**circuit.facts()) for lane in lanes if (circuit := lane.circuit) is not None),
         budgets=tuple(
-            BudgetStatus(name=lane.name, tokens=lane.budget.tokens, capacity=lane.budget.capacity)
+            BudgetStatus(name=lane.name, tokens=budget.tokens, capacity=budget.capacity)
             for lane in lanes
-            if lane.budget is not None
+            if (budget := lane.budget) is not None
         ),
         connections=_connections(found),
         fast_path=_fast_path(found),

@@ -78,12 +78,15 @@ class CircuitHandle:
 
     def _hold(self, forced: Forced | None) -> None:
         core = self._target.core
+        if core is None:
+            held = self._target.client.held
+            if forced is None:
+                held.pop(self.name, None)
+            else:
+                held[self.name] = forced
+            core = self._target.core  # another thread may have opened the client meanwhile, and made the circuit
         if core is not None:
             core.force(self.name, forced)
-        elif forced is None:
-            _forced_of(self._target).pop(self.name, None)
-        else:
-            _forced_of(self._target)[self.name] = forced
 
     def __repr__(self) -> str:
         held = f", forced: {self.reason}" if self.forced else ""
@@ -146,7 +149,8 @@ def circuits(target: Any) -> Circuits:
 
 
 def _forced_of(target: Target) -> dict[str, Forced]:
-    held: dict[str, Forced] = target.client.held if target.core is None else target.core.forced
+    core = target.core
+    held: dict[str, Forced] = target.client.held if core is None else core.forced
     return held
 
 

@@ -12,12 +12,16 @@ class Target(NamedTuple):
 
     client: Any
     """The client, or what stands in for one that is not yet open."""
-    core: Core | None
-    """What its calls go by; None if the client was never open."""
     table: str | None
     """The table, where the target stands for one."""
     writer: Any
     """What a batch writer decides by, where the target is one."""
+
+    @property
+    def core(self) -> Core | None:
+        """What its calls go by now; None if the client was never open: whoever keeps this may have come before that."""
+        known: Core | None = vars(self.client).get("_resilience")
+        return self.client.core if known is None else known
 
 
 def target_of(target: Any, asked_by: str) -> Target:
@@ -38,10 +42,8 @@ def target_of(target: Any, asked_by: str) -> Target:
         client = getattr(getattr(target, "meta", None), "client", target)
         table = getattr(target, "name", None) if client is not target else None
     known = getattr(client, "__dict__", {})
-    if "_resilience" in known:
-        return Target(client, known["_resilience"], table, writer)
-    if "held" in known:  # a module-level async one
-        return Target(client, client.core, table, writer)
+    if "_resilience" in known or "held" in known:  # the latter has a module-level async one
+        return Target(client, table, writer)
     raise TypeError(
         f"{asked_by} takes a hardened Table, client, resource or batch writer; got {_named(given)}: harden it first, "
         "by resilient_ddb.harden(target), or make it with resilient_ddb.resource, client or table"

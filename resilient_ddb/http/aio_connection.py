@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import aiohttp
 
+from resilient_ddb.policy.clock import Moment
+
 from .descriptors import asker
 from .parser import BrokenResponse, Response, ResponseParser
 
@@ -39,7 +41,7 @@ class Connection(asyncio.Protocol):
         """Of the timer, which outlives the call that sets it: it is to keep nothing of it."""
         self.is_clean = False
         """Whether the last request was sent, and answered, as a whole and with nothing beyond: another may follow."""
-        self.idle_since = 0.0
+        self.idle_since: Moment = (0.0, 0.0)
         self.is_lost = False
 
     # What the loop tells.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextvars import Context
 from typing import Any
 
 _KEPT_SECONDS = 10.0
@@ -34,7 +35,8 @@ class Names:
         if task is None or self._is_over(task):
             if len(self._found) >= _MOST_NAMES:
                 self._found.clear()
-            task = self._found[(host, port)] = self._loop.create_task(self._look_up(host, port))
+            look_up = self._look_up(host, port)  # not in the context of the call that came first
+            task = self._found[(host, port)] = self._loop.create_task(look_up, context=Context())
         _, found = await asyncio.shield(task)  # who is cancelled leaves it to the others
         if isinstance(found, OSError):
             raise type(found)(*found.args)  # each has one of its own

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 
 import aiohttp
 
+from resilient_ddb.policy.clock import Moment, have_passed
+
 from .aio_connection import Connection
 from .aio_names import Names
 from .plain import Target
@@ -59,12 +61,13 @@ class Pool:
         waiting = sum(len(those) for those in list(self._idle.values()))
         return max(0, len(self._open) - waiting), waiting
 
-    def idle(self, target: Target, now: float, max_idle: float | None) -> Connection | None:
+    def idle(self, target: Target, now: Moment, max_idle: float | None) -> Connection | None:
         """Return a connection that waits to be used, the last used first; None if none is fit for it."""
         waiting = self._idle.get(target[:3])
         while waiting:
             found = waiting.pop()
-            if (max_idle is None or now - found.idle_since <= max_idle) and found.is_open():
+            is_late = max_idle is not None and have_passed(max_idle, found.idle_since, now)
+            if not is_late and found.is_open():
                 return found
             found.abort()
         return None
@@ -87,7 +90,7 @@ class Pool:
         """
         raise aiohttp.ServerTimeoutError(f"Connection to host {target.host_header} was there after the deadline")
 
-    def put_back(self, target: Target, connection: Connection, now: float) -> None:
+    def put_back(self, target: Target, connection: Connection, now: Moment) -> None:
         """Keep a connection for the next request, if it may have one."""
         if connection.is_clean and not self.is_closed:
             connection.idle_since = now

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -32,6 +31,7 @@ from botocore.exceptions import (
 from botocore.httpsession import create_urllib3_context
 
 from resilient_ddb.codec.originals import Original, Parts
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.policy import Timeouts
 
 from .aio_connection import Connection
@@ -87,13 +87,15 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     # These are set late: a session that exists already may be made one of this class.
     caller: Caller | None = None
-    """Whose requests they are; None: all go as aiobotocore sends them."""
+    """Whose requests they are. Once it is set it stays: a call may be under way while this is switched off."""
+    is_on = False
+    """Whether requests go over connections of ours; if not, all go as aiobotocore sends them."""
     counters: Counters
     """Set with `caller`."""
     connection_max_idle: float | None = None
     """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
-    clock: Callable[[], float] = time.monotonic
-    """What those seconds are measured with."""
+    clock: Clock = SYSTEM_CLOCK
+    """What those seconds are measured with, by both of its times."""
     _pool: Pool | None = None
     _is_set_up_otherwise: bool | None = None
 
@@ -103,7 +105,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
 
     async def send(self, request: Any) -> Any:
         """Send a request, and return its response."""
-        caller = self.caller
+        caller = self.caller if self.is_on else None
         plain = None if caller is None else self._plain(request)
         if caller is None or plain is None:
             return await super().send(request)
@@ -115,7 +117,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
     def reason_against(self, target: Target) -> str | None:
         """Return why bytes can't be sent to a place by this session now; None if they can."""
         del target
-        if self.caller is None:
+        if not self.is_on:
             return SWITCHED_OFF
         return self._reason_on_the_way() or (None if self._pool_here() else "another event loop")
 
@@ -241,7 +243,8 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
         try:
             async with pool.permits:
                 self._check_open(pool)
-                connection = pool.idle(target, self.clock(), self.connection_max_idle)
+                moment = (self.clock.monotonic(), self.clock.time())
+                connection = pool.idle(target, moment, self.connection_max_idle)
                 if connection is None:
                     with caller.apart():
                         tls = await self._tls() if target.scheme == "https" else None
@@ -258,7 +261,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
                 except BaseException:
                     connection.abort()
                     raise
-                pool.put_back(target, connection, self.clock())
+                pool.put_back(target, connection, (self.clock.monotonic(), self.clock.time()))
                 return response
         except (aiohttp.ClientError, BrokenResponse) as error:
             raise _in_aiobotocores_words(error, request)  # noqa: B904 - as aiobotocore raises it

@@ -16,6 +16,8 @@ from typing import Any
 
 from urllib3.util import connection as urllib3_connection
 
+from resilient_ddb.policy.clock import Moment, have_passed
+
 from .descriptors import asker
 from .parser import BrokenResponse, Response, ResponseParser
 
@@ -87,7 +89,7 @@ class Connection:
         self._send = connected.sendall
         self._receive = connected.recv
         self._timeout = connected.gettimeout()
-        self.waits_since = 0.0
+        self.waits_since: Moment = (0.0, 0.0)
         self.is_readable = asker(connected.fileno())
         """Returns whether something can be read: while no answer is due, the connection is closed, or out of step."""
 
@@ -159,19 +161,19 @@ class Pool:
         """Return how many connections wait for a request."""
         return len(self._waiting)
 
-    def take(self, longest_wait: float | None, moment: float) -> Connection | None:
+    def take(self, longest_wait: float | None, moment: Moment) -> Connection | None:
         """Return a connection that can be used, or None. `moment` is now, for those that have waited too long."""
         while True:
             try:
                 connection = self._waiting.pop()
             except IndexError:
                 return None
-            is_late = longest_wait is not None and moment - connection.waits_since > longest_wait
+            is_late = longest_wait is not None and have_passed(longest_wait, connection.waits_since, moment)
             if not is_late and not connection.is_readable():
                 return connection
             connection.close()
 
-    def give(self, connection: Connection, longest_wait: float | None, moment: float) -> None:
+    def give(self, connection: Connection, longest_wait: float | None, moment: Moment) -> None:
         """Keep a connection for the next request; let go of one too many, and of those that have waited too long."""
         connection.waits_since = moment
         self._waiting.append(connection)
@@ -196,10 +198,10 @@ def _close_all(waiting: deque[Connection]) -> None:
             return
 
 
-def _is_late(waiting: deque[Connection], longest_wait: float | None, moment: float) -> bool:
+def _is_late(waiting: deque[Connection], longest_wait: float | None, moment: Moment) -> bool:
     if longest_wait is None:
         return False
     try:
-        return moment - waiting[0].waits_since > longest_wait
+        return have_passed(longest_wait, waiting[0].waits_since, moment)
     except IndexError:
         return False

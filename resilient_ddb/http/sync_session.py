@@ -21,6 +21,7 @@ from urllib3 import exceptions as ux
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
 from urllib3.response import HTTPResponse
 
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from resilient_ddb.policy.policy import Timeouts
 
@@ -47,8 +48,8 @@ class LeanSession:
         self.counters = counters
         self.connection_max_idle: float | None = None
         """Seconds after which a connection that waits is not used again; None: it is, however long it has waited."""
-        self.clock: Callable[[], float] = now
-        """What those seconds are measured with."""
+        self.clock: Clock = SYSTEM_CLOCK
+        """What those seconds are measured with, by both of its times."""
         self.own_timeouts: Callable[[], Timeouts | None] = lambda: None
         """Returns the timeouts of the present call; None: they are the client's."""
         self._came_over_the_wire = came_over_the_wire
@@ -169,7 +170,7 @@ class LeanSession:
         connection: Connection | None = None
         is_reusable = False
         try:
-            connection = pool.take(self.connection_max_idle, self.clock())
+            connection = pool.take(self.connection_max_idle, (self.clock.monotonic(), self.clock.time()))
             if connection is None:
                 connection = self._open(target, request, end)
             pool.in_use.add(connection)
@@ -188,7 +189,7 @@ class LeanSession:
             if connection is not None:
                 pool.in_use.discard(connection)
             if is_reusable and connection is not None:
-                pool.give(connection, self.connection_max_idle, self.clock())
+                pool.give(connection, self.connection_max_idle, (self.clock.monotonic(), self.clock.time()))
             elif connection is not None:
                 connection.close()
 

@@ -28,6 +28,16 @@ class Clock(Protocol):
         ...
 
 
+Moment = tuple[float, float]
+"""One moment by both of a clock's times: the monotonic one, which stands still while a machine sleeps or a snapshot of
+the process is kept, and the time of day, which somebody may put forward or back."""
+
+
+def have_passed(seconds: float, since: Moment, now: Moment) -> bool:
+    """Return whether they have passed by either time. A time of day that was put back takes nothing off."""
+    return now[0] - since[0] >= seconds or now[1] - since[1] >= seconds
+
+
 class SystemClock:
     """The machine's own clock."""
 

@@ -6,13 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    import weakref
+    from collections.abc import Iterable
 
 T = TypeVar("T")
 
 
-def living(members: weakref.WeakSet[T]) -> list[T]:
-    """Return the members that are alive. A WeakSet can't be read while another thread adds to it: it is read again."""
+def living(members: Iterable[T]) -> list[T]:
+    """Return the members of a WeakSet, or the keys of a WeakKeyDictionary, that are alive.
+
+    It can't be read while another thread adds to it: it is read again.
+    """
     while True:
         with suppress(RuntimeError):
             return list(members)

@@ -85,6 +85,8 @@ class Reading:
         self._grows = page is None and limit is not None
         self._has_read = False
         self._trails: dict[int, Trail] = {}
+        self._is_torn = False
+        """Whether an item, or a page, is neither here nor there: an interrupt leaves it so."""
         self._is_sifted = False
         """Whether what is read is not all given: some of it was filtered out."""
 
@@ -100,6 +102,7 @@ class Reading:
             ClientError: a source can't be read, and its part can't be left out.
             PaginationError: a page of a source leads back to one of before.
         """
+        self._check_whole()
         wanted = self._fan.wanted()
         if self._grows and self._left is not None:
             share = math.ceil(self._left / len(self._request.stored)) + 1
@@ -126,7 +129,9 @@ class Reading:
                     response = _counted(outcome)
                     self._follow(index, call.keywords.get("ExclusiveStartKey"), response)
                     items = () if self._request.is_count else response.get("Items") or ()
+                    self._is_torn = True
                     self._fan.take(index, items, self._position_in(response))
+                    self._is_torn = False
                     self._is_sifted = self._is_sifted or response["ScannedCount"] > response["Count"]
                     responses.append(response)
             self._has_read = self._has_read or bool(responses)
@@ -162,14 +167,33 @@ class Reading:
         self._fan.leave_out(index)
 
     def items(self) -> Iterator[Item]:
-        """Return the items that are next for sure, as the caller sees them."""
-        for item in self._fan.give(self._left):
+        """Return the items that are next for sure, as the caller sees them.
+
+        Raises:
+            RuntimeError: an interrupt came while an item was on its way.
+        """
+        self._check_whole()
+        following = self._fan.give(self._left)
+        while True:
+            self._is_torn = True
+            item = next(following, None)
+            if item is None:
+                break
             if self._left is not None:
                 self._left -= 1
             for name in self._request.added:
                 del item[name]
             self._as_seen(item)
+            self._is_torn = False
             yield item
+        self._is_torn = False
+
+    def _check_whole(self) -> None:
+        if self._is_torn:
+            raise RuntimeError(
+                f"a fan-in of {len(self._request.stored)} was broken off by an interrupt while an item was on its way: "
+                "which items were given is not known; begin anew"
+            )
 
     # One response.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from resilient_ddb.bulk.batch_get import END, BatchReads
+from resilient_ddb.bulk.batch_get import BatchReads, drawing
 from resilient_ddb.calls.flows import Flow
 
 from .fan_in import Item
@@ -29,7 +28,7 @@ class ShardReads(BatchReads):
         """Ask for `keys`, with the parameters of `get_item`; errors tell them as `as_seen` makes them, in place."""
         asked = dict(params)
         returned = {_RETURNED: asked.pop(_RETURNED)} if _RETURNED in asked else {}
-        super().__init__(table, partial(next, iter(keys), END), asked, None)
+        super().__init__(table, drawing(keys), asked, None)
         self._returned = returned
         self._sleep = sleep
         self._as_seen = as_seen
@@ -44,6 +43,7 @@ class ShardReads(BatchReads):
         items = []
         while not self._is_over:
             item = self._next()
+            self._go_on()
             if item is not None:
                 items.append(item)
             elif not self._is_over:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, Self
 
-from resilient_ddb.bulk.batch_get import END, BatchReads, Item, check_keys
+from resilient_ddb.bulk.batch_get import BatchReads, Item, check_keys, drawing
 from resilient_ddb.calls.flows import run
 
 
@@ -24,15 +23,20 @@ class BatchGet(BatchReads, Iterator[Item]):
         check_keys(keys)
         if isinstance(keys, AsyncIterable):
             raise TypeError("keys must not be async on the sync Table: async ones are for resilient_ddb.aio")
-        super().__init__(table, partial(next, iter(keys), END), params, rate)
+        super().__init__(table, drawing(keys), params, rate)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Item:
-        while not self._is_over:
-            item = self._next()
-            if item is not None:
-                return item
-            run(self._ask())
+        self._go_on()
+        try:
+            while not self._is_over:
+                item = self._next()
+                if item is not None:
+                    return item
+                run(self._ask())
+        except BaseException:
+            self._given = None  # an interrupt came before it was given
+            raise
         raise StopIteration

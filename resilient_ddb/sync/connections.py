@@ -81,7 +81,7 @@ def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters, befo
     if lean is None or lean.original is not original:
         lean = LeanSession(original, counters, came_over_the_wire)
     lean.connection_max_idle = policy.timeouts.connection_max_idle
-    lean.clock = policy.clock.monotonic
+    lean.clock = policy.clock
     lean.own_timeouts = own_timeouts
     return lean
 

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from resilient_ddb.bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from resilient_ddb.calls.flows import Flow, run, run_async
-from resilient_ddb.calls.unanswered import without_fallbacks
+from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number, check_sync_table
@@ -256,8 +256,7 @@ class SharedRateLimiter(Acquiring):
             self._renewing.release()
 
     def _renew(self) -> float:
-        with without_fallbacks():  # another table, or an answer of before, must not say what is free
-            run(self._lease.renew())
+        unanswered(partial(run, self._lease.renew()))()  # neither another table, nor an answer of before, knows it
         return self._lease.pause()
 
     # The thread that renews while there is a share.

@@ -17,6 +17,7 @@ from resilient_ddb.calls.single_flight import once
 from resilient_ddb.calls.unanswered import inside, unanswered
 from resilient_ddb.dynamodb.description import TableDescription, description_of
 from resilient_ddb.errors.words import code_of_error
+from resilient_ddb.policy.clock import Clock, Moment, have_passed
 from resilient_ddb.policy.deadlines import deadline
 
 from . import requests as ttl_requests
@@ -37,9 +38,9 @@ Prepared = tuple[Mapping[str, Any], TtlCall | None]
 """The parameters to send, and what the answer is looked through by, or None."""
 
 _RECHECK_SECONDS = 300.0
-"""So long is believed what may change: that a table has no TTL, or no such index, or may not be described."""
+"""So long is believed what may change: what the TTL attribute is, that there is no such index, or no description."""
 _SOON_SECONDS = 1.0
-"""So long a put waits to hear whether the TTL attribute is one of the key."""
+"""So long a put waits to hear whether the TTL attribute is one of the key, and a call whether it is still the same."""
 _ON = ("ENABLED", "ENABLING")
 _log = logging.getLogger("resilient_ddb")
 
@@ -81,14 +82,15 @@ class TableTtl:
         attribute = self._known(execution.core)
         if operation in ttl_writes.BY_KEY and attribute is not None:  # they need no more than this
             self._check_written(execution, attribute)
-        if operation in ttl_requests.OPERATIONS:
-            if attribute is None or params.get("IndexName") is not None:
+        is_read = operation in ttl_requests.OPERATIONS
+        if not is_read and operation not in ttl_writes.OPERATIONS:
+            return params, None
+        if attribute is None or (self.settings.attribute == AUTO and self._remembered(execution.core) is None):
+            return None
+        if is_read:
+            if params.get("IndexName") is not None:
                 return None
             return self._prepare_read(execution, params, attribute, None)
-        if operation not in ttl_writes.OPERATIONS:
-            return params, None
-        if attribute is None:
-            return None
         made, puts = self._rewritten(execution, params, attribute)
         if puts.has_attribute and not self._is_key_checked(execution.core, attribute):
             return None
@@ -171,8 +173,8 @@ class TableTtl:
 
     def _check_key_soon(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
         """Refuse an attribute of the table's key, if it can be told soon: no put waits for the control plane."""
-        soon = partial(deadline, _SOON_SECONDS, clock=execution.core.clock)
-        described = yield from self._learn(execution, lambda *call: inside(soon, partial(ask, *call))(), self._soon)
+        soon = _soon(ask, execution.core.clock)
+        described = yield from self._learn(execution, soon, self._soon)
         check_keys(described, self.table, attribute)
 
     # What is known of the table.
@@ -182,30 +184,45 @@ class TableTtl:
         if self.settings.attribute != AUTO:
             return self.settings.attribute
         core, key = execution.core, ("TTL", self.table)
-
-        def look() -> tuple[str | None, float] | None:
-            known: tuple[str | None, float] | None = core.known.get(key)
-            is_good = known is not None and (known[0] is not None or core.clock.monotonic() < known[1])
-            return known if is_good else None
-
-        name, _ = yield from once(core.host, key, look, partial(self._learn_attribute, execution, ask))
+        learn = partial(self._learn_attribute, execution, ask)
+        name, _ = yield from once(core.host, key, partial(self._remembered, core), learn)
         return name
 
+    def _remembered(self, core: Core) -> tuple[str | None, Moment] | None:
+        """Return the attribute's name that was asked for, and when; None if that is to be asked (again)."""
+        known: tuple[str | None, Moment] | None = core.known.get(("TTL", self.table))
+        is_old = known is not None and have_passed(_RECHECK_SECONDS, known[1], _moment(core.clock))
+        return None if is_old else known
+
     def _learn_attribute(self, execution: Execution, ask: Ask) -> Steps:
+        core = execution.core
+        known: tuple[str | None, Moment] | None = core.known.get(("TTL", self.table))
         try:
-            answer = yield from self._asked(ask, "DescribeTimeToLive")
-        except ClientError as error:
-            error.add_note(
-                f"ttl='auto' of table {self.table!r} asks for its TTL before the first read: allow "
-                "dynamodb:DescribeTimeToLive, or name the attribute, as in ttl='expires_at'"
-            )
+            # Somebody may have switched it off since, or over to another attribute: no call waits long to hear that.
+            how = ask if known is None else _soon(ask, core.clock)
+            answer = yield from self._asked(how, "DescribeTimeToLive")
+        except (ClientError, BotoCoreError) as error:
+            if known is not None:
+                text = "table %s can't be asked for its TTL again (%s): ttl='auto' goes by what it was"
+                self.warn_once(execution, text, self.table, code_of_error(error))
+                return self._keep_attribute(core, known[0])
+            if isinstance(error, ClientError):
+                error.add_note(
+                    f"ttl='auto' of table {self.table!r} asks for its TTL before the first read: allow "
+                    "dynamodb:DescribeTimeToLive, or name the attribute, as in ttl='expires_at'"
+                )
             raise
+        return self._keep_attribute(core, self._attribute_in(execution, answer))
+
+    def _attribute_in(self, execution: Execution, answer: Mapping[str, Any]) -> str | None:
         described = answer.get("TimeToLiveDescription") or {}
         name = described.get("AttributeName") if described.get("TimeToLiveStatus") in _ON else None
-        learnt = (name, execution.core.clock.monotonic() + _RECHECK_SECONDS)
-        execution.core.known["TTL", self.table] = learnt
         if name is None:
             self.warn_once(execution, "table %s has no TTL: ttl='auto' drops nothing", self.table)
+        return name
+
+    def _keep_attribute(self, core: Core, name: str | None) -> tuple[str | None, Moment]:
+        learnt = core.known["TTL", self.table] = (name, _moment(core.clock))
         return learnt
 
     def _described(self, execution: Execution, ask: Ask, index: str) -> Steps:
@@ -270,3 +287,13 @@ class TableTtl:
         if known.setdefault((text, args), execution) is execution:
             known[(text, args)] = None
             _log.warning(text, *args)
+
+
+def _soon(ask: Ask, clock: Clock) -> Ask:
+    """Return what asks, and waits a second at most for the answer."""
+    soon = partial(deadline, _SOON_SECONDS, clock=clock)
+    return lambda *call: inside(soon, partial(ask, *call))()
+
+
+def _moment(clock: Clock) -> Moment:
+    return clock.monotonic(), clock.time()

@@ -1,16 +1,19 @@
 """What answers on the async Table when DynamoDB can't."""
 
 import asyncio
+import contextvars
 import gc
 
 import boto3
 import pytest
-from aio_support import ACCESS, is_closed, until
+from aio_support import ACCESS, is_closed, other_tasks, until
+from aiobotocore.client import AioClientCreator
 from botocore.exceptions import ClientError
 from cycle_support import collected_afterwards
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.testing import FaultProxy, faults
 
 KEY = {"pk": "a"}
@@ -146,6 +149,43 @@ async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(worl
         assert await is_closed(sibling)
         opens.clear()
         del dynamodb, table, sibling
+
+
+async def test_the_opening_of_the_replicas_client_has_nobodys_context(world, replica, monkeypatch):
+    seen, create = [], AioClientCreator.create_client
+
+    async def noted(*args, **kwargs):
+        seen.append((trace.get(), current_deadline()))
+        return await create(*args, **kwargs)
+
+    table = await world.table(retry=ONE, fallback=replica)
+    trace = contextvars.ContextVar("trace", default="none")
+    monkeypatch.setattr(AioClientCreator, "create_client", noted)
+    world.proxy.plan = [faults.Throttle()]
+    trace.set("of the call that came first")
+    with rddb.deadline(60, clock=world.clock):
+        assert where(await table.get_item(Key=KEY)) == {"replica": ELSEWHERE}
+    assert seen == [("none", None)]
+
+
+async def test_a_replicas_client_that_could_not_be_opened_is_opened_for_the_next_call(world, replica, monkeypatch):
+    create, gate, begun = AioClientCreator.create_client, asyncio.Event(), asyncio.Event()
+
+    async def failing(*args, **kwargs):
+        begun.set()
+        await gate.wait()
+        monkeypatch.setattr(AioClientCreator, "create_client", create)
+        raise OSError("not now")
+
+    table = await world.table(retry=ONE, fallback=replica)
+    monkeypatch.setattr(AioClientCreator, "create_client", failing)
+    world.proxy.plan = [faults.Throttle()]
+    left = asyncio.create_task(table.get_item(Key=KEY))
+    await begun.wait()
+    left.cancel()
+    gate.set()
+    await asyncio.wait([left, *other_tasks()])
+    assert where(await table.get_item(Key=KEY)) == {"replica": ELSEWHERE}
 
 
 @pytest.mark.parametrize("close", ["close", "__aexit__"])

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import subprocess
 import sys
+import threading
 import uuid
 
 import boto3
@@ -13,6 +14,7 @@ from fork_support import FORKS, ITEM, QUIET, VERBS, VERSIONED, Relay, in_child, 
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.aio.refreshing import RefreshLock
 
 pytestmark = [FORKS, QUIET]
 KINDS = {
@@ -179,3 +181,38 @@ loop.close()
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603 - our own
         first, second, third = relay.requests
         assert first == third != second
+
+
+async def takes(lock):
+    async with lock:
+        assert lock.locked()
+
+
+@pytest.mark.parametrize("kind", ["LazyClient", "RefreshLock"])
+def test_a_lock_that_another_thread_holds_is_free_in_the_child(kind):
+    taken, over = threading.Event(), threading.Event()
+    if kind == "LazyClient":
+        table = aio.table("t", **ACCESS)
+        holder, name = table.meta.client, "lock"
+
+        def use():
+            rddb.set_policy(table, rddb.Policy())
+    else:
+        holder, name = RefreshLock(), "_guard"
+
+        def use():
+            asyncio.run(takes(holder))
+
+    def hold():
+        with getattr(holder, name):
+            taken.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        in_child(use)
+    finally:
+        over.set()
+        thread.join()

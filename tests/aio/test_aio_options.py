@@ -68,6 +68,41 @@ def test_the_transport_follows_the_policy_that_is_set(stub, opened, hardened_syn
     assert http_session_of(table.meta.client).connection_max_idle == 7
 
 
+class SwitchingClock(FakeClock):
+    """Whoever waits finds another policy set when it goes on."""
+
+    switch = None
+
+    def wait(self, seconds):
+        self.switch()
+        return super().wait(seconds)
+
+
+@pytest.mark.parametrize("rim", ["sync", "async"])
+def test_a_call_that_is_under_way_while_the_transport_is_switched_off_goes_on(opened, hardened_sync, rim):
+    answers = []
+    slow = (400, {"__type": "x#ProvisionedThroughputExceededException", "message": "slow down"})
+    clock = SwitchingClock()
+    by = policy(clock=clock)
+
+    async def calls(table):
+        for is_throttled in (False, False, True):  # past the SDK's inside, once the first has shown the way
+            answers[:] = [slow] * is_throttled
+            response = table.get_item(**KEY)
+            found = await response if inspect.isawaitable(response) else response
+            assert found["Item"] == ITEM
+        assert transport_of(table).reason == "switched off"
+
+    with WireStub(lambda *_: answers.pop() if answers else {"Item": {"pk": {"S": "a"}}}) as stub:
+        if rim == "sync":
+            table = hardened_sync(stub.endpoint_url, by).Table(TABLE)
+        else:
+            table = aio.table(TABLE, endpoint_url=stub.endpoint_url, policy=by, **ACCESS)
+        clock.switch = lambda: rddb.set_policy(table, by.replace(fast_path=False))
+        asyncio.run(calls(table))
+        assert len(stub.requests) == 4
+
+
 @pytest.mark.parametrize("kind", ["lazy resource", "Table of it", "open resource"])
 def test_the_async_transport_follows_the_policy_that_is_set_on_each_loop(stub, kind):
     lazy = resource_on(stub, policy=policy(fast_path=True))

@@ -1,6 +1,7 @@
 """`aio.table` at module scope: it opens on first use, and follows the running event loop."""
 
 import asyncio
+import contextvars
 import copy
 import gc
 import os
@@ -19,6 +20,7 @@ from botocore.exceptions import NoCredentialsError, NoRegionError
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
+from resilient_ddb.policy.deadlines import current_deadline
 from resilient_ddb.testing import FakeClock, faults
 
 
@@ -189,6 +191,25 @@ async def test_a_first_caller_who_is_cancelled_leaves_the_opening_to_the_others(
         assert await second == "b"
         assert first.cancelled()
         assert len(opens) == 1
+
+
+async def test_an_opening_has_nobodys_context(world):
+    trace, seen = contextvars.ContextVar("trace", default="none"), []
+    session = AioSession()
+
+    class Provider:
+        async def load_credentials(self):
+            seen.append((trace.get(), current_deadline()))
+            return AioCredentials("testing", "testing")
+
+    session.register_component("credential_provider", Provider())
+    trace.set("of the call that came first")
+    options = {"region_name": ACCESS["region_name"], "endpoint_url": world.proxy.endpoint_url}
+    table = aio.table(world.name, session=session, policy=world.policy(), **options)
+    with rddb.deadline(60, clock=world.clock):
+        await table.get_item(Key={"pk": "a"})
+    assert seen == [("none", None)]
+    await table.close()
 
 
 async def test_an_opening_that_everyone_left_is_there_for_the_next(slow, opens):

@@ -9,6 +9,7 @@ from aio_support import ACCESS
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from ttl_support import described_as
 from wire_stub import WireStub
 
 import resilient_ddb as rddb
@@ -217,6 +218,20 @@ async def test_an_attribute_that_may_not_be_looked_up_is_an_error(filled):
     with pytest.raises(ClientError, match="AccessDeniedException") as raised:
         await table.get_item(Key={"pk": "live"})
     assert "name the attribute, as in ttl='expires_at'" in "\n".join(raised.value.__notes__)
+
+
+async def test_a_ttl_that_was_switched_off_is_noticed_and_one_that_can_not_be_looked_up_stays(filled):
+    filled.proxy.plan = [described_as("ENABLED", "exp")]
+    table = await filled.table(options={"ttl": "auto"})
+    assert "Item" not in await table.get_item(Key={"pk": "past"})
+    filled.proxy.plan = [faults.Throttle(operations={"DescribeTimeToLive"})]
+    filled.clock.advance(301)
+    assert "Item" not in await table.get_item(Key={"pk": "past"})
+    filled.proxy.plan = [described_as("DISABLED", "exp")]
+    filled.clock.advance(301)
+    found = await asyncio.gather(*(table.get_item(Key={"pk": "past"}) for _ in range(5)))
+    assert all(each["Item"]["pk"] == "past" for each in found)
+    assert filled.proxy.seen[-6].operation == "DescribeTimeToLive"  # one, for all five
 
 
 async def test_a_replicas_answer_is_looked_through(filled, caplog):

@@ -3,8 +3,9 @@
 import pytest
 from unit_support import make_core
 
+import resilient_ddb as rddb
 from resilient_ddb.calls import core as core_module
-from resilient_ddb.calls.circuit import HealthSign
+from resilient_ddb.calls.circuit import Forced, HealthSign
 
 ROOM = 5
 
@@ -49,6 +50,51 @@ def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
         lane(core, f"t-{number}")
     used.circuit.record(permit, HealthSign.SUCCESS, 0.0)
     assert lane(core, "t") is not used
+
+
+def taken_away(lane, *names):
+    """Return what takes parts of a lane away as it is used, as another thread's `set_policy` may."""
+
+    class Part:
+        settings = rddb.CircuitBreaker()
+        standing = "open"
+
+        def act(self, *_):
+            for name in names:
+                setattr(lane, name, None)
+
+        force = earn = act
+
+        @property
+        def record(self):
+            self.act()
+            return self.act
+
+    return Part()
+
+
+def test_a_circuit_that_another_thread_takes_away_fails_no_call(core):
+    used = lane(core, "t")
+    used.circuit = taken_away(used, "circuit")
+    used.record(0, None, 0.0, "")
+    used.circuit = taken_away(used, "circuit")
+    used.hold(Forced("open", "maintenance"))
+    used.budget = used.hot_budget = taken_away(used, "budget", "hot_budget")
+    used.earn({})
+
+
+def test_a_lane_that_is_made_while_another_policy_is_set_goes_by_it(core, monkeypatch):
+    policy = core.policy.replace(circuit_breaker=rddb.CircuitBreaker(minimum_calls=7), retry_budget=None)
+    make = core_module.Lane
+
+    def slow(*args):
+        made = make(*args)
+        core.set_policy(policy)
+        return made
+
+    monkeypatch.setattr(core_module, "Lane", slow)
+    made = lane(core, "t")
+    assert (made.circuit.settings.minimum_calls, made.budget) == (7, None)
 
 
 def test_views_share_the_bound(core):

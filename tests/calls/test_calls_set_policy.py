@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import sys
+import threading
 
 import pytest
 from unit_support import GET, call, failed, good, make_core
@@ -185,6 +188,31 @@ def test_a_table_that_is_made_anew_for_each_request_finds_its_circuits_and_budge
         gc.collect()
     assert isinstance(call(core.with_policy(policy, "t"), *GET, []).error, CircuitOpenError)
     assert call(core, *GET, [good()]).error is None
+
+
+def test_a_policy_is_set_while_threads_make_tables_with_policies_of_their_own():
+    core, interval = make_core(), sys.getswitchinterval()
+    policies = [core.policy.replace(retry_budget=rddb.RetryBudget(capacity=capacity)) for capacity in (1, 2)]
+    own, is_over = core.with_policy(policies[0], "t"), threading.Event()
+
+    def make_tables():
+        for number in itertools.cycle(range(1_000)):
+            core.with_policy(core.policy, f"t-{number}")
+            if is_over.is_set():
+                return
+
+    threads = [threading.Thread(target=make_tables) for _ in range(3)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for number in range(4_000):
+            own.set_policy(policies[number % 2])
+    finally:
+        is_over.set()
+        sys.setswitchinterval(interval)
+        for thread in threads:
+            thread.join()
 
 
 def test_tables_with_policies_of_their_own_are_bounded_in_number():

@@ -122,6 +122,61 @@ def test_an_export_that_is_stopped_goes_on_where_it_was(form, command, many, mak
         assert other.stored() == many.stored()
 
 
+ENDINGS = [
+    ("outputs.LineFile", "finish"),
+    ("parquet_parts.ParquetParts", "finish"),
+    ("checkpoint.Checkpoint", "remove"),
+]
+
+
+@pytest.fixture
+def cut(command, many, monkeypatch):
+    """Return a function that exports, and ends as if killed in its last steps; what it returns exports once more."""
+    monkeypatch.setattr(export_module, "_COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(parquet_parts, "_PART_ROWS", 50)
+
+    with FaultProxy(many.url) as proxy:
+        where = (many.name, "--endpoint-url", proxy.endpoint_url, "--region", "eu-west-1", "--segments", "3")
+
+        def run(form, before):
+            arguments = ("export", *where, "--format", form, "--output", "out")
+            with monkeypatch.context() as patched:
+                for name, method in before:
+                    patched.setattr(f"resilient_ddb.cli.bulk.{name}.{method}", interrupted)
+                assert command(*arguments).code == 4
+            proxy.clear()
+            return lambda *more: (command(*arguments, *more), proxy.count("Scan"))
+
+        yield run
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("form", ["jsonl", *FORMATS[1:]])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_an_export_that_was_killed_as_it_ended_is_complete(form, is_named, cut, tmp_path):
+    again = cut(form, ENDINGS[2:] if is_named else ENDINGS[:2])
+    assert (tmp_path / "out").exists() == is_named
+    done, pages = again()
+    assert (done.code, pages) == (0, 0), done.err
+    assert "600 items were read before; that is all of it" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    if form == "jsonl":
+        assert sorted(item["pk"] for item in lines(tmp_path / "out")) == [f"{number:04}" for number in range(600)]
+
+
+@pytest.mark.parametrize("form", ["jsonl", *FORMATS[1:]])
+def test_an_export_that_was_complete_and_is_not_there_is_said(form, cut, tmp_path):
+    again = cut(form, ENDINGS[2:])
+    (tmp_path / "out").rename(tmp_path / "moved")
+    done, _ = again()
+    assert (done.code, "out is not what was written before; --restart begins anew" in done.err) == (1, True)
+    done, _ = again("--restart")
+    assert done.code == 0
+
+
 def test_a_damaged_output_is_not_gone_on_with(command, many, tmp_path, monkeypatch):
     monkeypatch.setattr(export_module, "_COMMIT_SECONDS", 0.0)
     with FaultProxy(many.url) as proxy:

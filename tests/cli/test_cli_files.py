@@ -67,6 +67,7 @@ def test_lines_after_the_checkpoint_are_dropped(tmp_path):
     assert not path.exists()
     second = LineFile(path, json.dumps, position)
     second.write({"n": 3})
+    second.complete()
     second.finish()
     assert path.read_text() == '{"n": 1}\n{"n": 3}\n'
     assert not part_of(path).exists()
@@ -85,6 +86,7 @@ def test_parts_after_the_checkpoint_are_dropped(tmp_path, monkeypatch):
     (part_of(path) / "part-00003.parquet.new").write_text("cut")
     second = ParquetParts(path, 2)
     second.write({"n": Decimal(7)})
+    second.complete()
     second.finish()
     assert sorted(name.name for name in path.iterdir()) == [f"part-0000{number}.parquet" for number in range(3)]
     found = [parquet.read_table(path / f"part-0000{number}.parquet")["n"].to_pylist() for number in range(3)]
@@ -101,6 +103,7 @@ def test_parts_from_before_there_was_a_checkpoint_are_dropped(tmp_path, monkeypa
         written = ParquetParts(path, 0)
         written.write({"n": Decimal(number)})
         assert written.commit() == 1
+    written.complete()
     written.finish()
     [part] = path.iterdir()
     source = Source(str(part))
@@ -126,6 +129,7 @@ def test_attributes_without_number_do_not_become_columns_without_number(tmp_path
     items = [{f"user-{number}": Decimal(1), "pk": str(number)} for number in range(1000)]
     for item in items:
         written.write(item)
+    written.complete()
     written.finish()
     [path] = (tmp_path / "out").iterdir()
     names = parquet.read_schema(path).names

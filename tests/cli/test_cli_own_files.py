@@ -356,6 +356,7 @@ def test_a_tampered_checkpoint_of_an_export_is_said_in_one_line(command, table, 
         tampered = [
             *({"output": value} for value in (-1, "1", None, 10**30, 1.5)),
             *({"items": value} for value in (-1, "1", None)),
+            *({"whole": value} for value in (-1, "1", None, 10**30, 5)),
             *({"scan": value} for value in (5, "x", [], {"segments": 5}, {"\x1b": 1})),
         ]
         path = tmp_path / "out.checkpoint"

@@ -455,6 +455,7 @@ def test_parquet_gives_back_every_item_as_it_was(items, data):
             parts.write(item)
             if data.draw(st.booleans()):
                 parts.commit()
+        parts.complete()
         parts.finish()
         found = []
         for part in sorted(path.iterdir()):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import json
 import socket
+import weakref
+from contextvars import ContextVar
 
 import pytest
 
@@ -33,6 +36,7 @@ from http_async_support import (
     until,
 )
 from sdk_support import http_session_of, sockets_to
+from unit_support import SleepingClock
 from wire_server import SaysMore, WireServer, answer
 
 import resilient_ddb as rddb
@@ -235,6 +239,25 @@ async def test_connections_that_are_made_together_look_a_name_up_once(server, mo
     assert server.connections > 1
 
 
+async def test_addresses_keep_nothing_of_the_call_that_asked_first(monkeypatch):
+    class Request:
+        pass
+
+    names, asking = Names(asyncio.get_running_loop()), ContextVar("asking")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ["an address"])
+
+    async def ask():
+        request = Request()
+        asking.set(request)
+        await names.addresses("a", 1)
+        return weakref.ref(request)
+
+    request = await asyncio.create_task(ask())
+    await asyncio.sleep(0)  # what woke this task up knows that one's context
+    gc.collect()
+    assert request() is None
+
+
 async def test_a_look_up_that_failed_or_is_old_is_made_again(monkeypatch):
     names, asked = Names(asyncio.get_running_loop()), []
 
@@ -279,6 +302,16 @@ async def test_a_connection_is_not_used_after_it_was_idle_for_long(server, most,
     async with table_at(server.url, clock=clock, connection_max_idle=most) as table:
         await table.get_item(**KEY)
         clock.advance(61.0)
+        await table.get_item(**KEY)
+    assert server.connections == made
+
+
+@pytest.mark.parametrize(("slept", "made"), [(61.0, 2), (59.0, 1), (-3600.0, 1)])
+async def test_a_connection_that_was_idle_while_the_machine_slept_is_not_used(server, slept, made):
+    clock = SleepingClock()
+    async with table_at(server.url, clock=clock, connection_max_idle=60.0) as table:
+        await table.get_item(**KEY)
+        clock.slept = slept  # or somebody put the time of day back
         await table.get_item(**KEY)
     assert server.connections == made
 

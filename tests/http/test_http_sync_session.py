@@ -32,6 +32,7 @@ from fork_support import FORKS, QUIET, in_child
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
 from sdk_support import http_session_of, sockets_to
 from shortcut_clients import with_credentials
+from unit_support import SleepingClock
 from urllib3._collections import HTTPHeaderDict
 from wire_server import SaysMore, WireServer, answer
 
@@ -495,6 +496,17 @@ def test_a_connection_that_has_waited_too_long_is_not_used_again(server, make, l
     table.get_item(Key=KEY)
     assert server.connections == 1
     clock.advance(61.0)
+    table.get_item(Key=KEY)
+    assert (server.connections, waiting(table)) == (connections, 1)
+
+
+@pytest.mark.parametrize(("slept", "connections"), [(61.0, 2), (59.0, 1), (-3600.0, 1)])
+def test_a_connection_that_waited_while_the_machine_slept_is_not_used_again(server, make, slept, connections):
+    clock = SleepingClock()
+    timeouts = rddb.Timeouts(connect=30.0, read=30.0, connection_max_idle=60.0)
+    table = make(server.url, policy=policy(clock=clock, timeouts=timeouts))
+    table.get_item(Key=KEY)
+    clock.slept = slept  # or somebody put the time of day back
     table.get_item(Key=KEY)
     assert (server.connections, waiting(table)) == (connections, 1)
 

@@ -1,6 +1,7 @@
 """The decorator for AWS Lambda's handlers, and a deadline that is met after its block has ended."""
 
 import gc
+import threading
 from types import SimpleNamespace
 
 import boto3
@@ -52,6 +53,25 @@ def test_a_handler_keeps_its_name_and_what_it_raises():
     for _ in range(2):
         with pytest.raises(LookupError, match="none"):
             look_up({}, context(3000))
+
+
+def test_threads_that_call_a_handler_at_once_each_have_a_loop():
+    import asyncio  # noqa: PLC0415 - an async handler needs it
+
+    both, ran, answers = threading.Barrier(2, timeout=30.0), [], []
+
+    @rddb.lambda_handler
+    async def handler(event, _):
+        ran.append(event)
+        await asyncio.to_thread(both.wait)
+        return event
+
+    threads = [threading.Thread(target=lambda n=n: answers.append(handler(n, context(60_000)))) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ran) == sorted(answers) == [0, 1]
 
 
 def test_each_invocation_has_a_context_of_its_own_on_one_loop():

@@ -1,6 +1,8 @@
 """`install` hardens what exists, and never makes a second retry layer."""
 
+import contextlib
 import importlib.util
+import threading
 
 import boto3
 import botocore.session
@@ -10,6 +12,9 @@ from botocore.exceptions import ClientError
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
+from resilient_ddb.calls.core import Core
+from resilient_ddb.hooks import host
+from resilient_ddb.sync.clients import ResilientClient
 from resilient_ddb.testing import FakeClock, faults
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
@@ -106,6 +111,28 @@ def test_hardening_a_session_again_replaces_the_policy_of_what_it_makes(proxy, o
     ):
         opened.callback(client.close)
         assert requests_under_throttling(proxy, client) == 3
+
+
+def test_threads_that_harden_one_client_at_once_share_its_circuits(opened, monkeypatch):
+    client = boto3.Session(**ACCESS).client("dynamodb")
+    opened.callback(client.close)
+    meeting, made = threading.Barrier(2), []
+
+    class NotedCore(Core):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.5)
+
+    monkeypatch.setattr(host, "Core", NotedCore)
+    threads = [threading.Thread(target=rddb.harden, args=(client,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert type(client).__mro__.count(ResilientClient) == 1
 
 
 def test_a_hardened_session_leaves_its_other_services_alone(opened):

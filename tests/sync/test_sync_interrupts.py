@@ -3,19 +3,27 @@
 import contextlib
 import gc
 import itertools
+import linecache
 import signal
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from batch_support import FakeTable
+from botocore.exceptions import PaginationError
+from fan_in_support import Shelf, making, requested
 from thread_support import end_soon
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk.settings import BatchSettings
+from resilient_ddb.fallback import UNANSWERED
+from resilient_ddb.sync.batch_get import BatchGet
 from resilient_ddb.sync.batch_writer import BatchWriter
+from resilient_ddb.sync.table_reads import _items, items_of
 from resilient_ddb.sync.together import together
+from resilient_ddb.testing import FakeClock
 
 HERE = str(Path(__file__).parent.parent)
 _STRIDE = 13
@@ -163,3 +171,106 @@ def test_calls_that_are_made_together_end_wherever_ctrl_c_comes(watchdog):
             assert outcomes == [0, 1, 2, 3, 4]
             break
     assert at > 50
+
+
+NUMBERS = range(12)
+
+
+class Readable:
+    """Items 0 to 11: by their keys, but for 5, which is missing, and by pages of three."""
+
+    def __init__(self):
+        self.name = "t"
+        core = SimpleNamespace(policy=rddb.Policy(clock=FakeClock()), observers=())
+        client = SimpleNamespace(_resilience=core, batch_get_item=self.batch_get_item)
+        self.meta = SimpleNamespace(client=client)
+
+    def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's name
+        keys = RequestItems["t"]["Keys"]
+        undone = {"t": {"Keys": keys[3:]}} if len(keys) > 3 else {}
+        return {"Responses": {"t": [dict(key) for key in keys[:3] if key != {"pk": 5}]}, "UnprocessedKeys": undone}
+
+    def query(self, **params):
+        first = params.get("ExclusiveStartKey", {"pk": -1})["pk"] + 1
+        items = [{"pk": number} for number in NUMBERS[first : first + 3]]
+        return {"Items": items, **({"LastEvaluatedKey": items[-1]} if first < 9 else {})}
+
+
+def get_all(table):
+    return BatchGet(table, [{"pk": number} for number in NUMBERS], {}, None)
+
+
+def get_all_of_a_generator(table):
+    return BatchGet(table, ({"pk": number} for number in NUMBERS), {}, None)
+
+
+def query_all(table):
+    return _items(table, "query", {}, None, None)
+
+
+@pytest.mark.parametrize("read", [get_all, get_all_of_a_generator, query_all])
+def test_no_item_is_lost_wherever_ctrl_c_comes_and_the_reading_goes_on(watchdog, read):
+    refused = 0
+    for at in itertools.count(1, 5):
+        watchdog()
+        reading, given, trace = read(Readable()), [], sys.gettrace()
+        sys.settrace(Interrupt(at))
+        try:
+            for item in reading:
+                given.append(item["pk"])  # noqa: PERF401 - one by one
+            break
+        except KeyboardInterrupt:
+            sys.settrace(trace)
+        finally:
+            sys.settrace(trace)
+        try:
+            given += [item["pk"] for item in reading]
+        except RuntimeError as error:  # which keys follow is not known
+            assert "after its keys were broken off" in str(error)  # noqa: PT017 - not each time
+            refused += 1
+        else:
+            missing = [key["pk"] for key in getattr(reading, "missing", [])]
+            assert given + missing == sorted(given) + missing, f"line {at}"
+            assert sorted(given + missing) == list(NUMBERS), f"line {at}"
+        assert not UNANSWERED.get(), f"line {at}: no fallback would be asked any more"
+    assert at > 100
+    assert refused < at / 10
+
+
+class InterruptBetweenItems(Interrupt):
+    """As Python itself interrupts: never between a line's end and a `yield` that calls nothing."""
+
+    def __call__(self, frame, event, arg):
+        if event == "line" and linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() == "yield item":
+            return self
+        return super().__call__(frame, event, arg)
+
+
+def test_no_item_of_several_keys_is_lost_in_silence_wherever_ctrl_c_comes(watchdog):
+    whole = [f"{number}{name}" for number in range(4) for name in "abc"]
+    refused = 0
+    for at in itertools.count(1, 5):
+        watchdog()
+        shelf = Shelf(
+            {name: [{"sk": number, "id": f"{number}{name}"} for number in range(4)] for name in "abc"}, most=2
+        )
+        request = requested(shelf, list(shelf.sources))
+        reading = items_of(making(shelf, request)(), "query_many_items", SimpleNamespace(name="t"))
+        given, trace = [], sys.gettrace()
+        sys.settrace(InterruptBetweenItems(at))
+        try:
+            for item in reading:
+                given.append(item["id"])  # noqa: PERF401 - one by one
+            break
+        except KeyboardInterrupt:
+            sys.settrace(trace)
+        finally:
+            sys.settrace(trace)
+        try:
+            given += [item["id"] for item in reading]
+        except (RuntimeError, PaginationError):  # which items were given is not known
+            refused += 1
+            assert given == whole[: len(given)]
+        else:
+            assert given == whole, f"line {at}"
+    assert 0 < refused < at / 5

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import logging
+import math
 import pickle
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from botocore.stub import Stubber
 from emulators import CREDENTIALS
 from sdk_support import http_session_of
+from ttl_support import described_as
 from unit_support import core_of
 from wire_stub import WireStub
 
@@ -395,7 +397,7 @@ def test_nothing_is_written_where_a_key_is_the_attribute(filled, verb, params):
 
 def test_an_attribute_that_was_looked_up_is_held_against_keys(filled):
     table = filled.table(options={"ttl": "auto"})
-    core_of(table).known["TTL", filled.name] = ("pk", None)  # no emulator has TTL on a key
+    core_of(table).known["TTL", filled.name] = ("pk", (math.inf, math.inf))  # no emulator has TTL on a key
     with pytest.raises(ValueError, match="ttl must not be an attribute of the table's key"):
         table.delete_item(Key={"pk": "live"})
     assert not filled.proxy.seen
@@ -689,6 +691,49 @@ def test_a_table_without_a_ttl_is_told_of_once_and_asked_again_later(filled, cap
     filled.clock.advance(301)
     table.scan()
     assert filled.proxy.count("DescribeTimeToLive") == 2
+
+
+@pytest.mark.parametrize("status", ["DISABLED", "DISABLING"])
+def test_a_ttl_that_was_switched_off_is_noticed(filled, status):
+    filled.proxy.plan = [described_as("ENABLED", "exp")]
+    table = filled.table(options={"ttl": "auto"})
+    assert keys(table.scan()["Items"]) == LIVE
+    filled.proxy.plan = [described_as(status, "exp")]
+    filled.clock.advance(299)
+    assert "Item" not in table.get_item(Key={"pk": "past"})
+    filled.clock.advance(2)
+    assert table.get_item(Key={"pk": "past"})["Item"]["pk"] == "past"
+    assert keys(table.scan()["Items"]) == LIVE | EXPIRED
+    assert filled.proxy.count("DescribeTimeToLive") == 2
+
+
+def test_a_ttl_that_was_moved_to_another_attribute_is_noticed(filled):
+    filled.proxy.plan = [described_as("ENABLED", "before")]
+    table = filled.table(options={"ttl": "auto"})
+    assert len(table.scan()["Items"]) == len(ITEMS)
+    filled.proxy.plan = [described_as("ENABLED", "exp")]
+    filled.clock.advance(301)
+    table.put_item(Item={"pk": "new"}, ttl_seconds=600)
+    assert filled.direct.get_item(Key={"pk": "new"})["Item"].keys() == {"pk", "exp"}
+    assert "past" not in keys(table.scan()["Items"])
+
+
+def test_a_ttl_that_can_not_be_looked_up_again_is_what_it_was(filled, caplog, monkeypatch):
+    monkeypatch.setattr("resilient_ddb.ttl.table._SOON_SECONDS", 1.0)  # as it is
+    filled.proxy.plan = [described_as("ENABLED", "exp")]
+    table = filled.table(options={"ttl": "auto"})
+    table.scan()
+    for fault in (faults.Throttle, faults.ServerError):
+        filled.proxy.plan = [fault(operations={"DescribeTimeToLive"})]
+        filled.clock.advance(301)
+        began = filled.clock.monotonic()
+        with caplog.at_level(logging.WARNING, "resilient_ddb"):
+            assert keys(table.scan()["Items"]) == LIVE - {"live"}
+        assert filled.clock.monotonic() - began <= 1.0
+    asked = filled.proxy.count("DescribeTimeToLive")
+    table.scan()
+    assert filled.proxy.count("DescribeTimeToLive") == asked
+    assert "can't be asked for its TTL again" in caplog.text
 
 
 def test_other_calls_need_no_ttl(filled):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from . import own_files
 from .checkpoint import Checkpoint
 from .errors import BulkError, CannotWriteError
 from .options import ExportOptions
-from .outputs import LineFile, Output, Stream, part_of
-from .parquet_parts import ParquetParts, own_parts
+from .outputs import LineFile, Output, Stream, finish_whole, is_whole_file, part_of
+from .parquet_parts import ParquetParts, is_whole_folder, own_parts
 from .plain_lines import PlainLines
 from .progress import Figures, Progress
 from .target import Target
 from .typed_json import exported_line
 
 _COMMIT_SECONDS = 1.0
+_WHOLE = "whole"
+"""In the state of an export that has read the whole table: the bytes, or the parts, that it has written."""
 
 
 class Export:
@@ -42,16 +45,19 @@ class Export:
         self._before, position = (
             self._checkpoint.count(state, name) if self._checkpoint else 0 for name in ("items", "output")
         )
+        self._is_saved = bool(state)
+        """Whether there is a checkpoint."""
         self._expected = int(target.description.get("ItemCount", 0))
         if state:
             figures.share = self._share()
             figures.share_before = figures.share or 0.0
         try:
-            self._output = self._open(position)
+            self._output = None if self._was_whole(state) else self._open(position)
         except OSError as error:
             raise (CannotWriteError if error.errno in own_files.FULL else BulkError)(self._why(error)) from error
         if state:
-            shown.say(f"{counted(self._before, 'item was', 'items were')} read before")
+            rest = "; that is all of it" if self._output is None else ""
+            shown.say(f"{counted(self._before, 'item was', 'items were')} read before{rest}")
 
     def _opened_checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""
@@ -74,6 +80,21 @@ class Export:
             return ParquetParts(output, position)
         return LineFile(output, line, position)
 
+    def _was_whole(self, state: Mapping[str, Any]) -> bool:
+        """Return whether an earlier run has read the whole table. What it has written has its name then.
+
+        Raises:
+            BulkError: it is not there.
+            OSError: it can't be moved.
+        """
+        output = self._options.output
+        if _WHOLE not in state or self._checkpoint is None or output is None:
+            return False
+        is_whole = is_whole_folder if self._options.form == "parquet" else is_whole_file
+        size = self._checkpoint.count(state, _WHOLE)
+        finish_whole(output, lambda path: is_whole(path, size))
+        return True
+
     def run(self) -> None:
         """Read the table.
 
@@ -82,26 +103,34 @@ class Export:
             CannotWriteError: the output can't be written.
             ClientError, BotoCoreError: AWS has something against it, or the way there is closed.
         """
-        try:
-            self._read()
-            self._output.finish()
-        except OSError as error:
-            raise CannotWriteError(self._why(error)) from error
-        finally:
-            self._output.close()
+        if self._output is not None:
+            try:
+                self._write(self._output)
+            except OSError as error:
+                raise CannotWriteError(self._why(error)) from error
+            finally:
+                self._output.close()
         if self._checkpoint is not None:
             self._checkpoint.remove()
         for hint in self._plain.hints():
             self._shown.say(hint)
 
-    def _read(self) -> None:
+    def _write(self, output: Output) -> None:
+        self._read(output)
+        size = output.complete()
+        if self._is_saved and self._checkpoint is not None:  # else a run that is killed from here on leaves nothing
+            items = self._before + self._figures.items
+            self._checkpoint.write({_WHOLE: size, "items": items})
+        output.finish()
+
+    def _read(self, output: Output) -> None:
         self._due = time.monotonic() + _COMMIT_SECONDS
-        options, figures, shown, write = self._options, self._figures, self._shown, self._output.write
+        options, figures, shown, write = self._options, self._figures, self._shown, output.write
         try:
             scan = self._target.table.parallel_scan(
                 segments=options.segments,
                 read_units_per_second=options.read_units_per_second,
-                on_page=self._page_given,
+                on_page=partial(self._page_given, output),
                 resume=self._scan_state,
                 **({"ConsistentRead": True} if options.consistent_read else {}),
             )
@@ -114,15 +143,16 @@ class Export:
             hint = "" if self._scan_state is None else "; --restart begins anew"
             raise BulkError(f"{error}{hint}") from error
 
-    def _page_given(self, scan_state: Mapping[str, Any]) -> None:
+    def _page_given(self, output: Output, scan_state: Mapping[str, Any]) -> None:
         """Commit what was written, if it is time to: all items that `scan_state` counts as given are."""
         self._figures.share = self._share()
         if time.monotonic() < self._due:
             return
-        position = self._output.commit()
+        position = output.commit()
         if position is not None and self._checkpoint is not None:
             items = self._before + self._figures.items
             self._checkpoint.write({"scan": dict(scan_state), "output": position, "items": items})
+            self._is_saved = True
         self._due = time.monotonic() + _COMMIT_SECONDS
 
     def _share(self) -> float | None:

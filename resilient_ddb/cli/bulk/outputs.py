@@ -32,6 +32,10 @@ class Output(Protocol):
         """Write all that was taken to the disk, and return the position; None: not yet."""
         ...
 
+    def complete(self) -> int | None:
+        """Write all that was taken to the disk, and return what `is_whole` knows it by; None: nothing can."""
+        ...
+
     def finish(self) -> None:
         """Move all to where it is found, under its name."""
         ...
@@ -44,6 +48,26 @@ class Output(Protocol):
 def part_of(path: Path) -> Path:
     """Return the path of what is not whole yet."""
     return path.with_name(path.name + ".part")
+
+
+def finish_whole(path: Path, is_whole: Callable[[Path], bool]) -> None:
+    """Give what an earlier run has written as a whole its name, unless that run has come so far.
+
+    Raises:
+        BulkError: it is not there.
+        OSError: it can't be moved.
+    """
+    part = part_of(path)
+    if is_whole(part):
+        part.replace(path)
+        own_files.sync_folder(path.parent)
+    elif not is_whole(path):
+        raise BulkError(f"{path} is not what was written before; --restart begins anew")
+
+
+def is_whole_file(path: Path, size: int) -> bool:
+    """Return whether there is a file of so many bytes."""
+    return not path.is_symlink() and path.is_file() and path.stat().st_size == size
 
 
 class Stream:
@@ -68,9 +92,12 @@ class Stream:
         """Hand on what is buffered."""
         sys.stdout.buffer.flush()
 
-    def finish(self) -> None:
+    def complete(self) -> None:
         """Hand on what is buffered."""
         sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        """Do nothing: all is where it is found."""
 
     def close(self) -> None:
         """Leave it open, as it is not ours. Where nobody reads it any more, Python is not to write to it at its end."""
@@ -108,10 +135,14 @@ class LineFile:
         os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def finish(self) -> None:
-        """Sync, and give the file its name."""
-        self.commit()
+    def complete(self) -> int:
+        """Sync, and return the bytes."""
+        size = self.commit()
         self._file.close()
+        return size
+
+    def finish(self) -> None:
+        """Give the file its name."""
         part_of(self._path).replace(self._path)
         own_files.sync_folder(self._path.parent)
 

@@ -75,7 +75,7 @@ class ParquetParts:
             self._schema = self._parquet.read_schema(self._part(0))
 
     def _part(self, number: int) -> Path:
-        return self._folder / f"part-{number:05}.parquet"
+        return _part_in(self._folder, number)
 
     def write(self, item: Mapping[str, Any]) -> None:
         """Take an item."""
@@ -89,10 +89,14 @@ class ParquetParts:
         self._write_part()
         return self._parts
 
-    def finish(self) -> None:
-        """Write the last part, and give the folder its name."""
+    def complete(self) -> int:
+        """Write the last part, and return how many there are."""
         if self._rows or not self._parts:
             self._write_part()
+        return self._parts
+
+    def finish(self) -> None:
+        """Give the folder its name."""
         self._folder.rename(self._path)
         own_files.sync_folder(self._path.parent)
 
@@ -112,6 +116,17 @@ class ParquetParts:
         own_files.sync_folder(self._folder)
         self._parts += 1
         self._rows, self._bytes = [], 0
+
+
+def _part_in(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05}.parquet"
+
+
+def is_whole_folder(path: Path, parts: int) -> bool:
+    """Return whether there is a folder of so many parts, and of nothing else."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    return set(path.iterdir()) == {_part_in(path, number) for number in range(parts)}
 
 
 def own_parts(folder: Path) -> set[Path]:
