@@ -5,7 +5,7 @@ Events are without item values or credentials: names, numbers and codes only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
 
@@ -83,10 +83,9 @@ class Record:
     """
 
     __slots__ = ("_facts",)
-    _facts: tuple[Any, ...]
-    """In the order of the names."""
+    _facts: Mapping[str, Any]
     _names: ClassVar[tuple[str, ...]] = ()
-    _places: ClassVar[Mapping[str, int]] = {}
+    _known: ClassVar[frozenset[str]] = frozenset()
     _defaults: ClassVar[Mapping[str, Any]] = {}
     _unprinted: ClassVar[frozenset[str]] = frozenset()
 
@@ -94,7 +93,7 @@ class Record:
         """Learn the names of the facts, and what they are if nothing is said."""
         own = vars(cls).get("__annotations__", ())
         cls._names = tuple(dict.fromkeys((*cls._names, *own)))
-        cls._places = {name: place for place, name in enumerate(cls._names)}
+        cls._known = frozenset(cls._names)
         defaults = {name: vars(cls)[name] for name in own if name in vars(cls)}
         cls._defaults = {**cls._defaults, **defaults}
         for name in defaults:
@@ -104,18 +103,17 @@ class Record:
         """Take all facts, by name; those that have a default may be left out."""
         if self._defaults:
             facts = {**self._defaults, **facts}
-        if facts.keys() != self._places.keys():
+        if facts.keys() != self._known:
             wanted = ", ".join(self._names)
             raise TypeError(f"{type(self).__name__} takes {wanted}, each by name; got {', '.join(facts) or 'nothing'}")
-        _set_facts(self, tuple(map(facts.__getitem__, self._names)))
+        _set_facts(self, facts)
 
     if not TYPE_CHECKING:  # a checker knows the annotations
 
         def __getattr__(self, name: str) -> Any:
-            place = self._places.get(name)
-            if place is None:
+            if name not in self._known:
                 raise AttributeError(f"{type(self).__name__} has no {name!r}", name=name, obj=self)
-            return self._facts[place]
+            return self._facts[name]
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is frozen: {name!r} can't be set", name=name, obj=self)
@@ -129,35 +127,32 @@ class Record:
         return self._facts == other._facts
 
     def __hash__(self) -> int:
-        return hash((type(self), self._facts))
+        return hash((type(self), *map(self._facts.__getitem__, self._names)))
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name}={fact!r}" for name, fact in self._by_name() if name not in self._unprinted)
+        facts = ", ".join(f"{name}={self._facts[name]!r}" for name in self._names if name not in self._unprinted)
         return f"{type(self).__name__}({facts})"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts by their names."""
-        return dict(self._by_name())
-
-    def _by_name(self) -> Iterator[tuple[str, Any]]:
-        return zip(self._names, self._facts, strict=True)
+        return dict(self._facts)
 
     @classmethod
-    def of(cls, *facts: Any) -> Self:
-        """Return one of all its facts, in the order of their names: in a fifth of the time, as nothing is checked."""
+    def of(cls, facts: dict[str, Any]) -> Self:
+        """Return one of facts that are known to be all of its own, and nobody else's: in a third of the time."""
         record = object.__new__(cls)
         _set_facts(record, facts)
         return record
 
     def replaced(self, **facts: Any) -> Self:
         """Return one with other facts in the place of those of the same names."""
-        return type(self)(**{**dict(self._by_name()), **facts})
+        return type(self)(**{**self._facts, **facts})
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._names]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (type(self), dict(self._by_name()))
+        return _made, (type(self), dict(self._facts))
 
 
 _set_facts = Record.__dict__["_facts"].__set__
@@ -191,7 +186,7 @@ class Event(Record):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts by their names, flat and for `json.dumps`: `event` is the class, codes are text."""
-        return {"event": type(self).__name__, **{name: _flat(fact) for name, fact in self._by_name()}}
+        return {"event": type(self).__name__, **{name: _flat(self._facts[name]) for name in self._names}}
 
 
 def _flat(value: Any) -> Any:

@@ -60,7 +60,10 @@ class Told(Protocol):
 def call_started(execution: Told) -> None:
     """Report that a call began, and number it."""
     execution.number = next(_numbers)
-    execution.core.tell(CallStartEvent.of(execution.lane.table, execution.operation, execution.number))
+    event = CallStartEvent.of(
+        {"table": execution.lane.table, "operation": execution.operation, "call": execution.number}
+    )
+    execution.core.tell(event)
 
 
 def attempt_ended(
@@ -71,14 +74,16 @@ def attempt_ended(
         execution.core.last_errors[kind] = (code, execution.core.clock.time())
     if execution.core.observers:
         event = AttemptEvent.of(
-            execution.lane.table,
-            execution.operation,
-            execution.number,
-            execution.attempts,
-            elapsed,
-            kind,
-            code,
-            _request_id(parsed),
+            {
+                "table": execution.lane.table,
+                "operation": execution.operation,
+                "call": execution.number,
+                "attempt": execution.attempts,
+                "elapsed": elapsed,
+                "kind": kind,
+                "code": code,
+                "request_id": _request_id(parsed),
+            }
         )
         execution.core.tell(event)
 
@@ -136,23 +141,25 @@ def call_ended(
     verdict, params = execution.verdict, execution.params
     answer = response if error is None else getattr(error, "response", None)
     event = CallEndEvent.of(
-        execution.lane.table,
-        execution.operation,
-        execution.number,
-        outcome,
-        verdict.kind if verdict else None,
-        None if error is None else code_of_error(error),
-        execution.stopped_by,
-        execution.attempts,
-        core.clock.monotonic() - execution.started,
-        execution.ambiguous,
-        consumed_units(response) if response else None,
-        _request_id(answer),
-        verdict.throttling_reasons if verdict else (),
-        params.get("IndexName"),
-        core.host.region,
-        execution.response_bytes,
-        _ASKED_SHARD.get(),
+        {
+            "table": execution.lane.table,
+            "operation": execution.operation,
+            "call": execution.number,
+            "outcome": outcome,
+            "kind": verdict.kind if verdict else None,
+            "code": None if error is None else code_of_error(error),
+            "stopped_by": execution.stopped_by,
+            "attempts": execution.attempts,
+            "elapsed": core.clock.monotonic() - execution.started,
+            "ambiguous": execution.ambiguous,
+            "consumed_capacity": consumed_units(response) if response else None,
+            "request_id": _request_id(answer),
+            "throttling_reasons": verdict.throttling_reasons if verdict else (),
+            "index": params.get("IndexName"),
+            "region": core.host.region,
+            "response_bytes": execution.response_bytes,
+            "shard": _ASKED_SHARD.get(),
+        }
     )
     if execution.ambiguous:
         core.warn(event)
