@@ -17,11 +17,12 @@ from fan_in_support import Shelf, making, requested
 from thread_support import end_soon
 
 import resilient_ddb as rddb
+from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.bulk.settings import BatchSettings
 from resilient_ddb.fallback import UNANSWERED
 from resilient_ddb.sync.batch_get import BatchGet
 from resilient_ddb.sync.batch_writer import BatchWriter
-from resilient_ddb.sync.table_reads import _items, items_of
+from resilient_ddb.sync.table_reads import _items
 from resilient_ddb.sync.together import together
 from resilient_ddb.testing import FakeClock
 
@@ -255,7 +256,7 @@ def test_no_item_of_several_keys_is_lost_in_silence_wherever_ctrl_c_comes(watchd
             {name: [{"sk": number, "id": f"{number}{name}"} for number in range(4)] for name in "abc"}, most=2
         )
         request = requested(shelf, list(shelf.sources))
-        reading = items_of(making(shelf, request)(), "query_many_items", SimpleNamespace(name="t"))
+        reading = ItemIterator(making(shelf, request)(), "query_many_items", SimpleNamespace(name="t"))
         given, trace = [], sys.gettrace()
         sys.settrace(InterruptBetweenItems(at))
         try:
