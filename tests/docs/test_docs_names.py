@@ -217,3 +217,9 @@ def test_the_extras_are_listed():
     [rows] = [rows for title, rows in tables("install.rst") if title == "Extras"]
     there = set(re.findall(r"^([\w-]+) = ", section, re.MULTILINE))
     assert {name for cell, *_ in rows for name in literals(cell)} == there
+
+
+@pytest.mark.parametrize("page", PAGES[1:-1], ids=lambda page: page.name)
+def test_no_cell_of_a_table_is_read_as_a_numbered_list(page):
+    cells = [cell for _, rows in tables(page.name) for row in rows for cell in row]
+    assert [cell for cell in cells if re.match(r"\d+\. ", cell)] == []
