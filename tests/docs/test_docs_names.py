@@ -131,13 +131,14 @@ def test_attributes_beside_an_error_or_a_report_are_there(page):
     ] == []
 
 
-def test_attributes_beside_an_error_in_docstrings_are_there():
-    paths = Path(rddb.__file__).parent.rglob("*.py")
+@pytest.mark.parametrize("wrong", [wrong_names, wrong_attributes])
+def test_what_docstrings_name_is_there(wrong):
+    paths = [*Path(rddb.__file__).parent.rglob("*.py"), *(ROOT / "examples").glob("*.py")]
     assert [
         (path.name, line, names)
         for path in paths
         for line, paragraph in writing.docstrings(path.read_text("utf-8"))
-        if (names := wrong_attributes(paragraph))
+        if (names := wrong(paragraph))
     ] == []
 
 
