@@ -6,7 +6,8 @@ import boto3
 import pytest
 
 NEEDED = ("aiobotocore", "sybil")
-collect_ignore = [] if all(map(importlib.util.find_spec, NEEDED)) else ["test_docs_examples.py", "test_docs_api.py"]
+WITH_THEM = ["test_docs_examples.py", "test_docs_api.py", "test_docs_names.py"]
+collect_ignore = [] if all(map(importlib.util.find_spec, NEEDED)) else WITH_THEM
 
 REGION = "eu-north-1"
 """One that no other test uses: the examples name their tables plainly."""

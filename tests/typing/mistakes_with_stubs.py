@@ -1,4 +1,7 @@
-"""Programs with one mistake each that is found if the types of boto3 itself are installed: types-boto3[dynamodb]."""
+"""Programs with one mistake each that is found if the types of boto3 and aioboto3 themselves are installed.
+
+These are types-boto3[dynamodb] and types-aioboto3. Without them, the base classes of the Tables are unknown.
+"""
 
 import asyncio
 from typing import Any
@@ -9,6 +12,10 @@ from resilient_ddb import aio
 
 def a_verb_that_is_not_there(table: rddb.Table) -> None:
     table.get_itm(Key={"id": "a"})  #: attr-defined
+
+
+async def an_async_verb_that_is_not_there(table: aio.Table) -> None:
+    await table.put_itm(Item={"id": "a"})  #: attr-defined
 
 
 def a_with_for_what_opens_nothing(table: rddb.Table) -> None:

@@ -71,10 +71,12 @@ def test_mypy_has_nothing_to_say_of_them_where_the_types_of_boto3_are_not_instal
     assert mypy(tmp_path, *PROGRAMS, config=config) == []
 
 
-HAS_STUBS = any(found.name == "types-boto3" for found in distributions())
+HAS_STUBS = {"types-boto3", "types-aioboto3"} <= {found.name for found in distributions()}
 MISTAKES = [
     "mistakes.py",
-    pytest.param("mistakes_with_stubs.py", marks=pytest.mark.skipif(not HAS_STUBS, reason="needs types-boto3")),
+    pytest.param(
+        "mistakes_with_stubs.py", marks=pytest.mark.skipif(not HAS_STUBS, reason="needs types-boto3 and types-aioboto3")
+    ),
 ]
 
 
