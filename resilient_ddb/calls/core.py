@@ -34,6 +34,9 @@ _MOST_HOT_KEYS = 1_000
 _MOST_LANES = 2_000
 _MOST_KNOWN = 5_000
 _MOST_OWN = 500
+_TELLING_SECONDS = 0.1
+"""What DynamoDB answers within, if it is well: several times over. A deadline that cut an attempt sooner says nothing
+of the table."""
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.calls.telling", default=False)
 
@@ -141,6 +144,16 @@ class Lane:
         """Tell the circuit how an attempt ended: None for a success."""
         if self.circuit is not None:
             self.circuit.record(permit, _sign_of(verdict, self.circuit.settings), elapsed, code)
+
+    def record_cut(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
+        """Tell the circuit of an attempt that the deadline cut, if it had the time that a healthy answer takes."""
+        if self.circuit is None:
+            return
+        slow = self.circuit.settings.slow_call_duration
+        if elapsed < (_TELLING_SECONDS if slow is None else min(_TELLING_SECONDS, slow)):
+            self.release(permit)
+        else:
+            self.record(permit, verdict, elapsed, code)
 
     def release(self, permit: int) -> None:
         """Return a permit: its attempt says nothing about the table."""

@@ -69,7 +69,10 @@ class Caller(Protocol):
         """Sign a request."""
 
     def is_waiting(self) -> None:
-        """Record that nothing of the request is sent yet."""
+        """Record that nothing of the request is sent yet: it waits for its turn."""
+
+    def is_connecting(self) -> None:
+        """Record that the request waits for a connection that is being made, and no longer for its turn."""
 
     def own_timeouts(self) -> Timeouts | None:
         """Return the timeouts of the present call; None: they are the client's."""
@@ -264,6 +267,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
             self._check_open(pool)
             connection = pool.idle(target, self.clock(), self.connection_max_idle)
             if connection is None:
+                caller.is_connecting()
                 with caller.apart():
                     tls = await self._tls() if target.scheme == "https" else None
                     connection = await pool.connect(

@@ -35,7 +35,8 @@ class CircuitBreaker(Settings):
     """One circuit for each table and operation kind (read, write, control) opens by these rules.
 
     Transport failures, 5xx and timeouts count as failures. Conditional checks count as successes. Throttling,
-    conflicts and the caller's own mistakes count as neither.
+    conflicts and the caller's own mistakes count as neither. An attempt that a deadline cut counts as a failure if it
+    had 100 ms or more, or `slow_call_duration`, if that is less.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range.
