@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from resilient_ddb.dynamodb.operations import is_safe_to_repeat, operation_kind
 from resilient_ddb.errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
 from resilient_ddb.events import ErrorKind, Outcome, StopReason
-from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
+from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, marks_of, may_raise, name_of
 
 from . import telling
 from .execution import Execution
@@ -137,13 +137,10 @@ def _checked(member: Any, answer: Any) -> Any:
 
 def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Response:
     """Return a fallback's answer with the metadata that callers look for, and with where it came from."""
-    metadata = {
-        "HTTPStatusCode": 200,
-        "HTTPHeaders": {},
-        "RetryAttempts": max(0, execution.attempts - 1),
-        "Resilience": {"fallback": name_of(member)},
-    }
-    return {**answer, "ResponseMetadata": {**metadata, **answer.get("ResponseMetadata", {})}}
+    found = answer.get("ResponseMetadata")
+    own = found if isinstance(found, Mapping) else {}
+    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": max(0, execution.attempts - 1), **own}
+    return {**answer, "ResponseMetadata": {**metadata, "Resilience": marks_of(member, own.get("Resilience"))}}
 
 
 def _fallbacks(execution: Execution) -> list[Any]:
