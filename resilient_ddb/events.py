@@ -262,6 +262,10 @@ class CircuitEvent(Event):
     """True if a person holds it in the new state. See `resilient_ddb.circuits`."""
 
 
+RELEASED = "released"
+"""The reason of the change by which a person releases a circuit."""
+
+
 class FallbackEvent(Event):
     """A fallback was asked."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
-from resilient_ddb.events import CircuitEvent, ErrorKind
+from resilient_ddb.events import RELEASED, CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
@@ -19,7 +19,7 @@ from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
-from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign
+from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign, Held
 from .flushing import flush_at_end
 
 if TYPE_CHECKING:
@@ -131,14 +131,21 @@ class Lane:
 
     def hold(self, forced: Forced | None) -> None:
         """Hold the circuit in a state, or release it with None. Without circuit breakers, one is there only then."""
-        core = self._core
-        settings = core.policy.circuit_breaker
-        if self.circuit is None and forced is not None:
-            self.circuit = self._make_circuit(CircuitBreaker(), core)
-        if self.circuit is not None:
-            self.circuit.force(forced)
-            if forced is None and settings is None:
+        if forced is not None:
+            self._held_circuit().force(forced)
+        elif self.circuit is not None:
+            self.circuit.force(None)
+            if self._core.policy.circuit_breaker is None:
                 self.circuit = None
+
+    def begin_held(self, forced: Forced) -> None:
+        """Begin with the circuit held in a state, of which observers were told before."""
+        self._held_circuit().begin_forced(forced)
+
+    def _held_circuit(self) -> Circuit:
+        if self.circuit is None:
+            self.circuit = self._make_circuit(CircuitBreaker(), self._core)
+        return self.circuit
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
@@ -230,7 +237,7 @@ class Core:
         """What was learnt of tables on behalf of their options."""
         self.timeouts: Timeouts | None = None
         """Those that hold for each request, where they are not the ones that the client was made with."""
-        self.forced: dict[str, Forced] = {}
+        self.forced = Held()
         """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
         self.last_errors: dict[ErrorKind, tuple[str, float]] = {}
         """The code and the time (since the epoch) of the last failed attempt of each kind."""
@@ -366,18 +373,26 @@ class Core:
             self._make_room()
             lane = self._lanes.setdefault(key, Lane(*key, self))
             if self.forced:  # after it is to be found: what is forced from now on finds it
-                lane.hold(self.forced.get(lane.name))
+                forced = self.forced.get(lane.name)
+                if forced is not None and self.forced.told.get(lane.name) == self.observers:
+                    lane.begin_held(forced)
+                else:
+                    lane.hold(forced)
         return lane
 
     def force(self, name: str, forced: Forced | None) -> None:
         """Hold the circuit of that name in a state, or release it with None: now, and whenever it is made anew."""
-        if forced is None:
-            self.forced.pop(name, None)
-        else:
+        before = self.forced.pop(name, None)
+        self.forced.told.pop(name, None)
+        if forced is not None:
             self.forced[name] = forced
-        for lane in self._base.all_lanes():
-            if lane.name == name:
-                lane.hold(self.forced.get(name))
+        lanes = [lane for lane in self._base.all_lanes() if lane.name == name]
+        for lane in lanes:
+            lane.hold(self.forced.get(name))
+        if not lanes and before != forced:  # no circuit is there yet to tell of it
+            self.forced.told[name] = self.observers
+            old, new = (CLOSED if held is None else held.state for held in (before, forced))
+            self._tell_change(name, old, new, RELEASED if forced is None else forced.reason, forced is not None)
 
     def _make_room(self) -> None:
         """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
@@ -402,12 +417,15 @@ class Core:
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""
-        table = circuit.name.rpartition("/")[0]
+        self._tell_change(circuit.name, old, new, reason, forced)
+
+    def _tell_change(self, name: str, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - as above
+        table = name.rpartition("/")[0]
         self.warn(
             CircuitEvent(
                 table=None if table == "*" else table,
                 operation="",
-                circuit=circuit.name,
+                circuit=name,
                 old_state=old,
                 new_state=new,
                 reason=reason,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-from resilient_ddb.calls.circuit import CLOSED, OPEN, Forced
-from resilient_ddb.calls.core import circuit_name
+from resilient_ddb.calls.circuit import CLOSED, OPEN, Forced, Held
+from resilient_ddb.calls.core import Core, circuit_name
 from resilient_ddb.policy.arguments import names_checked
+from resilient_ddb.policy.policy import Policy
 
 from .targets import Target, target_of
 
@@ -28,7 +29,7 @@ class CircuitHandle:
         forced = self._forced
         if forced is not None:
             return forced.state
-        core = self._target.core
+        core = _core_of(self._target)
         circuit = None if core is None else core.circuits.get(self.name)
         return CLOSED if circuit is None else circuit.standing
 
@@ -38,7 +39,7 @@ class CircuitHandle:
         forced = self._forced
         if forced is not None:
             return forced.reason
-        core = self._target.core
+        core = _core_of(self._target)
         circuit = None if core is None else core.circuits.get(self.name)
         return "" if circuit is None else str(circuit.facts()["reason"])
 
@@ -76,13 +77,7 @@ class CircuitHandle:
         return _forced_of(self._target).get(self.name)
 
     def _hold(self, forced: Forced | None) -> None:
-        core = self._target.core
-        if core is not None:
-            core.force(self.name, forced)
-        elif forced is None:
-            _forced_of(self._target).pop(self.name, None)
-        else:
-            _forced_of(self._target)[self.name] = forced
+        (_core_of(self._target) or _beforehand(self._target)).force(self.name, forced)
 
     def __repr__(self) -> str:
         held = f", forced: {self.reason}" if self.forced else ""
@@ -118,7 +113,7 @@ class Circuits(Mapping[str, CircuitHandle]):
     def _names(self) -> list[str]:
         if self._target.table is not None:
             return [circuit_name(self._target.table, kind) for kind in KINDS]
-        core = self._target.core
+        core = _core_of(self._target)
         return sorted({*(() if core is None else core.circuits), *_forced_of(self._target)})
 
 
@@ -144,9 +139,23 @@ def circuits(target: Any) -> Circuits:
     return Circuits(target_of(target, "circuits"))
 
 
-def _forced_of(target: Target) -> dict[str, Forced]:
-    held: dict[str, Forced] = target.client.held if target.core is None else target.core.forced
+def _core_of(target: Target) -> Core | None:
+    """Return what the calls of a target go by now: a client that opens with its first call may be open since."""
+    now: Core | None = target.client.core if target.core is None else target.core
+    return now
+
+
+def _forced_of(target: Target) -> Held:
+    core = _core_of(target)
+    held: Held = target.client.held if core is None else core.forced
     return held
+
+
+def _beforehand(target: Target) -> Core:
+    """Return what holds the circuits of a client that was never open, and tells of it."""
+    core = Core(target.client.policy or Policy(), cast("Any", None))  # no call is made by it
+    core.forced = target.client.held
+    return core
 
 
 def _checked(reason: Any) -> str:
