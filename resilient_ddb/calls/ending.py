@@ -70,8 +70,8 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         return _as_success(execution, error)
     error = _explain(execution, error)
     execution.forget_errors()
-    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError | KeyError):
-        error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
+    if isinstance(error, ParamValidationError | KeyError):
+        _say_where_it_goes(execution, error)
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
         answer, last_failure = None, None
@@ -184,6 +184,16 @@ def _explain(execution: Execution, error: Exception) -> Exception:
         note = f"{facts.replaced(ambiguous=False).note()}; the write was applied: only its answer can't be given"
     attach(error, facts, note)
     return error
+
+
+def _say_where_it_goes(execution: Execution, error: Exception) -> None:
+    """Say of an argument of ours that the SDK refused where it goes. DynamoDB's begin with a capital letter."""
+    unknown = [name for name in execution.params if name[:1].islower()]
+    if unknown:
+        from resilient_ddb.policy.meant import where_it_goes  # noqa: PLC0415 - as above
+
+        for words in filter(None, map(where_it_goes, unknown)):
+            error.add_note(words)
 
 
 def _is_conditional(error: Exception) -> bool:
