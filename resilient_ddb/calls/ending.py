@@ -190,7 +190,7 @@ def _say_where_it_goes(execution: Execution, error: Exception) -> None:
     """Say of an argument of ours that the SDK refused where it goes. DynamoDB's begin with a capital letter."""
     unknown = [name for name in execution.params if name[:1].islower()]
     if unknown:
-        from resilient_ddb.policy.meant import where_it_goes  # noqa: PLC0415 - as above
+        from resilient_ddb.policy.elsewhere import where_it_goes  # noqa: PLC0415 - as above
 
         for words in filter(None, map(where_it_goes, unknown)):
             error.add_note(words)

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from resilient_ddb.events import explained
+
 Source = Literal["dynamodb", "cache", "stale", "replica", "fallback"]
 SOURCES = ("replica", "stale", "cache", "fallback")
 """What a response that is not DynamoDB's is marked with. A function's answer is marked as a fallback's, and may say
 more: then that is its source."""
 
 
+@explained
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseInfo:
     """Where a response came from, and what is missing from it."""

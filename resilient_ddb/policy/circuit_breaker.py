@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from resilient_ddb.events import explained
+
 from .base import Settings
 from .checks import check_number, check_plain, check_plain_methods, check_share, check_whole
 
@@ -30,6 +32,7 @@ class SharedCircuits(Protocol):
         ...
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class CircuitBreaker(Settings):
     """One circuit for each table and operation kind (read, write, control) opens by these rules.
