@@ -7,6 +7,7 @@ from typing import Any
 from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import resilient_ddb
+from resilient_ddb.events import FIELDS
 
 project = "resilient_ddb"
 author = "the resilient_ddb authors"
@@ -39,8 +40,11 @@ python_maximum_signature_line_length = 90  # beyond it, each parameter has a lin
 def read_sections(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Turn `Args:` and `Raises:` into fields.
 
-    Not as the extension does: it takes an attribute's text up to the first colon for its type.
+    Not as the extension does: it takes an attribute's text up to the first colon for its type. A class's fields have
+    entries of their own: the part about them is for `help()`.
     """
+    if what == "class" and FIELDS in lines:
+        del lines[lines.index(FIELDS) :]
     if what != "attribute":
         lines[:] = GoogleDocstring(list(lines), Config(), app, what, name, obj, options).lines()
 

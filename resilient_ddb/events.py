@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, dataclass_transform
 
 __all__ = [
     "AnyEvent",
@@ -24,6 +24,9 @@ __all__ = [
     "StopReason",
     "ThrottlingReason",
 ]
+
+
+_Class = TypeVar("_Class")
 
 
 class ErrorKind(StrEnum):
@@ -73,6 +76,61 @@ class Outcome(StrEnum):
     """From outside: a task was cancelled, or Ctrl-C was pressed."""
 
 
+class _Explained:
+    """The docstring of a class whose fields `help()` explains too: read from its source as somebody asks for it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str | None) -> None:
+        self._text = text
+
+    def __get__(self, instance: object, owner: type) -> str:
+        import inspect  # noqa: PLC0415 - only where somebody reads it
+
+        text = inspect.cleandoc(self._text or "")
+        fields = "".join(
+            f"\n    {name}: {kind}\n        {' '.join(meaning.split())}"
+            for name, (kind, meaning) in fields_of(owner).items()
+        )
+        return f"{text}\n\n{FIELDS}{fields}" if fields else text
+
+
+FIELDS = "Fields:"
+"""What begins the part of a docstring that is about fields."""
+
+
+def explained(cls: type[_Class]) -> type[_Class]:
+    """Have `help()` explain the fields of a class, as its source does."""
+    cls.__doc__ = _Explained(cls.__doc__)  # type: ignore[assignment]  # it is text to whoever reads it
+    return cls
+
+
+def fields_of(cls: type) -> dict[str, tuple[str, str]]:
+    """Return the public fields of a class and its bases by name: their types and meaning, as the source says them.
+
+    There are none if Python does not find the source.
+    """
+    import ast  # noqa: PLC0415 - only where somebody reads it
+    import inspect  # noqa: PLC0415 - as above
+    import textwrap  # noqa: PLC0415 - as above
+
+    found: dict[str, tuple[str, str]] = {}
+    for home in reversed(cls.__mro__):
+        try:
+            [made] = ast.parse(textwrap.dedent(inspect.getsource(home))).body
+        except (OSError, TypeError, SyntaxError, ValueError):  # of Python's own, or not there
+            continue
+        body = getattr(made, "body", [])
+        for field, after in zip(body, [*body[1:], None], strict=True):
+            if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+                continue
+            name, kind = field.target.id, ast.unparse(field.annotation)
+            if not name.startswith("_") and not kind.startswith("ClassVar"):
+                value = getattr(getattr(after, "value", None), "value", None)
+                found[name] = (kind, value if isinstance(after, ast.Expr) and isinstance(value, str) else "")
+    return found
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Record:
     """A frozen value of the facts that its annotations name: given by keyword, compared and printed by all of them.
@@ -91,6 +149,7 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         """Learn the names of the facts, and what they are if nothing is said."""
+        explained(cls)
         own = vars(cls).get("__annotations__", ())
         cls._names = tuple(dict.fromkeys((*cls._names, *own)))
         cls._known = frozenset(cls._names)
@@ -260,6 +319,10 @@ class CircuitEvent(Event):
     """Why."""
     forced: bool
     """True if a person holds it in the new state. See `resilient_ddb.circuits`."""
+
+
+RELEASED = "released"
+"""The reason of the change by which a person releases a circuit."""
 
 
 class FallbackEvent(Event):

@@ -1,18 +1,26 @@
 """Public names: each is itself, whatever was imported; `dir()` shows them; what is made says what it is."""
 
+import contextlib
+import dataclasses
 import gc
 import importlib.util
 import inspect
 import json
 import os
+import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
 from batch_support import let_go
 
 import resilient_ddb as rddb
+from resilient_ddb.bulk import settings
+from resilient_ddb.events import Record
+from resilient_ddb.hooks import status
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
 HAS_AIO = importlib.util.find_spec("aiobotocore") is not None
@@ -146,6 +154,66 @@ def test_an_iterator_says_what_it_runs_over():
 def test_a_chain_reads_as_it_was_written():
     chain = rddb.fallback.replica("us-east-1", endpoint_url="http://x") | asked
     assert repr(chain) == "fallback.replica('us-east-1', endpoint_url='http://x') | asked"
+
+
+def of_facts():
+    """Return the public classes that hold facts or settings, and those that public functions return."""
+    homes = [rddb, rddb.events, rddb.sharding, rddb.testing, status, settings]
+    found = {one for home in homes for one in vars(home).values() if inspect.isclass(one)}
+    for name in rddb.__all__:
+        with contextlib.suppress(ImportError):  # an extra that is not installed
+            found |= {getattr(rddb, name)} if inspect.isclass(getattr(rddb, name)) else set()
+    found.add(rddb.sharding.ReshardReport)
+    public = [one for one in found if not one.__name__.startswith("_") and one.__module__.startswith("resilient_ddb")]
+    return sorted(filter(names_of, public), key=lambda one: one.__name__)
+
+
+def names_of(cls):
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls) if field.init and not field.name.startswith("_")]
+    return list(cls._names) if issubclass(cls, Record) and cls is not Record else []
+
+
+INTERNAL = {"BatchSettings"}
+
+
+@pytest.mark.parametrize("cls", [cls for cls in of_facts() if cls.__name__ not in INTERNAL], ids=lambda c: c.__name__)
+def test_help_explains_each_field_of_a_record(cls):
+    text = pydoc.plain(pydoc.render_doc(cls))
+    explained = inspect.getdoc(cls).partition("Fields:\n")[2]
+    for name in names_of(cls):
+        assert re.search(rf"^    {name}: \S.*\n        \S", explained, re.MULTILINE), name
+    assert " |  Fields:\n" in text
+
+
+def test_a_record_of_which_no_source_is_there_has_the_words_about_it(monkeypatch):
+    def nowhere(_):
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(inspect, "getsource", nowhere)
+    assert inspect.getdoc(rddb.BatchReport) == "What a batch writer has done so far: `batch.report`."
+
+
+def test_no_source_is_read_as_the_package_is_used():
+    program = """
+import inspect
+inspect.getsource = None
+import resilient_ddb as rddb
+from resilient_ddb.testing import faults
+rddb.Policy(), rddb.Policy().replace(fallback=rddb.fallback.stale()), faults.Hang()
+rddb.status(rddb.table("orders", region_name="eu-west-1"))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603 - written above
+
+
+def test_help_of_a_table_s_type_names_boto3s_verbs():
+    boto3s = type(boto3.Session(region_name="eu-west-1").resource("dynamodb").Table("orders"))
+    verbs = {name for name, value in vars(boto3s).items() if inspect.isfunction(value) and name[0] != "_"}
+    assert {"get_item", "wait_until_exists"} <= verbs
+    kinds = [rddb.Table] + ([rddb.aio.Table] if HAS_AIO else [])
+    for kind in kinds:
+        own = {name for name in dir(kind) if name[0] != "_"}
+        assert verbs - own <= set(re.findall(r"`(\w+)`", kind.__doc__))
 
 
 def test_no_sync_object_can_be_awaited():

@@ -93,10 +93,16 @@ class _Caller:
             await self._signer.sign(execution.operation, request)
 
     def is_waiting(self) -> None:
-        """Record that nothing of the request is sent yet."""
+        """Record that nothing of the request is sent yet: it waits for its turn."""
         execution = CURRENT.get()
         if execution is not None:
-            execution.is_sent = False
+            execution.is_sent, execution.is_queued = False, True
+
+    def is_connecting(self) -> None:
+        """Record that the request waits for a connection that is being made, and no longer for its turn."""
+        execution = CURRENT.get()
+        if execution is not None:
+            execution.is_queued = False
 
     def own_timeouts(self) -> Timeouts | None:
         """Return the timeouts of the present call; None: they are the client's."""

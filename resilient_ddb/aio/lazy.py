@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
+from resilient_ddb.calls.circuit import Held
 from resilient_ddb.calls.core import lane_settings
 from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.hooks.host import set_policy, with_options, with_ttl
@@ -28,7 +29,6 @@ from resilient_ddb.policy.policy import Policy
 from .connections import PARENTS
 
 if TYPE_CHECKING:
-    from resilient_ddb.calls.circuit import Forced
     from resilient_ddb.calls.core import Core
     from resilient_ddb.policy.policy import Timeouts
     from resilient_ddb.ttl.rule import TimeToLive
@@ -120,7 +120,7 @@ class LazyClient(Lazy):
         self._open_client = open_client
         self.core: Core | None = None
         """What calls go by, on every event loop: of the first client that was opened."""
-        self.held: dict[str, Forced] = {}
+        self.held = Held()
         """The circuits that a person holds, also before a client was opened. See `resilient_ddb.circuits`."""
         self._verbs = verbs
         self._begin()

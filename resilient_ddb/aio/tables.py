@@ -93,7 +93,12 @@ class AsyncServiceResource(AsyncResource, _ServiceResourceTypes):
 
 
 class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
-    """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited."""
+    """`dynamodb.Table`, async and hardened: boto3's verbs and attributes, each to be awaited.
+
+    The verbs are those below and `delete`, `delete_item`, `get_available_subresources`, `get_item`, `load`, `put_item`,
+    `query`, `reload`, `scan`, `update`, `update_item`, `wait_until_exists`, `wait_until_not_exists`. The attributes are
+    such as `table_status`. `help(table)` of a Table that was made shows all of them in full.
+    """
 
     _made_by = "resilient_ddb.aio.resource('dynamodb').Table(name), or resilient_ddb.aio.table(name)"
 

@@ -20,7 +20,7 @@ from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.dynamodb.reserved import KEY
-from resilient_ddb.errors import UnprocessedKeysError
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedKeysError
 from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import policy_of
@@ -135,14 +135,17 @@ class BatchReads:
         if not wanted:
             return
         rate, units = self._rate, 0.0
-        if rate is not None:
-            units = yield from rate.take(_OPERATION, len(wanted), self._sleep)
         request = {self._table.name: {**self._params, "Keys": list(wanted.values())}}
         clock = policy_of(self._table).clock
-        started = clock.monotonic()
-        response = yield unanswered(
-            partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
-        )  # what they remember may be stale, or a part
+        try:
+            if rate is not None:
+                units = yield from rate.take(_OPERATION, len(wanted), self._sleep)
+            started = clock.monotonic()
+            response = yield unanswered(
+                partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
+            )  # what they remember may be stale, or a part
+        except Exception as failure:  # what is left goes with it
+            raise self._given_up(type(failure).__name__).because_of(failure) from failure
         what, done = self._answered(wanted, response)
         elapsed = clock.monotonic() - started
         self._foreign = foreign_answer(_OPERATION, self._table.name, what, response, elapsed) if what else None
@@ -237,7 +240,8 @@ class BatchReads:
         """Return the seconds to sleep before the next pass.
 
         Raises:
-            UnprocessedKeysError: enough passes made no progress, or the deadline comes before the next one.
+            UnprocessedKeysError: enough passes made no progress, or the deadline comes before the next one. Then it is
+                a DeadlineExceededError as well.
         """
         policy = policy_of(self._table)
         given_up = self._given_up(f"{counted(self._fruitless, 'pass', 'passes')} made no progress")
@@ -246,13 +250,14 @@ class BatchReads:
             self._backoff = Backoff(policy.retry, policy.uniform, now)
         delay = self._backoff.delay(self._fruitless, given_up, now)
         if delay is not None and is_beyond_deadline(delay):
-            delay, given_up = None, self._given_up("the deadline comes before the next pass")
+            late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless)
+            delay, given_up = None, self._given_up("the deadline comes before the next pass").because_of(late)
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew
             if self._foreign is not None:
                 given_up.resilience = self._foreign.resilience
             try:
-                raise given_up from self._foreign
+                raise given_up from (self._foreign or given_up.__cause__)
             finally:
                 del given_up  # it knows this frame: they would keep each other
         return policy.clock.wait(delay)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from resilient_ddb.events import explained
 from resilient_ddb.policy.checks import check_callable, check_number, check_whole
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
 
@@ -57,6 +58,7 @@ class BatchSettings:
         check_number("on_exit_loop_sleep", self.pause_on_exit, least=0)
 
 
+@explained
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReport:
     """What a batch writer has done so far: `batch.report`."""
@@ -124,6 +126,7 @@ class Tally:
         )
 
 
+@explained
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedItem:
     """Why a request can't be written. Holds the item's key, and no other value of it."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from resilient_ddb.errors import CircuitOpenError
+from resilient_ddb.events import RELEASED
 from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ class Forced(NamedTuple):
     """`open` or `closed`."""
     reason: str
     """Why, in the person's words."""
+
+
+class Held(dict[str, Forced]):
+    """The circuits that a person holds, by name."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.told: dict[str, Sequence[Any]] = {}
+        """The observers that were told of it before there was a circuit."""
 
 
 class Window:
@@ -266,11 +277,19 @@ class Circuit:
             old = self.standing
             self.forced = forced
             self._begin_period(self.clock.monotonic())
-            reason = "released" if forced is None else forced.reason
+            reason = RELEASED if forced is None else forced.reason
             self._changes.append((old, self.standing, reason, forced is not None))
         if self.on_forced is not None:
             self.on_forced()
         self._tell()
+
+    def begin_forced(self, forced: Forced) -> None:
+        """Begin in a state that a person has decided, and of which observers were told before."""
+        with self._lock:
+            self.forced = forced
+            self._begin_period(self.clock.monotonic())
+        if self.on_forced is not None:
+            self.on_forced()
 
     def adopt_forced(self, forced: Forced | None) -> None:
         """Take over what a person has decided in another process."""

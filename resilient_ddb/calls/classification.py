@@ -144,7 +144,12 @@ def classify(
     facts = getattr(error, "resilience", None)
     # An error of this library's own: it knows. A condition that failed will fail again, as DynamoDB's own says.
     if isinstance(error, ResilienceError) and facts is not None and facts.kind != ErrorKind.CONDITIONAL:
-        return Classification(kind=facts.kind, retryable=not facts.ambiguous, ambiguous=facts.ambiguous)
+        return Classification(
+            kind=facts.kind,
+            retryable=facts.kind != ErrorKind.PERMANENT and not facts.ambiguous,
+            ambiguous=facts.ambiguous,
+            throttling_reasons=facts.throttling_reasons,
+        )
     if isinstance(error, bx.ClientError):
         return classify_response(error.response, operation=operation or error.operation_name, params=params, now=now)
     if isinstance(error, BaseException):

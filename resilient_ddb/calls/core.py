@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
-from resilient_ddb.events import CircuitEvent, ErrorKind
+from resilient_ddb.events import RELEASED, CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
@@ -19,7 +19,7 @@ from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
 from resilient_ddb.policy.retry import TokenBucket
 
-from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign
+from .circuit import CLOSED, OPEN, Circuit, Forced, HealthSign, Held
 from .flushing import flush_at_end
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ _MOST_HOT_KEYS = 1_000
 _MOST_LANES = 2_000
 _MOST_KNOWN = 5_000
 _MOST_OWN = 500
+_TELLING_SECONDS = 0.1
+"""What DynamoDB answers within, if it is well: several times over. A deadline that cut an attempt sooner says nothing
+of the table."""
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.calls.telling", default=False)
 
@@ -128,22 +131,43 @@ class Lane:
 
     def hold(self, forced: Forced | None) -> None:
         """Hold the circuit in a state, or release it with None. Without circuit breakers, one is there only then."""
-        core, circuit = self._core, self.circuit
-        settings = core.policy.circuit_breaker
-        if circuit is None and forced is not None:
-            circuit = self.circuit = self._make_circuit(CircuitBreaker(), core)
+        if forced is not None:
+            self._held_circuit().force(forced)
+            return
+        circuit = self.circuit
         if circuit is not None:
-            circuit.force(forced)
-            if forced is None and settings is None:
+            circuit.force(None)
+            if self._core.policy.circuit_breaker is None:
                 self.circuit = None
 
+    def begin_held(self, forced: Forced) -> None:
+        """Begin with the circuit held in a state, of which observers were told before."""
+        self._held_circuit().begin_forced(forced)
+
     # Another thread may take a circuit, or the budgets, away at any moment: each is looked at once.
+
+    def _held_circuit(self) -> Circuit:
+        circuit = self.circuit
+        if circuit is None:
+            circuit = self.circuit = self._make_circuit(CircuitBreaker(), self._core)
+        return circuit
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
         """Tell the circuit how an attempt ended: None for a success."""
         circuit = self.circuit
         if circuit is not None:
             circuit.record(permit, _sign_of(verdict, circuit.settings), elapsed, code)
+
+    def record_cut(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
+        """Tell the circuit of an attempt that the deadline cut, if it had the time that a healthy answer takes."""
+        circuit = self.circuit
+        if circuit is None:
+            return
+        slow = circuit.settings.slow_call_duration
+        if elapsed < (_TELLING_SECONDS if slow is None else min(_TELLING_SECONDS, slow)):
+            self.release(permit)
+        else:
+            self.record(permit, verdict, elapsed, code)
 
     def release(self, permit: int) -> None:
         """Return a permit: its attempt says nothing about the table."""
@@ -223,7 +247,7 @@ class Core:
         """What was learnt of tables on behalf of their options."""
         self.timeouts: Timeouts | None = None
         """Those that hold for each request, where they are not the ones that the client was made with."""
-        self.forced: dict[str, Forced] = {}
+        self.forced = Held()
         """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
         self.last_errors: dict[ErrorKind, tuple[str, float]] = {}
         """The code and the time (since the epoch) of the last failed attempt of each kind."""
@@ -363,18 +387,26 @@ class Core:
             if self.policy is not policy:  # another one was set before this was to be found
                 lane.follow()
             if self.forced:  # after it is to be found: what is forced from now on finds it
-                lane.hold(self.forced.get(lane.name))
+                forced = self.forced.get(lane.name)
+                if forced is not None and self.forced.told.get(lane.name) == self.observers:
+                    lane.begin_held(forced)
+                else:
+                    lane.hold(forced)
         return lane
 
     def force(self, name: str, forced: Forced | None) -> None:
         """Hold the circuit of that name in a state, or release it with None: now, and whenever it is made anew."""
-        if forced is None:
-            self.forced.pop(name, None)
-        else:
+        before = self.forced.pop(name, None)
+        self.forced.told.pop(name, None)
+        if forced is not None:
             self.forced[name] = forced
-        for lane in self._base.all_lanes():
-            if lane.name == name:
-                lane.hold(self.forced.get(name))
+        lanes = [lane for lane in self._base.all_lanes() if lane.name == name]
+        for lane in lanes:
+            lane.hold(self.forced.get(name))
+        if not lanes and before != forced:  # no circuit is there yet to tell of it
+            self.forced.told[name] = self.observers
+            old, new = (CLOSED if held is None else held.state for held in (before, forced))
+            self._tell_change(name, old, new, RELEASED if forced is None else forced.reason, forced is not None)
 
     def _make_room(self) -> None:
         """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
@@ -400,12 +432,15 @@ class Core:
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
         """Tell the observers of a circuit's change."""
-        table = circuit.name.rpartition("/")[0]
+        self._tell_change(circuit.name, old, new, reason, forced)
+
+    def _tell_change(self, name: str, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - as above
+        table = name.rpartition("/")[0]
         self.warn(
             CircuitEvent(
                 table=None if table == "*" else table,
                 operation="",
-                circuit=circuit.name,
+                circuit=name,
                 old_state=old,
                 new_state=new,
                 reason=reason,

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from resilient_ddb.dynamodb.operations import is_safe_to_repeat, operation_kind
 from resilient_ddb.errors import CallFacts, CircuitOpenError, DeadlineExceededError, attach
 from resilient_ddb.events import ErrorKind, Outcome, StopReason
-from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, may_raise, name_of
+from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, marks_of, may_raise, name_of
 
 from . import telling
 from .execution import Execution
@@ -70,8 +70,8 @@ def recover(execution: Execution, error: Exception) -> Recovery:
         return _as_success(execution, error)
     error = _explain(execution, error)
     execution.forget_errors()
-    if "ttl_seconds" in execution.params and isinstance(error, ParamValidationError | KeyError):
-        error.add_note("ttl_seconds is for put_item, on a Table that was made with ttl=...")
+    if isinstance(error, ParamValidationError | KeyError):
+        _say_where_it_goes(execution, error)
     last_failure: Exception | None = None
     for member in _fallbacks(execution):
         answer, last_failure = None, None
@@ -137,13 +137,10 @@ def _checked(member: Any, answer: Any) -> Any:
 
 def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Response:
     """Return a fallback's answer with the metadata that callers look for, and with where it came from."""
-    metadata = {
-        "HTTPStatusCode": 200,
-        "HTTPHeaders": {},
-        "RetryAttempts": max(0, execution.attempts - 1),
-        "Resilience": {"fallback": name_of(member)},
-    }
-    return {**answer, "ResponseMetadata": {**metadata, **answer.get("ResponseMetadata", {})}}
+    found = answer.get("ResponseMetadata")
+    own = found if isinstance(found, Mapping) else {}
+    metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": max(0, execution.attempts - 1), **own}
+    return {**answer, "ResponseMetadata": {**metadata, "Resilience": marks_of(member, own.get("Resilience"))}}
 
 
 def _fallbacks(execution: Execution) -> list[Any]:
@@ -187,6 +184,16 @@ def _explain(execution: Execution, error: Exception) -> Exception:
         note = f"{facts.replaced(ambiguous=False).note()}; the write was applied: only its answer can't be given"
     attach(error, facts, note)
     return error
+
+
+def _say_where_it_goes(execution: Execution, error: Exception) -> None:
+    """Say of an argument of ours that the SDK refused where it goes. DynamoDB's begin with a capital letter."""
+    unknown = [name for name in execution.params if name[:1].islower()]
+    if unknown:
+        from resilient_ddb.policy.elsewhere import where_it_goes  # noqa: PLC0415 - as above
+
+        for words in filter(None, map(where_it_goes, unknown)):
+            error.add_note(words)
 
 
 def _is_conditional(error: Exception) -> bool:

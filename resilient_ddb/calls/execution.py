@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .options import AnswerView
 
 _SUCCESS_BELOW = 300
-_TELLING_SECONDS = 1.0
 _NONE: Mapping[Classification, int] = {}
 
 
@@ -66,6 +65,7 @@ class Execution:
         "damage",
         "found_own",
         "is_from_wire",
+        "is_queued",
         "is_sent",
         "lane",
         "number",
@@ -104,8 +104,9 @@ class Execution:
         """Whether DynamoDB answered with a success."""
         self.was_answered = self.is_from_wire = False
         """Whether a response is at hand, of which an error then is, and whether from a connection: a stub's is not."""
-        self.is_sent = True
-        """Whether the attempt under way may have been sent. A transport that knows says when it was not, and is."""
+        self.is_sent, self.is_queued = True, False
+        """Whether the attempt under way may have been sent: a transport that knows says when it was not, and is.
+        And whether it waits within this program, for its turn on a connection."""
         self.body = b""
         """Of the response at hand, as it came."""
         self.damage: Exception | None = None
@@ -283,10 +284,12 @@ class Execution:
         if permit is None:
             return
         is_cut = verdict is not None and self._deadline is not None and self._deadline.remaining() <= 0
-        if is_cut and elapsed < _TELLING_SECONDS:  # too short a time to say anything about the table
+        if not is_cut:
+            self.lane.record(permit, verdict, elapsed, code)
+        elif self.is_queued and not self.is_sent:  # it never came to ask the table
             self.lane.release(permit)
         else:
-            self.lane.record(permit, verdict, elapsed, code)
+            self.lane.record_cut(permit, verdict, elapsed, code)
 
     def _next_delay(self, verdict: Classification, now: float) -> float | None:  # noqa: C901 - a branch for each reason
         """Decide on a further attempt; where there is none, keep why."""
@@ -388,7 +391,8 @@ class Execution:
         if self._in_flight:
             elapsed = self.core.clock.monotonic() - self._attempt_started
             verdict = self._judge_unanswered()
-            self._record(verdict, elapsed, "TimeoutError")
+            late = min(0.0, self.remaining() or 0.0)  # a busy event loop cuts it late: the table had no more time
+            self._record(verdict, elapsed + late, "TimeoutError")
             telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
         return self.deadline_error()
 

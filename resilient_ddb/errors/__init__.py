@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -247,26 +247,14 @@ class UnprocessedItemsError(ResilienceError):
 
     def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedItemsError:
         """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
-        try:
-            made = _unprocessed(type(cause))
-        except TypeError:  # a class that can't have another beside it, such as UnicodeError
-            made = self
-        text = f"{cause if told is None else told}; {self.response['Error']['Message']}"
-        response = getattr(cause, "response", None)
-        made.__dict__.update({**cause.__dict__, **self.__dict__})
-        made.resilience = call_facts(cause) or self.resilience
-        made.__dict__.pop(REDUCE, None)  # that reduces the cause
-        if isinstance(response, dict) and response:
-            made.response = response
-        if isinstance(made, OSError) and isinstance(cause, OSError):  # it keeps these outside of its __dict__
-            made.errno, made.strerror = cause.errno, cause.strerror
-        made.args = (text,)
-        made.__cause__ = cause
-        return made
+        return _because_of(self, UnprocessedItemsError, cause, told)
 
 
 class UnprocessedKeysError(ResilienceError):
     """A `get_items` gave up. `keys` holds every key that it took and whose item it has not given, in order.
+
+    If an error was the reason, this is of that error's class as well, with its `response`. So what catches that keeps
+    working. The error is its `__cause__`. Unpickled, it no longer is.
 
     Also of a sharded table, where an item is looked for in several shards: `keys` holds its key, as the caller sees it.
     """
@@ -274,12 +262,22 @@ class UnprocessedKeysError(ResilienceError):
     def __init__(
         self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str, attempts: int = 0
     ) -> None:
-        """Take the keys left over, and why. `attempts` is the number of requests that gave none of them."""
+        """Take the keys left over, and why. `attempts` is the number of requests that gave none of them.
+
+        If a call's error was the reason, `resilience` has that call's facts instead.
+        """
         self.keys = list(keys)
         """The keys left, as `get_items` was given them. Those for which there is no item are not among them."""
         message = f"{counted(len(self.keys), 'key')} of table {table!r} not read: {why}"
         response = _response("UnprocessedKeys", message)
         super().__init__(response, operation_name, table=table, kind=ErrorKind.THROTTLING, attempts=attempts)
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # whatever the class of the reason makes of its arguments
+
+    def because_of(self, cause: Exception) -> UnprocessedKeysError:
+        """Return this error as one that is of its cause's class as well, and tells of it."""
+        return _because_of(self, UnprocessedKeysError, cause, None)
 
 
 class VersionConflictError(ResilienceError):
@@ -324,20 +322,42 @@ def _version(value: Any) -> str:
     return f"version {value}" if is_number else f"a version that is no number, but a {type(value).__name__}"
 
 
-def _unprocessed(cause: type[Exception]) -> UnprocessedItemsError:
-    """Return an UnprocessedItemsError of the cause's class too, still without content."""
-    cls = _unprocessed_class(cause)  # type: ignore[arg-type]  # a class can be hashed
+_Left = TypeVar("_Left", UnprocessedItemsError, UnprocessedKeysError)
+
+
+def _because_of(left: _Left, cls: type[_Left], cause: Exception, told: str | None) -> _Left:
+    """Return an error about what is left as one that is of its cause's class as well."""
+    try:
+        made: _Left = _made_of(_class_of_both(cls, type(cause)))  # type: ignore[arg-type]  # a class can be hashed
+    except TypeError:  # a class that can't have another beside it, such as UnicodeError
+        made = left
+    text = f"{cause if told is None else told}; {left.response['Error']['Message']}"
+    response = getattr(cause, "response", None)
+    made.__dict__.update({**cause.__dict__, **left.__dict__})
+    facts = call_facts(cause) or left.resilience
+    made.resilience = facts if facts.table else facts.replaced(table=left.resilience.table)
+    made.__dict__.pop(REDUCE, None)  # that reduces the cause
+    if isinstance(response, dict) and response:
+        made.response = response
+    if isinstance(made, OSError) and isinstance(cause, OSError):  # it keeps these outside of its __dict__
+        made.errno, made.strerror = cause.errno, cause.strerror
+    made.args = (text,)
+    made.__cause__ = cause
+    return made
+
+
+def _made_of(cls: type[Any]) -> Any:
+    """Return an error of a class, still without content."""
     base = OSError if issubclass(cls, OSError) else Exception  # an OSError, such as a TimeoutError, is made by its own
     return base.__new__(cls)
 
 
 @lru_cache(maxsize=256)
-def _unprocessed_class(cause: type[Exception]) -> type[UnprocessedItemsError]:
-    if issubclass(cause, UnprocessedItemsError):
-        return UnprocessedItemsError
-    bases = (UnprocessedItemsError,) if issubclass(UnprocessedItemsError, cause) else (UnprocessedItemsError, cause)
-    about = {"__module__": __name__, "__doc__": UnprocessedItemsError.__doc__}
-    return type("UnprocessedItemsError", bases, about)
+def _class_of_both(cls: type[Exception], cause: type[Exception]) -> type[Exception]:
+    if issubclass(cause, cls):
+        return cls
+    bases = (cls,) if issubclass(cls, cause) else (cls, cause)
+    return type(cls.__name__, bases, {"__module__": __name__, "__doc__": cls.__doc__})
 
 
 @lru_cache(maxsize=256)

@@ -72,6 +72,8 @@ class Fallback(ABC):
     name = "fallback"
     writes = False
     """Whether it is asked about writes as well."""
+    marks_itself = False
+    """Whether its answers say by themselves where they came from."""
 
     @abstractmethod
     def __call__(self, call: Call, error: Exception) -> Any:
@@ -129,6 +131,7 @@ class Stale(Fallback):
     """See `stale`."""
 
     name = "stale"
+    marks_itself = True
 
     def __init__(self, max_age: float, max_items: int, max_bytes: int) -> None:
         """Keep answers for `max_age` seconds, `max_items` at most, of `max_bytes` together."""
@@ -257,6 +260,7 @@ class Replica(Fallback):
     """See `replica`."""
 
     name = "replica"
+    marks_itself = True
 
     def __init__(self, region: str, endpoint_url: str | None) -> None:
         """Ask in `region`."""
@@ -374,6 +378,8 @@ def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
     """Answer by a function of your own, as the function does by itself; and say whether it is asked about writes too.
 
     An answer to a write tells the caller that it was made. Nothing is asked about a table, such as `DescribeTable`.
+    An answer says that it is a fallback's: `response["ResponseMetadata"]["Resilience"]["fallback"]` is the function's
+    name, beside what the function says there: `"cache": True` or `"stale": True`, and `"age"` in seconds.
 
     Args:
         called: `(call, error)`, which returns a response, or None where it has no answer. Async for the async Table.
@@ -403,6 +409,16 @@ def may_raise(member: FallbackFunction) -> bool:
 def name_of(member: FallbackFunction) -> str:
     """Return what a fallback is called in answers, events and notes."""
     return str(getattr(member, "name", None) or getattr(member, "__name__", type(member).__name__))
+
+
+def marks_of(member: FallbackFunction, said: Any) -> dict[str, Any]:
+    """Return where a fallback's answer came from: what it said itself, and that it is that fallback's."""
+    marks = dict(said) if isinstance(said, Mapping) else {}
+    if not isinstance(marks.get("age"), int | float):
+        marks.pop("age", None)  # ages of several answers are compared
+    if not (isinstance(member, Fallback) and member.marks_itself):
+        marks["fallback"] = name_of(member)
+    return marks
 
 
 def mark(response: Response, **facts: Any) -> Response:

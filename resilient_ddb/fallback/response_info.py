@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from resilient_ddb.events import explained
+
 Source = Literal["dynamodb", "cache", "stale", "replica", "fallback"]
+SOURCES = ("replica", "stale", "cache", "fallback")
+"""What a response that is not DynamoDB's is marked with. A function's answer is marked as a fallback's, and may say
+more: then that is its source."""
 
 
+@explained
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseInfo:
     """Where a response came from, and what is missing from it."""
 
     source: Source = "dynamodb"
-    """`"dynamodb"`: the table answered. `"cache"` or `"stale"`: it is one of before. `"replica"`: another region's.
-    `"fallback"`: made by a fallback. What several requests gave is what the least fresh of them is."""
+    """`"dynamodb"`: the table answered. `"stale"`: `fallback.stale` kept it of before. `"replica"`: another region's.
+    `"fallback"`: made by a fallback. `"cache"` or `"stale"` too if a function of yours says so of its answer. What
+    several requests gave is what the least fresh of them is."""
     age: float | None = None
     """Seconds since the table gave the answer, if it is one of before."""
     region: str | None = None
@@ -38,12 +45,17 @@ def response_info(response: Mapping[str, Any]) -> ResponseInfo:
     marks = metadata.get("Resilience") if isinstance(metadata, Mapping) else None
     if not isinstance(marks, Mapping):
         return ResponseInfo()
-    found = next((source for source in ("fallback", "replica", "stale", "cache") if marks.get(source)), "dynamodb")
+    found = next((source for source in SOURCES if marks.get(source)), "dynamodb")
     return ResponseInfo(
         source=cast("Source", found),
         age=marks.get("age"),
         region=marks.get("replica"),
         version=marks.get("version"),
-        missing_shards=tuple(marks.get("missing_shards", ())),
-        missing_keys=tuple(marks.get("missing_keys", ())),
+        missing_shards=_each(marks.get("missing_shards")),
+        missing_keys=_each(marks.get("missing_keys")),
     )
+
+
+def _each(found: Any) -> tuple[Any, ...]:
+    """Return what a mark lists; a function of the caller's own may have put anything there."""
+    return tuple(found) if isinstance(found, list | tuple) else ()

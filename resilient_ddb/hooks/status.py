@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from resilient_ddb.events import ErrorKind
+from resilient_ddb.events import ErrorKind, explained
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.policy import Policy
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _SHOWN_AS_THEY_ARE = (str, int, float, bool, type(None))
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class CircuitStatus:
     """One circuit."""
@@ -43,6 +44,7 @@ class CircuitStatus:
     """Seconds until it lets a probe through; None unless it is open, and not forced."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class BudgetStatus:
     """The retry budget of one table and kind of operation."""
@@ -55,6 +57,7 @@ class BudgetStatus:
     """Retries that it holds at most."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class ConnectionStatus:
     """The connections of the client."""
@@ -65,6 +68,7 @@ class ConnectionStatus:
     """Those that wait for one."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class WriterStatus:
     """A batch writer."""
@@ -79,6 +83,7 @@ class WriterStatus:
     """Requests that are not surely written: buffered, under way, or refused."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class StaleStatus:
     """The memory of one `fallback.stale`."""
@@ -91,6 +96,7 @@ class StaleStatus:
     """Bytes that they may take."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class LastError:
     """The last failed attempt of one kind."""
@@ -101,6 +107,7 @@ class LastError:
     """When, in seconds since the epoch (UTC)."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class FastPathStatus:
     """How a client's requests went: over this library's own transport, or over the SDK's."""
@@ -119,6 +126,7 @@ class FastPathStatus:
     """Calls of the same operations that went through it, by reason."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """The state of a hardened client. Holds names, numbers and codes: no values of items, and no credentials."""

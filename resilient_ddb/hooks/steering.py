@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, Forced
-from resilient_ddb.calls.core import circuit_name
+from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, Forced, Held
+from resilient_ddb.calls.core import Core, circuit_name
 from resilient_ddb.policy.arguments import names_checked
+from resilient_ddb.policy.policy import Policy
 
 from .targets import Target, target_of
 
@@ -79,11 +80,7 @@ class CircuitHandle:
     def _hold(self, forced: Forced | None) -> None:
         core = self._target.core
         if core is None:
-            held = self._target.client.held
-            if forced is None:
-                held.pop(self.name, None)
-            else:
-                held[self.name] = forced
+            _beforehand(self._target).force(self.name, forced)
             core = self._target.core  # another thread may have opened the client meanwhile, and made the circuit
         if core is not None:
             core.force(self.name, forced)
@@ -148,10 +145,17 @@ def circuits(target: Any) -> Circuits:
     return Circuits(target_of(target, "circuits"))
 
 
-def _forced_of(target: Target) -> dict[str, Forced]:
+def _forced_of(target: Target) -> Held:
     core = target.core
-    held: dict[str, Forced] = target.client.held if core is None else core.forced
+    held: Held = target.client.held if core is None else core.forced
     return held
+
+
+def _beforehand(target: Target) -> Core:
+    """Return what holds the circuits of a client that was never open, and tells of it."""
+    core = Core(target.client.policy or Policy(), cast("Any", None))  # no call is made by it
+    core.forced = target.client.held
+    return core
 
 
 def _checked(reason: Any) -> str:

@@ -68,7 +68,10 @@ class Caller(Protocol):
         """Sign a request."""
 
     def is_waiting(self) -> None:
-        """Record that nothing of the request is sent yet."""
+        """Record that nothing of the request is sent yet: it waits for its turn."""
+
+    def is_connecting(self) -> None:
+        """Record that the request waits for a connection that is being made, and no longer for its turn."""
 
     def own_timeouts(self) -> Timeouts | None:
         """Return the timeouts of the present call; None: they are the client's."""
@@ -246,6 +249,7 @@ class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has 
                 moment = (self.clock.monotonic(), self.clock.time())
                 connection = pool.idle(target, moment, self.connection_max_idle)
                 if connection is None:
+                    caller.is_connecting()
                     with caller.apart():
                         tls = await self._tls() if target.scheme == "https" else None
                         connect_seconds = self._timeout.sock_connect if own is None else own.connect

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from resilient_ddb.errors.words import counted
 from resilient_ddb.events import (
+    RELEASED,
     AnyEvent,
     AttemptEvent,
     BatchEvent,
@@ -30,6 +31,9 @@ from resilient_ddb.policy.forks import tell_child
 
 _SUMMARY_SECONDS = 60.0
 _MOST_SUBJECTS = 1_000
+_PROBING = (("open", "half-open"), ("half-open", "open"))
+"""Changes of a circuit that stays in trouble."""
+_ONE_PROBE = {"open -> half-open": 1}
 
 
 class _Subject(NamedTuple):
@@ -50,6 +54,8 @@ class _Tally:
         self.requests = 0
         self.changes: Counter[str] = Counter()
         self.last: AnyEvent | None = None
+        self.decided = ""
+        """What a person has decided, in the words of the line about it."""
 
     def add(self, event: AnyEvent, now: float) -> None:
         if not self.times:
@@ -66,7 +72,9 @@ class Warnings:
     """Writes what an operator must hear of: a circuit that changes, a write in doubt, requests left, a budget used up.
 
     For each table and kind, the first at once; then a summary a minute at most, with the next event after it. What is
-    counted and not yet written is when the circuit closes, and by `flush`. Safe to share between threads.
+    counted and not yet written is when the circuit closes, and by `flush`. A circuit that opens or closes, and what a
+    person does with one, is written at once: of a circuit only the changes between open and half-open are counted.
+    Safe to share between threads.
     """
 
     def __init__(self, logger: logging.Logger, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -86,10 +94,11 @@ class Warnings:
         if subject is None:
             return
         now = self._clock.monotonic()
-        closes = isinstance(event, CircuitEvent) and event.new_state == "closed"
         with self._lock:
-            lines = self._rest(subject.table, now) if closes else []
-            lines += self._count(subject, event, now, is_due=closes)
+            if isinstance(event, CircuitEvent):
+                lines = self._changed(subject, event, now)
+            else:
+                lines = self._count(subject, event, now)
         self._write(lines)
 
     def flush(self) -> None:
@@ -98,24 +107,48 @@ class Warnings:
             lines = self._rest(None, self._clock.monotonic())
         self._write(lines)
 
-    def _count(
-        self, subject: _Subject, event: AnyEvent, now: float, *, is_due: bool
-    ) -> list[tuple[str, AnyEvent | None]]:
-        tally = self._tallies.get(subject)
+    def _changed(self, subject: _Subject, event: CircuitEvent, now: float) -> list[tuple[str, AnyEvent | None]]:
+        is_decided = event.forced or event.reason == RELEASED
+        if not is_decided and (event.old_state, event.new_state) in _PROBING:
+            return self._count(subject, event, now)
         lines: list[tuple[str, AnyEvent | None]] = []
+        line = describe(event)
+        if event.new_state == "closed":
+            tally = self._tallies.get(subject)
+            if tally is not None and tally.changes == _ONE_PROBE:  # that it closes says so
+                self._tallies[subject] = _Tally(now)
+            lines += self._rest(subject.table, now)
+        if subject not in self._tallies:
+            lines += self._begin(subject, now)
+        tally = self._tallies[subject]
+        if is_decided and tally.decided == line:  # a Table with a policy of its own has a circuit of the same name
+            return lines
+        tally.decided = line if is_decided else ""
+        if not tally.times:
+            tally.said_at = now
+        return [*lines, (line, event)]
+
+    def _count(self, subject: _Subject, event: AnyEvent, now: float) -> list[tuple[str, AnyEvent | None]]:
+        tally = self._tallies.get(subject)
         if tally is None:
-            if len(self._tallies) >= _MOST_SUBJECTS:
-                oldest = next(iter(self._tallies))
-                lines += _summary(oldest, self._tallies.pop(oldest), now)
-            self._tallies[subject] = _Tally(now)
-            return [*lines, (describe(event), event)]
-        if is_due or (not tally.times and now - tally.said_at >= _SUMMARY_SECONDS):
+            return [*self._begin(subject, now), (describe(event), event)]
+        if not tally.times and now - tally.said_at >= _SUMMARY_SECONDS:
             tally.said_at = now
             return [(describe(event), event)]
         tally.add(event, now)
-        if now - tally.said_at >= _SUMMARY_SECONDS:
-            lines += _summary(subject, tally, now)
-            self._tallies[subject] = _Tally(now)
+        if now - tally.said_at < _SUMMARY_SECONDS:
+            return []
+        lines = _summary(subject, tally, now)
+        self._tallies[subject] = _Tally(now)
+        return lines
+
+    def _begin(self, subject: _Subject, now: float) -> list[tuple[str, AnyEvent | None]]:
+        """Begin to count a subject, and return what is to be written of the oldest one, if it makes room for this."""
+        lines: list[tuple[str, AnyEvent | None]] = []
+        if len(self._tallies) >= _MOST_SUBJECTS:
+            oldest = next(iter(self._tallies))
+            lines = _summary(oldest, self._tallies.pop(oldest), now)
+        self._tallies[subject] = _Tally(now)
         return lines
 
     def _rest(self, table: str | None, now: float) -> list[tuple[str, AnyEvent | None]]:
@@ -140,7 +173,8 @@ class LoggingObserver:
 
     Circuit changes, retry budgets that ran out, writes that may have been applied, requests left unwritten and
     fallbacks without an answer are warnings. All but the last are summed up, a line a minute at most for each table
-    and kind. Retries, rates that change, fallbacks' answers and failed calls are info; everything else, and calls
+    and kind. A circuit that opens or closes, and what a person does with one, is written at once, with its reason.
+    Retries, rates that change, fallbacks' answers and failed calls are info; everything else, and calls
     that succeed, are debug. The logger's level is left as it is. It takes the place of the lines that are written
     without it.
     """

@@ -47,8 +47,12 @@ def names_checked(function: Called) -> Called:
 
                     shown = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
                     own = [one for one in names if one != "self"]
-                    if is_verb or not hands_on or meaning(shown, name, own):
-                        raise argument_refusal(shown, name, own, is_verb=is_verb)
+                    if is_verb:
+                        from .elsewhere import where_it_goes  # noqa: PLC0415 - as above
+
+                        raise argument_refusal(shown, name, own, is_verb=True, elsewhere=where_it_goes(name))
+                    if not hands_on or meaning(shown, name, own):
+                        raise argument_refusal(shown, name, own)
         return function(*args, **given)
 
     return cast("Called", checked)

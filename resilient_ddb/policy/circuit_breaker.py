@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from resilient_ddb.events import explained
+
 from .base import Settings
 from .checks import check_number, check_plain, check_plain_methods, check_share, check_whole
 
@@ -30,12 +32,14 @@ class SharedCircuits(Protocol):
         ...
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class CircuitBreaker(Settings):
     """One circuit for each table and operation kind (read, write, control) opens by these rules.
 
     Transport failures, 5xx and timeouts count as failures. Conditional checks count as successes. Throttling,
-    conflicts and the caller's own mistakes count as neither.
+    conflicts and the caller's own mistakes count as neither. An attempt that a deadline cut counts as a failure if it
+    had 100 ms or more, or `slow_call_duration`, if that is less.
 
     Raises:
         TypeError, ValueError: a value is of the wrong type or out of range.

@@ -8,7 +8,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-_WITHIN = {
+WITHIN = {
     "Retry": "retry",
     "RetryBudget": "retry_budget",
     "CircuitBreaker": "circuit_breaker",
@@ -225,10 +225,13 @@ _IN_WORDS = {
 _MOST_SHOWN = 40
 
 
-def argument_refusal(function: str, name: str, has: Iterable[str], *, is_verb: bool = False) -> TypeError:
+def argument_refusal(
+    function: str, name: str, has: Iterable[str], *, is_verb: bool = False, elsewhere: str = ""
+) -> TypeError:
     """Return the error for an argument that a function has not, with the one that is meant.
 
-    `has` are the names of its arguments; a verb takes DynamoDB's parameters as well.
+    `has` are the names of its arguments; a verb takes DynamoDB's parameters as well. `elsewhere` is what is said of
+    where the argument goes, if none is meant.
     """
     own, further = list(has), []
     if is_verb:
@@ -240,6 +243,8 @@ def argument_refusal(function: str, name: str, has: Iterable[str], *, is_verb: b
         meant = "session=boto3.Session(...)"
     takes = [*own, "DynamoDB's parameters"] if further else own
     words = f"; did you mean {meant}?" if meant else f"; it takes {', '.join(takes)}"
+    if elsewhere and not meant:
+        words += f"; {elsewhere}"
     return TypeError(f"{function}() has no argument {name!r}{words}")
 
 
@@ -263,11 +268,11 @@ def refusal(cls: type, settings: Mapping[str, Any], family: Sequence[type]) -> T
 
     `family` are the classes of settings that were loaded: one of them may have what is meant.
     """
-    own = _names(cls)
+    own = settings_of(cls)
     if not settings.keys() - set(own):
         return TypeError(f"{cls.__name__} takes its settings by name, such as {cls.__name__}({own[0]}=...)")
     name = next(name for name in settings if name not in own)
-    is_of_policy = cls.__name__ in (*_WITHIN, "Policy")
+    is_of_policy = cls.__name__ in (*WITHIN, "Policy")
     if not is_of_policy and _OTHER_WORDS.get(name, ("", ""))[0] != cls.__name__:
         return argument_refusal(cls.__name__, name, own)
     words = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()  # resilience4j writes failureRateThreshold
@@ -276,30 +281,31 @@ def refusal(cls: type, settings: Mapping[str, Any], family: Sequence[type]) -> T
 
 
 def _in_words(cls: type, name: str, home: str, meant: str, value: Any) -> str:
-    if home in _WITHIN and home != cls.__name__:
+    if home in WITHIN and home != cls.__name__:
         # What counts something else is not to be copied as it is.
         example = _shown(value) if meant == name else "..."
-        return f"it is {home}({meant}=...), as in Policy({_WITHIN[home]}={home}({meant}={example}))"
+        return f"it is {home}({meant}=...), as in Policy({WITHIN[home]}={home}({meant}={example}))"
     if home:
         return f"it is {home}({meant}=...)"
     if name in _NO_SETTINGS:
         return f"it {_NO_SETTINGS[name]}"
-    return f"it has {', '.join(_names(cls))}"
+    return f"it has {', '.join(settings_of(cls))}"
 
 
 def _found(cls: type, name: str, family: Sequence[type]) -> tuple[str, str]:
     """Return the class that has a setting of that name, or of one that looks like it: `cls` first of all."""
-    homes = [cls, *(home for home in family if home is not cls and home.__name__ in (*_WITHIN, "Policy"))]
+    homes = [cls, *(home for home in family if home is not cls and home.__name__ in (*WITHIN, "Policy"))]
     for home in homes:
-        if name in _names(home):
+        if name in settings_of(home):
             return home.__name__, name
     for home in homes:
-        for found in get_close_matches(name, _names(home), n=1, cutoff=0.75):
+        for found in get_close_matches(name, settings_of(home), n=1, cutoff=0.75):
             return home.__name__, found
     return "", ""
 
 
-def _names(cls: Any) -> list[str]:
+def settings_of(cls: Any) -> list[str]:
+    """Return the names of the settings of a class."""
     return [field.name for field in fields(cls) if field.init]
 
 

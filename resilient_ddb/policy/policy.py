@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from resilient_ddb.events import explained
+
 from .base import Settings
 from .checks import check_callables, check_fallback, check_methods, check_number
 from .circuit_breaker import CircuitBreaker
@@ -19,6 +21,7 @@ else:  # annotations can be evaluated without loading what only observers need
     Observer = Callable[[Any], object]
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Timeouts(Settings):
     """How long one attempt may take, and a whole call.
@@ -50,6 +53,7 @@ class Timeouts(Settings):
             check_number("call", self.call, above=0)
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Policy(Settings):
     """How calls are made. Immutable, and shared by any number of clients: what changes is kept by each client.

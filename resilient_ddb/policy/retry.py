@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from resilient_ddb.events import explained
+
 from .base import Settings
 from .checks import check_number, check_plain, check_whole
 from .forks import tell_child
@@ -32,6 +34,7 @@ _MOST_DIGITS = 15
 """A wish of more digits is none: Python reads no number of thousands of them."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Retry(Settings):
     """How often, and how far apart, a call is attempted.
@@ -71,6 +74,7 @@ class Retry(Settings):
         return uniform(0.0, window)
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class RetryBudget(Settings):
     """What retries may cost: a token bucket for each table and operation kind.

@@ -19,6 +19,7 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import in_shard
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.events import ErrorKind
+from resilient_ddb.fallback.response_info import SOURCES, response_info
 from resilient_ddb.policy.checks import check_whole
 
 from .fan_in import FanIn, Item, Key
@@ -288,10 +289,16 @@ def joined_facts(responses: Sequence[Mapping[str, Any]]) -> Response:
     """Return the `ResponseMetadata`, and the sum of the `ConsumedCapacity`, of several responses."""
     metadata = dict(responses[0]["ResponseMetadata"])
     marks: dict[str, Any] = {}
+    is_made_up = False
     for response in responses:  # what is stale, or from elsewhere, makes the whole so
-        of_one = response["ResponseMetadata"].get("Resilience", {})
+        of_one = response["ResponseMetadata"].get("Resilience")
+        if not of_one:
+            continue
+        is_made_up = is_made_up or response_info(response).source == "fallback"
         ages = [facts["age"] for facts in (marks, of_one) if "age" in facts]
         marks.update(of_one, **({"age": max(ages)} if ages else {}))
+    if is_made_up:  # nobody knows of when that is: what is known of the others does not hold for the whole
+        marks = {name: value for name, value in marks.items() if name == "fallback" or name not in SOURCES}
     if marks:
         metadata["Resilience"] = marks
     joined: Response = {"ResponseMetadata": metadata}

@@ -14,6 +14,7 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import digest, from_json, identity, to_json
 from resilient_ddb.dynamodb.reserved import KEY, NAMES, VALUES
+from resilient_ddb.events import explained
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
@@ -27,6 +28,7 @@ _UNITS_OF_A_MOVE = 4.0
 """Of an item of up to 1 KB: a put and a delete, in a transaction."""
 
 
+@explained
 @dataclass(slots=True, kw_only=True)
 class ReshardReport:
     """What a reshard has done."""

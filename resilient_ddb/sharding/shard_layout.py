@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Literal
 
+from resilient_ddb.events import explained
 from resilient_ddb.policy.base import Settings
 
 from .layout import Layout, Shards, text_of
@@ -26,6 +27,7 @@ RANDOM: Literal[Suffix.RANDOM] = Suffix.RANDOM
 By = str | Sequence[str] | Literal[Suffix.RANDOM]
 
 
+@explained
 @dataclass(frozen=True, slots=True)
 class ShardLayout(Settings):
     """How the items of each partition key are spread over shards. `table.sharded(layout)` takes it.

@@ -21,6 +21,7 @@ from resilient_ddb.bulk.settings import BatchReport
 from resilient_ddb.calls.flows import run
 from resilient_ddb.calls.unanswered import without_fallbacks
 from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.events import explained
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_number, check_whole
 from resilient_ddb.sync.session import resource
@@ -43,6 +44,7 @@ _NAMED_KEYS = 100
 Rate = float | SharedRateLimiter | None
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class WriteReport:
     """What a job has written. Tasks that failed and were made again count once."""

@@ -81,7 +81,12 @@ class ResilientServiceResource(_Native, _ServiceResource):
 
 
 class ResilientTable(_Native, SharesClient, TableReads, _Table):
-    """boto3's `dynamodb.Table`, hardened, and safe to share between threads."""
+    """boto3's `dynamodb.Table`, hardened, and safe to share between threads.
+
+    Its verbs are boto3's, and those below: `delete`, `delete_item`, `get_available_subresources`, `get_item`, `load`,
+    `put_item`, `query`, `reload`, `scan`, `update`, `update_item`, `wait_until_exists`, `wait_until_not_exists`. So are
+    its attributes, such as `table_status`. `help(table)` of a Table that was made shows all of them in full.
+    """
 
     _made_by = "resilient_ddb.resource('dynamodb').Table(name), or resilient_ddb.table(name)"
 

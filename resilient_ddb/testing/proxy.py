@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
+from resilient_ddb.events import explained
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _BAD_GATEWAY = 502
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """One request that reached the proxy, and what became of it."""

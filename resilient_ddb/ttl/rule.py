@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
+from resilient_ddb.events import explained
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.base import Settings
 from resilient_ddb.policy.checks import check_methods, check_number
@@ -95,6 +96,7 @@ class Expired:
     """Its TTL attribute."""
 
 
+@explained
 @dataclass(frozen=True)
 class TimeToLive(Settings):
     """What the TTL of a table is: `ttl=` of a Table, and in the mapping of a resource or client.

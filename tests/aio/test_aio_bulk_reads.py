@@ -103,6 +103,29 @@ async def test_both_batch_gets_do_the_same(filled, name):
     assert bool(errors) == (name in ("no progress", "refused in the middle"))
 
 
+@pytest.mark.parametrize(
+    "fault", [faults.Hang(), faults.Throttle(), faults.Unprocessed(share=1.0), faults.ServerError()]
+)
+async def test_whatever_a_deadline_ends_the_error_has_the_keys_on_both_tables(filled, fault):
+    settings = {
+        "clock": rddb.Policy().clock,
+        "retry": rddb.Retry(max_attempts=100, wait=lambda _: 0.02),
+        "circuit_breaker": None,
+        "retry_budget": None,
+        "timeouts": rddb.Timeouts(read=0.5),  # older botocore hangs for its read timeout
+    }
+    filled.proxy.plan = [fault]
+    for table in (filled.sync_table(**settings), await filled.table(**settings)):
+        batch = table.get_items(keys(1, 2))
+        with pytest.raises(rddb.UnprocessedKeysError) as raised, rddb.deadline(0.2):
+            async for _ in each(batch):
+                pass
+        assert isinstance(raised.value, rddb.DeadlineExceededError)
+        assert raised.value.resilience.stopped_by == "deadline"
+        assert raised.value.keys == batch.unread == keys(1, 2)
+    filled.proxy.plan = []
+
+
 async def test_keys_may_come_from_an_async_iterator(filled):
     table = await filled.table()
     batch = table.get_items(stream(keys(5, 1, 5, 999, *range(120))))

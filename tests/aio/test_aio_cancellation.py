@@ -364,17 +364,29 @@ async def test_an_open_circuit_sends_nothing_for_a_thousand_callers(world):
     assert world.proxy.count() == 0
 
 
-async def test_hangs_under_a_tight_deadline_say_as_little_as_on_the_sync_table(world):
-    def found(table):
-        return rddb.circuits(table)["read"].state
-
+@pytest.mark.parametrize(
+    ("seconds", "call_timeout", "state"),
+    [
+        (0.01, None, "closed"),  # too short to say anything about the table
+        (0.2, None, "open"),
+        (None, 0.2, "open"),
+    ],
+)
+async def test_hangs_under_a_deadline_say_the_same_on_both_tables(world, seconds, call_timeout, state):
     world.proxy.plan = [faults.Hang()]
-    settings = {"retry": ONE, "circuit_breaker": TRIPS, "timeouts": rddb.Timeouts()}  # older botocore hangs so long
+    settings = {
+        "retry": ONE,
+        "circuit_breaker": TRIPS,
+        "timeouts": rddb.Timeouts(call=call_timeout),  # older botocore hangs for its read timeout
+        "clock": rddb.Policy().clock,
+    }
     sync, table = world.sync_table(**settings), await world.table(**settings)
     for _ in range(3):
-        with rddb.deadline(0.05), pytest.raises((rddb.DeadlineExceededError, ReadTimeoutError)):
+        with rddb.deadline(seconds), pytest.raises((rddb.DeadlineExceededError, ReadTimeoutError)):
             sync.get_item(Key=KEY)
-        with rddb.deadline(0.05), pytest.raises(rddb.DeadlineExceededError):
+        with rddb.deadline(seconds), pytest.raises(rddb.DeadlineExceededError):
             await table.get_item(Key=KEY)
-    assert found(sync) == "closed"  # 50 ms are too short to say anything about the table
-    assert found(table) == found(sync)
+    assert {side: rddb.circuits(made)["read"].state for side, made in (("sync", sync), ("async", table))} == {
+        "sync": state,
+        "async": state,
+    }

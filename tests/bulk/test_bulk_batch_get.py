@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from decimal import Decimal
 from types import SimpleNamespace
 
+import botocore.exceptions as bx
 import pytest
 from boto3.dynamodb.types import Binary
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from unit_support import WidestRandom
@@ -177,10 +180,76 @@ def test_the_deadline_comes_before_the_next_pass():
     retry = rddb.Retry(base_delay=1.0, max_delay=60.0)
     service = Service((), lambda found: found, retry=retry)
     batch = service.get_items(keys(1))
-    with rddb.deadline(2.5, clock=service.clock), pytest.raises(rddb.UnprocessedKeysError, match="the deadline comes"):
+    with rddb.deadline(2.5, clock=service.clock), pytest.raises(rddb.UnprocessedKeysError) as raised:
         next(batch)
+    error = raised.value
+    assert "1 key of table 't' not read: the deadline comes before the next pass" in str(error)
+    assert isinstance(error, rddb.DeadlineExceededError)
+    assert (error.resilience.stopped_by, error.resilience.table, error.resilience.attempts) == ("deadline", "t", 2)
     assert service.clock.waits == [1.0]
-    assert batch.unread == keys(1)
+    assert error.keys == batch.unread == keys(1)
+
+
+THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "BatchGetItem")
+OPEN = rddb.CircuitOpenError(
+    operation_name="BatchGetItem", circuit="t/read", state="open", reason="5 of 9", retry_after=1.5
+)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        rddb.DeadlineExceededError(operation_name="BatchGetItem", attempts=1),
+        OPEN,
+        THROTTLED,
+        bx.ReadTimeoutError(endpoint_url="http://x"),
+        bx.ParamValidationError(report="bad"),
+        ConnectionResetError(104, "reset"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_whatever_ends_a_request_the_error_has_the_keys_and_is_of_its_class_too(failure):
+    service = Service([{"pk": number} for number in range(5)])
+    batch = service.get_items(iter(keys(*range(5))))
+
+    def fail(**_):
+        raise failure
+
+    service.table.meta.client.batch_get_item = fail
+    with pytest.raises(type(failure)) as raised:
+        next(batch)
+    error = raised.value
+    assert isinstance(error, rddb.UnprocessedKeysError)
+    assert error.__cause__ is failure
+    assert error.keys == batch.unread == keys(*range(5))
+    assert str(error) == f"{failure}; 5 keys of table 't' not read: {type(failure).__name__}"
+    assert (getattr(failure, "response", None) or error.response) == error.response
+    assert error.resilience.table == "t"
+    if failure is OPEN:
+        assert error.retry_after == 1.5
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert (back.keys, str(back)) == (error.keys, str(error))
+    service.table.meta.client.batch_get_item = service.batch_get_item
+    assert [item["pk"] for item in batch] == list(range(5))
+
+
+def test_a_rate_that_the_deadline_does_not_wait_for_tells_the_keys_too():
+    service = Service([{"pk": number} for number in range(300)], units=1.0)
+    batch = service.get_items(keys(*range(300)), rate=1)
+    with rddb.deadline(5, clock=service.clock), pytest.raises(rddb.DeadlineExceededError) as raised:
+        list(batch)
+    assert isinstance(raised.value, rddb.UnprocessedKeysError)
+    assert raised.value.keys == batch.unread != []
+
+
+def test_an_error_of_the_keys_themselves_stays_as_it_is():
+    def broken():
+        yield {"pk": 1}
+        raise rddb.DeadlineExceededError(operation_name="Query", attempts=1)
+
+    with pytest.raises(rddb.DeadlineExceededError) as raised:
+        list(Service([{"pk": 1}]).get_items(broken()))
+    assert type(raised.value) is rddb.DeadlineExceededError
 
 
 # The rate.

@@ -11,6 +11,7 @@ from botocore import exceptions as bx
 from botocore.parsers import ResponseParserError
 
 from resilient_ddb.calls.classification import Classification, classify
+from resilient_ddb.errors import ResilienceError
 from resilient_ddb.events import ErrorKind, ThrottlingReason
 
 NOW = 1_700_000_000.0
@@ -413,3 +414,12 @@ def test_a_kind_is_equal_to_its_word():
 
 def test_a_code_of_thousands_of_digits_is_no_status():
     assert classify({"Error": {"Code": "9" * 5000}}) == PERMANENT
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind is not ErrorKind.CONDITIONAL])
+def test_an_error_of_ours_means_what_it_knows(kind):
+    reasons = (ThrottlingReason(reason="TableReadKeyRangeThroughputExceeded", resource=""),)
+    error = ResilienceError({"Error": {"Code": "x"}}, "GetItem", kind=kind, throttling_reasons=reasons)
+    means = classify(error)
+    assert (means.kind, means.throttling_reasons) == (kind, reasons)
+    assert means.retryable is (kind is not ErrorKind.PERMANENT)

@@ -2,9 +2,10 @@
 
 import logging
 
+import botocore.exceptions as bx
 import pybreaker
 import pytest
-from unit_support import GET, PUT, failed, good, make_core
+from unit_support import GET, PUT, call, failed, good, make_core
 
 from resilient_ddb.calls.circuit import CLOSED, OPEN, Circuit, HealthSign
 from resilient_ddb.calls.ending import cancel, recover, succeed
@@ -185,16 +186,71 @@ def test_a_write_cancelled_in_the_air_may_have_been_applied():
     assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
 
 
-def test_an_attempt_that_a_tight_deadline_cut_says_nothing_about_the_table():
+def cut(core, given, late=0.0, *, queued=False):
+    """Make an attempt that the deadline cuts after so many seconds, as the async rim does."""
+    clock = core.clock
+    with deadline(given, clock=clock):
+        execution = Execution(core, *GET)
+        execution.admit()
+        execution.is_sent, execution.is_queued = not queued, queued
+        clock.advance(given + late)
+        execution.cut_off()
+    return core.lane(*GET).circuit
+
+
+def cut_read(core, given):
+    """Make an attempt whose read timeout was cut to what the deadline leaves, as on the sync rim."""
+    with deadline(given, clock=core.clock):
+        call(core, *GET, [bx.ReadTimeoutError(endpoint_url="http://x")], took=given)
+    return core.lane(*GET).circuit
+
+
+@pytest.mark.parametrize("ends", [cut, cut_read])
+@pytest.mark.parametrize(
+    ("slow_call_duration", "given", "counted"),
+    [
+        (None, 0.005, (0, 0)),
+        (None, 0.09, (0, 0)),
+        (None, 0.11, (1, 1)),
+        (None, 0.3, (1, 1)),
+        (None, 2.0, (1, 1)),
+        (0.25, 0.3, (1, 1)),
+        (0.25, 0.2, (1, 1)),  # all in all it is no answer within 200 ms, whatever is called slow
+        (0.02, 0.03, (1, 1)),  # who calls 20 ms slow says that the table answers sooner
+        (0.02, 0.01, (0, 0)),
+    ],
+)
+def test_an_attempt_that_the_deadline_cut_counts_if_it_had_the_time_of_an_answer(
+    ends, slow_call_duration, given, counted
+):
+    facts = ends(make_core(circuit_breaker=CircuitBreaker(slow_call_duration=slow_call_duration)), given).facts()
+    assert (facts["calls"], facts["failures"]) == counted
+
+
+@pytest.mark.parametrize("ends", [cut, cut_read])
+def test_a_table_that_hangs_opens_the_circuit_of_callers_with_300_ms(ends):
+    core = make_core(circuit_breaker=CircuitBreaker(minimum_calls=4))
+    assert [ends(core, 0.3).state for _ in range(4)] == [CLOSED] * 3 + [OPEN]
+
+
+def test_an_attempt_that_the_loop_cut_late_had_only_the_time_until_its_deadline():
+    circuit = cut(make_core(circuit_breaker=CircuitBreaker(minimum_calls=1)), 0.02, late=3.0)
+    assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
+
+
+def test_an_attempt_that_the_deadline_cut_as_it_waited_for_its_turn_says_nothing_about_the_table():
+    circuit = cut(make_core(circuit_breaker=CircuitBreaker(minimum_calls=1)), 3.0, queued=True)
+    assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
+
+
+def test_a_probe_that_a_tight_deadline_cut_gives_its_permit_back():
     clock = FakeClock()
-    core = make_core(clock, circuit_breaker=CircuitBreaker(minimum_calls=1))
-    for seconds, state in ((0.01, CLOSED), (2.0, OPEN)):
-        with deadline(seconds, clock=clock):
-            execution = Execution(core, *GET)
-            execution.admit()
-            clock.advance(seconds)
-            execution.cut_off()
-        assert core.lane(*GET).circuit.state == state
+    core = make_core(clock, circuit_breaker=CircuitBreaker(minimum_calls=1, half_open_permits=1, open_jitter=0))
+    assert cut(core, 0.3).state == OPEN
+    clock.advance(2)
+    assert cut(core, 0.01).state == "half-open"
+    assert cut(core, 0.3).state == OPEN
+    core.flush()  # or its last line comes in the middle of another test
 
 
 def test_probes_that_never_come_back_do_not_keep_a_circuit_half_open_for_ever():

@@ -216,6 +216,15 @@ def test_fastapi_answers_at_its_deadline(proxy, monkeypatch, request):
     assert (answer.status_code, body(answer)["error"]) == (504, "DeadlineExceededError")
 
 
+def test_fastapi_is_not_ready_while_the_table_hangs_although_its_deadlines_are_short(proxy, monkeypatch, request):
+    deadline_of(monkeypatch, 0.8)
+    proxy.plan = [faults.Hang()]
+    service = request.getfixturevalue("fastapi_service")
+    assert {answer.status_code for answer in service.requests("GET", "/orders/a", 60)} == {504}
+    assert service.request("GET", "/orders/a").status_code == 503
+    assert service.request("GET", "/health/ready").status_code == 503
+
+
 def test_fastapis_plain_endpoints_have_the_deadline_on_their_thread(proxy, monkeypatch, request):
     deadline_of(monkeypatch, 0.2)
     service = request.getfixturevalue("fastapi_service")

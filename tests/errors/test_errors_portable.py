@@ -89,8 +89,10 @@ def modelled():
         lambda: ValueError("a bad item"),
     ):
         unprocessed = errors.UnprocessedItemsError(operation_name="BatchWriteItem", table="t", requests=left, why="x")
-        name = f"UnprocessedItemsError because of {type(make()).__name__}"
-        yield name, lambda make=make, unprocessed=unprocessed: unprocessed.because_of(explained(make()))
+        unread = errors.UnprocessedKeysError(operation_name="BatchGetItem", table="t", keys=[{"pk": "a"}], why="x")
+        for error in (unprocessed, unread):
+            name = f"{type(error).__name__} because of {type(make()).__name__}"
+            yield name, lambda make=make, error=error: error.because_of(explained(make()))
 
 
 def ours():

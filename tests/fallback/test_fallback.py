@@ -16,7 +16,8 @@ from properties import examples
 from unit_support import GET, PUT, call, failed, good, make_core
 
 from resilient_ddb import fallback
-from resilient_ddb.fallback import Call, Chain, freeze
+from resilient_ddb.fallback import Call, Chain, Fallback, freeze
+from resilient_ddb.fallback.response_info import response_info
 from resilient_ddb.policy.retry import Retry
 from resilient_ddb.testing import FakeClock
 
@@ -197,6 +198,67 @@ def test_a_value_answers_reads_only_and_says_what_it_is():
     metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0, "Resilience": {"fallback": "response"}}
     assert made.response == {"Item": {"a": 1}, "ResponseMetadata": metadata}
     assert call(core, *PUT, [failed("ThrottlingException")]).code == "ThrottlingException"
+
+
+class Own(Fallback):
+    """A fallback of the caller's own class."""
+
+    name = "own"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __call__(self, call, error):
+        return self.answer
+
+
+MADE_BY = {
+    "function": lambda answer: lambda call, error: answer,
+    "function()": lambda answer: fallback.function(lambda call, error: answer),
+    "response": fallback.response,
+    "class": Own,
+    "chain": lambda answer: fallback.stale() | (lambda call, error: None) | (lambda call, error: answer),
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "source", "age"),
+    [
+        (None, "fallback", None),
+        ({}, "fallback", None),
+        ({"reason": "x"}, "fallback", None),
+        ({"source": "dynamodb"}, "fallback", None),
+        ({"source": "cache", "age": 3}, "fallback", 3),
+        ({"fallback": None}, "fallback", None),
+        ({"fallback": ""}, "fallback", None),
+        ({"stale": True, "age": 12.5}, "stale", 12.5),
+        ({"cache": True, "age": 3}, "cache", 3),
+        ({"cache": False, "age": "old"}, "fallback", None),
+        (5, "fallback", None),
+    ],
+)
+@pytest.mark.parametrize("make", ["function", "function()", "response", "class", "chain"])
+def test_whatever_a_fallback_says_its_answer_is_known_as_a_fallback_s(make, said, source, age):
+    answer = {"Item": {"a": 1}, "ResponseMetadata": {"Resilience": said, "own": 7}}
+    core = make_core(fallback=MADE_BY[make](answer), retry=Retry(max_attempts=1))
+    made = call(core, *GET, [failed("ThrottlingException")])
+    assert made.response["Item"] == {"a": 1}
+    assert made.response["ResponseMetadata"]["own"] == 7
+    info = response_info(made.response)
+    assert (info.source, info.age) == (source, age)
+    marks = made.response["ResponseMetadata"]["Resilience"]
+    assert marks["fallback"] in ("<lambda>", "response", "own")
+    if isinstance(said, dict) and "age" in said and said["age"] != "old":  # theirs stand beside ours
+        assert marks["age"] == said["age"]
+    assert answer["ResponseMetadata"]["Resilience"] == said  # what was given is the caller's
+
+
+@pytest.mark.parametrize("metadata", [None, 5, "x"])
+def test_an_answer_whose_metadata_is_none_gets_the_usual_one(metadata):
+    core = make_core(fallback=lambda call, error: {"ResponseMetadata": metadata}, retry=Retry(max_attempts=1))
+    made = call(core, *GET, [failed("ThrottlingException")])
+    assert made.response["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert response_info(made.response).source == "fallback"
 
 
 def test_a_value_does_not_change_with_what_it_was_made_of():

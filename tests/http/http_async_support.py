@@ -43,7 +43,7 @@ def table_at(url, *, config=None, attempts=2, read=20.0, connect=20.0, connectio
     chosen = rddb.Policy(
         retry=rddb.Retry(max_attempts=attempts),
         clock=options.pop("clock", None) or FakeClock(),
-        circuit_breaker=None,
+        circuit_breaker=options.pop("circuit_breaker", None),
         timeouts=rddb.Timeouts(connect=connect, read=read, connection_max_idle=connection_max_idle),
         fast_path=options.pop("fast_path", None),
     )

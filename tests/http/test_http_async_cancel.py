@@ -18,6 +18,7 @@ import resilient_ddb as rddb
 from resilient_ddb.hooks.status import ConnectionStatus
 
 SOON = 20.0
+TRIPS = rddb.CircuitBreaker(minimum_calls=1)
 ONE_IDLE = ConnectionStatus(in_use=0, idle=1)
 
 
@@ -96,11 +97,13 @@ async def test_connecting_ends_with_the_deadline_and_nothing_was_sent(addresses,
     with Deaf() as server:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))] * addresses
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        async with table_at(f"http://dynamodb.example:{server.port}", clock=rddb.Policy().clock) as table:
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS}
+        async with table_at(f"http://dynamodb.example:{server.port}", **settings) as table:
             began = time.monotonic()
             with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.2):
                 await table.update_item(**ADD)
             assert time.monotonic() - began < SOON / 2  # the connect timeout is 20 s
+            assert rddb.circuits(table)["write"].state == "open"
     assert not raised.value.resilience.ambiguous
 
 
@@ -130,13 +133,15 @@ async def test_an_answer_that_drips_ends_with_the_deadline(verb):
 async def test_a_write_whose_deadline_passes_while_it_waits_for_a_connection_was_not_sent():
     with WireServer(lambda _, params, number: [1.0 if number == 1 else b"", of_key(params)]) as server:
         config = AioConfig(max_pool_connections=1)
-        async with table_at(server.url, config=config, clock=rddb.Policy().clock) as table:
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS}
+        async with table_at(server.url, config=config, **settings) as table:
             first = asyncio.create_task(table.get_item(**KEY))
             await until(lambda: server.operations)
-            with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.05):
+            with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.2):
                 await table.update_item(**ADD)
             assert not raised.value.resilience.ambiguous
             assert server.operations == ["GetItem"]
+            assert rddb.circuits(table)["write"].state == "closed"  # it says nothing about the table
             await first
 
 

@@ -634,12 +634,14 @@ def full():
 def test_connecting_ends_with_the_deadline_over_all_addresses(full, make, monkeypatch):
     found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", full)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [found] * 4)
-    table = make(f"http://ddb.example:{full[1]}")
+    trips = rddb.CircuitBreaker(minimum_calls=1)
+    table = make(f"http://ddb.example:{full[1]}", policy=policy(clock=rddb.Policy().clock, circuit_breaker=trips))
     begun = time.monotonic()
     with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.3):
         table.update_item(**ADD)
     assert time.monotonic() - begun < 20  # or 120
     assert not raised.value.resilience.ambiguous
+    assert rddb.circuits(table)["write"].state == "open"
 
 
 def test_nothing_is_sent_after_a_lookup_of_names_that_took_too_long(server, make, monkeypatch):

@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import pytest
+from emulators import CREDENTIALS, REGION
 from operator_support import KEY, Server
 from unit_support import ADD, GET, ROOT, call, failed, good, make_core
 
 import resilient_ddb as rddb
+from resilient_ddb.calls.circuit import Forced
 from resilient_ddb.events import BudgetEvent, CallEndEvent, CircuitEvent, ErrorKind, Outcome, UnprocessedEvent
 from resilient_ddb.observers import LoggingObserver
 from resilient_ddb.observers.logs import Warnings, describe
@@ -58,13 +60,148 @@ def test_an_outage_of_10_000_calls_is_said_in_few_lines(lines):
     for _ in range(3):
         assert call(core, *ADD, [good()]).error is None
     said = lines()
-    assert len(said) < 20
+    assert len(said) <= 9
     assert in_doubt > 100
     assert counted(said, "AMBIGUOUS") == in_doubt
     text = "\n".join(said)
     for change in ("closed -> open", "open -> half-open", "half-open -> open", "half-open -> closed"):
         assert change in text
     assert said[-1].startswith("circuit t/write: half-open -> closed: ")
+
+
+FLAPS = rddb.CircuitBreaker(minimum_calls=4, window_calls=4, open_duration=0.3, open_jitter=0, half_open_permits=1)
+OPENED = "circuit t/read: closed -> open: 4 of 4 attempts failed within 10 s, the last with InternalServerError"
+CLOSED_AGAIN = "circuit t/read: half-open -> closed: 1 of 1 probes succeeded"
+
+
+def fail(core, clock, times=4):
+    for _ in range(times):
+        call(core, *GET, [LOST])
+        clock.advance(0.01)
+
+
+def test_each_opening_of_a_circuit_that_flaps_is_said_at_once_with_its_reason(lines):
+    clock = FakeClock()
+    core = make_core(clock, retry=ONE, circuit_breaker=FLAPS)
+    for number in range(1, 4):
+        fail(core, clock)
+        assert lines() == [OPENED, CLOSED_AGAIN] * (number - 1) + [OPENED]
+        clock.advance(0.4)
+        assert call(core, *GET, [good()]).error is None
+        assert lines() == [OPENED, CLOSED_AGAIN] * number
+        clock.advance(11)
+    core.flush()
+    assert lines() == [OPENED, CLOSED_AGAIN] * 3
+
+
+def test_probes_that_fail_are_summed_up(lines):
+    clock = FakeClock()
+    core = make_core(clock, retry=ONE, circuit_breaker=FLAPS)
+    fail(core, clock)
+    for _ in range(300):
+        clock.advance(0.4)
+        call(core, *GET, [LOST])
+    assert len(lines()) == 3  # it opened, and a summary a minute
+    clock.advance(0.4)
+    assert call(core, *GET, [good()]).error is None
+    assert lines()[0] == OPENED
+    assert all("more changes within" in line for line in lines()[1:-1])
+    assert lines()[-1] == CLOSED_AGAIN
+    assert len(lines()) == 5
+
+
+def test_what_a_person_does_is_said_at_once_with_the_reason(lines):
+    clock = FakeClock()
+    core = make_core(clock, retry=ONE, circuit_breaker=FLAPS)
+    fail(core, clock)
+    clock.advance(0.4)
+    fail(core, clock, times=1)  # a probe
+    core.force("t/read", Forced("open", "maintenance until 5"))
+    assert lines()[1:] == ["circuit t/read: open -> forced open: maintenance until 5"]
+    core.force("t/read", Forced("closed", "it is in the way"))
+    assert lines()[2:] == [
+        "circuit t/read: 2 more changes within 0 s: 1 x open -> half-open, 1 x half-open -> open",
+        "circuit t/read: open -> forced closed: it is in the way",
+    ]
+    core.force("t/read", None)
+    assert lines()[4:] == ["circuit t/read: closed -> open: released"]
+    core.force("t/read", Forced("open", "maintenance until 6"))
+    core.force("t/read", Forced("open", "maintenance until 6"))
+    core.force("t/read", None)
+    assert lines()[5:] == [
+        "circuit t/read: open -> forced open: maintenance until 6",
+        "circuit t/read: open -> open: released",
+    ]
+
+
+def test_a_circuit_that_is_forced_before_its_first_call_is_said_at_once_and_once(lines):
+    told = []
+    core = make_core(observers=[told.append])
+    core.force("t/read", Forced("open", "maintenance A"))
+    said = ["circuit t/read: closed -> forced open: maintenance A"]
+    assert lines() == said
+    assert isinstance(call(core, *GET, [good()]).error, rddb.CircuitOpenError)
+    core.flush()
+    assert lines() == said
+    core.force("t/read", None)
+    core.force("t/write", None)  # it was not held
+    core.force("t/write", Forced("open", "maintenance B"))
+    core.force("t/write", Forced("open", "maintenance C"))
+    core.force("t/write", None)
+    assert call(core, *ADD, [good()]).error is None
+    said += [
+        "circuit t/read: open -> closed: released",
+        "circuit t/write: closed -> forced open: maintenance B",
+        "circuit t/write: open -> forced open: maintenance C",
+        "circuit t/write: open -> closed: released",
+    ]
+    assert lines() == said
+    assert [describe(event) for event in told if isinstance(event, CircuitEvent)] == said
+
+
+def test_a_circuit_that_several_tables_have_is_said_to_be_forced_once(lines):
+    told, own = [], []
+    core = make_core(observers=[told.append])
+    view = core.with_policy(core.policy.replace(retry_budget=None, observers=[own.append]), "t")
+    call(core, *GET, [good()])
+    core.force("t/read", Forced("open", "maintenance"))
+    assert isinstance(call(view, *GET, [good()]).error, rddb.CircuitOpenError)
+    core.force("t/read", None)
+    assert lines() == [
+        "circuit t/read: closed -> forced open: maintenance",
+        "circuit t/read: open -> closed: released",
+    ]
+    for each in (told, own):  # each has heard of its own circuit
+        assert [describe(event) for event in each if isinstance(event, CircuitEvent)] == lines()
+
+
+@pytest.mark.parametrize("has_own_policy", [False, True])
+def test_a_table_of_a_module_is_said_to_be_forced_before_it_is_open(server, lines, has_own_policy):
+    aio = pytest.importorskip("resilient_ddb.aio")
+    told = []
+    policy = rddb.Policy(observers=[told.append])
+    access = {"endpoint_url": server.stub.endpoint_url, "region_name": REGION, **CREDENTIALS}
+    if has_own_policy:
+        made = aio.resource("dynamodb", **access)
+        table = made.Table("t", policy=policy)
+    else:
+        made = table = aio.table("t", policy=policy, **access)
+    handle = rddb.circuits(table)["read"]
+    handle.force_open("maintenance")
+    said = ["circuit t/read: closed -> forced open: maintenance"]
+    assert lines() == said
+
+    async def ask():
+        with pytest.raises(rddb.CircuitOpenError, match="maintenance"):
+            await table.get_item(Key=KEY)
+        handle.release()
+        await table.get_item(Key=KEY)
+        await made.close()
+
+    run(ask())
+    said.append("circuit t/read: open -> closed: released")
+    assert lines() == said
+    assert [describe(event) for event in told if isinstance(event, CircuitEvent)] == said
 
 
 def test_what_is_not_yet_written_is_as_the_client_is_closed(rim, server, lines):
@@ -233,6 +370,7 @@ def test_the_lines_that_the_documentation_explains_are_written_so():
     for event in (
         CircuitEvent(old_state="closed", new_state="open", reason=opened, **change),
         CircuitEvent(old_state="half-open", new_state="closed", reason="3 of 3 probes succeeded", **change),
+        CircuitEvent(old_state="closed", new_state="open", reason="maintenance until 4", **{**change, "forced": True}),
         CallEndEvent(
             operation="UpdateItem", call=1, throttling_reasons=(), response_bytes=0, **in_doubt, **unknown, **table
         ),

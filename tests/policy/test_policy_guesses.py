@@ -1,9 +1,13 @@
 """An argument that there is none of: each public function says which one is meant. Sync and async alike."""
 
+import asyncio
 import inspect
 from types import SimpleNamespace
 
 import pytest
+from both_rims import SYNC_AND_ASYNC
+from botocore.config import Config
+from botocore.exceptions import ParamValidationError
 
 import resilient_ddb as rddb
 from resilient_ddb.testing import FakeClock, FaultProxy, faults
@@ -143,6 +147,75 @@ def test_a_verb_says_which_argument_is_meant(made, path, args, guess, meant):
     with pytest.raises(TypeError) as caught:
         getattr(getattr(made, owner), verb)(*args, **{guess: 1})
     assert str(caught.value) == f"{verb}() has no argument {guess!r}; did you mean {meant}?"
+
+
+ELSEWHERE = [
+    ("get_item", "policy", "policy is for a Table: resource.Table(name, policy=...) has its calls made by that policy"),
+    ("put_item", "ttl_seconds", "ttl_seconds is for put_item, on a Table that was made with ttl=..."),
+    ("update_item", "expected_version", "expected_version is for a versioned table: "),
+    ("query", "max_items", "max_items is for query_items and scan_items; "),
+    ("scan", "segments", "segments is for parallel_scan"),
+    ("scan", "read_units_per_second", "read_units_per_second is for query_items, scan_items, get_items and "),
+    (
+        "get_item",
+        "timeout",
+        "timeout is no parameter of a call: write `with resilient_ddb.deadline(seconds):` around it",
+    ),
+    (
+        "get_item",
+        "fallback",
+        "fallback is a setting of a policy, which a Table may have for itself: policy=Policy(fallback=",
+    ),
+    ("get_item", "max_attempts", "max_attempts is a setting of a policy, which a Table may have for itself: "),
+    (
+        "get_item",
+        "read_timeout",
+        "read_timeout is a setting of a policy, which a Table may have for itself: policy=Policy(",
+    ),
+]
+
+
+@pytest.mark.parametrize("validates", [True, False])
+@pytest.mark.parametrize("target", ["table", "client"])
+@pytest.mark.parametrize(("verb", "name", "words"), ELSEWHERE)
+def test_an_argument_of_ours_that_a_verb_of_boto3s_has_not_is_told_where_it_goes(
+    rim, target, verb, name, words, validates
+):
+    made = rim.table("orders", **SESSION, config=rim.config(parameter_validation=validates))
+    called = made if target == "table" else made.meta.client
+    given = {} if target == "table" else {"TableName": "orders"}
+    with pytest.raises((ParamValidationError, KeyError)) as caught:
+        rim.call(getattr(called, verb), {**given, name: 1})
+    assert any(note.startswith(words) for note in caught.value.__notes__)
+
+
+@pytest.fixture(params=SYNC_AND_ASYNC)
+def rim(request):
+    """Return what makes a Table, and its Config; `call` makes a call, and waits for it."""
+    if request.param == "sync":
+        return SimpleNamespace(table=rddb.table, config=Config, call=lambda verb, given: verb(**given))
+    from aiobotocore.config import AioConfig  # noqa: PLC0415 - there are runs without it
+
+    async def awaited(verb, given):
+        return await verb(**given)
+
+    return SimpleNamespace(
+        table=rddb.aio.table, config=AioConfig, call=lambda verb, given: asyncio.run(awaited(verb, given))
+    )
+
+
+def test_a_parameter_of_dynamodbs_that_is_misspelt_gets_no_such_words(rim):
+    table = rim.table("orders", **SESSION)
+    with pytest.raises(ParamValidationError) as caught:
+        rim.call(table.get_item, {"key": {"id": "1"}})
+    assert len(caught.value.__notes__) == 1
+
+
+@pytest.mark.parametrize("path", ["sharded.get_item", "versioned.put_item"])
+def test_a_verb_of_ours_says_where_an_argument_goes_that_it_has_not(made, path):
+    owner, _, verb = path.partition(".")
+    with pytest.raises(TypeError, match=r"has no argument 'policy'; it takes .*; policy is for a Table: "):
+        getattr(getattr(made, owner), verb)({}, policy=rddb.Policy())
 
 
 @pytest.mark.parametrize(("called", "args", "guess", "meant"), OF_THE_REST)

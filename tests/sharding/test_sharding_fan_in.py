@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from properties import examples
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.fallback.response_info import response_info
+from resilient_ddb.sharding.fan_in_reading import joined_facts
 
 NAMES = ["a#0", "a#1", "a#2", "a#3"]
 SORT_KEYS = {
@@ -365,3 +367,26 @@ def test_a_damaged_token_is_refused_before_anything_is_sent(token, damage):
 def test_a_limit_is_a_number(limit):
     with pytest.raises((TypeError, ValueError), match="Limit"):
         page(Shelf({"a#0": []}), ["a#0"], Limit=limit)
+
+
+STALE, REPLICA = {"stale": True, "age": 10.0}, {"replica": "us-west-2"}
+OWN, OWN_CACHE = {"fallback": "f"}, {"fallback": "f", "cache": True, "age": 30}
+
+
+@pytest.mark.parametrize(
+    ("marks", "source", "age", "region"),
+    [
+        ([None, None], "dynamodb", None, None),
+        ([None, STALE], "stale", 10.0, None),
+        ([OWN_CACHE, None], "cache", 30, None),
+        ([OWN_CACHE, STALE], "stale", 30, None),
+        ([REPLICA, STALE], "replica", 10.0, "us-west-2"),
+        ([STALE, OWN, None], "fallback", 10.0, None),  # nobody knows of when the second is
+        ([OWN, OWN_CACHE, REPLICA], "fallback", 30, None),
+    ],
+)
+def test_what_several_shards_gave_is_what_the_least_fresh_of_them_is(marks, source, age, region):
+    responses = [{"ResponseMetadata": {} if one is None else {"Resilience": one}} for one in marks]
+    for order in (responses, responses[::-1]):
+        info = response_info(joined_facts(order))
+        assert (info.source, info.age, info.region) == (source, age, region)

@@ -222,11 +222,13 @@ def test_a_fallback_answers_reads_but_not_those_of_modify(world):
     assert docs.modify(KEY, add_one)["n"] == 2
 
 
-def test_a_write_that_a_fallback_answered_has_no_version(world):
-    fallback = rddb.fallback.function(lambda call, error: {}, writes=True)
+@pytest.mark.parametrize("said", [{}, {"queue": "q-1"}])
+def test_a_write_that_a_fallback_answered_has_no_version(world, said):
+    answer = {"ResponseMetadata": {"Resilience": said}}
+    fallback = rddb.fallback.function(lambda call, error: answer, writes=True)
     docs = world.table(fallback=fallback, retry=rddb.Retry(max_attempts=1)).versioned()
     world.proxy.plan = [faults.Throttle()]
-    assert docs.put_item(Item=KEY)["ResponseMetadata"]["Resilience"] == {"fallback": "<lambda>"}
+    assert docs.put_item(Item=KEY)["ResponseMetadata"]["Resilience"] == {"fallback": "<lambda>", **said}
 
 
 # Lost replies.
