@@ -187,6 +187,7 @@ class TableReads:
 
         Raises:
             TypeError, ValueError, ClientError: as `query_many`.
+            RuntimeError: from the iterator, an interrupt came while an item was on its way. Begin anew.
         """
         from resilient_ddb.sharding.queries import fan_in_reading  # noqa: PLC0415 - only where it is used
 
