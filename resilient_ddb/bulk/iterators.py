@@ -81,14 +81,24 @@ class ItemIterator(_OfTable[Generator[Item, None, None]], Iterator[Item]):
     """An iterator over a table's items, page after page. After an error it may be iterated on."""
 
     _go_on = staticmethod(_go_on)
+    _is_torn = False
 
     def __iter__(self) -> Iterator[Item]:  # noqa: PYI034 - the generator itself
+        if self._is_torn:
+            raise RuntimeError(
+                f"{self._verb} of table {self._table!r} was broken off by an interrupt while an item was on its way: "
+                "it was not given, and does not come again; begin anew"
+            )
         if self._items.gi_frame is None and not self._is_closed:  # type: ignore[attr-defined]  # a generator has it
             self._items = self._go_on(self._reading)
         return self._items
 
     def __next__(self) -> Item:
-        return next(iter(self))
+        try:
+            return next(iter(self))
+        except BaseException:  # the generator has ended by it, or else it came as an item was on its way
+            self._is_torn = self._items.gi_frame is not None and not self._is_closed  # type: ignore[attr-defined]  # as above
+            raise
 
     def close(self) -> None:
         """End the iteration: no further item comes, and no further page is asked for."""

@@ -51,6 +51,9 @@ class ParallelScan(Iterator[Item]):
         except StopIteration:
             self._segments.check_end()
             raise
+        except BaseException:
+            self._items.close()  # if it could go on, an interrupt came as an item was on its way
+            raise
 
     def close(self) -> None:
         """Stop: what is under way is waited for, and its answer dropped."""

@@ -44,6 +44,7 @@ class KeysReads:
 
         Raises:
             TypeError, ValueError, ClientError: as `query_many`.
+            RuntimeError: from the iterator, an interrupt came while an item was on its way. Begin anew.
         """
         from resilient_ddb.bulk.iterators import ItemIterator  # noqa: PLC0415 - only where it is used
 

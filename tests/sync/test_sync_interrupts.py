@@ -1,5 +1,6 @@
 """Ctrl-C while calls are made on threads: wherever it comes, whoever waits goes on, and nothing is lost."""
 
+import _thread
 import contextlib
 import gc
 import itertools
@@ -22,6 +23,7 @@ from resilient_ddb.bulk.settings import BatchSettings
 from resilient_ddb.fallback import UNANSWERED
 from resilient_ddb.sync.batch_get import BatchGet
 from resilient_ddb.sync.batch_writer import BatchWriter
+from resilient_ddb.sync.parallel_scan import ParallelScan
 from resilient_ddb.sync.table_reads import _items
 from resilient_ddb.sync.together import together
 from resilient_ddb.testing import FakeClock
@@ -275,3 +277,36 @@ def test_no_item_of_several_keys_is_lost_in_silence_wherever_ctrl_c_comes(watchd
         else:
             assert given == whole, f"line {at}"
     assert 0 < refused < at / 5
+
+
+def interrupted_page(**_):
+    """Return three items. As the second one is handed out, Ctrl-C is pressed: Python looks when a function returns."""
+    return {"Items": itertools.chain([{"pk": 0}], itertools.starmap(_thread.interrupt_main, [()]), [{"pk": 2}])}
+
+
+class Interrupted(Readable):
+    """Has one page, and one segment."""
+
+    def __init__(self):
+        super().__init__()
+        self.meta.client.meta = Client().meta
+        described = {"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "TableArn": "t", "TableName": "t"}
+        described["AttributeDefinitions"] = [{"AttributeName": "pk", "AttributeType": "N"}]
+        self.meta.client.describe_table = lambda **_: {"Table": described}
+        self.scan = self.query = interrupted_page
+
+
+def scan_all(table):
+    return ParallelScan(table, on_page=None, segments=1, rate=None, resume=None, params={})
+
+
+@pytest.mark.parametrize("read", [query_all, scan_all])
+def test_an_item_that_was_on_its_way_as_ctrl_c_came_is_missed_aloud(read):
+    reading = read(Interrupted())
+    assert next(reading) == {"pk": 0}
+    with pytest.raises(KeyboardInterrupt):
+        next(reading)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"was (broken off|stopped)"):
+            next(reading)
+    assert end_soon()
