@@ -173,14 +173,14 @@ WSGI = pytest.mark.parametrize("name", ["flask_service", "django_service"])
 
 
 @WSGI
-@pytest.mark.parametrize(
-    ("path", "error"), [("/orders/a", "DeadlineExceededError"), ("/orders?id=a&id=b", "UnprocessedKeysError")]
-)
-def test_it_answers_at_its_deadline_also_what_threads_read(name, path, error, proxy, monkeypatch):
+@pytest.mark.parametrize("path", ["/orders/a", "/orders?id=a&id=b"])
+def test_it_answers_at_its_deadline_also_what_threads_read(name, path, proxy, monkeypatch):
     deadline_of(monkeypatch, 0.2)
     proxy.plan = [faults.Hang()]
     with on_threads(name) as service:
         answer = service.request("GET", path)
+    by_get_items = name == "django_service" and "?" in path  # whose error has the keys, and is of that class too
+    error = "UnprocessedKeysError" if by_get_items else "DeadlineExceededError"
     assert (answer.status_code, body(answer)["error"]) == (504, error)
 
 
