@@ -64,7 +64,7 @@ class BatchReads:
         self._table = table
         self._draw = draw
         self._params: dict[str, Any] = dict(params)
-        self._rate = read_rate(rate, table, 1.0 if params.get("ConsistentRead") else 0.5)
+        self._rate = read_rate(rate, table, params)
         self._returned: dict[str, Any] = {}
         if self._rate is not None:
             self._returned["ReturnConsumedCapacity"] = "TOTAL"
