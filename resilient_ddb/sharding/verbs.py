@@ -151,7 +151,7 @@ class ShardedVerbs:
         items = yield from reads.all()
         if len(items) != 1 and keys.layout.previous:  # it may have been moved while the shards were read one by one
             again = self._reads(keys, table_key, homes, {**params, **_CONSISTENT})
-            items = yield from again.all()
+            items = yield from again.all_at_once()
             reads.responses += again.responses
         found = yield from self._only(keys, items)
         response = reads.facts()

@@ -19,6 +19,7 @@ from sharded_support import done, operations
 import resilient_ddb as rddb
 from resilient_ddb.sharding import RANDOM
 from resilient_ddb.sharding.layout import Layout
+from resilient_ddb.sharding.reads import ShardReads
 from resilient_ddb.testing import faults
 
 OLD, NEW = rddb.ShardLayout(2, by="sk"), rddb.ShardLayout(7, by="sk")
@@ -212,6 +213,42 @@ async def test_what_another_adds_to_an_item_that_is_moved_is_not_lost(machines):
         await done(mine.update_item(Key=KEY, **ADD))
         [stored] = either.stored()
         assert (stored["n"], stored["text"]) == (1 if before > 3 else 2, "as it was")
+
+
+# Reads.
+
+
+@pytest.mark.parametrize("where", PLACES)
+async def test_a_point_read_that_finds_nothing_looks_at_all_places_at_one_moment(machines, monkeypatch, where):
+    """A batch is read key by key: an item that is moved again and again may be missed each time."""
+    everything = ShardReads.all
+
+    def missed(reads):
+        yield from everything(reads)
+        return []
+
+    either = machines.either
+    machines.place(where, n=5, text="x")
+    monkeypatch.setattr(ShardReads, "all", missed)
+    docs = either.table.sharded(**AFTER)
+    projected = {"ProjectionExpression": "#n", "ExpressionAttributeNames": {"#n": "n"}}
+    for params, expected in (({}, {**KEY, "n": 5, "text": "x"}), (projected, {"n": 5})):
+        either.proxy.clear()
+        answer = await done(docs.get_item(Key=KEY, ReturnConsumedCapacity="TOTAL", **params))
+        assert operations(either) == ["BatchGetItem", "TransactGetItems"]
+        assert answer.get("Item") == (expected if PLACES[where] else None)
+        assert answer["ConsumedCapacity"]["CapacityUnits"] > 1
+
+
+@pytest.mark.parametrize(
+    ("layout", "params"),
+    [({"shards": 101, "previous": (2,), "by": RANDOM}, {}), (AFTER, {"AttributesToGet": ["n"]})],
+)
+async def test_what_a_transaction_does_not_take_is_read_twice(either, layout, params):
+    docs = either.table.sharded(**layout)
+    answer = await done(docs.get_item(Key=KEY, **params))
+    assert "Item" not in answer
+    assert set(operations(either)) == {"BatchGetItem"}
 
 
 # What a write that begins an item answers, and asks for.
