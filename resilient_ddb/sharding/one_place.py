@@ -173,11 +173,12 @@ class Beginning:
     def answer(self, response: Mapping[str, Any], home: str) -> Flow[Response]:
         """Return what the verb would have answered."""
         made = {name: value for name, value in response.items() if name not in _AGGREGATED}
-        capacities, metrics = response.get("ConsumedCapacity"), response.get("ItemCollectionMetrics")
+        capacities, metrics = response.get("ConsumedCapacity"), response.get("ItemCollectionMetrics") or {}
         if capacities:
             made["ConsumedCapacity"] = summed(capacities)
-        if metrics:
-            [[made["ItemCollectionMetrics"], *_], *_] = metrics.values()
+        for collection in (one for many in metrics.values() for one in many):
+            if collection.get("ItemCollectionKey", {}).get(self._keys.key) == home:
+                made["ItemCollectionMetrics"] = collection
         returned = self._params.get("ReturnValues", "NONE")
         if returned in ("ALL_NEW", "UPDATED_NEW"):
             place = {**self.key, self._keys.key: home}

@@ -314,8 +314,7 @@ class ShardedVerbs:
             finally:
                 del failed  # it knows this frame: they would keep each other
         answer = yield from beginning.answer(response, home)
-        if "Attributes" in answer:
-            keys.as_seen(answer["Attributes"])
+        self._as_seen(keys, answer)
         return answer, None
 
     def _found(self, keys: ShardKeys, key: Item, homes: Sequence[str]) -> Flow[list[Item]]:
@@ -360,11 +359,15 @@ class ShardedVerbs:
         except ClientError as error:
             self._unsuffix_error(keys, error)
             raise
+        self._as_seen(keys, response)
+        return response
+
+    @staticmethod
+    def _as_seen(keys: ShardKeys, response: Response) -> None:
         metrics = response.get("ItemCollectionMetrics") or {}
         for found in (response.get("Item"), response.get("Attributes"), metrics.get("ItemCollectionKey")):
             if found:
                 keys.as_seen(found)
-        return response
 
     def _unsuffix_error(self, keys: ShardKeys, error: ClientError) -> None:
         for reason in (error.response, *(error.response.get("CancellationReasons") or ())):

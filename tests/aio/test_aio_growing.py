@@ -323,6 +323,10 @@ async def test_what_it_took_is_told_as_ever(either):
     answer = await done(docs.put_item(Item=KEY, **asked))
     assert answer["ConsumedCapacity"]["TableName"] == either.name
     assert answer["ConsumedCapacity"]["CapacityUnits"] >= 2
+    without = await done(either.table.sharded(7).put_item(Item={**KEY, "sk": NUMBER + 1}, **asked))
+    assert answer.keys() == without.keys()
+    of_collection = answer.get("ItemCollectionMetrics", {"ItemCollectionKey": {"pk": "a"}})
+    assert of_collection["ItemCollectionKey"] == {"pk": "a"}
 
 
 async def test_parameters_of_the_older_api_are_refused_before_anything_is_sent(either):
