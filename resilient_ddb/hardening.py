@@ -17,9 +17,11 @@ _ASYNC = ("aiobotocore", "aioboto3", "resilient_ddb.aio")
 def harden(target: Target, policy: Policy | None = None) -> Target:
     """Harden what exists already, in place, and return it.
 
-    A Session hardens what it makes from now on. A Table or resource shares its client with whatever was made from
-    it: they are hardened together. Timeouts and pool size of a client that exists stay as they are. What is hardened
-    already, `aio.table(...)` among it, stays so; with a `policy`, that is set as by `set_policy`.
+    A Session hardens what it makes from now on: its clients have the policy's timeouts and 128 connections, unless a
+    Config says otherwise. A Table or resource shares its client with whatever was made from it: they are hardened
+    together. A client that exists keeps its connections. Its timeouts stay, too, unless the policy states others than
+    the default ones: these hold for each request from now on. What is hardened already, `aio.table(...)` among it,
+    stays so; with a `policy`, that is set as by `set_policy`.
 
     Args:
         target: a boto3, aiobotocore or aioboto3 Session, client, resource or Table.

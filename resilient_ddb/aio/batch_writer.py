@@ -16,6 +16,7 @@ from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import Request
 from resilient_ddb.bulk.token_bucket import Limiter
 from resilient_ddb.calls.flows import run_async
+from resilient_ddb.calls.stamping import stamped
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
 
 from .lazy import opened
@@ -42,7 +43,7 @@ class AsyncBatchWriter(BatchBuffer):
 
     async def _expiring(self, item: Mapping[str, Any], ttl_seconds: Any) -> Mapping[str, Any]:
         client = await opened(self._client, "BatchWriteItem")
-        return await run_async(self._stamped(client, item, ttl_seconds))
+        return await run_async(stamped(client, self._table_name, item, ttl_seconds))
 
     async def _add_and_flush(self, request: Request) -> None:
         if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this

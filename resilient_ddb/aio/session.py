@@ -190,11 +190,11 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
         return target
     session = _botocore_session(target)
     if session is not None:
-        AioHost.install_on_session(session.get_component("event_emitter"), policy)
+        AioHost.install_on_session(session, policy)
     elif isinstance(target, ServiceResource) and is_aio_client(target.meta.client):
-        AioHost.install(target.meta.client, policy, native=True)
+        AioHost.harden(target.meta.client, policy, native=True)
     elif is_aio_client(target):
-        AioHost.install(target, policy)
+        AioHost.harden(target, policy)
     else:
         raise _no_target(target, "harden")
     return target

@@ -67,7 +67,7 @@ class BatchReads:
         """The key that was drawn last, until it is taken: an interrupt may come in between."""
         self._draw = partial(draw, self._drawn)
         self._params: Mapping[str, Any] = dict(params)
-        self._rate = read_rate(rate, table, 1.0 if params.get("ConsistentRead") else 0.5)
+        self._rate = read_rate(rate, table, params)
         self._returned: dict[str, Any] = {}
         if self._rate is not None:
             self._returned["ReturnConsumedCapacity"] = "TOTAL"

@@ -12,8 +12,6 @@ from typing import Any
 
 from boto3.dynamodb.table import BatchWriter as _BotoBatchWriter
 
-from resilient_ddb.calls.execution import Execution
-from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import UnprocessedItemsError
 from resilient_ddb.errors.words import counted
 from resilient_ddb.policy.contexts import holding
@@ -60,26 +58,6 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     @_items_buffer.setter
     def _items_buffer(self, requests: list[Request]) -> None:
         self._batching.queue.replace(requests)
-
-    def _stamped(self, client: Any, item: Mapping[str, Any], ttl_seconds: Any) -> Flow[Mapping[str, Any]]:
-        """Return an item that expires so many seconds from now, by the Table's TTL.
-
-        Args:
-            client: the writer's client, open.
-            item: the item; it stays as it is.
-            ttl_seconds: how long it is to live.
-
-        Raises:
-            TypeError, ValueError: `ttl_seconds` can't be meant, or the Table has no TTL.
-        """
-        core = getattr(client, "_resilience", None)
-        ttl = None if core is None or core.ttl is None else core.ttl.of(self._table_name)
-        if core is None or ttl is None:
-            raise ValueError("ttl_seconds needs a Table that was made with ttl=...")
-        execution = Execution(core, "DescribeTimeToLive", {"TableName": self._table_name})
-        ask = client._make_api_call  # noqa: SLF001 - botocore's own way to call an operation by its name
-        stamped: Mapping[str, Any] = yield from ttl.stamped(execution, ask, item, ttl_seconds)
-        return stamped
 
     def _is_due(self, request: Request) -> bool:
         """Accept a request, and return whether a batch is due."""

@@ -314,11 +314,11 @@ class Batching:
 
     def _took(self, batch: Batch, response: dict[str, Any], left: list[Request]) -> None:
         are_left = {id(request) for request in left}
-        self._pace.settle(batch.reserved, batch.units_without(left), telling.consumed_units(response))
+        written = len(batch.requests) - len(left)
+        self._pace.settle(batch.reserved, batch.units_without(left), telling.consumed_units(response), written)
         self.queue.done(request for request in batch.requests if id(request) not in are_left)
         had_to_retry = (response.get("ResponseMetadata") or {}).get("RetryAttempts", 0) > 0
         met_limit = bool(left) or had_to_retry
-        written = len(batch.requests) - len(left)
         self._tally.count_batch(written=written, retried=len(left), throttled=int(met_limit))
         self._set_pace(met_limit=met_limit)
         self._tell_of_batch(written, len(left))

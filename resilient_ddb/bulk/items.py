@@ -24,7 +24,7 @@ class Items:
         Raises:
             TypeError, ValueError: an argument can't be meant.
         """
-        self._rate = read_rate(rate, table, 1.0 if params.get("ConsistentRead") else 0.5)
+        self._rate = read_rate(rate, table, params)
         if self._rate is not None and params.get("ReturnConsumedCapacity", "NONE") == "NONE":
             params = {**params, "ReturnConsumedCapacity": "TOTAL"}
         self._pages = Pages(verb, params, max_items, table=table.name)

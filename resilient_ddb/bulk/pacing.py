@@ -18,6 +18,7 @@ from typing import Any
 
 from resilient_ddb.calls import telling
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.dynamodb.capacity import least_read_units
 from resilient_ddb.policy.clock import Clock
 from resilient_ddb.policy.policy import policy_of
 
@@ -114,18 +115,19 @@ class Pace:
         wait = self._limiter.reserve(cost)
         return cost, wait if self._slower is None else max(wait, self._slower.reserve(cost))
 
-    def settle(self, reserved: float, units: float, consumed: float | None) -> None:
+    def settle(self, reserved: float, units: float, consumed: float | None, written: int = 0) -> None:
         """Correct a reservation.
 
         Args:
             reserved: what was taken.
             units: by size, of what was written.
-            consumed: what DynamoDB says; None where it does not.
+            consumed: what DynamoDB says; None where it does not. An emulator may say too little.
+            written: how many items were written: each takes a unit at least.
         """
-        cost = units * self._ratio if consumed is None else consumed
+        cost = units * self._ratio if consumed is None else max(consumed, float(written))
         self.consumed += cost
         if consumed is not None and units:
-            learnt = consumed / units
+            learnt = cost / units
             self._ratio += (learnt - self._ratio) * (_LEARNING if self._has_learnt else 1.0)
             self._has_learnt = True
         if self._limiter is not None and cost != reserved:
@@ -194,8 +196,14 @@ def _on_demand_units(part: Mapping[str, Any]) -> float:
 class ReadRate:
     """A reader's use of a limiter. Safe to share between threads: what is unknown to one of them is an estimate."""
 
-    def __init__(self, limiter: Limiter, clock: Clock, estimate: float, table: Any = None) -> None:
-        """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`."""
+    def __init__(
+        self, limiter: Limiter, clock: Clock, estimate: float, table: Any = None, *, least: float | None = None
+    ) -> None:
+        """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`.
+
+        A part costs `least` units at least, whatever an answer says; the estimate where left out.
+        """
+        self._least = estimate if least is None else least
         self._limiter = limiter
         self._table = table
         self._clock = clock
@@ -231,13 +239,17 @@ class ReadRate:
         """
         consumed = telling.consumed_units(response)
         if consumed is not None:
+            consumed = max(consumed, self._least * done)
             self._limiter.charge(consumed - taken)
             if done:
                 self.estimate = consumed / done
 
 
-def read_rate(rate: Any, table: Any, estimate: float) -> ReadRate | None:
+def read_rate(rate: Any, table: Any, params: Mapping[str, Any], estimate: float | None = None) -> ReadRate | None:
     """Return the pace for a `read_units_per_second` of a table's reads; None where there is none.
+
+    A key, or a page, that is read by `params` costs something at least. The first is taken to cost just that, unless
+    there is an estimate.
 
     Raises:
         TypeError, ValueError: it is no number above 0, and no limiter.
@@ -245,4 +257,6 @@ def read_rate(rate: Any, table: Any, estimate: float) -> ReadRate | None:
     if rate is None:
         return None
     clock = policy_of(table).clock
-    return ReadRate(as_limiter("read_units_per_second", rate, clock), clock, estimate, table)
+    least = least_read_units(params)
+    limiter = as_limiter("read_units_per_second", rate, clock)
+    return ReadRate(limiter, clock, least if estimate is None else estimate, table, least=least)

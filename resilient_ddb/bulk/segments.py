@@ -76,7 +76,7 @@ class Segments:
         self._resume = resume
         self._params = dict(params)
         self._fingerprint = scan_state.fingerprint(params)
-        self._rate = read_rate(rate, table, 0.0)
+        self._rate = read_rate(rate, table, params, 0.0)
         if self._rate is not None:
             self._params["ReturnConsumedCapacity"] = "TOTAL"
         self._source: Source | None = None

@@ -74,7 +74,8 @@ class BatchReport:
     refused: int
     """Requests that can't be written as they are: too large, not serializable, or refused by DynamoDB."""
     consumed_units: float
-    """Write capacity units. With a rate, as DynamoDB reported them, indexes included; else counted by size."""
+    """Write capacity units. With a rate, as DynamoDB reported them, indexes included, and one for each item at least;
+    else counted by size."""
     average_rate: float
     """Write capacity units a second, over all of `elapsed`."""
     current_rate: float | None

@@ -36,6 +36,11 @@ def read_units(size: int, *, consistent: bool = False) -> float:
     return float(units) if consistent else units / 2
 
 
+def least_read_units(params: Mapping[str, Any]) -> float:
+    """Return what a read by these parameters costs at least, of one key or one page, also where there is nothing."""
+    return read_units(0, consistent=bool(params.get("ConsistentRead")))
+
+
 def item_size(item: Mapping[str, Any]) -> int:
     """Return the bytes that DynamoDB counts for an item with native values, as boto3's Table takes them.
 

@@ -192,11 +192,15 @@ def _is_constant_update(params: Params) -> bool:
 
 
 def _is_constant_expression(expression: str, values: Params) -> bool:
-    pieces = _CLAUSE.split(expression)
-    if len(pieces) == 1 or pieces[0].strip():
+    if len(pieces := _CLAUSE.split(expression)) == 1 or pieces[0].strip():
         return False
-    clauses = zip(pieces[1::2], pieces[2::2], strict=True)
-    return all(_is_constant_clause(word.upper(), body, values) for word, body in clauses)
+    return all(_is_constant_clause(word, body, values) for word, body in clauses_of(expression))
+
+
+def clauses_of(expression: str) -> list[tuple[str, str]]:
+    """Return the clauses of an update expression: `SET`, `REMOVE`, `ADD` or `DELETE`, and what follows it."""
+    pieces = _CLAUSE.split(expression)
+    return [(word.upper(), body) for word, body in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
 def _is_constant_clause(word: str, body: str, values: Params) -> bool:

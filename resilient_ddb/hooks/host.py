@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 from botocore.config import Config
 
 from resilient_ddb.calls.core import Core
@@ -99,8 +100,22 @@ class ClientHost(ABC):
         tell_child(self)
 
     @classmethod
+    def harden(cls, client: Any, policy: Policy | None, *, native: bool = False) -> Any:
+        """Harden a client that was made by others. The policy's timeouts hold as if it was set later.
+
+        Raises as `install`.
+        """
+        is_new = getattr(client, "_resilience", None) is None
+        hardened = cls.install(client, policy, native=native)
+        if is_new and policy is not None and policy.timeouts != Timeouts():
+            hardened._resilience.timeouts = policy.timeouts  # noqa: SLF001 - the attribute is this library's own
+        return hardened
+
+    @classmethod
     def install(cls, client: Any, policy: Policy | None, *, native: bool = False) -> Any:
         """Harden a client that exists, and return it. Of one that is hardened, only the policy is set, if it is given.
+
+        Its own Config says its timeouts.
 
         Raises:
             ValueError: the client can't be hardened: another service's, or one in adaptive mode.
@@ -126,8 +141,9 @@ class ClientHost(ABC):
         return client
 
     @classmethod
-    def install_on_session(cls, events: Any, policy: Policy | None) -> None:
-        """Harden what the session with these events makes from now on; a second time, only its policy is set."""
+    def install_on_session(cls, session: Any, policy: Policy | None) -> None:
+        """Harden what a session of botocore makes from now on; a second time, only its policy is set."""
+        events = session.get_component("event_emitter")
         known = hardened_session(events)
         if known is not None:
             if policy is not None:
@@ -146,6 +162,8 @@ class ClientHost(ABC):
             base_classes.insert(0, InstalledClient)
 
         replace_handler(events, "creating-client-class.dynamodb", add_client_class)
+        made = type(session)
+        session.__class__ = type(made.__name__, (MakesClients, made), {"__module__": made.__module__})
         setattr(events, _HARDENED, kept)  # copies of an emitter, which clients have, don't have this
 
     def _in_child(self) -> None:
@@ -311,6 +329,54 @@ class HardenedSession:
         self.policy = policy
         for client in living(self.clients):
             set_policy(client, policy)
+
+
+class MakesClients:
+    """What is mixed into the class of a hardened session.
+
+    Its DynamoDB clients have the policy's timeouts, and this library's pool size. A Config of the caller's wins. Only
+    here can be seen what that says: the Config of a client that is made no longer tells which values are defaults.
+    """
+
+    def create_client(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a client, as the SDK does."""
+        kept = hardened_session(self.get_component("event_emitter"))  # type: ignore[attr-defined]  # of the session
+        create: Any = super().create_client  # type: ignore[misc]  # as above
+        try:
+            bound_arguments = _CREATE_CLIENT.bind(self, *args, **kwargs)
+        except TypeError:
+            return create(*args, **kwargs)  # which says what is wrong
+        arguments = bound_arguments.arguments
+        given = arguments.get("config")
+        if kept is None or arguments["service_name"] != "dynamodb" or not isinstance(given, Config | None):
+            return create(*args, **kwargs)
+        arguments["config"] = config_beside(given, self.get_default_client_config(), kept.policy)  # type: ignore[attr-defined]  # as above
+        return create(*bound_arguments.args[1:], **bound_arguments.kwargs)
+
+
+_CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
+
+
+def config_beside(given: Config | None, default: Config | None, policy: Policy | None) -> Config:
+    """Return a caller's Config with the policy's timeouts and our pool, wherever it, and a session's, says nothing."""
+    unsaid = {
+        name: value
+        for name, value in default_options(policy).items()
+        if not any(_says(config, name) for config in (given, default))
+    }
+    told = given or Config()
+    made: Config = told.merge(Config(**unsaid))
+    for name, value in vars(told).items():  # `merge` loses what was set later, as boto3's resources do
+        if name not in unsaid and not name.startswith("_"):
+            setattr(made, name, value)
+    return made
+
+
+def _says(config: Config | None, name: str) -> bool:
+    if config is None:
+        return False
+    given = config._user_provided_options  # noqa: SLF001 - botocore has no public way: a default may be said, too
+    return name in given or getattr(config, name) != Config.OPTION_DEFAULTS[name]
 
 
 _HARDENED = "_resilient_ddb_session"

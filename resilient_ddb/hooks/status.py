@@ -70,6 +70,16 @@ class ConnectionStatus:
 
 @explained
 @dataclass(frozen=True, kw_only=True)
+class TimeoutStatus:
+    """The timeouts of each request, in seconds; None for one that never ends by itself."""
+
+    connect: float | None
+    """To make a connection in."""
+    read: float | None
+    """Without a byte of the response."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WriterStatus:
     """A batch writer."""
 
@@ -133,6 +143,8 @@ class Status:
 
     policy: Policy
     """How calls are made."""
+    timeouts: TimeoutStatus | None
+    """The timeouts that hold: the policy's, or those of a Config that wins. None if the client is not open."""
     circuits: tuple[CircuitStatus, ...]
     """The circuits of all tables that the client was asked for, by name."""
     budgets: tuple[BudgetStatus, ...]
@@ -169,6 +181,7 @@ def status(target: Any) -> Status:
     lanes = sorted(core.lanes(), key=lambda lane: lane.name)
     return Status(
         policy=core.policy,
+        timeouts=_timeouts(found, core),
         circuits=tuple(CircuitStatus(**circuit.facts()) for lane in lanes if (circuit := lane.circuit) is not None),
         budgets=tuple(
             BudgetStatus(name=lane.name, tokens=budget.tokens, capacity=budget.capacity)
@@ -187,6 +200,7 @@ def _unopened(found: Target) -> Status:
     held = sorted(found.client.held.items())
     return Status(
         policy=found.client.policy or Policy(),
+        timeouts=None,
         circuits=tuple(
             CircuitStatus(
                 name=name,
@@ -212,6 +226,17 @@ def _unopened(found: Target) -> Status:
 def _clients(found: Target) -> list[Any]:
     """Return the clients behind a target: one on each event loop."""
     return found.client.clients() if "held" in vars(found.client) else [found.client]
+
+
+def _timeouts(found: Target, core: Core) -> TimeoutStatus | None:
+    own = core.timeouts
+    if own is not None:
+        return TimeoutStatus(connect=own.connect, read=own.read)
+    clients = _clients(found)
+    if not clients:
+        return None
+    config = clients[-1].meta.config
+    return TimeoutStatus(connect=config.connect_timeout, read=config.read_timeout)
 
 
 def _fast_path(found: Target) -> FastPathStatus | None:

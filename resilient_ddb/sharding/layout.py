@@ -97,10 +97,11 @@ class Layout:
             raise ValueError(f"Item must have the attribute {missing[0]!r}: its shard is calculated by that")
         return self._named(text, count, self._number(attributes, count))
 
-    def home_of_key(self, key: Any, table_key: Mapping[str, Any]) -> str:
-        """Return the stored key for an item of which only its key is known: the same for all who ask."""
-        text, count = self.checked(key), self.count(key)
-        return self._named(text, count, _digest(table_key) % count)
+    def homes_of_key(self, key: Any, table_key: Mapping[str, Any]) -> list[str]:
+        """Return the stored keys for an item of which only its key is known: the same for all who ask, now's first."""
+        text, number = self.checked(key), _digest(table_key)
+        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
+        return list(dict.fromkeys(self._named(text, count, number % count) for count in counts))
 
     def is_current(self, key: Any, stored: str) -> bool:
         """Return whether items may be put under a stored key of `key` now."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from resilient_ddb.bulk.batch_get import BatchReads, drawing
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.unanswered import unanswered
 
 from .fan_in import Item
 from .fan_in_reading import Response, joined_facts, summed
 
 _RETURNED = "ReturnConsumedCapacity"
+_MOST_AT_ONCE = 100
+"""Items of a transaction."""
+_OF_TRANSACTION = frozenset({"ConsistentRead", "ProjectionExpression", "ExpressionAttributeNames"})
+"""Parameters that an item of a transaction takes; it is always read consistently."""
 
 
 class ShardReads(BatchReads):
@@ -30,6 +36,7 @@ class ShardReads(BatchReads):
         returned = {_RETURNED: asked.pop(_RETURNED)} if _RETURNED in asked else {}
         super().__init__(table, drawing(keys), asked, None)
         self._returned = returned
+        self._places = keys
         self._sleep = sleep
         self._as_seen = as_seen
         self.responses: list[Response] = []
@@ -49,6 +56,20 @@ class ShardReads(BatchReads):
             elif not self._is_over:
                 yield from self._ask()
         return items
+
+    def all_at_once(self) -> Flow[list[Item]]:
+        """Return the items that there are at one moment, as far as a transaction takes so many keys, or the parameters.
+
+        Raises as `all`.
+        """
+        if len(self._places) > _MOST_AT_ONCE or not self._params.keys() <= _OF_TRANSACTION:
+            return (yield from self.all())
+        asked = {name: value for name, value in self._params.items() if name != "ConsistentRead"}
+        gets = [{"Get": {"TableName": self._table.name, "Key": place, **asked}} for place in self._places]
+        transact = self._table.meta.client.transact_get_items
+        response = yield unanswered(partial(transact, TransactItems=gets, **self._returned))
+        self.responses.append(dict(response))
+        return [found["Item"] for found in response.get("Responses") or () if found.get("Item")]
 
     @property
     def unread(self) -> list[Item]:

@@ -12,11 +12,8 @@ from botocore.exceptions import ClientError
 from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import in_shard
-from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, expects_version, same_table
-from resilient_ddb.dynamodb.reserved import SHARDED
-from resilient_ddb.errors import DuplicateShardItemError, call_facts
-from resilient_ddb.errors.words import is_failed_condition
+from resilient_ddb.dynamodb.operations import expects_version, same_table
+from resilient_ddb.errors import DuplicateShardItemError
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
@@ -25,6 +22,18 @@ from .fan_in_reading import OnShardError, Response, Together, check_on_shard_err
 from .keys import ShardKeys
 from .layout import Layout
 from .moving import Moved, move
+from .one_place import (
+    ROUNDS,
+    Beginning,
+    absences,
+    attributes_written,
+    cleared,
+    has_failed,
+    if_there,
+    reasons_of,
+    refuse_old,
+    was_gone,
+)
 from .reads import ShardReads
 from .shard_layout import RANDOM, ShardLayout, placing
 
@@ -118,7 +127,10 @@ class ShardedVerbs:
         keys.refuse_conditions(item.get(keys.key), params)
         for argument in ("ConditionExpression", "Expected"):
             keys.refuse_comparison(argument, params)
-        yield from self._brought_home(keys, item.get(keys.key), item)
+        homes = self._known_homes(keys, item)
+        if len(homes) > 1:
+            key = {name: item[name] for name in keys.described.key.names if name in item}
+            return (yield from self._write_in_one_place(keys, "put_item", key, homes, {"Item": stored, **params}))
         call = partial(self._table.put_item, Item=stored, **params)
         return (yield from self._send(keys, call, stored.get(keys.stored_in)))
 
@@ -135,7 +147,7 @@ class ShardedVerbs:
         items = yield from reads.all()
         if len(items) != 1 and keys.layout.previous:  # it may have been moved while the shards were read one by one
             again = self._reads(keys, table_key, homes, {**params, **_CONSISTENT})
-            items = yield from again.all()
+            items = yield from again.all_at_once()
             reads.responses += again.responses
         found = yield from self._only(keys, items)
         response = reads.facts()
@@ -167,13 +179,15 @@ class ShardedVerbs:
             return (yield from self._send(keys, partial(call, Key=key, **params)))
         table_key, value = keys.split(key)
         homes = keys.layout.homes(value, key)
-        if keys.layout.knows(key):
-            yield from self._brought_home(keys, value, key)
-        elif len(homes) > 1:
+        if len(homes) > 1 and not keys.layout.knows(key):
             return (yield from self._change_where_it_is(keys, verb, table_key, homes, params))
         made = keys.beginning(key, params) if verb == "update_item" else params
-        call = partial(call, Key={**table_key, keys.key: homes[0]}, **made)
-        return keys.unbegun((yield from self._send(keys, call, homes[0])), params)
+        if len(homes) > 1:
+            response = yield from self._write_in_one_place(keys, verb, table_key, homes, made)
+        else:
+            call = partial(call, Key={**table_key, keys.key: homes[0]}, **made)
+            response = yield from self._send(keys, call, homes[0])
+        return keys.unbegun(response, params)
 
     def _change_where_it_is(
         self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
@@ -184,48 +198,120 @@ class ShardedVerbs:
                 f"({', '.join(keys.layout.by) or 'none: the suffix is random'}); or say on_unknown_shard='find', "
                 "to look for the item first"
             )
-        for name in OLD_PARAMETERS:
-            if name in params:
-                raise ValueError(
-                    f"{name} must be left out where the item is looked for first; use an expression in its place"
-                )
-        call, names = getattr(self._table, verb), {SHARDED: keys.key}
-        there = join_condition(params, f"attribute_exists({SHARDED})", names, {})
-        there["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        refuse_old(params)
+        call, there = getattr(self._table, verb), if_there(keys, params)
         attempts = policy_of(self._table).retry.max_attempts
         for _ in range(attempts):
             found = yield from self._found(keys, key, homes)
             if len(found) > 1:
                 raise self._duplicate(keys, found, "UpdateItem" if verb == "update_item" else "DeleteItem")
             if not found:
-                return (yield from self._change_nothing(keys, verb, key, params))
-            try:
+                outcome = yield from self._change_nothing(keys, verb, key, params)
+            else:
                 home = found[0][keys.key]
-                return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **there), home))
-            except ClientError as error:
-                facts = call_facts(error)
-                has_moved = is_failed_condition(error) and "Item" not in error.response
-                if not has_moved or (facts is not None and facts.ambiguous):
-                    if "ReturnValuesOnConditionCheckFailure" not in params:
-                        error.response.pop("Item", None)
-                    raise
-                last = error
+                outcome = yield from self._tried(
+                    keys, partial(call, Key={**key, keys.key: home}, **there), params, home
+                )
+            if not isinstance(outcome, ClientError):
+                return outcome
+            last: ClientError = outcome
         last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
         try:
             raise last
         finally:
-            del last  # it knows this frame: they would keep each other
+            del last, outcome  # it knows this frame: they would keep each other
 
-    def _change_nothing(self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]) -> Flow[Response]:
-        """Update or delete an item that is in none of the shards."""
+    def _change_nothing(
+        self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]
+    ) -> Flow[Response | ClientError]:
+        """Update or delete an item that is in none of the shards; gives the error if it is in one by now."""
         if verb == "update_item" and keys.layout.by and not expects_version(params):  # that begins none
             raise ValueError(
                 f"there is no such item to update, and a new one has no shard without {', '.join(keys.layout.by)}: "
                 "give that in Key, or use put_item"
             )
-        home = keys.layout.home_of_key(key[keys.key], key)  # two that begin the same item at once meet there
+        homes = keys.layout.homes_of_key(key[keys.key], key)  # two that begin the same item at once meet there
+        beginning = Beginning(self._table, keys, verb, key, params)
+        if len(homes) > 1 and verb == "update_item" and beginning.is_possible:
+            outcome, _ = yield from self._begun(keys, beginning, homes)
+            return outcome
         call = getattr(self._table, verb)
-        return (yield from self._send(keys, partial(call, Key={**key, keys.key: home}, **params), home))
+        return (yield from self._send(keys, partial(call, Key={**key, keys.key: homes[0]}, **params), homes[0]))
+
+    # An item that is in one place, or in that of an earlier layout.
+
+    def _known_homes(self, keys: ShardKeys, attributes: Mapping[str, Any]) -> list[str]:
+        """Return where an item may be, the place where it belongs first; nothing if its shard can't be calculated."""
+        value = attributes.get(keys.key)
+        if not keys.layout.previous or not keys.is_of_table or not keys.layout.knows(attributes):
+            return []
+        return keys.layout.homes(value, attributes)
+
+    def _write_in_one_place(
+        self, keys: ShardKeys, verb: str, key: Item, homes: Sequence[str], params: Mapping[str, Any]
+    ) -> Flow[Response]:
+        """Write an item that may be elsewhere, and never beside another with its key. See `one_place`."""
+        refuse_old(params)
+        home = homes[0]
+        beginning, there = Beginning(self._table, keys, verb, key, params), if_there(keys, params)
+        place = {} if verb == "put_item" else {"Key": {**key, keys.key: home}}
+        write = partial(getattr(self._table, verb), **place, **there)
+        is_there: bool | None = None
+        for _ in range(ROUNDS):
+            if is_there is None:
+                is_there = yield from self._brought_home(keys, key, homes, params)
+            if is_there or not beginning.is_possible:
+                outcome, is_there = (yield from self._tried(keys, write, params, home)), None
+            else:
+                outcome, is_there = yield from self._begun(keys, beginning, homes)
+            if not isinstance(outcome, ClientError):
+                return outcome
+            last: ClientError = outcome
+        last.add_note(f"the item was moved before each of {ROUNDS} attempts")
+        try:
+            raise last
+        finally:
+            del last, outcome  # it knows this frame: they would keep each other
+
+    def _tried(
+        self, keys: ShardKeys, write: Callable[[], Any], params: Mapping[str, Any], home: str
+    ) -> Flow[Response | ClientError]:
+        """Write an item where it was seen; gives the error if it is not there any more."""
+        try:
+            return (yield from self._send(keys, write, home))
+        except ClientError as error:
+            if not was_gone(error, params):
+                raise
+            return error
+
+    def _begun(
+        self, keys: ShardKeys, beginning: Beginning, homes: Sequence[str]
+    ) -> Flow[tuple[Response | ClientError, bool | None]]:
+        """Write an item of which there was none; gives the error if there is one by now.
+
+        And whether that one is where it belongs: None if it has to be looked for.
+        """
+        home, *others = homes
+        checks = absences(self._table, keys, beginning.key, others)
+        entry = yield from beginning.entry(home)
+        transact = self._table._transact_write_items  # noqa: SLF001 - ours
+        call = partial(transact, TransactItems=[entry, *checks], **beginning.settings())
+        try:
+            response = yield from self._send(keys, call, home)
+        except ClientError as error:
+            own, *reasons = reasons_of(error) or [{}]
+            if (yield from cleared(self._table, checks, reasons)):
+                return error, None
+            if has_failed(own) and "Item" in own:
+                return error, True
+            failed = beginning.failed(error, own)
+            try:
+                raise failed from (None if failed is error else error)
+            finally:
+                del failed  # it knows this frame: they would keep each other
+        answer = yield from beginning.answer(response, home)
+        self._as_seen(keys, answer)
+        return answer, None
 
     def _found(self, keys: ShardKeys, key: Item, homes: Sequence[str]) -> Flow[list[Item]]:
         """Return the items with a key, as they are stored."""
@@ -237,23 +323,25 @@ class ShardedVerbs:
         places = [{**key, keys.key: home} for home in homes]
         return ShardReads(self._table, places, params, self._sleep, keys.as_seen)
 
-    def _brought_home(self, keys: ShardKeys, value: Any, attributes: Mapping[str, Any]) -> Flow[None]:
-        """Move an item, if it is still where an earlier layout has put it, before it is written."""
-        if not keys.layout.previous or not keys.is_of_table or not keys.layout.knows(attributes):
-            return
-        home, *others = keys.layout.homes(value, attributes)
-        key = {name: attributes[name] for name in keys.described.key.names if name in attributes}
-        outcomes = [Moved.OVERTAKEN] if others else []
-        while Moved.OVERTAKEN in outcomes:
+    def _brought_home(self, keys: ShardKeys, key: Item, homes: Sequence[str], write: Mapping[str, Any]) -> Flow[bool]:
+        """Move an item that is about to be written, if it is where an earlier layout has put it.
+
+        Gives whether there is one.
+        """
+        written = attributes_written(write)
+        while True:
+            found = yield from self._found(keys, key, homes)
             outcomes = []
-            for item in (yield from self._reads(keys, key, others).all()):
-                outcome, _ = yield from move(self._table, keys, item, home)
-                if outcome is Moved.OCCUPIED:
-                    found = yield from self._found(keys, key, [home, *others])
-                    if len(found) > 1:
-                        raise self._duplicate(keys, found, "TransactWriteItems")
-                    outcome = Moved.OVERTAKEN
-                outcomes.append(outcome)
+            for item in found:
+                if item[keys.key] != homes[0]:
+                    outcome, _ = yield from move(self._table, keys, item, homes[0], written)
+                    outcomes.append(outcome)
+            if Moved.OCCUPIED in outcomes:  # both were there at one moment
+                found = yield from self._found(keys, key, homes)
+                if len(found) > 1:
+                    raise self._duplicate(keys, found, "TransactWriteItems")
+            elif Moved.OVERTAKEN not in outcomes:
+                return bool(found)
 
     def _send(self, keys: ShardKeys, call: Callable[[], Any], stored: Any = None) -> Flow[Response]:
         """Make a call, and give its answer, or its error, as callers see the items in it.
@@ -267,11 +355,15 @@ class ShardedVerbs:
         except ClientError as error:
             self._unsuffix_error(keys, error)
             raise
+        self._as_seen(keys, response)
+        return response
+
+    @staticmethod
+    def _as_seen(keys: ShardKeys, response: Response) -> None:
         metrics = response.get("ItemCollectionMetrics") or {}
         for found in (response.get("Item"), response.get("Attributes"), metrics.get("ItemCollectionKey")):
             if found:
                 keys.as_seen(found)
-        return response
 
     def _unsuffix_error(self, keys: ShardKeys, error: ClientError) -> None:
         for reason in (error.response, *(error.response.get("CancellationReasons") or ())):
@@ -286,28 +378,50 @@ class ShardedVerbs:
     def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
         """Write in a transaction whose entries have the keys that callers see."""
         keys = yield from self._keys()
-        entries = []
-        for entry in params["TransactItems"]:
-            made = {}
-            for action, one in entry.items():
-                is_own = same_table(one.get("TableName"), self._table.name)
-                made[action] = (yield from self._stored_action(keys, one)) if is_own else one
-            entries.append(made)
-        call = partial(self._table._transact_write_items, **{**params, "TransactItems": entries})  # noqa: SLF001 - ours
-        return (yield from self._send(keys, call))
+        for _ in range(ROUNDS):
+            entries, checks = [], []
+            for entry in params["TransactItems"]:
+                made = {}
+                for action, one in entry.items():
+                    made[action] = one
+                    if same_table(one.get("TableName"), self._table.name):
+                        made[action], others = yield from self._stored_action(keys, one)
+                        checks += others
+                entries.append(made)
+            call = partial(self._table._transact_write_items, **{**params, "TransactItems": entries + checks})  # noqa: SLF001 - ours
+            try:
+                return (yield from self._send(keys, call))
+            except ClientError as error:
+                reasons = reasons_of(error)
+                own, of_checks = reasons[: len(entries)], reasons[len(entries) :]
+                if not (yield from cleared(self._table, checks, of_checks)):
+                    if of_checks:
+                        error.response["CancellationReasons"] = own
+                    raise
+                last = error
+        last.add_note(f"an item was moved before each of {ROUNDS} attempts")
+        try:
+            raise last
+        finally:
+            del last  # it knows this frame: they would keep each other
 
-    def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[Mapping[str, Any]]:
+    def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[tuple[Mapping[str, Any], list[Item]]]:
+        """Return an action with stored keys, and the entries that keep its item from being elsewhere."""
         keys.refuse_comparison("ConditionExpression", action)
+        given = action["Item"] if "Item" in action else action["Key"]
         if "Item" in action:
-            stored = keys.stored_item(action["Item"], policy_of(self._table).uniform)
-            keys.refuse_conditions(action["Item"].get(keys.key), action)
-            yield from self._brought_home(keys, action["Item"].get(keys.key), action["Item"])
-            return {**action, "Item": stored}
-        keys.refuse_moving(action)
-        place = keys.one_place(action["Key"])
-        yield from self._brought_home(keys, action["Key"].get(keys.key), action["Key"])
-        made = keys.beginning(action["Key"], action) if "UpdateExpression" in action else action
-        return {**made, "Key": place}
+            made = {**action, "Item": keys.stored_item(given, policy_of(self._table).uniform)}
+            keys.refuse_conditions(given.get(keys.key), action)
+        else:
+            keys.refuse_moving(action)
+            begun = keys.beginning(given, action) if "UpdateExpression" in action else action
+            made = {**begun, "Key": keys.one_place(given)}
+        homes = self._known_homes(keys, given)
+        if len(homes) < 2:  # noqa: PLR2004 - one place, and it is that one
+            return made, []
+        key = {name: given[name] for name in keys.described.key.names if name in given}
+        yield from self._brought_home(keys, key, homes, made)
+        return made, absences(self._table, keys, key, homes[1:])
 
     # What can't be.
 

@@ -60,7 +60,8 @@ class WriteReport:
     partitions: int
     """Partitions that had items."""
     consumed_units: float
-    """Write capacity units. With a rate, as DynamoDB reported them, indexes included; else counted by size."""
+    """Write capacity units. With a rate, as DynamoDB reported them, indexes included, and one for each item at least;
+    else counted by size."""
     average_rate: float
     """Write capacity units a second, on average over the whole job."""
     elapsed: float
@@ -293,7 +294,7 @@ class _Read:
 
     def __call__(self, segments: Iterable[int]) -> Iterator[dict[str, Any]]:
         table, limiter = _made(self._recipe)
-        rate = read_rate(limiter, table, 0.0)
+        rate = read_rate(limiter, table, self._params, 0.0)
         for segment in segments:
             yield from _items(table, rate, {**self._params, "Segment": segment, "TotalSegments": self._total})
 

@@ -23,6 +23,7 @@ from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import BatchSettings, Request
 from resilient_ddb.bulk.token_bucket import Limiter
 from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.stamping import stamped
 from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
 
@@ -59,7 +60,7 @@ class BatchWriter(BatchBuffer):
         self._add_request_and_process(delete_request(Key))
 
     def _expiring(self, item: Mapping[str, Any], ttl_seconds: Any) -> Mapping[str, Any]:
-        return run(self._stamped(self._client, item, ttl_seconds))
+        return run(stamped(self._client, self._table_name, item, ttl_seconds))
 
     def _add_request_and_process(self, request: Request) -> None:
         if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this

@@ -149,7 +149,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
     if isinstance(target, boto3.session.Session | botocore.session.Session):
         _install_on_session(target, policy)
     elif isinstance(target, BaseClient):
-        SyncHost.install(target, policy)
+        SyncHost.harden(target, policy)
     elif isinstance(target, ServiceResource):
         _install_on_resource(target, policy)
     else:
@@ -185,7 +185,8 @@ def _install_on_session(target: Any, policy: Policy | None) -> None:
     events = _events_of(target)
     if hardened_session(events) is None:
         _register(events)
-    SyncHost.install_on_session(events, policy)
+    core_session = target._session if isinstance(target, boto3.session.Session) else target  # noqa: SLF001 - as above
+    SyncHost.install_on_session(core_session, policy)
 
 
 def _register(events: Any) -> None:
@@ -197,7 +198,7 @@ def _register(events: Any) -> None:
 def _install_on_resource(target: Any, policy: Policy | None) -> None:
     if target.meta.service_name != "dynamodb":
         raise ValueError(f"target must be a DynamoDB resource; got one of {target.meta.service_name!r}")
-    low_level = SyncHost.install(target.meta.client, policy, native=True)
+    low_level = SyncHost.harden(target.meta.client, policy, native=True)
     if isinstance(target, ResilientTable | ResilientServiceResource):
         return
     factory = _DynamoDBFactory(low_level.meta.events)

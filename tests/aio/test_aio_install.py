@@ -8,10 +8,12 @@ import botocore.session
 import pytest
 from aio_support import ACCESS, is_closed
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.config import Config
-from botocore.exceptions import ClientError, NoRegionError
+from botocore.exceptions import ClientError, NoRegionError, ReadTimeoutError
 from cycle_support import collected_afterwards
+from sdk_support import http_session_of
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -175,6 +177,51 @@ async def test_the_callers_config_wins_and_ours_fills_in(world):
     async with aio.client("dynamodb", config=Config(read_timeout=17), **options) as client:  # botocore's own
         assert client.meta.config.read_timeout == 17
         await client.list_tables()
+
+
+SHORT = rddb.Policy(timeouts=rddb.Timeouts(connect=0.4, read=0.5))
+
+
+async def test_a_hardened_sessions_clients_have_the_policys_timeouts(world):
+    async def numbers(policy=SHORT, **config):
+        make = aio.harden(AioSession(), policy=policy).create_client
+        given = {"config": AioConfig(**config)} if config else {}
+        async with make("dynamodb", endpoint_url=world.proxy.endpoint_url, **given, **ACCESS) as client:
+            await client.list_tables()
+            made, told = client.meta.config, rddb.status(client).timeouts
+            assert (told.connect, told.read) == (made.connect_timeout, made.read_timeout)
+            if config:
+                assert made.connector_args == config["connector_args"]
+            return made.connect_timeout, made.read_timeout, made.max_pool_connections
+
+    assert await numbers(policy=None) == (1.0, 5.0, 128)
+    assert await numbers() == (0.4, 0.5, 128)
+    connector = {"connector_args": {"keepalive_timeout": 3}}
+    assert await numbers(**connector, read_timeout=60, max_pool_connections=10) == (0.4, 60, 10)
+
+
+async def test_the_session_class_that_a_config_names_stays(world):
+    class Own(AIOHTTPSession):
+        pass
+
+    session, config = aio.harden(AioSession()), AioConfig(http_session_cls=Own)
+    async with session.create_client(
+        "dynamodb", endpoint_url=world.proxy.endpoint_url, config=config, **ACCESS
+    ) as client:
+        assert isinstance(http_session_of(client), Own)
+        assert client.meta.config.read_timeout == 5.0
+
+
+async def test_a_policy_says_the_timeouts_of_a_client_that_exists(world, plain_client):
+    client = aio.harden(await plain_client(read_timeout=20), policy=SHORT)
+    assert (rddb.status(client).timeouts.connect, rddb.status(client).timeouts.read) == (0.4, 0.5)
+    client = aio.harden(await plain_client(read_timeout=20))
+    assert (rddb.status(client).timeouts.connect, rddb.status(client).timeouts.read) == (60, 20)
+    policy = world.policy(timeouts=rddb.Timeouts(read=0.3), retry=rddb.Retry(max_attempts=1))
+    client = aio.harden(await plain_client(), policy=policy)
+    world.proxy.plan = [faults.Hang()]
+    with pytest.raises(ReadTimeoutError):
+        await client.get_item(TableName=world.name, Key=KEY)
 
 
 def sync_targets():

@@ -60,3 +60,17 @@ async def test_a_rate_that_can_not_be_meant_is_refused_at_once(either, verb):
     with pytest.raises(ValueError, match="max_items must be"):
         readers(either.table)[verb](max_items=0)
     assert either.proxy.count() == 0
+
+
+@pytest.mark.parametrize("verb", ["query", "scan"])
+async def test_a_page_costs_something_whatever_the_answer_says(either, slept, verb):
+    for number in range(6):
+        await done(either.table.put_item(Item={"pk": "a", "sk": number}))
+
+    def understate(parsed, **_):
+        parsed["ConsumedCapacity"]["CapacityUnits"] = 0.0
+
+    for operation in ("Query", "Scan"):
+        either.table.meta.client.meta.events.register(f"after-call.dynamodb.{operation}", understate)
+    await listed(readers(either.table)[verb](Limit=1, ConsistentRead=True, read_units_per_second=1))
+    assert sum(slept) >= 4.0

@@ -273,6 +273,13 @@ def test_what_was_left_undone_costs_nothing():
     assert taken == [50.0, -50.0, 50.0, -40.0, 90.0, 0.0]
 
 
+@pytest.mark.parametrize(("params", "least"), [({}, 0.5), ({"ConsistentRead": True}, 1.0)])
+def test_a_key_costs_something_whatever_the_answer_says(params, least):
+    service = Service([{"pk": number} for number in range(0, 1000, 2)], units=0.01)
+    list(service.get_items(keys(*range(1000)), rate=100, **params))
+    assert 1000 * least - 100 - 100 <= sum(service.clock.waits) * 100 <= 1000 * least
+
+
 def test_readers_share_a_limiter():
     service = Service([{"pk": number} for number in range(100)], units=1.0)
     limiter = rddb.RateLimiter(10, burst=100, clock=service.clock)

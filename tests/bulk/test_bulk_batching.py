@@ -409,6 +409,28 @@ def test_what_indexes_cost_is_learnt_from_the_first_answer():
     assert pace.consumed == 50
 
 
+class Understating(FakeTable):
+    """Says that a batch has taken one unit, as moto does."""
+
+    def batch_write_item(self, RequestItems, **asked):  # noqa: N803 - boto3's name
+        response = super().batch_write_item(RequestItems, **asked)
+        response["ConsumedCapacity"] = [{"TableName": "t", "CapacityUnits": 1.0}]
+        return response
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_rate_is_held_by_items_where_less_is_said_to_be_consumed(workers):
+    clock = FakeClock(start=0.0)
+    table = Understating(clock, refuse=lambda batch: batch[20:])
+    shell = Concurrent(table, lambda number: number - 1) if workers > 1 else None
+    with Writer(table, shell, write_units_per_second=100, max_workers=workers, overwrite_by_pkeys=["pk"]) as writer:
+        for number in range(600):
+            writer.put(pk=number) if number % 2 else writer.delete(pk=number)
+    for moment, _ in table.consumed:
+        assert consumed_by(table, moment) <= 100 * moment + 100 + 1e-6
+    assert writer.core.report.consumed_units == 600
+
+
 def test_throttling_makes_it_slower_and_calm_faster_again_up_to_the_rate():
     clock = FakeClock(start=0.0)
     pace = Pace(100.0, clock)

@@ -398,6 +398,16 @@ def test_moto_takes_a_rate_and_workers(moto_server, make_table):
     assert len(boto3.resource("dynamodb", endpoint_url=moto_server.endpoint_url).Table(name).scan()["Items"]) == 120
 
 
+def test_moto_is_written_at_the_rate(moto_server, make_table, clock):
+    name = make_table(moto_server.endpoint_url)
+    table = rddb.table(name, endpoint_url=moto_server.endpoint_url, policy=rddb.Policy(clock=clock))
+    with table.batch_writer(write_units_per_second=100) as batch:
+        for item in numbered(600):
+            batch.put_item(Item=item)
+    assert sum(clock.waits) >= 4.5
+    assert batch.report.consumed_units >= 600
+
+
 def test_interrupted_as_the_block_ends_what_is_under_way_is_not_sent_again(world, monkeypatch):
     world.proxy.plan = [faults.Throttle()]
     waits = rddb.Retry(wait=lambda _: 0.05, max_attempts=1000)

@@ -8,14 +8,14 @@ import boto3
 import botocore.session
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from emulators import CREDENTIALS, REGION
 
 import resilient_ddb as rddb
 from resilient_ddb.calls.core import Core
 from resilient_ddb.hooks import host
 from resilient_ddb.sync.clients import ResilientClient
-from resilient_ddb.testing import FakeClock, faults
+from resilient_ddb.testing import FakeClock, FaultProxy, faults
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
 
@@ -290,3 +290,73 @@ def test_a_table_with_a_policy_of_its_own_keeps_it_when_its_clients_is_set(proxy
     rddb.set_policy(own, attempts(2))
     assert requests_under_throttling(proxy, own.meta.client) == 2
     assert requests_under_throttling(proxy, dynamodb.meta.client) == 3
+
+
+def numbers(client):
+    config, told = client.meta.config, rddb.status(client).timeouts
+    assert (told.connect, told.read) == (config.connect_timeout, config.read_timeout)
+    return config.connect_timeout, config.read_timeout, config.max_pool_connections
+
+
+SHORT = rddb.Policy(timeouts=rddb.Timeouts(connect=0.4, read=0.5))
+
+
+@pytest.mark.parametrize("way", [on_session, on_session_for_a_resource, on_botocores_session])
+def test_a_hardened_sessions_clients_have_the_policys_timeouts(way):
+    def made(**arguments):
+        return way(boto3.Session(**ACCESS), arguments.pop("policy", SHORT), **arguments)
+
+    assert numbers(made(policy=None)) == numbers(rddb.client("dynamodb", **ACCESS)) == (1.0, 5.0, 128)
+    assert numbers(made()) == (0.4, 0.5, 128)
+    assert numbers(made(config=Config(read_timeout=60))) == (0.4, 60, 128)
+    assert numbers(made(config=Config(connect_timeout=9, max_pool_connections=10))) == (9, 0.5, 10)
+    later = Config()
+    later.read_timeout = 7  # as some programs do
+    assert numbers(made(config=later)) == (0.4, 7, 128)
+
+
+def test_what_else_a_hardened_session_makes_is_as_it_was():
+    session = boto3.Session(**ACCESS)
+    core = session._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
+    core.set_default_client_config(Config(read_timeout=8, user_agent_extra="ours"))
+    rddb.harden(session, policy=SHORT)
+    assert numbers(session.client("dynamodb")) == (0.4, 8, 128)
+    assert session.client("sqs").meta.config.connect_timeout == 60
+    assert session.client("sqs", config=Config(connect_timeout=3)).meta.config.connect_timeout == 3
+    assert isinstance(core, botocore.session.Session)
+    assert type(core).__name__ == "Session"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
+        session.client("dynamodb", nothing=1)
+    rddb.set_policy(session, SHORT.replace(timeouts=rddb.Timeouts(connect=0.4, read=2)))
+    assert numbers(session.client("dynamodb", region_name="eu-north-1")) == (0.4, 8, 128)
+
+
+def test_a_resources_user_agent_stays_what_boto3_makes_of_it():
+    plain = boto3.Session(**ACCESS).resource("dynamodb").meta.client.meta.config
+    session = rddb.harden(boto3.Session(**ACCESS))
+    given = Config(read_timeout=3)
+    for made in (session.resource("dynamodb"), session.resource("dynamodb", config=given)):
+        assert made.meta.client.meta.config.user_agent_extra == plain.user_agent_extra
+    assert given.user_agent_extra is None
+
+
+@pytest.mark.parametrize("way", [on_client, on_resource, on_table])
+def test_a_policy_says_the_timeouts_of_a_client_that_exists(way):
+    def told(policy, **config):
+        client = way(boto3.Session(**ACCESS), policy, config=Config(**config))
+        assert rddb.status(client).policy == (policy or rddb.status(client).policy)
+        timeouts = rddb.status(client).timeouts
+        return timeouts.connect, timeouts.read
+
+    assert told(SHORT) == told(SHORT, read_timeout=20) == (0.4, 0.5)
+    assert told(None, read_timeout=20) == told(rddb.Policy(), read_timeout=20) == (60, 20)
+
+
+def test_and_they_hold(dynamodb_local):
+    with FaultProxy(dynamodb_local.endpoint_url, plan=[faults.Hang()]) as proxy:
+        policy = SHORT.replace(retry=rddb.Retry(max_attempts=1))
+        made = rddb.harden(boto3.Session(**ACCESS), policy=policy).client("dynamodb", endpoint_url=proxy.endpoint_url)
+        plain = boto3.Session(**ACCESS).client("dynamodb", endpoint_url=proxy.endpoint_url)
+        for client in (made, rddb.harden(plain, policy=policy)):
+            with rddb.deadline(20), pytest.raises(ReadTimeoutError):
+                client.get_item(TableName="orders", Key={"pk": {"S": "a"}})

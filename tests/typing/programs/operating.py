@@ -13,7 +13,8 @@ emf.flush()
 state = rddb.status(orders)
 print(json.dumps(state.as_dict()))
 print([(circuit.name, circuit.state, circuit.forced) for circuit in state.circuits])
-print(state.budgets[0].tokens < state.budgets[0].capacity, state.connections)
+read: float | None = None if state.timeouts is None else state.timeouts.read
+print(read, state.budgets[0].tokens < state.budgets[0].capacity, state.connections)
 
 write = rddb.circuits(orders)["write"]
 write.force_open("maintenance until 4")

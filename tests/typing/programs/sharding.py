@@ -25,6 +25,9 @@ key: str = layout.stored_key("shop", {"order_id": "o-1"})
 shard: int | None = layout.shard_of("shop", {"order_id": "o-1"})
 
 events.put_item(Item={"tenant": "acme", "at": "2026-11-21"}, ReturnConsumedCapacity="TOTAL")
+events.idempotent_update(
+    Key={"tenant": "acme", "at": "017"}, UpdateExpression="ADD n :by", ExpressionAttributeValues={":by": 1}
+)
 page = events.query(KeyConditionExpression=Key("tenant").eq("acme"), Limit=3)
 numbers = [item["n"] for item in page["Items"]]
 newest = list(events.query_items(KeyConditionExpression=Key("tenant").eq("acme"), max_items=4))
