@@ -79,6 +79,7 @@ class TimeoutStatus:
     """Without a byte of the response."""
 
 
+@explained
 @dataclass(frozen=True, kw_only=True)
 class WriterStatus:
     """A batch writer."""
