@@ -177,7 +177,7 @@ def test_a_circuit_that_several_tables_have_is_said_to_be_forced_once(lines):
 
 @pytest.mark.parametrize("has_own_policy", [False, True])
 def test_a_table_of_a_module_is_said_to_be_forced_before_it_is_open(server, lines, has_own_policy):
-    aio = pytest.importorskip("resilient_ddb.aio")
+    aio = pytest.importorskip("resilient_ddb.aio", exc_type=ImportError)
     told = []
     policy = rddb.Policy(observers=[told.append])
     access = {"endpoint_url": server.stub.endpoint_url, "region_name": REGION, **CREDENTIALS}
