@@ -96,13 +96,13 @@ class _Caller:
         """Record that nothing of the request is sent yet: it waits for its turn."""
         execution = CURRENT.get()
         if execution is not None:
-            execution.is_sent, execution.is_queued = False, True
+            execution.prepares()
 
     def is_connecting(self) -> None:
         """Record that the request waits for a connection that is being made, and no longer for its turn."""
         execution = CURRENT.get()
         if execution is not None:
-            execution.is_queued = False
+            execution.asks()
 
     def own_timeouts(self) -> Timeouts | None:
         """Return the timeouts of the present call; None: they are the client's."""
