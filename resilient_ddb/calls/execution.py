@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .options import AnswerView
 
 _SUCCESS_BELOW = 300
+_LATE_SECONDS = 0.05
+"""An event loop that cuts an attempt so late did not look meanwhile whether there was an answer."""
 _NONE: Mapping[Classification, int] = {}
 
 
@@ -406,8 +408,11 @@ class Execution:
         if self._in_flight:
             elapsed = self.core.clock.monotonic() - self._attempt_started
             verdict = self._judge_unanswered()
-            late = min(0.0, self.remaining() or 0.0)  # a busy event loop cuts it late: the table had no more time
-            self._record(verdict, elapsed + late, "TimeoutError")
+            late = -min(0.0, self.remaining() or 0.0)
+            if self.was_answered or late > _LATE_SECONDS:  # it is this program that was busy, and not the table
+                self.release()
+            else:
+                self._record(verdict, elapsed - late, "TimeoutError")
             telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
         return self.deadline_error()
 

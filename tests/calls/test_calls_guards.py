@@ -186,7 +186,7 @@ def test_a_write_cancelled_in_the_air_may_have_been_applied():
     assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
 
 
-def cut(core, given, late=0.0, *, queued=False):
+def cut(core, given, late=0.0, *, queued=False, answered=False):
     """Make an attempt that the deadline cuts after so many seconds, as the async rim does."""
     clock = core.clock
     with deadline(given, clock=clock):
@@ -194,6 +194,7 @@ def cut(core, given, late=0.0, *, queued=False):
         execution.admit()
         if queued:
             execution.prepares()
+        execution.was_answered = answered
         clock.advance(given + late)
         execution.cut_off()
     return core.lane(*GET).circuit
@@ -236,6 +237,17 @@ def test_a_table_that_hangs_opens_the_circuit_of_callers_with_300_ms(ends):
 
 def test_an_attempt_that_the_loop_cut_late_had_only_the_time_until_its_deadline():
     circuit = cut(make_core(circuit_breaker=CircuitBreaker(minimum_calls=1)), 0.02, late=3.0)
+    assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
+
+
+@pytest.mark.parametrize(("late", "counted"), [(0.04, (1, 1)), (0.06, (0, 0))])
+def test_a_loop_that_cuts_late_did_not_look_whether_there_was_an_answer(late, counted):
+    facts = cut(make_core(circuit_breaker=CircuitBreaker()), 0.3, late=late).facts()
+    assert (facts["calls"], facts["failures"]) == counted
+
+
+def test_an_attempt_whose_answer_was_being_read_as_the_deadline_cut_it_says_nothing_against_the_table():
+    circuit = cut(make_core(circuit_breaker=CircuitBreaker(minimum_calls=1)), 0.3, answered=True)
     assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
 
 

@@ -164,6 +164,19 @@ async def test_of_a_read_that_the_deadline_cut_its_wait_for_a_connection_says_no
             assert rddb.status(table).circuits[0].calls == 2
 
 
+async def test_calls_that_are_cut_because_the_loop_was_blocked_say_nothing_about_the_table():
+    with WireServer(lambda _, params, number: [0.1 if number > 1 else 0.0, of_key(params)]) as server:
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS.replace(minimum_calls=5)}
+        async with table_at(server.url, **settings) as table:
+            await table.get_item(**KEY)
+            with rddb.deadline(0.3):
+                tasks = [asyncio.create_task(table.get_item(**KEY)) for _ in range(10)]
+                await until(lambda: len(server.operations) > 1)
+            time.sleep(0.6)  # noqa: ASYNC251 - somebody's code that should not
+            await asyncio.wait(tasks, timeout=SOON)
+            assert rddb.circuits(table)["read"].state == "closed"
+
+
 @pytest.mark.parametrize("fast_path", [True, False])
 async def test_a_write_whose_deadline_passes_while_credentials_are_fetched_was_not_sent(fast_path):
     now = datetime.now(UTC)
