@@ -134,10 +134,11 @@ async def test_an_answer_that_drips_ends_with_the_deadline(verb):
     assert raised.value.resilience.ambiguous is (verb == "update_item")
 
 
-async def test_a_write_whose_deadline_passes_while_it_waits_for_a_connection_was_not_sent():
+@pytest.mark.parametrize("fast_path", [None, False])
+async def test_a_write_whose_deadline_passes_while_it_waits_for_a_connection_was_not_sent(fast_path):
     with WireServer(lambda _, params, number: [1.0 if number == 1 else b"", of_key(params)]) as server:
         config = AioConfig(max_pool_connections=1)
-        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS}
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS, "fast_path": fast_path}
         async with table_at(server.url, config=config, **settings) as table:
             first = asyncio.create_task(table.get_item(**KEY))
             await until(lambda: server.operations)
