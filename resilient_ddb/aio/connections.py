@@ -15,7 +15,7 @@ from functools import cache, partial
 from typing import Any, NoReturn
 
 from aiobotocore.httpsession import AIOHTTPSession
-from aiohttp import ClientTimeout
+from aiohttp import ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 
 from resilient_ddb.hooks.handlers import CURRENT, WITHOUT_BODY, came_over_the_wire, own_timeouts
@@ -27,6 +27,7 @@ from resilient_ddb.policy.policy import Timeouts
 PARENTS: list[Any] = []
 """What belongs to the event loops of the parent, kept as long as the process: if it went, it would be closed."""
 
+_HOMES_OF_CONNECTORS = (TCPConnector.__module__, AIOHTTPSession.__module__)
 _LAST = (101, *WITHOUT_BODY)
 """After an answer of these statuses aiohttp reads no more: if there is more, the next request would."""
 
@@ -49,7 +50,27 @@ class _Direct(_Noted):
         make = getattr(connector, "_factory", None)
         if isinstance(make, partial) and make.func is ResponseHandler:
             connector._factory = partial(_Handler, *make.args, **make.keywords)  # noqa: SLF001 - has no public name
+        cls: Any = type(connector)
+        if cls.__module__ in _HOMES_OF_CONNECTORS and not issubclass(cls, _Queueing):
+            connector.__class__ = _queueing(cls)
         return _Undirected(session)
+
+
+class _Queueing:
+    """Mixed into the class of aiohttp's connections: takes note of a request that waits for its turn on one."""
+
+    async def _wait_for_available_connection(self, *args: Any) -> None:
+        execution = CURRENT.get()
+        if execution is not None:
+            execution.prepares()
+        await super()._wait_for_available_connection(*args)  # type: ignore[misc]  # mixed in
+        if execution is not None:
+            execution.sends()
+
+
+@cache
+def _queueing(cls: type) -> type:
+    return type(cls.__name__, (_Queueing, cls), {"__module__": cls.__module__})
 
 
 class _Undirected:
@@ -96,13 +117,13 @@ class _Caller:
         """Record that nothing of the request is sent yet: it waits for its turn."""
         execution = CURRENT.get()
         if execution is not None:
-            execution.is_sent, execution.is_queued = False, True
+            execution.prepares()
 
     def is_connecting(self) -> None:
         """Record that the request waits for a connection that is being made, and no longer for its turn."""
         execution = CURRENT.get()
         if execution is not None:
-            execution.is_queued = False
+            execution.asks()
 
     def own_timeouts(self) -> Timeouts | None:
         """Return the timeouts of the present call; None: they are the client's."""

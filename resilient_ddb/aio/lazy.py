@@ -266,8 +266,9 @@ class LazyClient(Lazy):
         with self.lock:  # two threads may open their first client at the same time
             self._clients[loop] = client
             if self.core is None:
-                self.core = client._resilience  # noqa: SLF001 - the attribute is this library's own
-                self.core.forced = self.held
+                core = client._resilience  # noqa: SLF001 - the attribute is this library's own
+                core.forced = self.held  # before it is to be found: a thread that holds a circuit takes no lock
+                self.core = core
                 if self._set is not None:  # before it was open, or while it was being opened
                     set_policy(client, self._set)
             else:

@@ -25,25 +25,27 @@ class RefreshLock:
     def _in_child(self) -> None:
         """Begin anew in a forked process: a task of the parent may be refreshing."""
         self._guard = threading.Lock()
-        self._holder: asyncio.AbstractEventLoop | None = None
+        self._holder: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
 
     def locked(self) -> bool:
-        """Return whether somebody refreshes. A loop that was closed does so no more."""
+        """Return whether somebody refreshes. A loop that was closed, or stands still, does so no more."""
         holder = self._holder
-        return holder is not None and not holder.is_closed()
+        return holder is not None and holder[0].is_running()
 
     async def __aenter__(self) -> None:
         while not self._take():  # noqa: ASYNC110 - whoever refreshes may be on another loop
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def __aexit__(self, *_: object) -> None:
-        self._holder = None
+        with self._guard:
+            if self._holder is not None and self._holder[1] is asyncio.current_task():  # its loop may have stood still
+                self._holder = None
 
     def _take(self) -> bool:
         with self._guard:
             if self.locked():
                 return False
-            self._holder = asyncio.get_running_loop()
+            self._holder = (asyncio.get_running_loop(), asyncio.current_task())
             return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -39,6 +39,8 @@ class AsyncKeysReads:
         """Return an async iterator over several partition keys. See `resilient_ddb.ResilientTable.query_many_items`."""
         from resilient_ddb.bulk.iterators import AsyncItemIterator, Later  # noqa: PLC0415 - only where it is used
 
+        if isinstance(partition_keys, Iterator):  # it would be used up if the first request fails, and is made again
+            partition_keys = list(partition_keys)
         reading = partial(self._fan_in_reading, partition_keys, params, max_items)
         return AsyncItemIterator(Later(reading), "query_many_items", self)
 

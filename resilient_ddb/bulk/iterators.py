@@ -84,7 +84,7 @@ class ItemIterator(_OfTable[Generator[Item, None, None]], Iterator[Item]):
     _is_torn = False
 
     def __iter__(self) -> Iterator[Item]:  # noqa: PYI034 - the generator itself
-        if self._is_torn:
+        if self._is_torn and not self._is_closed:
             raise RuntimeError(
                 f"{self._verb} of table {self._table!r} was broken off by an interrupt while an item was on its way: "
                 "it was not given, and does not come again; begin anew"
@@ -94,10 +94,13 @@ class ItemIterator(_OfTable[Generator[Item, None, None]], Iterator[Item]):
         return self._items
 
     def __next__(self) -> Item:
+        items = iter(self)
         try:
-            return next(iter(self))
+            return next(items)
+        except ValueError:  # another thread is in it at this moment: an item on its way comes to that one
+            raise
         except BaseException:  # the generator has ended by it, or else it came as an item was on its way
-            self._is_torn = self._items.gi_frame is not None and not self._is_closed  # type: ignore[attr-defined]  # as above
+            self._is_torn = items.gi_frame is not None and not self._is_closed  # type: ignore[attr-defined]  # as above
             raise
 
     def close(self) -> None:

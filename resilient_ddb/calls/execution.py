@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .options import AnswerView
 
 _SUCCESS_BELOW = 300
+_LATE_SECONDS = 0.05
+"""An event loop that cuts an attempt so late did not look meanwhile whether there was an answer."""
 _NONE: Mapping[Classification, int] = {}
 
 
@@ -59,13 +61,13 @@ class Execution:
         "_retries_by_cause",
         "_sent",
         "ambiguous",
+        "asked_at",
         "attempts",
         "body",
         "core",
         "damage",
         "found_own",
         "is_from_wire",
-        "is_queued",
         "is_sent",
         "lane",
         "number",
@@ -104,9 +106,10 @@ class Execution:
         """Whether DynamoDB answered with a success."""
         self.was_answered = self.is_from_wire = False
         """Whether a response is at hand, of which an error then is, and whether from a connection: a stub's is not."""
-        self.is_sent, self.is_queued = True, False
-        """Whether the attempt under way may have been sent: a transport that knows says when it was not, and is.
-        And whether it waits within this program, for its turn on a connection."""
+        self.is_sent, self._in_flight = True, False
+        self.asked_at: float | None = self.started
+        """Whether the attempt under way may have been sent: who knows says when it was not, and is. And since when it
+        asks the table's endpoint; None: it is still being signed, or waits for its turn on a connection."""
         self.body = b""
         """Of the response at hand, as it came."""
         self.damage: Exception | None = None
@@ -119,7 +122,6 @@ class Execution:
         self.verdict: Classification | None = None
         self._deadline = _deadline_of(core, self.started)
         self._permit: int | None = None
-        self._in_flight = False
         self._last_error: Exception | None = None
         self._last_response: Mapping[str, Any] | None = None
         self._attempt_time, self._known_until = 0.0, (math.inf, math.inf)
@@ -164,7 +166,7 @@ class Execution:
                 raise
         self.attempts += 1
         self._in_flight = self.is_sent = True
-        self._attempt_started = self.core.clock.monotonic()
+        self._attempt_started = self.asked_at = self.core.clock.monotonic()
         self._attempt_time = self.core.clock.time()
 
     def admit_again(self) -> None:
@@ -183,12 +185,27 @@ class Execution:
         if is_refused:  # not within: the refusal, which has that error for its cause, would be its context
             raise self.original_error()
 
+    def prepares(self) -> None:
+        """Record that the attempt is not on its way yet: it is signed, or waits for its turn on a connection."""
+        self.is_sent, self.asked_at = False, None
+
+    def asks(self) -> None:
+        """Record that the table's endpoint is asked from now on, if only for a connection."""
+        self.asked_at = self.core.clock.monotonic()
+
+    def sends(self) -> None:
+        """Record that the attempt is handed to the transport, which may have sent it from now on."""
+        self.is_sent = True
+        self.asks()
+
     def may_send(self) -> bool:
         """Return whether the attempt may be sent, and take note that it is from now on.
 
         The deadline may have passed while it was signed, or waited for its connection.
         """
         self.is_sent = self._deadline is None or self._deadline.remaining() > 0
+        if self.asked_at is None:
+            self.asks()
         return self.is_sent
 
     # After an attempt.
@@ -286,10 +303,10 @@ class Execution:
         is_cut = verdict is not None and self._deadline is not None and self._deadline.remaining() <= 0
         if not is_cut:
             self.lane.record(permit, verdict, elapsed, code)
-        elif self.is_queued and not self.is_sent:  # it never came to ask the table
+        elif self.asked_at is None:  # it never came to ask the table
             self.lane.release(permit)
         else:
-            self.lane.record_cut(permit, verdict, elapsed, code)
+            self.lane.record_cut(permit, verdict, elapsed - (self.asked_at - self._attempt_started), code)
 
     def _next_delay(self, verdict: Classification, now: float) -> float | None:  # noqa: C901 - a branch for each reason
         """Decide on a further attempt; where there is none, keep why."""
@@ -391,8 +408,11 @@ class Execution:
         if self._in_flight:
             elapsed = self.core.clock.monotonic() - self._attempt_started
             verdict = self._judge_unanswered()
-            late = min(0.0, self.remaining() or 0.0)  # a busy event loop cuts it late: the table had no more time
-            self._record(verdict, elapsed + late, "TimeoutError")
+            late = -min(0.0, self.remaining() or 0.0)
+            if self.was_answered or late > _LATE_SECONDS:  # it is this program that was busy, and not the table
+                self.release()
+            else:
+                self._record(verdict, elapsed - late, "TimeoutError")
             telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
         return self.deadline_error()
 

@@ -42,7 +42,7 @@ def register(events: Any) -> None:
     events.register("needs-retry.dynamodb", needs_retry, unique_id=_SDK_RETRIES)
     events.register_first("provide-client-params.dynamodb", attach, unique_id=f"{KEY}-attach")
     events.register_first("request-created.dynamodb", request_created, unique_id=f"{KEY}-admit")
-    events.register_last("before-send.dynamodb", before_send, unique_id=f"{KEY}-send")
+    events.register_first("before-send.dynamodb", before_send, unique_id=f"{KEY}-send")
     events.register_first("before-parse.dynamodb", before_parse, unique_id=f"{KEY}-parse")
     events.register_first("response-received.dynamodb", response_received, unique_id=f"{KEY}-receive")
 
@@ -52,6 +52,7 @@ def attach(context: MutableMapping[str, Any], **_: Any) -> None:
     execution = CURRENT.get()
     if execution is not None:
         context[KEY] = execution
+        execution.prepares()  # from here on credentials may be fetched, for the endpoint and for the signature
 
 
 def request_created(request: Any, **_: Any) -> None:
@@ -66,6 +67,7 @@ def begin_attempt(context: MutableMapping[str, Any]) -> None:
         return
     if context["retries"]["attempt"] > 1:
         execution.admit_again()
+    execution.prepares()
     left, own = execution.remaining(), execution.core.timeouts
     if left is not None:  # cut to what the deadline leaves; botocore before 1.43 takes no notice
         allowed = context["client_config"].read_timeout if own is None else own.read
@@ -82,10 +84,15 @@ def own_timeouts() -> Timeouts | None:
 
 
 def before_send(request: Any, **_: Any) -> None:
-    """Show the call's first request to whoever wants to see it. Nothing is sent from here."""
+    """Record that a request is signed, and show the call's first one to whoever wants to see it.
+
+    It comes before the handlers of others: one of them may send the request by itself. Nothing is sent from here.
+    """
     execution = CURRENT.get()
-    if execution is not None and execution.witness is not None:
-        execution.witness.see(request)
+    if execution is not None:
+        execution.sends()
+        if execution.witness is not None:
+            execution.witness.see(request)
 
 
 def before_parse(response_dict: Mapping[str, Any], **_: Any) -> None:

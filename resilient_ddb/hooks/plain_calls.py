@@ -295,6 +295,7 @@ class PlainCall:
         Raises:
             ValueError: the credentials can't stand in a request.
         """
+        self._execution.sends()
         keys = self._calls.keys_of(frozen)
         if keys is None:
             raise ValueError("the credentials have characters that can't stand in a request")

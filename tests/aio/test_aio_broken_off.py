@@ -68,17 +68,18 @@ async def test_whoever_iterates_on_after_an_error_is_given_the_rest(either, name
     assert not either.proxy.seen
 
 
-async def test_an_iterator_that_could_not_begin_begins_again(either):
+@pytest.mark.parametrize("given_as", [list, iter])
+async def test_an_iterator_that_could_not_begin_begins_again(either, given_as):
     await fill(either, "query_many_items")
     either.proxy.plan = [faults.Throttle(operations={"DescribeTable", "Query"}, code="AccessDeniedException")]
     given = []
     if either.is_sync:  # the verb itself asks for the table's keys
         with pytest.raises(ClientError):
-            either.table.query_many_items(["a", "b"])
+            either.table.query_many_items(given_as(["a", "b"]))
         either.proxy.plan = []
-        items = either.table.query_many_items(["a", "b"])
+        items = either.table.query_many_items(given_as(["a", "b"]))
     else:
-        items = either.table.query_many_items(["a", "b"])
+        items = either.table.query_many_items(given_as(["a", "b"]))
         with pytest.raises(ClientError):
             await loop_over(items, given)
         either.proxy.plan = []

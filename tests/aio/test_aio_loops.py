@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
-from resilient_ddb.aio import session
+from resilient_ddb.aio import lazy, session
+from resilient_ddb.aio.refreshing import RefreshLock
 from resilient_ddb.testing import faults
 
 KEY = {"pk": "a"}
@@ -135,6 +136,49 @@ def test_credentials_that_many_waited_for_keep_no_loop_alive(world, monkeypatch)
     first, *others, last = (loop() for loop in loops)
     assert others == [None, None]
     del first, last  # what calls go by is of the first client, and the last one's session goes as another is made
+
+
+def test_a_refresh_on_a_loop_that_stands_still_keeps_no_other_waiting_and_ends_nobody_elses_turn():
+    lock, order = RefreshLock(), []
+
+    async def refresh(begun, goes_on):
+        async with lock:
+            begun.set()
+            while not goes_on.is_set():  # noqa: ASYNC110 - of another thread
+                await asyncio.sleep(0.001)
+        order.append(lock.locked())
+
+    first, second = [(threading.Event(), threading.Event()) for _ in range(2)]
+
+    async def begin():
+        task = asyncio.create_task(refresh(*first))
+        while not first[0].is_set():  # noqa: ASYNC110 - it is soon
+            await asyncio.sleep(0)
+        return task
+
+    with asyncio.Runner() as runner:
+        task = runner.run(begin())
+        thread = threading.Thread(target=lambda: asyncio.run(refresh(*second)))
+        thread.start()
+        assert second[0].wait(SOON)
+        first[1].set()
+        runner.run(asyncio.wait_for(task, SOON))
+        second[1].set()
+        thread.join(SOON)
+    assert order == [True, False]
+
+
+def test_a_circuit_that_a_thread_holds_as_the_first_client_is_opened_stays_held(world, monkeypatch):
+    table = module_level(world)
+
+    def found(client, core):
+        vars(client)["core"] = core
+        rddb.circuits(table)["read"].force_open("maintenance")  # as another thread may, from here on
+
+    monkeypatch.setattr(lazy.LazyClient, "core", property(lambda client: vars(client)["core"], found), raising=False)
+    with pytest.raises(rddb.CircuitOpenError, match="maintenance"):
+        asyncio.run(table.get_item(Key=KEY))
+    assert rddb.circuits(table)["read"].forced
 
 
 def together(run, number):

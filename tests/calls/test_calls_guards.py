@@ -186,13 +186,15 @@ def test_a_write_cancelled_in_the_air_may_have_been_applied():
     assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
 
 
-def cut(core, given, late=0.0, *, queued=False):
+def cut(core, given, late=0.0, *, queued=False, answered=False):
     """Make an attempt that the deadline cuts after so many seconds, as the async rim does."""
     clock = core.clock
     with deadline(given, clock=clock):
         execution = Execution(core, *GET)
         execution.admit()
-        execution.is_sent, execution.is_queued = not queued, queued
+        if queued:
+            execution.prepares()
+        execution.was_answered = answered
         clock.advance(given + late)
         execution.cut_off()
     return core.lane(*GET).circuit
@@ -238,9 +240,36 @@ def test_an_attempt_that_the_loop_cut_late_had_only_the_time_until_its_deadline(
     assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
 
 
+@pytest.mark.parametrize(("late", "counted"), [(0.04, (1, 1)), (0.06, (0, 0))])
+def test_a_loop_that_cuts_late_did_not_look_whether_there_was_an_answer(late, counted):
+    facts = cut(make_core(circuit_breaker=CircuitBreaker()), 0.3, late=late).facts()
+    assert (facts["calls"], facts["failures"]) == counted
+
+
+def test_an_attempt_whose_answer_was_being_read_as_the_deadline_cut_it_says_nothing_against_the_table():
+    circuit = cut(make_core(circuit_breaker=CircuitBreaker(minimum_calls=1)), 0.3, answered=True)
+    assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
+
+
 def test_an_attempt_that_the_deadline_cut_as_it_waited_for_its_turn_says_nothing_about_the_table():
     circuit = cut(make_core(circuit_breaker=CircuitBreaker(minimum_calls=1)), 3.0, queued=True)
     assert (circuit.facts()["calls"], circuit.state) == (0, CLOSED)
+
+
+@pytest.mark.parametrize(("left", "counted"), [(0.05, (0, 0)), (0.2, (1, 1))])
+@pytest.mark.parametrize("goes_on", [Execution.asks, Execution.sends, Execution.may_send])
+def test_an_attempt_that_the_deadline_cut_had_the_time_since_it_was_signed_and_had_its_turn(goes_on, left, counted):
+    core = make_core(circuit_breaker=CircuitBreaker())
+    with deadline(3.0, clock=core.clock):
+        execution = Execution(core, *GET)
+        execution.admit()
+        execution.prepares()
+        core.clock.advance(3.0 - left)
+        goes_on(execution)
+        core.clock.advance(left)
+        execution.cut_off()
+    facts = core.lane(*GET).circuit.facts()
+    assert (facts["calls"], facts["failures"]) == counted
 
 
 def test_a_probe_that_a_tight_deadline_cut_gives_its_permit_back():

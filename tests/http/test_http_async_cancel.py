@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 pytest.importorskip("aiobotocore")
 
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioRefreshableCredentials
+from aiobotocore.session import AioSession
 from http_async_support import ADD, KEY, certificate, of_key, table_at, until
 from wire_server import WireServer
 
 import resilient_ddb as rddb
+from resilient_ddb import aio
 from resilient_ddb.hooks.status import ConnectionStatus
 
 SOON = 20.0
@@ -130,10 +134,11 @@ async def test_an_answer_that_drips_ends_with_the_deadline(verb):
     assert raised.value.resilience.ambiguous is (verb == "update_item")
 
 
-async def test_a_write_whose_deadline_passes_while_it_waits_for_a_connection_was_not_sent():
+@pytest.mark.parametrize("fast_path", [None, False])
+async def test_a_write_whose_deadline_passes_while_it_waits_for_a_connection_was_not_sent(fast_path):
     with WireServer(lambda _, params, number: [1.0 if number == 1 else b"", of_key(params)]) as server:
         config = AioConfig(max_pool_connections=1)
-        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS}
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS, "fast_path": fast_path}
         async with table_at(server.url, config=config, **settings) as table:
             first = asyncio.create_task(table.get_item(**KEY))
             await until(lambda: server.operations)
@@ -143,6 +148,58 @@ async def test_a_write_whose_deadline_passes_while_it_waits_for_a_connection_was
             assert server.operations == ["GetItem"]
             assert rddb.circuits(table)["write"].state == "closed"  # it says nothing about the table
             await first
+
+
+async def test_of_a_read_that_the_deadline_cut_its_wait_for_a_connection_says_nothing_about_the_table():
+    pauses = {1: 0.0, 2: 0.35, 3: 1.0}
+    with WireServer(lambda _, params, number: [pauses.get(number, 0.0), of_key(params)]) as server:
+        config = AioConfig(max_pool_connections=1)
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS.replace(minimum_calls=3)}
+        async with table_at(server.url, config=config, **settings) as table:
+            await table.get_item(**KEY)
+            first = asyncio.create_task(table.get_item(**KEY))
+            await until(lambda: len(server.operations) == 2)
+            with pytest.raises(rddb.DeadlineExceededError), rddb.deadline(0.38):
+                await table.get_item(**KEY)
+            await first  # its turn came then, and some 30 ms were left of its deadline, if any
+            assert rddb.status(table).circuits[0].calls == 2
+
+
+async def test_calls_that_are_cut_because_the_loop_was_blocked_say_nothing_about_the_table():
+    with WireServer(lambda _, params, number: [0.1 if number > 1 else 0.0, of_key(params)]) as server:
+        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS.replace(minimum_calls=5)}
+        async with table_at(server.url, **settings) as table:
+            await table.get_item(**KEY)
+            with rddb.deadline(0.3):
+                tasks = [asyncio.create_task(table.get_item(**KEY)) for _ in range(10)]
+                await until(lambda: len(server.operations) > 1)
+            time.sleep(0.6)  # noqa: ASYNC251 - somebody's code that should not
+            await asyncio.wait(tasks, timeout=SOON)
+            assert rddb.circuits(table)["read"].state == "closed"
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_a_write_whose_deadline_passes_while_credentials_are_fetched_was_not_sent(fast_path):
+    now = datetime.now(UTC)
+    fetching = asyncio.Event()
+
+    async def fetch():
+        fetching.set()
+        await asyncio.sleep(SOON)
+
+    session = AioSession()
+    credentials = AioRefreshableCredentials("a", "s", "t", now, fetch, "test", time_fetcher=lambda: now)
+    session._credentials = credentials  # noqa: SLF001 - aiobotocore has no public way
+    with WireServer(lambda _, params, __: [of_key(params)]) as server:
+        policy = rddb.Policy(circuit_breaker=TRIPS, fast_path=fast_path)
+        options = {"endpoint_url": server.url, "region_name": "eu-west-1", "session": session, "policy": policy}
+        async with aio.table("t", **options) as table:
+            with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.2):
+                await table.update_item(**ADD)
+            assert fetching.is_set()
+            assert not raised.value.resilience.ambiguous
+            assert rddb.circuits(table)["write"].state == "closed"  # it says nothing about the table
+    assert server.operations == []
 
 
 async def test_a_write_that_is_cancelled_while_it_waits_for_a_connection_is_told_as_not_sent():

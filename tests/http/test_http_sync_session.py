@@ -676,7 +676,7 @@ def test_nor_after_credentials_that_took_too_long(server, make, is_connected, fa
         *("A", "S", "T", now), refresh_using=refresh, method="test", time_fetcher=lambda: now
     )
     session = with_credentials(botocore.session.get_session(), credentials)
-    made = policy(clock=clock, fast_path=fast_path)
+    made = policy(clock=clock, fast_path=fast_path, circuit_breaker=rddb.CircuitBreaker(minimum_calls=1))
     table = rddb.table(
         "t",
         endpoint_url=server.url,
@@ -692,6 +692,7 @@ def test_nor_after_credentials_that_took_too_long(server, make, is_connected, fa
     table.meta.client.close()
     assert not raised.value.resilience.ambiguous
     assert "UpdateItem" not in server.operations
+    assert rddb.circuits(table)["write"].state == "closed"  # it says nothing about the table
 
 
 @pytest.mark.parametrize(

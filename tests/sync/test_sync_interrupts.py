@@ -310,3 +310,46 @@ def test_an_item_that_was_on_its_way_as_ctrl_c_came_is_missed_aloud(read):
         with pytest.raises(RuntimeError, match=r"was (broken off|stopped)"):
             next(reading)
     assert end_soon()
+
+
+class Slow:
+    """A reading of three pages, whose first one another thread waits for."""
+
+    def __init__(self):
+        self.pages, self.page = iter([[1], [2], [3]]), []
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+        self.is_over = False
+
+    def items(self):
+        return iter(self.page)
+
+    def more(self):
+        self.is_asked.set()
+        assert self.may_answer.wait(_SECONDS)
+        self.page = next(self.pages)
+        self.is_over = self.page == [3]
+        return
+        yield
+
+
+def test_a_thread_that_comes_in_between_breaks_nothing_off_for_the_one_that_reads():
+    slow, given = Slow(), []
+    reading = ItemIterator(slow, "query_items", SimpleNamespace(name="t"))
+    thread = threading.Thread(target=lambda: given.append(next(reading)))
+    thread.start()
+    assert slow.is_asked.wait(_SECONDS)
+    with pytest.raises(ValueError, match="already executing"):
+        next(reading)
+    slow.may_answer.set()
+    thread.join(_SECONDS)
+    assert given + list(reading) == [1, 2, 3]
+
+
+def test_what_was_broken_off_and_is_closed_is_simply_over():
+    reading = query_all(Interrupted())
+    assert next(reading) == {"pk": 0}
+    with pytest.raises(KeyboardInterrupt):
+        next(reading)
+    reading.close()
+    assert list(reading) == []
+    assert end_soon()
