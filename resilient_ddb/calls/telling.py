@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from resilient_ddb.errors import CallFacts, call_facts
 from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.events import (
     AttemptEvent,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .core import Core, Lane
 
 _numbers = count(1)
+_DOUBTS: ContextVar[Doubts | None] = ContextVar("resilient_ddb_doubts", default=None)
 _ASKED_SHARD: ContextVar[int | None] = ContextVar("resilient_ddb_asked_shard", default=None)
 
 
@@ -161,10 +163,54 @@ def call_ended(
             "shard": _ASKED_SHARD.get(),
         }
     )
-    if execution.ambiguous:
-        core.warn(event)
-    else:
+    if not execution.ambiguous:
         core.tell(event)
+        return
+    facts, doubts = None if error is None else call_facts(error), _DOUBTS.get()
+    if facts is None or doubts is None or not doubts.hold(facts, core, event):
+        core.warn(event)
+
+
+class Doubts:
+    """What a flow keeps from being told too early: calls of its own that left a write in doubt.
+
+    A flow may find out what became of such a write, or go on so that it does not matter. Then nobody has to look for
+    it. The flow makes the call `over` this, and says by `settle` that it is so. What is not settled as the block ends
+    is told as a write in doubt.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[tuple[CallFacts, Core, CallEndEvent]] = []
+        self._is_over = False
+
+    def over(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """Return a call that is not told as in doubt before this ends."""
+        return inside(partial(holding, _DOUBTS, self), call)
+
+    def hold(self, facts: CallFacts, core: Core, event: CallEndEvent) -> bool:
+        """Keep a call's end in doubt for later; false if it is too late: a task may outlive the flow that began it."""
+        if not self._is_over:
+            self._held.append((facts, core, event))
+        return not self._is_over
+
+    def settle(self, error: BaseException) -> None:
+        """Tell that the call which ended in an error, if it is held, has left nothing in doubt."""
+        settled = call_facts(error)
+        for held in [held for held in self._held if held[0] is settled]:
+            self._held.remove(held)
+            _, core, event = held
+            core.tell(event.replaced(ambiguous=False))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over = True
+        outer = _DOUBTS.get()
+        for facts, core, event in self._held:
+            if outer is None or not outer.hold(facts, core, event):
+                core.warn(event)
+        self._held.clear()
 
 
 def in_shard(number: int | None, call: Callable[[], Any]) -> Callable[[], Any]:

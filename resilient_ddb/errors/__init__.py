@@ -134,7 +134,7 @@ def attach_facts_of(ended: BaseException, error: Exception, **changed: Any) -> N
     """Attach what is known of a call that ended in an error, if anything, to the one that is raised in its place."""
     facts = call_facts(ended)
     if facts is not None:
-        attach(error, facts.replaced(**changed))
+        attach(error, facts.replaced(**changed) if changed else facts)  # `Doubts` knows a call's end by its facts
 
 
 class CircuitOpenError(ResilienceError):

@@ -253,15 +253,15 @@ def _subject_of(event: AnyEvent) -> _Subject | None:
 def _summary(subject: _Subject, tally: _Tally, now: float) -> list[tuple[str, AnyEvent | None]]:
     if not tally.times:
         return []
-    within = f"within {now - tally.said_at:.0f} s"
+    within = f"within {max(1, round(now - tally.said_at))} s"
     more = f"{tally.times:,} more"
     match subject.kind:
         case "circuit":
             changes = ", ".join(f"{times:,} x {change}" for change, times in tally.changes.items())
             text = f"circuit {subject.name}: {more} change{'' if tally.times == 1 else 's'} {within}: {changes}"
         case "doubt":
-            writes = "write" if tally.times == 1 else "writes"
-            text = f"{subject.name}: {more} {writes} in doubt {within}: AMBIGUOUS, they may have been applied"
+            writes, they = ("write", "it") if tally.times == 1 else ("writes", "they")
+            text = f"{subject.name}: {more} {writes} in doubt {within}: AMBIGUOUS, {they} may have been applied"
         case "budget":
             text = f"{subject.name}: {more} refused by the retry budget {within}"
         case _:

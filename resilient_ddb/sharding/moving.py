@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.telling import Doubts
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.description import KeySchema
 from resilient_ddb.dynamodb.reserved import MOVED, NAMES, NOW, PREFIX, TTL, VALUES
@@ -61,14 +62,16 @@ def move(
         TransactItems=[{"Put": {"TableName": table.name, **put}}, {"Delete": {"TableName": table.name, **delete}}],
         ReturnConsumedCapacity="TOTAL",
     )
-    try:
-        response = yield unanswered(transact)
-    except ClientError as error:
-        reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons") or ()]
-        if "ConditionalCheckFailed" not in reasons:
-            raise
-        # Where both failed, another may have moved it there.
-        return (Moved.OVERTAKEN if reasons[1] == "ConditionalCheckFailed" else Moved.OCCUPIED), error.response
+    with Doubts() as doubts:
+        try:
+            response = yield doubts.over(unanswered(transact))
+        except ClientError as error:
+            reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons") or ()]
+            if "ConditionalCheckFailed" not in reasons:
+                raise
+            doubts.settle(error)  # whether it is moved now, later or never: it is the same item
+            # Where both failed, another may have moved it there.
+            return (Moved.OVERTAKEN if reasons[1] == "ConditionalCheckFailed" else Moved.OCCUPIED), error.response
     return Moved.MOVED, response
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
-from resilient_ddb.calls.telling import in_shard
+from resilient_ddb.calls.telling import Doubts, in_shard
 from resilient_ddb.dynamodb.operations import expects_version, same_table
 from resilient_ddb.errors import DuplicateShardItemError
 from resilient_ddb.policy.checks import check_callable
@@ -201,28 +201,30 @@ class ShardedVerbs:
         refuse_old(params)
         call, there = getattr(self._table, verb), if_there(keys, params)
         attempts = policy_of(self._table).retry.max_attempts
-        for _ in range(attempts):
-            found = yield from self._found(keys, key, homes)
-            if len(found) > 1:
-                raise self._duplicate(keys, found, "UpdateItem" if verb == "update_item" else "DeleteItem")
-            if not found:
-                outcome = yield from self._change_nothing(keys, verb, key, params)
-            else:
-                home = found[0][keys.key]
-                outcome = yield from self._tried(
-                    keys, partial(call, Key={**key, keys.key: home}, **there), params, home
-                )
-            if not isinstance(outcome, ClientError):
-                return outcome
-            last: ClientError = outcome
-        last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
-        try:
-            raise last
-        finally:
-            del last, outcome  # it knows this frame: they would keep each other
+        with Doubts() as doubts:
+            for left in reversed(range(attempts)):
+                found = yield from self._found(keys, key, homes)
+                if len(found) > 1:
+                    raise self._duplicate(keys, found, "UpdateItem" if verb == "update_item" else "DeleteItem")
+                if not found:
+                    outcome = yield from self._change_nothing(keys, verb, key, params, doubts)
+                else:
+                    home = found[0][keys.key]
+                    write = doubts.over(partial(call, Key={**key, keys.key: home}, **there))
+                    outcome = yield from self._tried(keys, write, params, home)
+                if not isinstance(outcome, ClientError):
+                    return outcome
+                last: ClientError = outcome
+                if left:
+                    doubts.settle(last)
+            last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
+            try:
+                raise last
+            finally:
+                del last, outcome  # it knows this frame: they would keep each other
 
     def _change_nothing(
-        self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any]
+        self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any], doubts: Doubts
     ) -> Flow[Response | ClientError]:
         """Update or delete an item that is in none of the shards; gives the error if it is in one by now."""
         if verb == "update_item" and keys.layout.by and not expects_version(params):  # that begins none
@@ -233,7 +235,7 @@ class ShardedVerbs:
         homes = keys.layout.homes_of_key(key[keys.key], key)  # two that begin the same item at once meet there
         beginning = Beginning(self._table, keys, verb, key, params)
         if len(homes) > 1 and verb == "update_item" and beginning.is_possible:
-            outcome, _ = yield from self._begun(keys, beginning, homes)
+            outcome, _ = yield from self._begun(keys, beginning, homes, doubts)
             return outcome
         call = getattr(self._table, verb)
         return (yield from self._send(keys, partial(call, Key={**key, keys.key: homes[0]}, **params), homes[0]))
@@ -255,23 +257,26 @@ class ShardedVerbs:
         home = homes[0]
         beginning, there = Beginning(self._table, keys, verb, key, params), if_there(keys, params)
         place = {} if verb == "put_item" else {"Key": {**key, keys.key: home}}
-        write = partial(getattr(self._table, verb), **place, **there)
         is_there: bool | None = None
-        for _ in range(ROUNDS):
-            if is_there is None:
-                is_there = yield from self._brought_home(keys, key, homes, params)
-            if is_there or not beginning.is_possible:
-                outcome, is_there = (yield from self._tried(keys, write, params, home)), None
-            else:
-                outcome, is_there = yield from self._begun(keys, beginning, homes)
-            if not isinstance(outcome, ClientError):
-                return outcome
-            last: ClientError = outcome
-        last.add_note(f"the item was moved before each of {ROUNDS} attempts")
-        try:
-            raise last
-        finally:
-            del last, outcome  # it knows this frame: they would keep each other
+        with Doubts() as doubts:
+            write = doubts.over(partial(getattr(self._table, verb), **place, **there))
+            for left in reversed(range(ROUNDS)):
+                if is_there is None:
+                    is_there = yield from self._brought_home(keys, key, homes, params)
+                if is_there or not beginning.is_possible:
+                    outcome, is_there = (yield from self._tried(keys, write, params, home)), None
+                else:
+                    outcome, is_there = yield from self._begun(keys, beginning, homes, doubts)
+                if not isinstance(outcome, ClientError):
+                    return outcome
+                last: ClientError = outcome
+                if left:
+                    doubts.settle(last)
+            last.add_note(f"the item was moved before each of {ROUNDS} attempts")
+            try:
+                raise last
+            finally:
+                del last, outcome  # it knows this frame: they would keep each other
 
     def _tried(
         self, keys: ShardKeys, write: Callable[[], Any], params: Mapping[str, Any], home: str
@@ -285,7 +290,7 @@ class ShardedVerbs:
             return error
 
     def _begun(
-        self, keys: ShardKeys, beginning: Beginning, homes: Sequence[str]
+        self, keys: ShardKeys, beginning: Beginning, homes: Sequence[str], doubts: Doubts
     ) -> Flow[tuple[Response | ClientError, bool | None]]:
         """Write an item of which there was none; gives the error if there is one by now.
 
@@ -295,7 +300,7 @@ class ShardedVerbs:
         checks = absences(self._table, keys, beginning.key, others)
         entry = yield from beginning.entry(home)
         transact = self._table._transact_write_items  # noqa: SLF001 - ours
-        call = partial(transact, TransactItems=[entry, *checks], **beginning.settings())
+        call = doubts.over(partial(transact, TransactItems=[entry, *checks], **beginning.settings()))
         try:
             response = yield from self._send(keys, call, home)
         except ClientError as error:
@@ -378,32 +383,36 @@ class ShardedVerbs:
     def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
         """Write in a transaction whose entries have the keys that callers see."""
         keys = yield from self._keys()
-        for _ in range(ROUNDS):
-            entries, checks = [], []
-            for entry in params["TransactItems"]:
-                made = {}
-                for action, one in entry.items():
-                    made[action] = one
-                    if same_table(one.get("TableName"), self._table.name):
-                        made[action], others = yield from self._stored_action(keys, one)
-                        checks += others
-                entries.append(made)
-            call = partial(self._table._transact_write_items, **{**params, "TransactItems": entries + checks})  # noqa: SLF001 - ours
+        with Doubts() as doubts:
+            for left in reversed(range(ROUNDS)):
+                entries, checks = [], []
+                for entry in params["TransactItems"]:
+                    made = {}
+                    for action, one in entry.items():
+                        made[action] = one
+                        if same_table(one.get("TableName"), self._table.name):
+                            made[action], others = yield from self._stored_action(keys, one)
+                            checks += others
+                    entries.append(made)
+                transact = self._table._transact_write_items  # noqa: SLF001 - ours
+                call = doubts.over(partial(transact, **{**params, "TransactItems": entries + checks}))
+                try:
+                    return (yield from self._send(keys, call))
+                except ClientError as error:
+                    reasons = reasons_of(error)
+                    own, of_checks = reasons[: len(entries)], reasons[len(entries) :]
+                    if not (yield from cleared(self._table, checks, of_checks)):
+                        if of_checks:
+                            error.response["CancellationReasons"] = own
+                        raise
+                    last = error
+                if left:
+                    doubts.settle(last)
+            last.add_note(f"an item was moved before each of {ROUNDS} attempts")
             try:
-                return (yield from self._send(keys, call))
-            except ClientError as error:
-                reasons = reasons_of(error)
-                own, of_checks = reasons[: len(entries)], reasons[len(entries) :]
-                if not (yield from cleared(self._table, checks, of_checks)):
-                    if of_checks:
-                        error.response["CancellationReasons"] = own
-                    raise
-                last = error
-        last.add_note(f"an item was moved before each of {ROUNDS} attempts")
-        try:
-            raise last
-        finally:
-            del last  # it knows this frame: they would keep each other
+                raise last
+            finally:
+                del last  # it knows this frame: they would keep each other
 
     def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[tuple[Mapping[str, Any], list[Item]]]:
         """Return an action with stored keys, and the entries that keep its item from being elsewhere."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
+from resilient_ddb.calls.telling import Doubts
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.codec.values import copied, from_native, item_as_native
 from resilient_ddb.errors import DeadlineExceededError, VersionConflictError, attach_facts_of, call_facts
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 
 Change = Callable[[dict[str, Any] | None], Any]
 Item = dict[str, Any]
+Over = Callable[[Callable[[], Any]], Callable[[], Any]]
+
+
+def _as_it_is(call: Callable[[], Any]) -> Callable[[], Any]:
+    return call
 
 
 class VersionedVerbs:
@@ -158,8 +164,9 @@ class VersionedVerbs:
         return {action: {**write.params, "TableName": self._table.name}}
 
     def _put(self, item: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
-        send = partial(self._send, "put_item")
-        _, response = yield from self._past_expired(send, self._versioning.put(item, params, expected))
+        with Doubts() as doubts:
+            send = partial(self._send, "put_item", over=doubts.over)
+            _, response = yield from self._past_expired(send, self._versioning.put(item, params, expected), doubts)
         return response
 
     def _update(self, key: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
@@ -168,8 +175,8 @@ class VersionedVerbs:
     def _delete(self, key: Any, params: Mapping[str, Any], expected: Any) -> Flow[Response]:
         return (yield from self._send("delete_item", self._versioning.delete(key, params, expected)))
 
-    def _send(self, verb: str, write: Write) -> Flow[Response]:
-        return (yield from self._judged(write, _asked(partial(getattr(self._table, verb), **write.params))))
+    def _send(self, verb: str, write: Write, over: Over = _as_it_is) -> Flow[Response]:
+        return (yield from self._judged(write, _asked(over(partial(getattr(self._table, verb), **write.params)))))
 
     def _judged(self, write: Write, sent: Flow[Response]) -> Flow[Response]:
         try:
@@ -184,7 +191,9 @@ class VersionedVerbs:
                 del conflict  # it knows this frame: they would keep each other
         return self._versioning.with_version(write, response)
 
-    def _past_expired(self, send: Callable[[Write], Flow[Response]], write: Write) -> Flow[tuple[Write, Response]]:
+    def _past_expired(
+        self, send: Callable[[Write], Flow[Response]], write: Write, doubts: Doubts
+    ) -> Flow[tuple[Write, Response]]:
         """Send a write, and the one that it is where only an expired item stands in the way of a new one."""
         while True:
             try:
@@ -193,6 +202,7 @@ class VersionedVerbs:
                 again = self._anew(write, conflict)
                 if again is None:
                     raise
+                doubts.settle(conflict)
                 write = again
 
     def _anew(self, write: Write, conflict: VersionConflictError) -> Write | None:
@@ -229,27 +239,29 @@ class VersionedVerbs:
             write = self._write_of(key, found, expected, wanted)
             if write is None:
                 return found
-            try:
-                write, _ = yield from self._past_expired(self._send_once, write)
-            except ClientError as error:
-                if not _is_lost_race(error):
-                    raise
-                failure = error
-            else:
-                return self._as_stored(write.params.get("Item"))
-            policy = self._policy
-            now = policy.clock.monotonic()
-            if backoff is None:
-                backoff = Backoff(replace(policy.retry, max_attempts=max_attempts, stop=None), policy.uniform, now)
-            delay = backoff.delay(attempt, failure, now)
-            if delay is None:
-                failure.add_note(f"modify: {counted(attempt, 'attempt')}, each overtaken by another write")
+            with Doubts() as doubts:
                 try:
-                    raise failure
-                finally:
-                    del failure  # it knows this frame: they would keep each other
-            if is_beyond_deadline(delay):
-                raise _too_late(failure, attempt) from failure
+                    write, _ = yield from self._past_expired(partial(self._send_once, doubts), write, doubts)
+                except ClientError as error:
+                    if not _is_lost_race(error):
+                        raise
+                    failure = error
+                else:
+                    return self._as_stored(write.params.get("Item"))
+                policy = self._policy
+                now = policy.clock.monotonic()
+                if backoff is None:
+                    backoff = Backoff(replace(policy.retry, max_attempts=max_attempts, stop=None), policy.uniform, now)
+                delay = backoff.delay(attempt, failure, now)
+                if delay is None:
+                    failure.add_note(f"modify: {counted(attempt, 'attempt')}, each overtaken by another write")
+                    try:
+                        raise failure
+                    finally:
+                        del failure  # it knows this frame: they would keep each other
+                if is_beyond_deadline(delay):
+                    raise _too_late(failure, attempt) from failure
+                doubts.settle(failure)
             yield partial(self._sleep, policy.clock.wait(delay))
 
     def _as_stored(self, item: Item | None) -> Item | None:
@@ -292,7 +304,7 @@ class VersionedVerbs:
                 item[name] = found[name]
         return versioning.put(item, {}, expected, key=key, is_there=True)
 
-    def _send_once(self, write: Write) -> Flow[Response]:
+    def _send_once(self, doubts: Doubts, write: Write) -> Flow[Response]:
         """Send a write so that it is applied once, whatever becomes of its reply.
 
         Without a write token, an item that another has made equal could not be told from this one's. There it goes as
@@ -301,10 +313,10 @@ class VersionedVerbs:
         verb = "put_item" if "Item" in write.params else "delete_item"
         transact = getattr(self._table, "_transact_write_items", None)
         if self._versioning.write_token is not None or transact is None:
-            sent = _asked(unanswered(partial(getattr(self._table, verb), **write.params)))
+            sent = _asked(doubts.over(unanswered(partial(getattr(self._table, verb), **write.params))))
         else:
             entry = self._entry("Put" if "Item" in write.params else "Delete", write)
-            sent = by_itself(self._table, unanswered(partial(transact, TransactItems=[entry])))
+            sent = by_itself(self._table, doubts.over(unanswered(partial(transact, TransactItems=[entry]))))
         return (yield from self._judged(write, sent))
 
     # What the table's client knows: asked for when it is needed, as a module-level async table opens it with the first

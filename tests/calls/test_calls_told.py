@@ -7,10 +7,11 @@ import json
 
 import pytest
 from operator_support import KEY, Server
-from unit_support import GET, PUT, call, failed, good, make_core
+from unit_support import ADD, GET, PUT, call, failed, good, make_core
 
 import resilient_ddb as rddb
 from resilient_ddb import events
+from resilient_ddb.calls.telling import Doubts
 from resilient_ddb.events import CallEndEvent, CallStartEvent, Event
 
 SECRET = "a-value-of-an-item"
@@ -223,3 +224,58 @@ class Observes:
 def test_an_observer_that_nobody_would_await_is_refused_at_the_door(observer):
     with pytest.raises(TypeError, match="observers must be a plain function"):
         rddb.Policy(observers=[observer])
+
+
+def doubts_told(told):
+    return [event.ambiguous for event in told if isinstance(event, CallEndEvent)]
+
+
+def lost(core):
+    return call(core, *ADD, [failed("InternalServerError", 500)]).error
+
+
+def test_a_flow_settles_the_call_that_it_made_and_no_other():
+    told, core = all_told(make_core, retry=ONE)
+    with Doubts() as doubts:
+        mine, anothers = (doubts.over(lambda: lost(core))() for _ in range(2))  # such as a handler's, within the call
+        assert doubts_told(told) == []
+        doubts.settle(mine)
+        assert doubts_told(told) == [False]
+        doubts.settle(mine)
+    assert anothers.resilience.ambiguous
+    assert doubts_told(told) == [False, True]
+
+
+def test_what_a_flow_does_not_settle_is_told_however_it_ends():
+    told, core = all_told(make_core, retry=ONE)
+
+    def interrupted():
+        with Doubts() as doubts:
+            doubts.over(lambda: lost(core))()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert doubts_told(told) == [True]
+
+
+def test_a_flow_within_a_flow_leaves_its_doubts_to_the_outer_one():
+    told, core = all_told(make_core, retry=ONE)
+
+    def inner():
+        with Doubts() as doubts:
+            return doubts.over(lambda: lost(core))()
+
+    with Doubts() as outer:
+        error = outer.over(inner)()
+        assert doubts_told(told) == []
+        outer.settle(error)
+    assert doubts_told(told) == [False]
+
+
+def test_what_outlives_a_flow_is_told_at_once():
+    told, core = all_told(make_core, retry=ONE)
+    with Doubts() as doubts:
+        late = doubts.over(lambda: lost(core))
+    late()
+    assert doubts_told(told) == [True]

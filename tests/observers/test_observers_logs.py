@@ -120,7 +120,7 @@ def test_what_a_person_does_is_said_at_once_with_the_reason(lines):
     assert lines()[1:] == ["circuit t/read: open -> forced open: maintenance until 5"]
     core.force("t/read", Forced("closed", "it is in the way"))
     assert lines()[2:] == [
-        "circuit t/read: 2 more changes within 0 s: 1 x open -> half-open, 1 x half-open -> open",
+        "circuit t/read: 2 more changes within 1 s: 1 x open -> half-open, 1 x half-open -> open",
         "circuit t/read: open -> forced closed: it is in the way",
     ]
     core.force("t/read", None)
@@ -213,7 +213,7 @@ def test_what_is_not_yet_written_is_as_the_client_is_closed(rim, server, lines):
     side.close()
     assert lines() == [
         "UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
-        "t: 4 more writes in doubt within 0 s: AMBIGUOUS, they may have been applied",
+        "t: 4 more writes in doubt within 1 s: AMBIGUOUS, they may have been applied",
     ]
 
 
@@ -276,7 +276,7 @@ def test_nothing_is_said_twice_where_a_logging_observer_is(lines):
     assert lines() == [
         "UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
         "circuit t/write: closed -> open: 2 of 2 attempts failed within 10 s, the last with InternalServerError",
-        "t: 1 more write in doubt within 0 s: AMBIGUOUS, they may have been applied",
+        "t: 1 more write in doubt within 1 s: AMBIGUOUS, it may have been applied",
     ]
 
 
@@ -309,12 +309,12 @@ def test_each_circuit_that_closes_says_what_is_left_of_its_table_only(lines):
     change = {"old_state": "half-open", "new_state": "closed", "reason": "why", "forced": False}
     warnings(CircuitEvent(table="a", operation="", circuit="a/write", **change))
     assert lines()[2:] == [
-        "a: 14 more requests left unwritten within 0 s",
+        "a: 14 more requests left unwritten within 1 s",
         "circuit a/write: half-open -> closed: why",
     ]
     warnings.flush()
     warnings.flush()
-    assert lines()[4:] == ["b: 7 more requests left unwritten within 0 s"]
+    assert lines()[4:] == ["b: 7 more requests left unwritten within 1 s"]
 
 
 def test_subjects_are_bounded_and_none_is_lost(lines):
@@ -350,7 +350,7 @@ for _ in range(4):
     )
     assert done.stdout.splitlines() == [
         "WARNING resilient_ddb UpdateItem t: error (ambiguous), AMBIGUOUS after 1 attempt in 0.000 s",
-        "WARNING resilient_ddb t: 3 more writes in doubt within 0 s: AMBIGUOUS, they may have been applied",
+        "WARNING resilient_ddb t: 3 more writes in doubt within 1 s: AMBIGUOUS, they may have been applied",
     ]
 
 
