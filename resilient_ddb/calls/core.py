@@ -9,7 +9,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
-from resilient_ddb.dynamodb.operations import Params, operation_kind, table_of
+from resilient_ddb.dynamodb.operations import OF_ONE_ITEM, Params, operation_kind, table_of
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
 from resilient_ddb.events import RELEASED, CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
@@ -35,8 +35,10 @@ _MOST_LANES = 2_000
 _MOST_KNOWN = 5_000
 _MOST_OWN = 500
 _TELLING_SECONDS = 0.1
-"""What DynamoDB answers within, if it is well: several times over. A deadline that cut an attempt sooner says nothing
-of the table."""
+"""What DynamoDB answers a call about one item within, if it is well: several times over. A deadline that cut an attempt
+sooner says nothing of the table."""
+_TELLING_SECONDS_OF_MANY = 1.0
+"""The same for a page, a batch or a transaction: a megabyte takes its time."""
 _log = logging.getLogger("resilient_ddb")
 _telling: ContextVar[bool] = ContextVar("resilient_ddb.calls.telling", default=False)
 
@@ -158,13 +160,16 @@ class Lane:
         if circuit is not None:
             circuit.record(permit, _sign_of(verdict, circuit.settings), elapsed, code)
 
-    def record_cut(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
+    def record_cut(
+        self, permit: int, verdict: Classification | None, elapsed: float, code: str, operation: str
+    ) -> None:
         """Tell the circuit of an attempt that the deadline cut, if it had the time that a healthy answer takes."""
         circuit = self.circuit
         if circuit is None:
             return
         slow = circuit.settings.slow_call_duration
-        if elapsed < (_TELLING_SECONDS if slow is None else min(_TELLING_SECONDS, slow)):
+        enough = _TELLING_SECONDS if operation in OF_ONE_ITEM else _TELLING_SECONDS_OF_MANY
+        if elapsed < (enough if slow is None else min(enough, slow)):
             self.release(permit)
         else:
             self.record(permit, verdict, elapsed, code)

@@ -306,7 +306,8 @@ class Execution:
         elif self.asked_at is None:  # it never came to ask the table
             self.lane.release(permit)
         else:
-            self.lane.record_cut(permit, verdict, elapsed - (self.asked_at - self._attempt_started), code)
+            since_asked = elapsed - (self.asked_at - self._attempt_started)
+            self.lane.record_cut(permit, verdict, since_asked, code, self.operation)
 
     def _next_delay(self, verdict: Classification, now: float) -> float | None:  # noqa: C901 - a branch for each reason
         """Decide on a further attempt; where there is none, keep why."""

@@ -16,6 +16,7 @@ WRITES = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems", "ExecuteTransaction"}
 )
 PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
+OF_ONE_ITEM = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem"})
 OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 """Parameters of a write that expressions have taken the place of."""
 _BATCHES = ("BatchGetItem", "BatchWriteItem")

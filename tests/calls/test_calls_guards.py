@@ -186,25 +186,25 @@ def test_a_write_cancelled_in_the_air_may_have_been_applied():
     assert (told[-1].outcome, told[-1].ambiguous) == ("cancelled", True)
 
 
-def cut(core, given, late=0.0, *, queued=False, answered=False):
+def cut(core, given, late=0.0, *, queued=False, answered=False, asked=GET):
     """Make an attempt that the deadline cuts after so many seconds, as the async rim does."""
     clock = core.clock
     with deadline(given, clock=clock):
-        execution = Execution(core, *GET)
+        execution = Execution(core, *asked)
         execution.admit()
         if queued:
             execution.prepares()
         execution.was_answered = answered
         clock.advance(given + late)
         execution.cut_off()
-    return core.lane(*GET).circuit
+    return core.lane(*asked).circuit
 
 
-def cut_read(core, given):
+def cut_read(core, given, asked=GET):
     """Make an attempt whose read timeout was cut to what the deadline leaves, as on the sync rim."""
     with deadline(given, clock=core.clock):
-        call(core, *GET, [bx.ReadTimeoutError(endpoint_url="http://x")], took=given)
-    return core.lane(*GET).circuit
+        call(core, *asked, [bx.ReadTimeoutError(endpoint_url="http://x")], took=given)
+    return core.lane(*asked).circuit
 
 
 @pytest.mark.parametrize("ends", [cut, cut_read])
@@ -227,6 +227,25 @@ def test_an_attempt_that_the_deadline_cut_counts_if_it_had_the_time_of_an_answer
 ):
     facts = ends(make_core(circuit_breaker=CircuitBreaker(slow_call_duration=slow_call_duration)), given).facts()
     assert (facts["calls"], facts["failures"]) == counted
+
+
+@pytest.mark.parametrize("ends", [cut, cut_read])
+@pytest.mark.parametrize(
+    ("operation", "counted_from"),
+    [("GetItem", 0.1), ("PutItem", 0.1), ("UpdateItem", 0.1), ("DeleteItem", 0.1)]
+    + [(operation, 1.0) for operation in ("Query", "Scan", "BatchGetItem", "TransactGetItems", "TransactWriteItems")],
+)
+def test_a_page_a_batch_and_a_transaction_have_more_time_than_one_item(ends, operation, counted_from):
+    asked = operation, {"TableName": "t", "Key": {"id": "1"}}
+    for given, counted in ((0.9 * counted_from, 0), (1.1 * counted_from, 1)):
+        core = make_core(circuit_breaker=CircuitBreaker())
+        assert ends(core, given, asked=asked).facts()["failures"] == counted
+
+
+@pytest.mark.parametrize("ends", [cut, cut_read])
+def test_a_query_counts_from_what_is_called_slow(ends):
+    core = make_core(circuit_breaker=CircuitBreaker(slow_call_duration=0.25))
+    assert ends(core, 0.3, asked=("Query", {"TableName": "t"})).facts()["failures"] == 1
 
 
 @pytest.mark.parametrize("ends", [cut, cut_read])
