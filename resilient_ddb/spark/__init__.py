@@ -54,7 +54,7 @@ class WriteReport:
     retried: int
     """Items that had to be sent again."""
     throttled_batches: int
-    """Batches that met a limit."""
+    """Batches that were held up: by a limit, or else by a lost reply."""
     batches: int
     """Batches that were answered."""
     partitions: int

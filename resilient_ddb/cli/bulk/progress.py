@@ -35,7 +35,7 @@ class Figures:
     units: float = 0.0
     """Capacity units consumed."""
     throttled: float | None = None
-    """The share of batches that met a limit, 0 to 1; None where it is not counted."""
+    """The share of batches that were held up, by a limit or a lost reply, 0 to 1; None where it is not counted."""
     share: float | None = None
     """The share of the work that is done, 0 to 1; None where it can't be known."""
     share_before: float = 0.0

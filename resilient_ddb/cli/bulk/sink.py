@@ -40,7 +40,7 @@ class Sink:
 
     @property
     def throttled(self) -> float:
-        """The share of batches that met a limit, 0 to 1."""
+        """The share of batches that were held up, by a limit or a lost reply, 0 to 1."""
         report = self._batch.report
         return report.throttled_batches / report.batches if report.batches else 0.0
 
