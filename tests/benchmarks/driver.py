@@ -146,6 +146,7 @@ def _timed(worker: Worker, scenario: Scenario, tls_url: str) -> dict[str, float]
         call=scenario.call,
         seconds=scenario.seconds,
         at_once=scenario.at_once,
+        one_core=scenario.one_core,
         url=tls_url if scenario.tls else None,
     )
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from . import certificates
+from . import certificates, cores
 from .contenders import REPOSITORY, Contender
 from .venvs import Venv
 
@@ -170,6 +170,7 @@ def once(
         WorkerError: it failed.
     """
     bare = {} if has_bytecode else {"PYTHONPYCACHEPREFIX": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
+    cores.share_one()  # what is started takes that over
     try:
         done = subprocess.run(  # noqa: S603 - our own module, by an interpreter of ours
             _command(module, contender, venv, url, what),
@@ -184,6 +185,8 @@ def once(
         raise WorkerError(last_line(error.stderr) or str(error)) from error
     except subprocess.TimeoutExpired as error:
         raise WorkerError(f"took over {error.timeout:.0f} s") from error
+    finally:
+        cores.use_all()
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
 

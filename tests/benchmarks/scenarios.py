@@ -39,6 +39,8 @@ class Scenario:
     """For how long calls are made in a round."""
     at_once: int = 1
     """Threads, or tasks."""
+    one_core: bool = True
+    """Whether the process shares one core with the stub. See `cores`."""
     kinds: tuple[bool, ...] = (False, True)
     """Whether for sync contenders (False), async ones (True), or both."""
     most_rounds: int = 100
@@ -58,13 +60,14 @@ class Scenario:
         return dataclasses.replace(self, seconds=self.seconds / 3, most_rounds=most)
 
 
-def _at_once(number: int, what: str, *, is_async: bool) -> Scenario:
+def _at_once(number: int, what: str, *, is_async: bool, one_core: bool = False) -> Scenario:
     return Scenario(
-        name=f"{what}_{number}",
-        title=f"get_item, {number} {what}",
+        name=f"{what}_{number}{'_one_core' if one_core else ''}",
+        title=f"get_item, {number} {what}{' on one core' if one_core else ''}",
         metrics=RATES if is_async else OF_THREADS,
         seconds=0.3,
         at_once=number,
+        one_core=one_core,
         kinds=(is_async,),
     )
 
@@ -80,6 +83,8 @@ SCENARIOS = (
     Scenario(name="put_item_tls", title="put_item over TLS", metrics=TIMES, call="put_item", tls=True),
     _at_once(8, "threads", is_async=False),
     _at_once(32, "threads", is_async=False),
+    _at_once(8, "threads", is_async=False, one_core=True),
+    _at_once(32, "threads", is_async=False, one_core=True),
     _at_once(50, "tasks", is_async=True),
     _at_once(500, "tasks", is_async=True),
     Scenario(

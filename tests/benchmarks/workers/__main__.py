@@ -106,7 +106,7 @@ def respond(worker: Any, request: dict[str, Any]) -> dict[str, Any]:
         case "facts":
             return dict(worker.facts())
         case "time":
-            place = cores.share_one if request["at_once"] == 1 else cores.use_all
+            place = cores.share_one if request["one_core"] else cores.use_all
             place()
             return dict(worker.time(request["call"], request["seconds"], request["at_once"], request["url"]))
         case "stall":
