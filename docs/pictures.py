@@ -359,8 +359,9 @@ def fill_readme(text: str) -> str:
     plain, ours = demo_tallies()
     version, seed = ".".join(plain.client.split()[1].split(".")[:2]), recorded("demo")["seed"]
     words = (
-        f"In a run of the demo (seed {seed}), boto3 {version} counted {plain.counted_twice} calls twice, and said "
-        f"{plain.phantoms} times that an item was missing that was there. This library was wrong {ours.wrong} times. "
+        f"In a run of the demo ({plain.calls:,} calls, seed {seed}), boto3 {version} counted "
+        f"{plain.counted_twice} calls twice. It said {plain.phantoms} times that an item was missing that was there. "
+        f"This library was wrong {ours.wrong} times. "
         f"It failed {ours.failed_calls} calls with an error, and said of {ours.unsure_said} of them that they may have "
         "been applied: `error.resilience.ambiguous`."
     )
