@@ -52,6 +52,11 @@ class Lazy:
         raise NotImplementedError
 
     @property
+    def own_policy(self) -> Policy | None:
+        """The policy of the Table that this is for, where that is not its client's."""
+        return None
+
+    @property
     def timeouts(self) -> Timeouts | None:
         """Those that hold in place of the Config's; None: the Config's do."""
         raise NotImplementedError
@@ -326,6 +331,11 @@ class LazyView(Lazy):
     def policy(self) -> Policy | None:
         """How calls are made: by the Table's own policy, or else the client's."""
         return self._policy or self._parent.policy
+
+    @property
+    def own_policy(self) -> Policy | None:
+        """The Table's own policy; None if it has none."""
+        return self._policy
 
     @property
     def timeouts(self) -> Timeouts | None:

@@ -244,14 +244,17 @@ class BatchReads:
                 a DeadlineExceededError as well.
         """
         policy = policy_of(self._table)
-        given_up = self._given_up(f"{counted(self._fruitless, 'pass', 'passes')} made no progress")
+        fruitless = f"{counted(self._fruitless, 'pass', 'passes')} made no progress"
+        given_up = self._given_up(fruitless)
         now = policy.clock.monotonic()
         if self._fruitless == 1 or self._backoff is None:
             self._backoff = Backoff(policy.retry, policy.uniform, now)
         delay = self._backoff.delay(self._fruitless, given_up, now)
         if delay is not None and is_beyond_deadline(delay):
-            late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless)
-            delay, given_up = None, self._given_up("the deadline comes before the next pass").because_of(late)
+            why = "the deadline comes before the next pass"
+            told = f"{why}: {fruitless}"
+            late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless, told=told)
+            delay, given_up = None, self._given_up(why).because_of(late, fruitless)
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew
             if self._foreign is not None:

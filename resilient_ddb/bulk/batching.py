@@ -236,6 +236,7 @@ class Batching:
                 self._take_back(batch)
                 return
             is_sent, batch.sent_at = True, self._policy.clock.monotonic()
+            self._tally.sent += 1
             answers = yield partial(shell.start, batch, unanswered(call))  # what a fallback answers is not written
         except BaseException:  # interrupted, or cancelled: nobody is going to answer
             if not is_sent:
@@ -334,6 +335,8 @@ class Batching:
 
     def _failed(self, batch: Batch, error: BaseException) -> None:
         facts = call_facts(error)
+        if facts is not None and not facts.attempts:  # refused before it was sent, as by an open circuit
+            self._tally.sent -= 1
         if not is_about_items(error):
             self.queue.put_back(batch.requests)
         self._tell_of_batch(0, len(batch.requests))
@@ -420,16 +423,18 @@ class Batching:
 
     def deadline_error(self, until: str) -> UnprocessedItemsError:
         """Return the error for a deadline that comes first."""
-        why = DeadlineExceededError(operation_name=OPERATION, attempts=0)
-        return self._error(self.unprocessed, f"the deadline comes before {until}").because_of(why)
+        batches = self._tally.sent
+        sent = f"{counted(batches, 'batch', 'batches')} had been sent" if batches else "nothing was sent"
+        why = f"the deadline comes before {until}"
+        late = DeadlineExceededError(operation_name=OPERATION, attempts=batches, told=f"{why}: {sent}")
+        return self._error(self.unprocessed, why).because_of(late, sent)
 
     def _because_of(self, failure: Exception) -> UnprocessedItemsError:
         return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
-        batches = self._tally.batches
         return UnprocessedItemsError(
-            operation_name=OPERATION, table=self._table, requests=items, why=why, attempts=batches
+            operation_name=OPERATION, table=self._table, requests=items, why=why, attempts=self._tally.sent
         )
 
 

@@ -89,6 +89,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.written = self.retried = self.throttled = self.batches = 0
+        self.sent = 0
+        """Batches that were sent, also those without an answer yet."""
         self._started: float | None = None
         self._ended: float | None = None
 

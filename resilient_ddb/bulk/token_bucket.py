@@ -138,7 +138,8 @@ def taking_flow(
     wait: float = yield partial(reserve, units)
     if is_beyond_deadline(wait):
         limiter.charge(-units)
-        raise DeadlineExceededError(operation_name=operation, attempts=0)
+        told = "the deadline comes before the next units: none was taken, and nothing was sent for them"
+        raise DeadlineExceededError(operation_name=operation, attempts=0, told=told)
     try:
         if wait:
             if tell is not None:

@@ -422,8 +422,11 @@ class Core:
 
     def all_lanes(self) -> list[Lane]:
         """Return what is kept by the client, and for Tables with policies of their own."""
-        kept = (self._lanes, *list(self._own_lanes.values()))
-        return [lane for lanes in kept for lane in list(lanes.values())]
+        return [*self._base.lanes(), *self.lanes_of_own_policies()]
+
+    def lanes_of_own_policies(self) -> list[Lane]:
+        """Return what is kept for Tables with policies of their own."""
+        return [lane for lanes in list(self._own_lanes.values()) for lane in list(lanes.values())]
 
     def lanes(self) -> list[Lane]:
         """Return what is kept, for each table and kind of operation."""

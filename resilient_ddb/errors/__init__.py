@@ -190,14 +190,16 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
         attempts: int,
         response: Mapping[str, Any] | None = None,
         call_timeout: float | None = None,
+        told: str | None = None,
     ) -> None:
         """Say after how many attempts the deadline passed.
 
         `response` is the last failed attempt's; `call_timeout` the policy's, if that is the deadline, in seconds.
+        `told` is what to say instead, if the deadline has not passed yet, but comes before what is next.
         """
         done = f"{counted(attempts, 'attempt')} had been made" if attempts else "nothing was sent"
         what = "the deadline" if call_timeout is None else f"the policy's call timeout of {call_timeout:g} s"
-        message = f"{what} passed: {done}"
+        message = told or f"{what} passed: {done}"
         super().__init__(
             response or _response("DeadlineExceeded", message),
             operation_name,
@@ -275,9 +277,9 @@ class UnprocessedKeysError(ResilienceError):
     def __str__(self) -> str:
         return str(self.args[0])  # whatever the class of the reason makes of its arguments
 
-    def because_of(self, cause: Exception) -> UnprocessedKeysError:
-        """Return this error as one that is of its cause's class as well, and tells of it."""
-        return _because_of(self, UnprocessedKeysError, cause, None)
+    def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedKeysError:
+        """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
+        return _because_of(self, UnprocessedKeysError, cause, told)
 
 
 class VersionConflictError(ResilienceError):

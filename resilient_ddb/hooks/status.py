@@ -16,7 +16,8 @@ from resilient_ddb.policy.policy import Policy
 from .targets import Target, target_of
 
 if TYPE_CHECKING:
-    from resilient_ddb.calls.core import Core
+    from resilient_ddb.calls.circuit import Held
+    from resilient_ddb.calls.core import Core, Lane
 
 _SHOWN_AS_THEY_ARE = (str, int, float, bool, type(None))
 
@@ -35,7 +36,12 @@ class CircuitStatus:
     forced: bool
     """Whether a person holds it in that state. See `resilient_ddb.circuits`."""
     forced_is_shared: bool
-    """Whether that would hold in other processes as well: the circuit breaker's storage shares it."""
+    """Whether that would hold in other processes as well: the circuit breaker's storage shares it.
+
+    Before the circuit's first call it is False: nothing is shared until then.
+    """
+    own_policy: bool
+    """Whether it is that of a Table with a policy of its own, which is apart from the client's of the same name."""
     calls: int
     """Attempts that lie in its window."""
     failures: int
@@ -55,6 +61,8 @@ class BudgetStatus:
     """Retries left now."""
     capacity: float
     """Retries that it holds at most."""
+    own_policy: bool
+    """Whether it is that of a Table with a policy of its own, which is apart from the client's of the same name."""
 
 
 @explained
@@ -147,9 +155,14 @@ class Status:
     timeouts: TimeoutStatus | None
     """The timeouts that hold: the policy's, or those of a Config that wins. None if the client is not open."""
     circuits: tuple[CircuitStatus, ...]
-    """The circuits of all tables that the client was asked for, by name."""
+    """Those that have had a call, or that a person holds, by name.
+
+    Of a client or resource: all there are. A Table with a policy of its own has circuits of its own, so a name may be
+    there more than once: the client's first, then those with `own_policy`. Of such a Table: its own only. Of any
+    other Table: those of the client's policy, of all tables.
+    """
     budgets: tuple[BudgetStatus, ...]
-    """The retry budgets, by name."""
+    """The retry budgets, by name, of the same tables."""
     connections: ConnectionStatus | None
     """The connections; None if the client is not open, or its HTTP library does not tell."""
     fast_path: FastPathStatus | None
@@ -179,14 +192,19 @@ def status(target: Any) -> Status:
     core = found.core
     if core is None:
         return _unopened(found)
-    lanes = sorted(core.lanes(), key=lambda lane: lane.name)
+    lanes = _lanes(found, core)
+    circuits = [
+        CircuitStatus(**circuit.facts(), own_policy=is_own)
+        for lane, is_own in lanes
+        if (circuit := lane.circuit) is not None
+    ]
     return Status(
         policy=core.policy,
         timeouts=_timeouts(found, core),
-        circuits=tuple(CircuitStatus(**circuit.facts()) for lane in lanes if (circuit := lane.circuit) is not None),
+        circuits=_with_held(circuits, core.forced, found.table if core.own_policy is not None else None),
         budgets=tuple(
-            BudgetStatus(name=lane.name, tokens=budget.tokens, capacity=budget.capacity)
-            for lane in lanes
+            BudgetStatus(name=lane.name, tokens=budget.tokens, capacity=budget.capacity, own_policy=is_own)
+            for lane, is_own in lanes
             if (budget := lane.budget) is not None
         ),
         connections=_connections(found),
@@ -198,23 +216,11 @@ def status(target: Any) -> Status:
 
 
 def _unopened(found: Target) -> Status:
-    held = sorted(found.client.held.items())
+    own_policy = found.client.own_policy
     return Status(
         policy=found.client.policy or Policy(),
         timeouts=None,
-        circuits=tuple(
-            CircuitStatus(
-                name=name,
-                state=state,
-                reason=reason,
-                forced=True,
-                forced_is_shared=False,
-                calls=0,
-                failures=0,
-                retry_after=None,
-            )
-            for name, (state, reason) in held
-        ),
+        circuits=_with_held([], found.client.held, found.table if own_policy is not None else None),
         budgets=(),
         connections=None,
         fast_path=None,
@@ -222,6 +228,36 @@ def _unopened(found: Target) -> Status:
         stale=(),
         last_errors={},
     )
+
+
+def _lanes(found: Target, core: Core) -> list[tuple[Lane, bool]]:
+    """Return what is kept that a target stands for, by name, and whether it is for a Table with a policy of its own."""
+    is_own = core.own_policy is not None
+    lanes = [(lane, is_own) for lane in core.lanes()]
+    if found.table is None and not is_own:
+        lanes += [(lane, True) for lane in core.lanes_of_own_policies()]
+    return sorted(lanes, key=lambda lane: lane[0].name)  # of one name, the client's stays first
+
+
+def _with_held(circuits: list[CircuitStatus], held: Held, table: str | None) -> tuple[CircuitStatus, ...]:
+    """Return circuits, and those that a person holds before a first call: of one table only, if one is given."""
+    known = {circuit.name for circuit in circuits}
+    beforehand = [
+        CircuitStatus(
+            name=name,
+            state=forced.state,
+            reason=forced.reason,
+            forced=True,
+            forced_is_shared=False,
+            own_policy=table is not None,
+            calls=0,
+            failures=0,
+            retry_after=None,
+        )
+        for name, forced in list(held.items())  # a copy: other threads may hold one meanwhile
+        if name not in known and table in (None, name.rpartition("/")[0])
+    ]
+    return tuple(sorted([*circuits, *beforehand], key=lambda circuit: circuit.name))
 
 
 def _clients(found: Target) -> list[Any]:

@@ -74,8 +74,9 @@ class CircuitHandle:
 
     @property
     def _circuit(self) -> Circuit | None:
-        core = self._target.core
-        return None if core is None else core.circuits.get(self.name)
+        found = [circuit for circuit in _circuits_of(self._target) if circuit.name == self.name]
+        not_closed = (circuit for circuit in found if circuit.standing != CLOSED)
+        return next(not_closed, found[0] if found else None)
 
     def _hold(self, forced: Forced | None) -> None:
         core = self._target.core
@@ -119,8 +120,8 @@ class Circuits(Mapping[str, CircuitHandle]):
     def _names(self) -> list[str]:
         if self._target.table is not None:
             return [circuit_name(self._target.table, kind) for kind in KINDS]
-        core = self._target.core
-        return sorted({*(() if core is None else core.circuits), *_forced_of(self._target)})
+        had_calls = (circuit.name for circuit in _circuits_of(self._target))
+        return sorted({*had_calls, *_forced_of(self._target)})
 
 
 class UnknownCircuitError(KeyError):
@@ -134,7 +135,9 @@ class UnknownCircuitError(KeyError):
 def circuits(target: Any) -> Circuits:
     """Return the circuits of a hardened Table, client, resource or batch writer, by name.
 
-    Of a client or resource: those that have had a call, or are forced. Of a Table: its own three, always.
+    Of a client or resource: those that have had a call, or are forced. Of a Table: its own three, always. A Table with
+    a policy of its own has circuits apart, of the same names. Of a client or resource, a name stands for all of them:
+    its state is that of one that is not closed, if there is any. What is forced holds for all of them.
     `circuits(orders)["write"].force_open("maintenance")` has every write of `orders` refused, in all that shares the
     client, until `release()`. Another policy leaves it so.
 
@@ -143,6 +146,16 @@ def circuits(target: Any) -> Circuits:
         KeyError: from `[name]`, no circuit has that name.
     """
     return Circuits(target_of(target, "circuits"))
+
+
+def _circuits_of(target: Target) -> list[Circuit]:
+    """Return the circuits there are: of a client or resource, also those of Tables with policies of their own."""
+    core = target.core
+    if core is None:
+        return []
+    if target.table is not None or core.own_policy is not None:
+        return list(core.circuits.values())
+    return [circuit for lane in core.all_lanes() if (circuit := lane.circuit) is not None]
 
 
 def _forced_of(target: Target) -> Held:

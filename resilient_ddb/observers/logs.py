@@ -271,7 +271,9 @@ def _summary(subject: _Subject, tally: _Tally, now: float) -> list[tuple[str, An
 
 
 def _change(event: CircuitEvent) -> str:
-    return f"{event.old_state} -> {'forced ' if event.forced else ''}{event.new_state}"
+    was_forced = not event.forced and event.reason == RELEASED
+    old, new = ("forced " if held else "" for held in (was_forced, event.forced))
+    return f"{old}{event.old_state} -> {new}{event.new_state}"
 
 
 def describe(event: AnyEvent) -> str:  # noqa: C901, PLR0911 - a branch for each event

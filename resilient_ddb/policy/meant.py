@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -270,7 +270,9 @@ def refusal(cls: type, settings: Mapping[str, Any], family: Sequence[type]) -> T
     """
     own = settings_of(cls)
     if not settings.keys() - set(own):
-        return TypeError(f"{cls.__name__} takes its settings by name, such as {cls.__name__}({own[0]}=...)")
+        required = [field.name for field in fields(cls) if field.default is field.default_factory is MISSING]
+        such_as = (required or own)[0]
+        return TypeError(f"{cls.__name__} takes its settings by name, such as {cls.__name__}({such_as}=...)")
     name = next(name for name in settings if name not in own)
     is_of_policy = cls.__name__ in (*WITHIN, "Policy")
     if not is_of_policy and _OTHER_WORDS.get(name, ("", ""))[0] != cls.__name__:

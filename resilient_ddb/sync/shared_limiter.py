@@ -240,7 +240,8 @@ class SharedRateLimiter(Acquiring):
             pause = yield renew
             if not self._lease.share:
                 if is_beyond_deadline(pause):
-                    raise DeadlineExceededError(operation_name="SharedRateLimiter.reserve", attempts=0)
+                    told = "the deadline comes before there is a share of the rate: nothing was taken"
+                    raise DeadlineExceededError(operation_name="SharedRateLimiter.reserve", attempts=0, told=told)
                 yield partial(sleep, self._clock.wait(pause))
 
     def _renew_once(self) -> float:

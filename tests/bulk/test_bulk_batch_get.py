@@ -183,7 +183,9 @@ def test_the_deadline_comes_before_the_next_pass():
     with rddb.deadline(2.5, clock=service.clock), pytest.raises(rddb.UnprocessedKeysError) as raised:
         next(batch)
     error = raised.value
-    assert "1 key of table 't' not read: the deadline comes before the next pass" in str(error)
+    why = "the deadline comes before the next pass"
+    assert str(error) == f"2 passes made no progress; 1 key of table 't' not read: {why}"
+    assert str(error.__cause__).endswith(f": {why}: 2 passes made no progress")
     assert isinstance(error, rddb.DeadlineExceededError)
     assert (error.resilience.stopped_by, error.resilience.table, error.resilience.attempts) == ("deadline", "t", 2)
     assert service.clock.waits == [1.0]
@@ -240,6 +242,8 @@ def test_a_rate_that_the_deadline_does_not_wait_for_tells_the_keys_too():
         list(batch)
     assert isinstance(raised.value, rddb.UnprocessedKeysError)
     assert raised.value.keys == batch.unread != []
+    assert "the deadline comes before the next units: none was taken" in str(raised.value)
+    assert "passed" not in str(raised.value)
 
 
 def test_an_error_of_the_keys_themselves_stays_as_it_is():

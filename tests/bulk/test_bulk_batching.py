@@ -348,6 +348,52 @@ def test_a_deadline_hands_everything_back():
         raised.value.requests == [put(pk=number) for number in range(written, written + 25)] == writer.core.unprocessed
     )
     assert sum(clock.waits) <= 10
+    error, batches = raised.value, len(table.batches)
+    assert error.resilience.attempts == batches > 1
+    why = "the deadline comes before the next units of write capacity"
+    assert str(error) == f"{batches} batches had been sent; 25 requests for table 't' are not surely written: {why}"
+    assert str(error.__cause__).endswith(f": {why}: {batches} batches had been sent")
+
+
+def test_a_deadline_before_the_next_pass_tells_what_was_sent():
+    clock = FakeClock(start=0.0)
+    table = FakeTable(clock, refuse=lambda batch: batch)
+    writer = Writer(table)
+    with rddb.deadline(3, clock=clock), pytest.raises(UnprocessedItemsError) as raised, writer:
+        writer.put(pk=1)
+    error, batches = raised.value, len(table.batches)
+    assert isinstance(error, rddb.DeadlineExceededError)
+    assert error.resilience.attempts == batches > 1
+    assert str(error).startswith(f"{batches} batches had been sent; 1 request for table 't' is not surely written: ")
+
+
+def test_a_deadline_that_has_come_before_the_first_batch_says_that_nothing_was_sent():
+    clock = FakeClock(start=0.0)
+    limiter = rddb.RateLimiter(1, burst=1, clock=clock)
+    limiter.reserve(100)
+    writer = Writer(FakeTable(clock), write_units_per_second=limiter)
+    with rddb.deadline(3, clock=clock), pytest.raises(UnprocessedItemsError) as raised, writer:
+        writer.put(pk=1)
+    assert str(raised.value).startswith("nothing was sent; 1 request for table 't' is not surely written: ")
+    assert raised.value.resilience.attempts == 0
+
+
+def test_a_batch_that_the_circuit_refuses_does_not_count_as_sent():
+    refused = rddb.CircuitOpenError(
+        operation_name="BatchWriteItem", circuit="t/write", state="open", reason="5 of 9", retry_after=1.5
+    )
+    table = FakeTable()
+    write, failing = table.batch_write_item, [refused]
+    table.batch_write_item = lambda **params: fail_with(failing.pop()) if failing else write(**params)
+    writer = Writer(table, flush_amount=1)
+    with pytest.raises(rddb.CircuitOpenError):
+        writer.put(pk=1)
+    writer.put(pk=2)
+    assert writer.core.deadline_error("so").resilience.attempts == len(table.batches) == 2
+
+
+def fail_with(error):
+    raise error
 
 
 # The rate.

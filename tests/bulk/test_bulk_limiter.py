@@ -122,7 +122,9 @@ def test_a_deadline_that_comes_first_takes_nothing():
     limiter = rddb.RateLimiter(10, clock=clock)
     limiter.acquire(10)
     with rddb.deadline(1.0, clock=clock):
-        with pytest.raises(rddb.DeadlineExceededError):
+        with pytest.raises(
+            rddb.DeadlineExceededError, match="the deadline comes before the next units: none was taken"
+        ):
             limiter.acquire(10)
         with pytest.raises(rddb.DeadlineExceededError):
             asyncio.run(limiter.acquire_async(10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pybreaker
 import pytest
+from botocore.exceptions import ClientError
 from emulators import CREDENTIALS, REGION
 from operator_support import KEY, Server
 from unit_support import GET, call, failed, make_core
@@ -85,6 +87,108 @@ def test_a_module_level_table_may_be_asked_before_it_is_open(server):
     ]
     json.dumps(state.as_dict())
     assert server.count() == 0
+
+
+def test_a_circuit_that_is_held_before_its_first_call_is_told(rim, server):
+    side = server.side(rim, rddb.Policy(retry=ONE))
+    side.call("get_item", Key=KEY)
+    rddb.circuits(side.table)["write"].force_open("maintenance")
+    rddb.circuits(side.table)["control"].force_closed("needed")
+    for target in (side.table, side.table.meta.client):
+        assert told_of(target) == [
+            ("t/control", "closed", "needed"),
+            ("t/read", "closed", ""),
+            ("t/write", "open", "maintenance"),
+        ]
+    held = rddb.status(side.table).circuits[2]
+    assert (held.forced, held.forced_is_shared, held.calls, held.failures, held.retry_after) == (
+        True,
+        False,
+        0,
+        0,
+        None,
+    )
+    side.many("put_item", 1, Item=KEY)
+    assert len(told_of(side.table)) == 3
+    rddb.circuits(side.table)["control"].release()
+    assert [name for name, *_ in told_of(side.table)] == ["t/read", "t/write"]
+    side.close()
+
+
+@pytest.fixture
+def resource(rim, server):
+    arguments = {"endpoint_url": server.stub.endpoint_url, "region_name": REGION, **CREDENTIALS}
+    if rim == "sync":
+        made = rddb.resource("dynamodb", **arguments, policy=OPENS_AT_ONCE)
+        yield made
+        made.meta.client.close()
+    else:
+        pytest.importorskip("aiobotocore")
+        from resilient_ddb import aio  # noqa: PLC0415 - there are runs without aiobotocore
+
+        yield aio.resource("dynamodb", **arguments, policy=OPENS_AT_ONCE)
+
+
+OPENS_AT_ONCE = rddb.Policy(
+    clock=FakeClock(), retry=ONE, circuit_breaker=rddb.CircuitBreaker(minimum_calls=1, open_jitter=0)
+)
+
+
+def test_a_client_tells_of_tables_with_a_policy_of_their_own(rim, server, resource):
+    table, own = resource.Table("t"), resource.Table("t", policy=OPENS_AT_ONCE.replace(retry_budget=None))
+    other = resource.Table("u", policy=OPENS_AT_ONCE)
+    get(rim, table)
+    server.down = True
+    get(rim, own, other)
+    opened = "1 of 1 attempts failed within 10 s, the last with InternalServerError"
+    for target in (resource, resource.meta.client):
+        state = rddb.status(target)
+        assert [(one.name, one.state, one.own_policy) for one in state.circuits] == [
+            ("t/read", "closed", False),
+            ("t/read", "open", True),
+            ("u/read", "open", True),
+        ]
+        assert [(one.name, one.own_policy) for one in state.budgets] == [("t/read", False), ("u/read", True)]
+        handle = rddb.circuits(target)["t/read"]
+        assert (handle.state, handle.reason) == ("open", opened)
+        assert list(rddb.circuits(target)) == ["t/read", "u/read"]
+    assert told_of(table) == [("t/read", "closed", "")]
+    assert told_of(own) == [("t/read", "open", opened)]
+    assert (rddb.circuits(table)["read"].state, rddb.circuits(own)["read"].state) == ("closed", "open")
+    rddb.circuits(resource)["u/read"].force_closed("needed")
+    assert told_of(other) == [("u/read", "closed", "needed")]
+
+
+def test_a_table_with_a_policy_of_its_own_tells_of_no_other_that_is_held(rim, resource):
+    own, other = (resource.Table(name, policy=OPENS_AT_ONCE) for name in ("t", "u"))
+    rddb.circuits(own)["write"].force_open("maintenance")
+    assert told_of(own) == told_of(resource) == [("t/write", "open", "maintenance")]
+    assert told_of(other) == []
+    get(rim, other)  # an async client is open from here on
+    assert told_of(own) == [("t/write", "open", "maintenance")]
+    assert told_of(other) == [("u/read", "closed", "")]
+    assert len(told_of(resource)) == 2
+    assert [one.own_policy for one in rddb.status(own).circuits] == [True]
+
+
+def told_of(target):
+    return [(one.name, one.state, one.reason) for one in rddb.status(target).circuits]
+
+
+def get(rim, *tables):
+    """Get an item of each table, and pass over errors."""
+
+    async def all_of_them():
+        for table in tables:
+            with contextlib.suppress(rddb.ResilienceError, ClientError):
+                await table.get_item(Key=KEY)
+
+    if rim == "async":
+        asyncio.run(all_of_them())
+        return
+    for table in tables:
+        with contextlib.suppress(rddb.ResilienceError, ClientError):
+            table.get_item(Key=KEY)
 
 
 def test_connections_of_a_sync_client(server):

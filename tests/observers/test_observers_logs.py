@@ -124,13 +124,23 @@ def test_what_a_person_does_is_said_at_once_with_the_reason(lines):
         "circuit t/read: open -> forced closed: it is in the way",
     ]
     core.force("t/read", None)
-    assert lines()[4:] == ["circuit t/read: closed -> open: released"]
+    assert lines()[4:] == ["circuit t/read: forced closed -> open: released"]
     core.force("t/read", Forced("open", "maintenance until 6"))
     core.force("t/read", Forced("open", "maintenance until 6"))
     core.force("t/read", None)
     assert lines()[5:] == [
         "circuit t/read: open -> forced open: maintenance until 6",
-        "circuit t/read: open -> open: released",
+        "circuit t/read: forced open -> open: released",
+    ]
+
+
+def test_a_release_says_that_the_circuit_was_forced(lines):
+    core = make_core()
+    core.force("t/read", Forced("closed", "it is needed"))
+    core.force("t/read", None)
+    assert lines() == [
+        "circuit t/read: closed -> forced closed: it is needed",
+        "circuit t/read: forced closed -> closed: released",
     ]
 
 
@@ -150,10 +160,10 @@ def test_a_circuit_that_is_forced_before_its_first_call_is_said_at_once_and_once
     core.force("t/write", None)
     assert call(core, *ADD, [good()]).error is None
     said += [
-        "circuit t/read: open -> closed: released",
+        "circuit t/read: forced open -> closed: released",
         "circuit t/write: closed -> forced open: maintenance B",
         "circuit t/write: open -> forced open: maintenance C",
-        "circuit t/write: open -> closed: released",
+        "circuit t/write: forced open -> closed: released",
     ]
     assert lines() == said
     assert [describe(event) for event in told if isinstance(event, CircuitEvent)] == said
@@ -169,7 +179,7 @@ def test_a_circuit_that_several_tables_have_is_said_to_be_forced_once(lines):
     core.force("t/read", None)
     assert lines() == [
         "circuit t/read: closed -> forced open: maintenance",
-        "circuit t/read: open -> closed: released",
+        "circuit t/read: forced open -> closed: released",
     ]
     for each in (told, own):  # each has heard of its own circuit
         assert [describe(event) for event in each if isinstance(event, CircuitEvent)] == lines()
@@ -199,7 +209,7 @@ def test_a_table_of_a_module_is_said_to_be_forced_before_it_is_open(server, line
         await made.close()
 
     run(ask())
-    said.append("circuit t/read: open -> closed: released")
+    said.append("circuit t/read: forced open -> closed: released")
     assert lines() == said
     assert [describe(event) for event in told if isinstance(event, CircuitEvent)] == said
 

@@ -60,6 +60,11 @@ def test_settings_are_given_by_name(cls):
         cls(1)
 
 
+def test_the_one_that_is_required_is_named():
+    with pytest.raises(TypeError, match=r"such as Delay\(seconds=\.\.\.\)"):
+        rddb.testing.faults.Delay(0.8)
+
+
 @pytest.mark.parametrize("cls", SETTINGS)
 def test_settings_are_copied_and_pickled(cls):
     made = cls()
