@@ -189,7 +189,8 @@ async def test_status_and_circuits_of_a_table_are_those_of_its_own_policy(stub, 
         assert (reads.name, reads.state) == ("t/read", "open")
         assert [budget.name for budget in found.budgets] == ["t/read"]
         assert rddb.circuits(table)["read"].state == "open"
-    assert rddb.status(lazy).circuits == ()
+    assert [(one.name, one.own_policy) for one in rddb.status(lazy).circuits] == [("t/read", True)]
+    assert rddb.status(lazy.Table(TABLE)).circuits == ()
     assert rddb.circuits(lazy.Table(TABLE))["read"].state == "closed"
     await lazy.close()
 
