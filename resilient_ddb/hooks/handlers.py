@@ -41,6 +41,7 @@ def register(events: Any) -> None:
         events.unregister(f"{name}.dynamodb", unique_id=unique_id)
     events.register("needs-retry.dynamodb", needs_retry, unique_id=_SDK_RETRIES)
     events.register_first("provide-client-params.dynamodb", attach, unique_id=f"{KEY}-attach")
+    events.register_first("before-call.dynamodb", before_call, unique_id=f"{KEY}-call")
     events.register_first("request-created.dynamodb", request_created, unique_id=f"{KEY}-admit")
     events.register_first("before-send.dynamodb", before_send, unique_id=f"{KEY}-send")
     events.register_first("before-parse.dynamodb", before_parse, unique_id=f"{KEY}-parse")
@@ -53,6 +54,13 @@ def attach(context: MutableMapping[str, Any], **_: Any) -> None:
     if execution is not None:
         context[KEY] = execution
         execution.prepares()  # from here on credentials may be fetched, for the endpoint and for the signature
+
+
+def before_call(context: Mapping[str, Any], **_: Any) -> None:
+    """Record that the call may be sent from now on: a handler of others may answer it, by a request of its own."""
+    execution = execution_of(context)
+    if execution is not None:
+        execution.is_sent = True
 
 
 def request_created(request: Any, **_: Any) -> None:

@@ -521,7 +521,8 @@ def _own_handlers(host: Any) -> dict[str, tuple[Any, ...]]:
     own = {
         "provide-client-params": (hooks.attach,),
         "request-created": (hooks.request_created,),
-        "before-call": (add_recursion_detection_header,),  # the SDK's, and to be there: the header is not sent always
+        # The latter is the SDK's, and to be there: the header is not sent always.
+        "before-call": (hooks.before_call, add_recursion_detection_header),
         "before-send": (hooks.before_send,),
         "before-parse": (hooks.before_parse, found.read),
         "response-received": (hooks.response_received,),

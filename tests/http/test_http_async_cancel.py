@@ -173,7 +173,7 @@ async def test_calls_that_are_cut_because_the_loop_was_blocked_say_nothing_about
             with rddb.deadline(0.3):
                 tasks = [asyncio.create_task(table.get_item(**KEY)) for _ in range(10)]
                 await until(lambda: len(server.operations) > 1)
-            time.sleep(0.6)  # noqa: ASYNC251 - somebody's code that should not
+            time.sleep(0.4)  # noqa: ASYNC251 - somebody's code that should not
             await asyncio.wait(tasks, timeout=SOON)
             assert rddb.circuits(table)["read"].state == "closed"
 
@@ -200,6 +200,23 @@ async def test_a_write_whose_deadline_passes_while_credentials_are_fetched_was_n
             assert not raised.value.resilience.ambiguous
             assert rddb.circuits(table)["write"].state == "closed"  # it says nothing about the table
     assert server.operations == []
+
+
+async def test_a_write_that_a_handler_of_others_answers_by_itself_may_have_been_sent():
+    asked = asyncio.Event()
+
+    async def answer(**_):
+        asked.set()
+        await asyncio.sleep(SOON)
+
+    with WireServer(lambda _, params, __: [of_key(params)]) as server:
+        async with table_at(server.url) as table:
+            await table.get_item(**KEY)
+            table.meta.client.meta.events.register_last("before-call.dynamodb", answer)
+            with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.2):
+                await table.update_item(**ADD)
+    assert asked.is_set()
+    assert raised.value.resilience.ambiguous
 
 
 async def test_a_write_that_is_cancelled_while_it_waits_for_a_connection_is_told_as_not_sent():
