@@ -41,8 +41,9 @@ def set_policy(target: Target, policy: Policy) -> Target:
     """Set another policy for what is hardened already, from now on, and return it.
 
     What was learnt of the tables stays. An open circuit stays open for as long as it was to, attempts stay counted,
-    and what a retry budget has spent stays spent. Calls under way go on by the new policy. Timeouts that differ from
-    those of the policy before hold for each request from now on, also over those of a caller's Config.
+    and what a retry budget has spent stays spent. Calls under way go on by the new policy. If its `timeouts`, as a
+    whole, differ from those of the policy before, all of them hold for each request from now on, also over those of a
+    caller's Config.
 
     A Table or resource shares its client with whatever was made from it: they change together. A Table with a policy
     of its own changes alone, and stays as it is where its client's is set. A Session changes what it has made, and

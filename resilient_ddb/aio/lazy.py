@@ -264,7 +264,7 @@ class LazyClient(Lazy):
             await client.__aexit__(None, None, None)
 
     def _adopt(self, client: Any, loop: asyncio.AbstractEventLoop) -> None:
-        """Give a client that was opened the circuits and budgets of the first one, or else share its own.
+        """Share the circuits and budgets of the first client with one that was opened; its own, if it is the first.
 
         They are the table's, not the loop's: a Lambda handler has a new loop each time.
         """

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @contextmanager
 def holding(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """Give a variable a value within a block."""
+    """Set a variable to a value within a block."""
     outer = variable.get()
     variable.set(value)
     try:

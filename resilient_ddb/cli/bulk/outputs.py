@@ -51,7 +51,7 @@ def part_of(path: Path) -> Path:
 
 
 def finish_whole(path: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Give what an earlier run has written as a whole its name, unless that run has come so far.
+    """Rename what an earlier run has written as a whole to its final name, unless that run has come so far.
 
     Raises:
         BulkError: it is not there.
@@ -142,7 +142,7 @@ class LineFile:
         return size
 
     def finish(self) -> None:
-        """Give the file its name."""
+        """Rename the file to its final name."""
         part_of(self._path).replace(self._path)
         own_files.sync_folder(self._path.parent)
 

@@ -96,7 +96,7 @@ class ParquetParts:
         return self._parts
 
     def finish(self) -> None:
-        """Give the folder its name."""
+        """Rename the folder to its final name."""
         self._folder.rename(self._path)
         own_files.sync_folder(self._path.parent)
 
