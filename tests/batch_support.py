@@ -6,7 +6,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
-from unit_support import ALONE
+from unit_support import ALONE, WidestRandom
 
 from resilient_ddb.bulk.batching import Batching
 from resilient_ddb.bulk.settings import BatchSettings
@@ -39,7 +39,11 @@ class FakeTable:
         self.writes = []
         self.refuse, self.ratio, self.keys = refuse, ratio, keys
         self._resilience = SimpleNamespace(
-            policy=Policy(clock=self.clock), known={}, host=ALONE, observers=(), warn=lambda event: None
+            policy=Policy(clock=self.clock, random=WidestRandom()),
+            known={},
+            host=ALONE,
+            observers=(),
+            warn=lambda event: None,
         )
         schema = zip(keys, ("HASH", "RANGE"), strict=False)
         self.described = {"KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in schema]}

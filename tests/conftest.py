@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import random
 import signal
 import uuid
 from contextlib import ExitStack, suppress
@@ -124,6 +125,12 @@ def pytest_runtestloop(session):
         for name in EMULATORS:
             with suppress(EmulatorUnavailableError):  # `_start` is going to say it again, where it matters
                 session.config.stash[POOL].fetch(name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Draw the same pauses in each run: a test that fails by its luck fails each time, and not once in a hundred."""
+    random.seed(item.nodeid)
 
 
 def _uses_emulators(item) -> bool:

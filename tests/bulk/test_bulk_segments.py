@@ -438,7 +438,8 @@ def paused():
     with service.parallel_scan(3, FilterExpression=Attr("n").gte(0)) as scan:
         for _ in zip(range(20), scan, strict=False):
             pass
-        yield service, scan.state
+        state = scan.state
+    return service, state  # its threads are at their end, and ask for nothing more
 
 
 FILTER = {"FilterExpression": Attr("n").gte(0)}

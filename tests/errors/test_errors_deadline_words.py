@@ -1,6 +1,7 @@
 """What an error says, on both rims, of a deadline that comes before what is next: it has not passed yet."""
 
 import asyncio
+import random
 
 import pytest
 from both_rims import SYNC_AND_ASYNC
@@ -18,7 +19,7 @@ def server():
 
 @pytest.fixture(params=SYNC_AND_ASYNC)
 def side(request, server):
-    made = server.side(request.param, rddb.Policy(clock=FakeClock()))
+    made = server.side(request.param, rddb.Policy(clock=FakeClock(), random=random.Random(1)))
     yield made
     made.close()
 
