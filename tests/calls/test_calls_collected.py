@@ -51,7 +51,7 @@ class CollectingClock(FakeClock):
         say, self.say = self.say, None
         if say is not None:
             Dropped(say)
-            gc.collect()
+            gc.collect(0)
             self.say = say
 
 

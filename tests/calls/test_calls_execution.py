@@ -215,7 +215,7 @@ def test_the_error_of_an_attempt_does_not_know_what_refused_the_next_one(refused
         made = call(core, *GET, [lost])
     found = made.error if made.error is lost else made.error.__cause__
     assert found is lost
-    assert lost.__context__ is None  # that has the error for its cause: the two would keep each other
+    assert lost.__context__ is not made.error  # that has the error for its cause: the two would keep each other
     assert lost.__cause__ is cause
 
 

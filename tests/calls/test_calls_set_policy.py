@@ -185,7 +185,7 @@ def test_a_table_that_is_made_anew_for_each_request_finds_its_circuits_and_budge
     policy = core.policy.replace(circuit_breaker=BREAKER, retry=ONCE)
     for _ in range(4):
         call(core.with_policy(policy.replace(fallback=rddb.fallback.response({})), "t"), *GET, [SERVER])
-        gc.collect()
+        gc.collect(1)
     assert isinstance(call(core.with_policy(policy, "t"), *GET, []).error, CircuitOpenError)
     assert call(core, *GET, [good()]).error is None
 

@@ -608,7 +608,7 @@ def test_a_failed_call_leaves_no_cycle(server, client, operation, said):
     with without_collector():
         with contextlib.suppress(Exception):
             getattr(client, VERBS[operation])(**PARAMS[operation])
-        assert [each for each in gc.get_objects() if type(each).__name__ in ("PlainCall", "PlainRequest")] == []
+        assert [each for each in gc.get_objects(0) if type(each).__name__ in ("PlainCall", "PlainRequest")] == []
 
 
 @pytest.mark.parametrize("operation", PARAMS)
