@@ -20,8 +20,9 @@ from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.dynamodb.reserved import KEY
-from resilient_ddb.errors import DeadlineExceededError, UnprocessedKeysError
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedKeysError, attach
 from resilient_ddb.errors.words import counted
+from resilient_ddb.events import StopReason
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.policy.retry import Backoff
@@ -85,6 +86,8 @@ class BatchReads:
         self._seen: set[bytes] = set()
         self._seen_in_order: deque[bytes] = deque()
         self._fruitless = 0
+        self._stuck_since = 0.0
+        """When the first of the passes began that made no progress, on the policy's monotonic clock."""
         self._foreign: UnreadableResponseError | None = None
         """What was wrong with the last answer, if it was no answer to what was asked."""
         self._backoff: Backoff | None = None
@@ -149,6 +152,8 @@ class BatchReads:
         what, done = self._answered(wanted, response)
         elapsed = clock.monotonic() - started
         self._foreign = foreign_answer(_OPERATION, self._table.name, what, response, elapsed) if what else None
+        if not self._fruitless:
+            self._stuck_since = started
         self._fruitless = 0 if done else self._fruitless + 1
         if rate is not None:
             rate.settle(units, done, response)
@@ -254,11 +259,18 @@ class BatchReads:
             why = "the deadline comes before the next pass"
             told = f"{why}: {fruitless}"
             late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless, told=told)
+            attach(late, late.resilience.replaced(table=self._table.name, elapsed=now - self._stuck_since))
             delay, given_up = None, self._given_up(why).because_of(late, fruitless)
+        elif delay is None:
+            known = (
+                given_up.resilience
+                if self._foreign is None
+                else given_up.resilience.replaced(kind=self._foreign.resilience.kind)
+            )
+            stuck = now - self._stuck_since
+            attach(given_up, known.replaced(stopped_by=StopReason.MAX_ATTEMPTS, elapsed=stuck))
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew
-            if self._foreign is not None:
-                given_up.resilience = self._foreign.resilience
             try:
                 raise given_up from (self._foreign or given_up.__cause__)
             finally:

@@ -15,9 +15,9 @@ from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.described import description_now
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, call_facts
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, attach, call_facts
 from resilient_ddb.errors.words import code_of_error, counted
-from resilient_ddb.events import ErrorKind
+from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
 
@@ -417,6 +417,9 @@ class Batching:
             yield from self.refused.hand_over(take)
             return
         error = self._error(self.unprocessed, why)
+        if throttling is None:
+            note = error.resilience.note()  # without the reason: it counts the batches of all passes
+            attach(error, error.resilience.replaced(stopped_by=StopReason.MAX_ATTEMPTS), note)
         if not self.has_block:  # else that may be caught within it, and what was refused is told again as it ends
             self.refused.are_told()
         raise error if throttling is None else error.because_of(throttling)
@@ -427,15 +430,18 @@ class Batching:
         sent = f"{counted(batches, 'batch', 'batches')} had been sent" if batches else "nothing was sent"
         why = f"the deadline comes before {until}"
         late = DeadlineExceededError(operation_name=OPERATION, attempts=batches, told=f"{why}: {sent}")
+        attach(late, late.resilience.replaced(table=self._table, elapsed=self.report.elapsed))
         return self._error(self.unprocessed, why).because_of(late, sent)
 
     def _because_of(self, failure: Exception) -> UnprocessedItemsError:
         return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(
+        error = UnprocessedItemsError(
             operation_name=OPERATION, table=self._table, requests=items, why=why, attempts=self._tally.sent
         )
+        error.resilience = error.resilience.replaced(elapsed=self.report.elapsed)
+        return error
 
 
 def _is_no_failure(error: BaseException) -> bool:

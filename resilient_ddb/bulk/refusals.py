@@ -10,8 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors import UnprocessedItemsError, attach, call_facts
 from resilient_ddb.errors.words import code_of_error
+from resilient_ddb.events import ErrorKind, StopReason
 
 from .queue import Queue
 from .requests import size_of
@@ -114,7 +115,11 @@ class Refused:
             told.append(f"and {number - _NAMED} more")
         self.are_told()
         error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why="; ".join(told))
-        return error if first is None else error.because_of(first, _reason(first))
+        if first is not None:
+            error = error.because_of(first, _reason(first))
+        if first is None or call_facts(first) is None:  # no call has ended in it
+            attach(error, error.resilience.replaced(kind=ErrorKind.PERMANENT, stopped_by=StopReason.NOT_RETRYABLE))
+        return error
 
     def are_told(self) -> None:
         """Record that an error has told of all."""

@@ -159,7 +159,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     from .classification import PERMANENT  # noqa: PLC0415 - only where something failed
 
     if execution.stopped_by == StopReason.DEADLINE and not isinstance(error, DeadlineExceededError):
-        error = execution.deadline_error()
+        error = execution.ended_by_deadline()
     elif execution.was_answered:  # the error is of what was made of a response
         execution.verdict = PERMANENT
         execution.lose_answer()

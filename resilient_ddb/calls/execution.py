@@ -156,7 +156,7 @@ class Execution:
         """
         if self._deadline is not None and self._deadline.remaining() <= 0:
             self.stopped_by = StopReason.DEADLINE
-            raise self.deadline_error()
+            raise self._deadline_error()
         circuit = self.lane.circuit
         if circuit is not None:
             try:
@@ -415,7 +415,7 @@ class Execution:
             else:
                 self._record(verdict, elapsed - late, "TimeoutError")
             telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
-        return self.deadline_error()
+        return self._deadline_error()
 
     def interrupt(self) -> None:
         """Record that the call was cancelled from outside: it leaves nothing behind, but may have been applied."""
@@ -439,8 +439,13 @@ class Execution:
         self.verdict, self.ambiguous = verdict, self.ambiguous or verdict.ambiguous
         return verdict
 
-    def deadline_error(self) -> DeadlineExceededError:
-        """Return the error for a deadline that has passed, with the last failure as its cause."""
+    def ended_by_deadline(self) -> DeadlineExceededError:
+        """Return the error for a deadline that allowed no further attempt: it has passed, or comes before that one."""
+        left = self.remaining()
+        return self._deadline_error(None if left is None or left <= 0 else "the next attempt")
+
+    def _deadline_error(self, before: str | None = None) -> DeadlineExceededError:
+        """Return the error for a deadline, with the last failure as its cause; `before` is what it comes before."""
         failed = self._last_error is not None or self._last_response is not None
         cause = self.original_error() if failed else None
         found = getattr(cause, "response", None)
@@ -450,6 +455,7 @@ class Execution:
             attempts=self.attempts,
             response=response,
             call_timeout=None if self._deadline is None else self._deadline.call_timeout,
+            before=before,
         )
         error.__cause__ = cause
         if self._deadline is not None and (words := self._deadline.words_of_end()):

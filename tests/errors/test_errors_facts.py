@@ -58,6 +58,32 @@ def test_what_the_arguments_say_is_in_the_facts():
     assert facts["UnprocessedItemsError"].kind is ErrorKind.THROTTLING
 
 
+@pytest.mark.parametrize("name", ["UnprocessedItemsError", "UnprocessedKeysError"])
+def test_an_error_because_of_another_shares_nothing_with_it_that_changes(name):
+    cause = ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "BatchWriteItem")
+    cause.add_note("of both")
+    error = MADE[name]().because_of(cause)
+    error.add_note("of the error")
+    cause.add_note("of the cause")
+    error.response["Error"]["Message"] += "!"
+    error.response["more"] = 1
+    assert error.__notes__ == ["of both", "of the error"]
+    assert cause.__notes__ == ["of both", "of the cause"]
+    assert cause.response == {"Error": {"Code": "Throttling", "Message": "slow"}}
+
+
+def test_an_error_of_ours_has_a_response_of_its_own():
+    last = {"Error": {"Code": "Throttling", "Message": "slow"}, "ResponseMetadata": {"RetryAttempts": 2}}
+    error = rddb.DeadlineExceededError(operation_name="GetItem", attempts=3, response=last)
+    error.response["Error"]["Message"] += "!"
+    error.response["ResponseMetadata"]["RetryAttempts"] = 7
+    assert last == {"Error": {"Code": "Throttling", "Message": "slow"}, "ResponseMetadata": {"RetryAttempts": 2}}
+
+
+def test_what_failed_outside_of_calls_is_no_throttling():
+    assert MADE["UnprocessedItemsError"]().because_of(ValueError("x")).resilience.kind == "permanent"
+
+
 def test_an_error_because_of_another_has_the_facts_of_that():
     cause = MADE["CircuitOpenError"]()
     assert MADE["UnprocessedItemsError"]().because_of(cause).resilience == cause.resilience

@@ -336,7 +336,7 @@ def test_errors_say_what_they_know():
     assert "nothing was sent" in str(made["DeadlineExceededError"])
     assert made["DeadlineExceededError"].response["Error"]["Code"] == "DeadlineExceeded"
     late = made["DeadlineExceededError with a response"]
-    assert late.response is LAST
+    assert late.response == LAST
     assert str(late).startswith("the deadline passed: nothing was sent; ")
     assert "ThrottlingException" in str(late)
     left = made["UnprocessedItemsError"]
