@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from resilient_ddb.dynamodb.operations import is_read, params_on_the_wire, seconds_known
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import ErrorKind, StopReason
+from resilient_ddb.policy.clock import LATE_SECONDS
 from resilient_ddb.policy.deadlines import Deadline, current_deadline, earliest
 from resilient_ddb.policy.retry import Backoff
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .options import AnswerView
 
 _SUCCESS_BELOW = 300
-_LATE_SECONDS = 0.05
-"""An event loop that cuts an attempt so late did not look meanwhile whether there was an answer."""
 _NONE: Mapping[Classification, int] = {}
 
 
@@ -410,7 +409,7 @@ class Execution:
             elapsed = self.core.clock.monotonic() - self._attempt_started
             verdict = self._judge_unanswered()
             late = -min(0.0, self.remaining() or 0.0)
-            if self.was_answered or late > _LATE_SECONDS:  # it is this program that was busy, and not the table
+            if self.was_answered or late > LATE_SECONDS:  # it did not look meanwhile whether there was an answer
                 self.release()
             else:
                 self._record(verdict, elapsed - late, "TimeoutError")
