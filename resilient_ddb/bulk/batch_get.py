@@ -22,7 +22,7 @@ from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.dynamodb.reserved import KEY
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedKeysError, attach
-from resilient_ddb.errors.words import counted
+from resilient_ddb.errors.words import counted, name_of_error
 from resilient_ddb.events import StopReason
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import policy_of
@@ -164,7 +164,7 @@ class BatchReads:
                 partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
             )  # what they remember may be stale, or a part
         except Exception as failure:  # what is left goes with it
-            raise self._given_up(type(failure).__name__).because_of(failure) from failure
+            raise self._given_up(name_of_error(failure)).because_of(failure) from failure
         what, done = self._answered(wanted, response)
         elapsed = clock.monotonic() - started
         self._foreign = foreign_answer(_OPERATION, self._table.name, what, response, elapsed) if what else None
@@ -271,20 +271,16 @@ class BatchReads:
         if self._fruitless == 1 or self._backoff is None:
             self._backoff = Backoff(policy.retry, policy.uniform, now)
         delay = self._backoff.delay(self._fruitless, given_up, now)
+        kind = given_up.resilience.kind if self._foreign is None else self._foreign.resilience.kind
+        facts = {"kind": kind, "table": self._table.name, "elapsed": now - self._stuck_since}
         if delay is not None and is_beyond_deadline(delay):
             why = "the deadline comes before the next pass"
             told = f"{why}: {fruitless}"
             late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless, told=told)
-            attach(late, late.resilience.replaced(table=self._table.name, elapsed=now - self._stuck_since))
+            attach(late, late.resilience.replaced(**facts))
             delay, given_up = None, self._given_up(why).because_of(late, fruitless)
         elif delay is None:
-            known = (
-                given_up.resilience
-                if self._foreign is None
-                else given_up.resilience.replaced(kind=self._foreign.resilience.kind)
-            )
-            stuck = now - self._stuck_since
-            attach(given_up, known.replaced(stopped_by=StopReason.MAX_ATTEMPTS, elapsed=stuck))
+            attach(given_up, given_up.resilience.replaced(stopped_by=StopReason.MAX_ATTEMPTS, **facts))
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew
             try:

@@ -16,7 +16,7 @@ from resilient_ddb.calls.described import description_now
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, attach, call_facts
-from resilient_ddb.errors.words import code_of_error, counted
+from resilient_ddb.errors.words import code_of_error, counted, name_of_error
 from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
@@ -428,13 +428,26 @@ class Batching:
         """Return the error for a deadline that comes first."""
         batches = self._tally.sent
         sent = f"{counted(batches, 'batch', 'batches')} had been sent" if batches else "nothing was sent"
-        why = f"the deadline comes before {until}"
-        late = DeadlineExceededError(operation_name=OPERATION, attempts=batches, told=f"{why}: {sent}")
-        attach(late, late.resilience.replaced(table=self._table, elapsed=self.report.elapsed))
-        return self._error(self.unprocessed, why).because_of(late, sent)
+        why, last = f"the deadline comes before {until}", self._throttling
+        failed = None if last is None else f"the last one failed: {last}"
+        late = DeadlineExceededError(
+            operation_name=OPERATION,
+            attempts=batches,
+            response=getattr(last, "response", None),
+            told=f"{why}: {sent}",
+            failed=failed,
+        )
+        late.__cause__ = last
+        facts = late.resilience.replaced(table=self._table, elapsed=self.report.elapsed)
+        if self._passes.fruitless:  # an error of throttling, or requests that DynamoDB left unprocessed
+            known = None if last is None else call_facts(last)
+            reasons = () if known is None else known.throttling_reasons
+            facts = facts.replaced(kind=ErrorKind.THROTTLING, throttling_reasons=reasons)
+        attach(late, facts)
+        return self._error(self.unprocessed, why).because_of(late, "; ".join(filter(None, (sent, failed))))
 
     def _because_of(self, failure: Exception) -> UnprocessedItemsError:
-        return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
+        return self._error(self.unprocessed, name_of_error(failure)).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
         error = UnprocessedItemsError(

@@ -114,7 +114,12 @@ class Refused:
         if number > _NAMED:
             told.append(f"and {number - _NAMED} more")
         self.are_told()
-        error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why="; ".join(told))
+        error = UnprocessedItemsError(
+            operation_name=OPERATION,
+            table=self._table,
+            requests=items,
+            why="; ".join(each.removesuffix(".") for each in told),
+        )
         if first is not None:
             error = error.because_of(first, _reason(first))
         if first is None or call_facts(first) is None:  # no call has ended in it

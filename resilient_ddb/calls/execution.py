@@ -414,6 +414,7 @@ class Execution:
             else:
                 self._record(verdict, elapsed - late, "TimeoutError")
             telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
+            return self._deadline_error(failed="an attempt before failed")
         return self._deadline_error()
 
     def interrupt(self) -> None:
@@ -443,10 +444,15 @@ class Execution:
         left = self.remaining()
         return self._deadline_error(None if left is None or left <= 0 else "the next attempt")
 
-    def _deadline_error(self, before: str | None = None) -> DeadlineExceededError:
-        """Return the error for a deadline, with the last failure as its cause; `before` is what it comes before."""
-        failed = self._last_error is not None or self._last_response is not None
-        cause = self.original_error() if failed else None
+    def _deadline_error(
+        self, before: str | None = None, failed: str = "the last attempt failed"
+    ) -> DeadlineExceededError:
+        """Return the error for a deadline, with the last failure, if any, as its cause.
+
+        `before` is what the deadline comes before, and `failed` says which attempt that failure ended.
+        """
+        has_failed = self._last_error is not None or self._last_response is not None
+        cause = self.original_error() if has_failed else None
         found = getattr(cause, "response", None)
         response = found if isinstance(found, dict) else None
         error = DeadlineExceededError(
@@ -455,6 +461,7 @@ class Execution:
             response=response,
             call_timeout=None if self._deadline is None else self._deadline.call_timeout,
             before=before,
+            failed=None if cause is None else f"{failed}: {cause}",
         )
         error.__cause__ = cause
         if self._deadline is not None and (words := self._deadline.words_of_end()):

@@ -46,7 +46,7 @@ class CallFacts(Record):
     elapsed: float
     """Seconds from the start of the call to its end, waits included."""
     ambiguous: bool
-    """True where the write may have been applied although the call failed: a reply was lost on the way."""
+    """True where the write may have been applied although the call failed: an attempt had no certain answer."""
     throttling_reasons: tuple[ThrottlingReason, ...] = ()
     """What DynamoDB named as the limit that was met, if it did."""
     stopped_by: StopReason | None = None
@@ -63,7 +63,7 @@ class CallFacts(Record):
         if self.throttling_reasons:
             parts.append("throttled by " + ", ".join(reason.reason for reason in self.throttling_reasons))
         if self.ambiguous:
-            parts.append("AMBIGUOUS: a reply was lost, the write may have been applied")
+            parts.append("AMBIGUOUS: an attempt had no certain answer, the write may have been applied")
         return "; ".join(parts)
 
 
@@ -75,7 +75,7 @@ _KINDS = {
     ErrorKind.PERMANENT: "the same request will fail again",
 }
 _STOPS = {
-    StopReason.NOT_RETRYABLE: "sending it again would not help",
+    StopReason.NOT_RETRYABLE: "its cause allows no further attempt",
     StopReason.AMBIGUOUS: "sending it again could apply the write twice",
     StopReason.MAX_ATTEMPTS: "the policy allows so many",
     StopReason.BUDGET: "the retry budget is used up",
@@ -197,12 +197,14 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
         call_timeout: float | None = None,
         before: str | None = None,
         told: str | None = None,
+        failed: str | None = None,
     ) -> None:
         """Say after how many attempts the deadline passed.
 
         `response` is the last failed attempt's; `call_timeout` the policy's, if that is the deadline, in seconds.
         `before` is what comes next, if the deadline has not passed yet, but comes before that: "the next attempt".
-        `told` is what to say instead of all that.
+        `told` is what to say instead of all that. `failed` says which attempt had failed, and how; left out, it was
+        the last one, if there is its response.
         """
         done = f"{counted(attempts, 'attempt')} had been made" if attempts else "nothing was sent"
         what = "the deadline" if call_timeout is None else f"the policy's call timeout of {call_timeout:g} s"
@@ -215,7 +217,9 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
             stopped_by=StopReason.DEADLINE,
         )
         if response:
-            self.args = (f"{message}; the last attempt failed: {self}",)
+            self.args = (f"{message}; {failed or f'the last attempt failed: {self}'}",)
+        elif failed:
+            self.args = (f"{self}; {failed}",)
 
 
 class DuplicateShardItemError(ResilienceError):
@@ -340,7 +344,7 @@ def _because_of(left: _Left, cls: type[_Left], cause: Exception, told: str | Non
         made: _Left = _made_of(_class_of_both(cls, type(cause)))  # type: ignore[arg-type]  # a class can be hashed
     except TypeError:  # a class that can't have another beside it, such as UnicodeError
         made = left
-    text = f"{cause if told is None else told}; {left.response['Error']['Message']}"
+    text = f"{str(cause if told is None else told).removesuffix('.')}; {left.response['Error']['Message']}"
     response = getattr(cause, "response", None)
     made.__dict__.update({**cause.__dict__, **left.__dict__})
     if "__notes__" in cause.__dict__:  # a list of its own: what is added to one of the errors is not the other's

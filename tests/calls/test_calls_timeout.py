@@ -6,9 +6,11 @@ import copy
 import pickle
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from unit_support import GET, PUT, call, failed, make_core
 
 import resilient_ddb as rddb
+from resilient_ddb.calls.execution import Execution
 from resilient_ddb.policy.deadlines import Stop, deadline
 from resilient_ddb.testing import FakeClock
 
@@ -66,6 +68,28 @@ def test_what_passes_during_a_pause_has_passed():
     with deadline(2.5, clock=clock):
         made = call(core_with(None, clock), *GET, [THROTTLED] * 2)
     assert str(made.error).startswith("the deadline passed: 1 attempt had been made; the last attempt failed: ")
+
+
+def test_a_failure_without_a_response_is_said_as_well():
+    clock = FakeClock()
+    with deadline(0.5, clock=clock):
+        made = call(core_with(None, clock), *GET, [ReadTimeoutError(endpoint_url="https://there")])
+    assert str(made.error) == (
+        "An error occurred (DeadlineExceeded) when calling the GetItem operation: the deadline comes before the next "
+        'attempt: 1 attempt had been made; the last attempt failed: Read timeout on endpoint URL: "https://there"'
+    )
+
+
+@pytest.mark.parametrize("failure", [THROTTLED, ReadTimeoutError(endpoint_url="https://there")])
+def test_an_attempt_that_is_cut_is_not_the_one_that_failed(failure):
+    execution = Execution(make_core(), *GET)
+    execution.admit()
+    is_error = isinstance(failure, Exception)
+    execution.settle(None if is_error else 400, None if is_error else failure, failure if is_error else None, {})
+    execution.admit_again()
+    text = str(execution.cut_off())
+    assert "the deadline passed: 2 attempts had been made; an attempt before failed: " in text
+    assert "the last attempt failed" not in text
 
 
 def test_no_deadline_does_not_lift_it():

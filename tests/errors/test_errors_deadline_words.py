@@ -181,6 +181,23 @@ def test_a_writer_before_its_next_pass(side, server):
     assert note.endswith(f"; {server.count()} attempts in {elapsed:.3f} s, no more: the deadline comes first")
 
 
+def test_a_writer_that_is_throttled_before_its_next_pass(side, server):
+    server.answer = lambda operation, params: THROTTLED
+    retry = rddb.Retry(max_attempts=2, wait=lambda state: 0.4)
+    rddb.set_policy(side.table, rddb.Policy(clock=side.table_clock, retry=retry))
+    with pytest.raises(rddb.UnprocessedItemsError) as raised:
+        write(side, 1, max_attempts=1_000)
+    error = raised.value
+    assert isinstance(error, rddb.DeadlineExceededError)
+    assert "batches had been sent; the last one failed: An error occurred (ThrottlingException)" in str(error)
+    assert str(error).endswith("1 request for table 't' is not surely written: the deadline comes before the next pass")
+    assert note_of(error).startswith("BatchWriteItem on t: DynamoDB throttled the request; ")
+    assert note_of(error).endswith(" s, no more: the deadline comes first")
+    assert (error.response["Error"]["Code"], error.resilience.stopped_by) == ("ThrottlingException", "deadline")
+    assert type(error.__cause__) is rddb.DeadlineExceededError
+    assert error.__cause__.__cause__.response["Error"]["Code"] == "ThrottlingException"
+
+
 def test_a_writer_and_a_reader_whose_passes_are_used_up(side, server):
     server.answer = lambda operation, params: (
         {"UnprocessedItems": params["RequestItems"]}
@@ -208,7 +225,7 @@ def test_a_reader_of_keys_before_its_next_pass(side, server):
     rddb.set_policy(side.table, rddb.Policy(clock=side.table_clock, retry=rddb.Retry(wait=lambda state: 1.0)))
     with pytest.raises(rddb.UnprocessedKeysError, match="the deadline comes before the next pass") as raised:
         read(side)
-    told = "BatchGetItem on t: a failure that may pass; 2 attempts in 1.000 s, no more: the deadline comes first"
+    told = "BatchGetItem on t: DynamoDB throttled the request; 2 attempts in 1.000 s, no more: the deadline comes first"
     assert note_of(raised.value) == told
 
 

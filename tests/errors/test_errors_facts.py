@@ -80,6 +80,27 @@ def test_an_error_of_ours_has_a_response_of_its_own():
     assert last == {"Error": {"Code": "Throttling", "Message": "slow"}, "ResponseMetadata": {"RetryAttempts": 2}}
 
 
+def test_a_sentence_of_the_cause_ends_without_its_dot():
+    cause = ClientError({"Error": {"Code": "Throttling", "Message": "It is slow."}}, "BatchWriteItem")
+    assert "It is slow; 1 request for" in str(MADE["UnprocessedItemsError"]().because_of(cause))
+
+
+def test_a_note_does_not_say_that_it_may_pass_and_that_it_will_not():
+    facts = CallFacts(
+        table="orders",
+        operation="GetItem",
+        kind=ErrorKind.TRANSIENT,  # credentials that had expired, also those that were fetched anew
+        attempts=2,
+        elapsed=0.5,
+        ambiguous=False,
+        stopped_by=StopReason.NOT_RETRYABLE,
+    )
+    assert facts.note() == (
+        "GetItem on orders: a failure that may pass; 2 attempts in 0.500 s, no more: "
+        "its cause allows no further attempt"
+    )
+
+
 def test_what_failed_outside_of_calls_is_no_throttling():
     assert MADE["UnprocessedItemsError"]().because_of(ValueError("x")).resilience.kind == "permanent"
 
