@@ -126,7 +126,7 @@ class Batching:
             else:
                 yield from self._fail()
         if self.refused.untold and not self.has_block:
-            raise self.refused.error(self.refused.untold)
+            raise self._of_refused(self.refused.untold)
 
     def leave_to_parent(self) -> None:
         """Hold nothing in a forked process: a flow that goes on there sends nothing, and waits for nothing."""
@@ -175,7 +175,7 @@ class Batching:
                 raise
             raise self._because_of(failure) from failure
         if self.refused.untold:
-            raise self.refused.error(self.unprocessed)
+            raise self._of_refused(self.unprocessed)
 
     def _try_to_finish(self, shell: Shell, error: BaseException) -> Flow:
         try:
@@ -445,6 +445,9 @@ class Batching:
             facts = facts.replaced(kind=ErrorKind.THROTTLING, throttling_reasons=reasons)
         attach(late, facts)
         return self._error(self.unprocessed, why).because_of(late, "; ".join(filter(None, (sent, failed))))
+
+    def _of_refused(self, items: list[Request]) -> UnprocessedItemsError:
+        return self.refused.error(items, self._tally.sent, self.report.elapsed)
 
     def _because_of(self, failure: Exception) -> UnprocessedItemsError:
         return self._error(self.unprocessed, name_of_error(failure)).because_of(failure)

@@ -107,8 +107,8 @@ class Refused:
             self._first = self.fresh[0][1]
         return [request for request, _ in self.fresh]
 
-    def error(self, items: list[Request]) -> UnprocessedItemsError:
-        """Return the error that tells of what was not told yet."""
+    def error(self, items: list[Request], sent: int, elapsed: float) -> UnprocessedItemsError:
+        """Return the error that tells of what was not told yet; `sent` batches were in `elapsed` seconds."""
         number, first = len(self.untold), self._first
         told = [str(refusal) for refusal in list(self.latest)[-number:][:_NAMED]]
         if number > _NAMED:
@@ -123,7 +123,11 @@ class Refused:
         if first is not None:
             error = error.because_of(first, _reason(first))
         if first is None or call_facts(first) is None:  # no call has ended in it
-            attach(error, error.resilience.replaced(kind=ErrorKind.PERMANENT, stopped_by=StopReason.NOT_RETRYABLE))
+            facts = error.resilience.replaced(
+                kind=ErrorKind.PERMANENT, stopped_by=StopReason.NOT_RETRYABLE, attempts=sent, elapsed=elapsed
+            )
+            note = f"{OPERATION} on {self._table}: what was refused was not sent, and will be refused again"
+            attach(error, facts, note)
         return error
 
     def are_told(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from resilient_ddb.dynamodb.operations import is_read, params_on_the_wire, seconds_known
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
@@ -442,7 +442,11 @@ class Execution:
     def ended_by_deadline(self) -> DeadlineExceededError:
         """Return the error for a deadline that allowed no further attempt: it has passed, or comes before that one."""
         left = self.remaining()
-        return self._deadline_error(None if left is None or left <= 0 else "the next attempt")
+        if left is not None and left > 0:
+            return self._deadline_error("the next attempt")
+        # A timeout of the last attempt was then what the deadline had left: to say that it failed would say too much.
+        is_cut = isinstance(self._last_error, ConnectTimeoutError | ReadTimeoutError)
+        return self._deadline_error(failed="" if is_cut else "the last attempt failed")
 
     def _deadline_error(
         self, before: str | None = None, failed: str = "the last attempt failed"
@@ -461,7 +465,7 @@ class Execution:
             response=response,
             call_timeout=None if self._deadline is None else self._deadline.call_timeout,
             before=before,
-            failed=None if cause is None else f"{failed}: {cause}",
+            failed=f"{failed}: {cause}" if cause is not None and failed else None,
         )
         error.__cause__ = cause
         if self._deadline is not None and (words := self._deadline.words_of_end()):

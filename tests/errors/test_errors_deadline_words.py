@@ -1,6 +1,7 @@
 """What an error says, on both rims, of a deadline that comes before what is next: it has not passed yet."""
 
 import asyncio
+import threading
 
 import pytest
 from both_rims import SYNC_AND_ASYNC
@@ -41,17 +42,19 @@ def write(side, number, **options):
 
 
 def write_large(side):
-    item = {"pk": "large", "text": "x" * 500_000}
+    items = [{"pk": "large", "text": "x" * 500_000}, {"pk": "small"}]
 
     async def written():
         async with side.table.batch_writer(overwrite_by_pkeys=["pk"]) as batch:
-            await batch.put_item(Item=item)
+            for item in items:
+                await batch.put_item(Item=item)
 
     if side.rim == "async":
         asyncio.run(written())
         return
     with side.table.batch_writer(overwrite_by_pkeys=["pk"]) as batch:
-        batch.put_item(Item=item)
+        for item in items:
+            batch.put_item(Item=item)
 
 
 def note_of(error):
@@ -249,9 +252,29 @@ def test_a_limiter_that_is_asked_by_itself(side):
     assert note_of(raised.value).endswith(": a failure that may pass; nothing was sent: the deadline comes first")
 
 
-def test_an_item_that_is_too_large(side):
+def test_an_item_that_is_too_large(side, server):
+    server.answer = lambda operation, params: {"UnprocessedItems": {}}
     with pytest.raises(rddb.UnprocessedItemsError) as raised:
         write_large(side)
-    told = "BatchWriteItem on t: the same request will fail again; nothing was sent"
-    assert note_of(raised.value) == told
-    assert (raised.value.resilience.kind, raised.value.resilience.stopped_by) == ("permanent", "not_retryable")
+    assert note_of(raised.value) == "BatchWriteItem on t: what was refused was not sent, and will be refused again"
+    facts = raised.value.resilience
+    assert (facts.kind, facts.stopped_by, facts.attempts) == ("permanent", "not_retryable", 1)
+    assert [list(each["RequestItems"].values()) for each in server.stub.named("BatchWriteItem")] == [
+        [[{"PutRequest": {"Item": {"pk": {"S": "small"}}}}]]
+    ]
+
+
+def test_an_attempt_that_the_deadline_ends_is_not_one_that_failed(side, server):
+    may_answer = threading.Event()
+
+    def late(operation, params):
+        may_answer.wait(30)
+        return {}
+
+    server.answer = late
+    try:
+        with rddb.deadline(0.2), pytest.raises(rddb.DeadlineExceededError) as raised:
+            side.call("get_item", Key=KEY)
+    finally:
+        may_answer.set()
+    assert str(raised.value).endswith("the deadline passed: 1 attempt had been made")
