@@ -100,6 +100,7 @@ class _Member:
     """A circuit of this process, and what it and the table last agreed on."""
 
     circuit: weakref.ref[Circuit]
+    sharing: object
     name: str
     agreed: str = CLOSED
     agreed_forced: Forced | None = None
@@ -150,7 +151,7 @@ class DynamoDBStorage:
         with self._lock:
             kept = ((member, member.circuit()) for member in self._members)
             self._members = [member for member, other in kept if other is not None and other is not circuit]
-            self._members.append(_Member(weakref.ref(circuit), self._prefix + circuit.name))
+            self._members.append(_Member(weakref.ref(circuit), circuit.sharing, self._prefix + circuit.name))
             self._tried_at = None  # its state is read with its first call
         return self.call_begins
 
@@ -210,7 +211,7 @@ class DynamoDBStorage:
         """Return the circuits that are shared here. One that goes by another policy since is not."""
         with self._lock:
             found = [(member, member.circuit()) for member in self._members]
-        return [(member, circuit) for member, circuit in found if circuit and circuit.settings.storage is self]
+        return [(member, circuit) for member, circuit in found if circuit and circuit.sharing is member.sharing]
 
     def _write_changes(self) -> None:
         for member, circuit in self._alive():

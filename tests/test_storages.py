@@ -22,7 +22,7 @@ from wire_stub import WireStub
 import resilient_ddb as rddb
 from resilient_ddb import storages
 from resilient_ddb.calls.circuit import CLOSED, HALF_OPEN, OPEN, Circuit, Forced, HealthSign
-from resilient_ddb.calls.pybreaker_storage import make_breaker
+from resilient_ddb.calls.pybreaker_storage import make_breaker, shared_storage
 from resilient_ddb.testing import FakeClock, FaultProxy
 
 ACCESS = {"region_name": REGION, **CREDENTIALS}
@@ -184,6 +184,101 @@ def test_a_circuit_that_goes_by_another_policy_is_shared_no_more(process, items)
     before = items.count("PutItem")
     two.later()
     assert items.count("PutItem") == before
+
+
+class PassingOn:
+    """A caller's own storage, which passes on to one of the library's."""
+
+    def __init__(self, inner):
+        self.inner, self.calls = inner, 0
+
+    @property
+    def wake(self):
+        return self.inner.wake
+
+    def share(self, circuit):
+        call_begins = self.inner.share(circuit)
+
+        def counted():
+            self.calls += 1
+            call_begins()
+
+        return counted
+
+
+def passed_on(process, **changed):
+    """Make a process's circuit anew, with a storage of its caller's own."""
+    process.settings = process.settings.replace(storage=PassingOn(process.storage), **changed)
+    process.circuit = process.add("t/read")
+    return process
+
+
+def test_a_caller_s_own_storage_may_pass_on_to_it(process):
+    one, two = passed_on(process()), passed_on(process())
+    assert [one.call(), two.call()] == [CLOSED, CLOSED]
+    assert two.settings.storage.calls == 1
+    one.attempt(HealthSign.FAILURE)
+    assert one.sync() == OPEN
+    assert two.later() == OPEN
+    two.circuit.force(SHUT)
+    two.sync()
+    one.later()
+    assert one.circuit.forced == SHUT
+    assert one.circuit.facts()["forced_is_shared"]
+
+
+def test_what_passed_on_to_it_and_goes_by_another_storage_since_is_shared_no_more(process, items):
+    one, two = passed_on(process()), process()
+    assert one.call() == CLOSED
+    one.circuit.follow(one.settings.replace(storage=None), one.clock, lambda low, _: low)
+    two.attempt(HealthSign.FAILURE)
+    two.sync()
+    one.attempt(HealthSign.SUCCESS)
+    one.storage.wake.set()
+    one.clock.advance(5)
+    one.storage.synchronise()
+    assert one.circuit.state == CLOSED
+    before = items.count("PutItem")
+    one.attempt(HealthSign.FAILURE)
+    one.storage.synchronise()
+    assert items.count("PutItem") == before
+
+
+def test_what_passes_on_to_it_has_to_have_all_that_is_asked_of_it():
+    class WithoutWake:
+        def share(self, circuit):
+            pass
+
+    class Later(WithoutWake):
+        wake = threading.Event()
+
+        async def share(self, circuit):
+            pass
+
+    class NoMethod(Later):
+        share = True
+
+    class NoStorage:
+        def get(self, name):
+            pass
+
+    says = {WithoutWake: "the wake of storage must be", Later: "plain share", NoMethod: "share", NoStorage: "callable"}
+    for cls, words in says.items():
+        with pytest.raises(TypeError, match=words):
+            rddb.CircuitBreaker(storage=cls())
+
+
+def test_a_function_that_returns_it_is_told_what_to_do(items):
+    circuit = Circuit(
+        "t/read",
+        rddb.CircuitBreaker(storage=lambda name: storages.DynamoDBStorage(items.table(), "", 5.0, FakeClock())),
+        FakeClock(),
+        lambda low, _: low,
+        lambda *_: None,
+        lambda circuit: None,
+    )
+    with pytest.raises(TypeError, match=r"must be .*dynamodb\(.t.\) itself, and no function"):
+        shared_storage(circuit)
 
 
 def test_what_a_process_does_not_hear_while_it_is_frozen_it_asks_for_as_it_thaws(process):

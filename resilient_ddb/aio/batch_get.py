@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from types import AsyncGeneratorType
 from typing import Any, Self
 
-from resilient_ddb.bulk.batch_get import BatchReads, Drawn, Item, check_keys, drawing
+from resilient_ddb.bulk.batch_get import END, BatchReads, Drawing, Drawn, Item, check_keys
 from resilient_ddb.calls.flows import run_async
 
 Keys = Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]]
@@ -25,25 +24,36 @@ class AsyncBatchGet(BatchReads, AsyncIterator[Item]):
     def __init__(self, table: Any, keys: Keys, params: Mapping[str, Any], rate: Any) -> None:
         """See `AsyncTable.get_items`."""
         check_keys(keys)
-        super().__init__(table, _drawing(keys), params, rate)
+        draw = _AsyncDrawing(keys) if isinstance(keys, AsyncIterable) else Drawing(keys)
+        super().__init__(table, draw, params, rate)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Item:
         self._go_on()
-        while not self._is_over:
-            item = self._next()
-            if item is not None:
-                return item
-            await run_async(self._ask())
+        try:
+            while not self._is_over:
+                item = self._next()
+                if item is not None:
+                    return item
+                await run_async(self._ask())
+        except BaseException:
+            self._given = None  # an interrupt came before it was given
+            raise
         raise StopAsyncIteration
 
 
-def _drawing(keys: Keys) -> Callable[[Drawn], Any]:
-    return partial(_draw, aiter(keys)) if isinstance(keys, AsyncIterable) else drawing(keys)
+class _AsyncDrawing:
+    """Draws async keys."""
 
+    def __init__(self, keys: AsyncIterable[Mapping[str, Any]]) -> None:
+        """Draw `keys`, and then `END`."""
+        self._keys = aiter(keys)
 
-async def _draw(keys: AsyncIterator[Mapping[str, Any]], drawn: Drawn) -> None:
-    with suppress(StopAsyncIteration):
-        drawn.append(await anext(keys))
+    async def __call__(self, drawn: Drawn) -> None:
+        drawn.append(await anext(self._keys, END))
+
+    def may_be_broken(self) -> bool:
+        """See `Draw`. An async generator that has ended, and whose end was not drawn, was ended by the exception."""
+        return not isinstance(self._keys, AsyncGeneratorType) or self._keys.ag_frame is None

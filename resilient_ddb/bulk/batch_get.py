@@ -11,8 +11,9 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
+from types import GeneratorType
+from typing import Any, Protocol
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
@@ -20,8 +21,9 @@ from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.expressions import asking_for
 from resilient_ddb.dynamodb.keys import identity
 from resilient_ddb.dynamodb.reserved import KEY
-from resilient_ddb.errors import DeadlineExceededError, UnprocessedKeysError
-from resilient_ddb.errors.words import counted
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedKeysError, attach
+from resilient_ddb.errors.words import counted, name_of_error
+from resilient_ddb.events import StopReason
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import policy_of
 from resilient_ddb.policy.retry import Backoff
@@ -44,6 +46,21 @@ _PARAMETERS = (
 )
 Drawn = deque[Any]
 """Where keys are put as they are drawn."""
+END = object()
+"""What is put there after the last key."""
+_EMPTY: tuple[Iterable[Any], ...] = ([], (), range(0), {}, {}.values(), {}.items(), set())
+_WITHOUT_CODE = tuple(type(iter(empty)) for empty in _EMPTY)
+"""Iterators that run no Python code: nothing can interrupt them halfway."""
+
+
+class Draw(Protocol):
+    """Draws one key after the other."""
+
+    def __call__(self, drawn: Drawn) -> Any:
+        """Put the next key, or `END`, into `drawn`."""
+
+    def may_be_broken(self) -> bool:
+        """Return whether an exception that came while nothing was drawn may have ended the keys."""
 
 
 class BatchReads:
@@ -56,8 +73,8 @@ class BatchReads:
 
     All of them are known when the iterator has ended."""
 
-    def __init__(self, table: Any, draw: Callable[[Drawn], Any], params: Mapping[str, Any], rate: Any) -> None:
-        """Read the items of `table`; `draw` puts the next key where it is told to, if there is one."""
+    def __init__(self, table: Any, draw: Draw, params: Mapping[str, Any], rate: Any) -> None:
+        """Read the items of `table` by the keys that `draw` draws."""
         for name in params:
             if name not in _PARAMETERS:
                 raise TypeError(f"get_items() got the unknown parameter {name!r}; it takes {', '.join(_PARAMETERS)}")
@@ -65,7 +82,7 @@ class BatchReads:
         self._table = table
         self._drawn: Drawn = deque()
         """The key that was drawn last, until it is taken: an interrupt may come in between."""
-        self._draw = partial(draw, self._drawn)
+        self._draw = draw
         self._params: Mapping[str, Any] = dict(params)
         self._rate = read_rate(rate, table, params)
         self._returned: dict[str, Any] = {}
@@ -73,7 +90,7 @@ class BatchReads:
             self._returned["ReturnConsumedCapacity"] = "TOTAL"
         self._is_drained = False
         self._is_broken = False
-        """Whether the last thing that came of the keys was an error, or an interrupt: such a generator has ended."""
+        """Whether the last thing that came of the keys was an error, or an interrupt, that may have ended them."""
         self._names: tuple[str, ...] = ()
         self._hidden: list[str] = []
         self._taken: dict[str, Item] = {}
@@ -85,6 +102,8 @@ class BatchReads:
         self._seen: set[bytes] = set()
         self._seen_in_order: deque[bytes] = deque()
         self._fruitless = 0
+        self._stuck_since = 0.0
+        """When the first of the passes began that made no progress, on the policy's monotonic clock."""
         self._foreign: UnreadableResponseError | None = None
         """What was wrong with the last answer, if it was no answer to what was asked."""
         self._backoff: Backoff | None = None
@@ -145,10 +164,12 @@ class BatchReads:
                 partial(self._table.meta.client.batch_get_item, RequestItems=request, **self._returned)
             )  # what they remember may be stale, or a part
         except Exception as failure:  # what is left goes with it
-            raise self._given_up(type(failure).__name__).because_of(failure) from failure
+            raise self._given_up(name_of_error(failure)).because_of(failure) from failure
         what, done = self._answered(wanted, response)
         elapsed = clock.monotonic() - started
         self._foreign = foreign_answer(_OPERATION, self._table.name, what, response, elapsed) if what else None
+        if not self._fruitless:
+            self._stuck_since = started
         self._fruitless = 0 if done else self._fruitless + 1
         if rate is not None:
             rate.settle(units, done, response)
@@ -183,11 +204,11 @@ class BatchReads:
                 break
             if not self._drawn:
                 try:
-                    yield self._draw
+                    yield partial(self._draw, self._drawn)
                 except BaseException:
-                    self._is_broken = True
+                    self._is_broken = self._is_broken or (not self._drawn and self._draw.may_be_broken())
                     raise
-            if self._drawn:
+            if self._drawn[0] is not END:
                 self._is_broken = False
                 self._take_drawn()
             elif not self._is_broken:
@@ -250,15 +271,18 @@ class BatchReads:
         if self._fruitless == 1 or self._backoff is None:
             self._backoff = Backoff(policy.retry, policy.uniform, now)
         delay = self._backoff.delay(self._fruitless, given_up, now)
+        kind = given_up.resilience.kind if self._foreign is None else self._foreign.resilience.kind
+        facts = {"kind": kind, "table": self._table.name, "elapsed": now - self._stuck_since}
         if delay is not None and is_beyond_deadline(delay):
             why = "the deadline comes before the next pass"
             told = f"{why}: {fruitless}"
             late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless, told=told)
+            attach(late, late.resilience.replaced(**facts))
             delay, given_up = None, self._given_up(why).because_of(late, fruitless)
+        elif delay is None:
+            attach(given_up, given_up.resilience.replaced(stopped_by=StopReason.MAX_ATTEMPTS, **facts))
         if delay is None:
             self._fruitless = 0  # whoever goes on begins anew
-            if self._foreign is not None:
-                given_up.resilience = self._foreign.resilience
             try:
                 raise given_up from (self._foreign or given_up.__cause__)
             finally:
@@ -271,10 +295,23 @@ class BatchReads:
         )
 
 
-def drawing(keys: Iterable[Any]) -> Callable[[Drawn], Any]:
-    """Return what draws the next key. Nothing runs between the drawing and the keeping, where Ctrl-C could lose it."""
-    following = iter(keys)
-    return lambda drawn: drawn.extend(islice(following, 1))
+class Drawing:
+    """Draws keys. Nothing runs between the drawing and the keeping, where Ctrl-C could lose a key, or the end."""
+
+    def __init__(self, keys: Iterable[Any]) -> None:
+        """Draw `keys`, and then `END`."""
+        self._keys = iter(keys)
+        self._following = chain(self._keys, (END,))
+
+    def __call__(self, drawn: Drawn) -> None:
+        """See `Draw`."""
+        drawn.extend(islice(self._following, 1))
+
+    def may_be_broken(self) -> bool:
+        """See `Draw`. A generator that has ended, and whose end was not drawn, was ended by the exception."""
+        if isinstance(self._keys, GeneratorType):
+            return self._keys.gi_frame is None
+        return not isinstance(self._keys, _WITHOUT_CODE)
 
 
 def check_keys(keys: Any) -> None:

@@ -15,9 +15,9 @@ from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.described import description_now
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, call_facts
-from resilient_ddb.errors.words import code_of_error, counted
-from resilient_ddb.events import ErrorKind
+from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, attach, call_facts
+from resilient_ddb.errors.words import code_of_error, counted, name_of_error
+from resilient_ddb.events import ErrorKind, StopReason
 from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.policy import Policy
 
@@ -126,7 +126,7 @@ class Batching:
             else:
                 yield from self._fail()
         if self.refused.untold and not self.has_block:
-            raise self.refused.error(self.refused.untold)
+            raise self._of_refused(self.refused.untold)
 
     def leave_to_parent(self) -> None:
         """Hold nothing in a forked process: a flow that goes on there sends nothing, and waits for nothing."""
@@ -175,7 +175,7 @@ class Batching:
                 raise
             raise self._because_of(failure) from failure
         if self.refused.untold:
-            raise self.refused.error(self.unprocessed)
+            raise self._of_refused(self.unprocessed)
 
     def _try_to_finish(self, shell: Shell, error: BaseException) -> Flow:
         try:
@@ -417,6 +417,9 @@ class Batching:
             yield from self.refused.hand_over(take)
             return
         error = self._error(self.unprocessed, why)
+        if throttling is None:
+            note = error.resilience.note()  # without the reason: it counts the batches of all passes
+            attach(error, error.resilience.replaced(stopped_by=StopReason.MAX_ATTEMPTS), note)
         if not self.has_block:  # else that may be caught within it, and what was refused is told again as it ends
             self.refused.are_told()
         raise error if throttling is None else error.because_of(throttling)
@@ -425,17 +428,36 @@ class Batching:
         """Return the error for a deadline that comes first."""
         batches = self._tally.sent
         sent = f"{counted(batches, 'batch', 'batches')} had been sent" if batches else "nothing was sent"
-        why = f"the deadline comes before {until}"
-        late = DeadlineExceededError(operation_name=OPERATION, attempts=batches, told=f"{why}: {sent}")
-        return self._error(self.unprocessed, why).because_of(late, sent)
+        why, last = f"the deadline comes before {until}", self._throttling
+        failed = None if last is None else f"the last one failed: {last}"
+        late = DeadlineExceededError(
+            operation_name=OPERATION,
+            attempts=batches,
+            response=getattr(last, "response", None),
+            told=f"{why}: {sent}",
+            failed=failed,
+        )
+        late.__cause__ = last
+        facts = late.resilience.replaced(table=self._table, elapsed=self.report.elapsed)
+        if self._passes.fruitless:  # an error of throttling, or requests that DynamoDB left unprocessed
+            known = None if last is None else call_facts(last)
+            reasons = () if known is None else known.throttling_reasons
+            facts = facts.replaced(kind=ErrorKind.THROTTLING, throttling_reasons=reasons)
+        attach(late, facts)
+        return self._error(self.unprocessed, why).because_of(late, "; ".join(filter(None, (sent, failed))))
+
+    def _of_refused(self, items: list[Request]) -> UnprocessedItemsError:
+        return self.refused.error(items, self._tally.sent, self.report.elapsed)
 
     def _because_of(self, failure: Exception) -> UnprocessedItemsError:
-        return self._error(self.unprocessed, type(failure).__name__).because_of(failure)
+        return self._error(self.unprocessed, name_of_error(failure)).because_of(failure)
 
     def _error(self, items: list[Request], why: str) -> UnprocessedItemsError:
-        return UnprocessedItemsError(
+        error = UnprocessedItemsError(
             operation_name=OPERATION, table=self._table, requests=items, why=why, attempts=self._tally.sent
         )
+        error.resilience = error.resilience.replaced(elapsed=self.report.elapsed)
+        return error
 
 
 def _is_no_failure(error: BaseException) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from resilient_ddb.errors import UnprocessedItemsError
+from resilient_ddb.errors import UnprocessedItemsError, attach, call_facts
 from resilient_ddb.errors.words import code_of_error
+from resilient_ddb.events import ErrorKind, StopReason
 
 from .queue import Queue
 from .requests import size_of
@@ -106,15 +107,28 @@ class Refused:
             self._first = self.fresh[0][1]
         return [request for request, _ in self.fresh]
 
-    def error(self, items: list[Request]) -> UnprocessedItemsError:
-        """Return the error that tells of what was not told yet."""
+    def error(self, items: list[Request], sent: int, elapsed: float) -> UnprocessedItemsError:
+        """Return the error that tells of what was not told yet; `sent` batches were in `elapsed` seconds."""
         number, first = len(self.untold), self._first
         told = [str(refusal) for refusal in list(self.latest)[-number:][:_NAMED]]
         if number > _NAMED:
             told.append(f"and {number - _NAMED} more")
         self.are_told()
-        error = UnprocessedItemsError(operation_name=OPERATION, table=self._table, requests=items, why="; ".join(told))
-        return error if first is None else error.because_of(first, _reason(first))
+        error = UnprocessedItemsError(
+            operation_name=OPERATION,
+            table=self._table,
+            requests=items,
+            why="; ".join(each.removesuffix(".") for each in told),
+        )
+        if first is not None:
+            error = error.because_of(first, _reason(first))
+        if first is None or call_facts(first) is None:  # no call has ended in it
+            facts = error.resilience.replaced(
+                kind=ErrorKind.PERMANENT, stopped_by=StopReason.NOT_RETRYABLE, attempts=sent, elapsed=elapsed
+            )
+            note = f"{OPERATION} on {self._table}: what was refused was not sent, and will be refused again"
+            attach(error, facts, note)
+        return error
 
     def are_told(self) -> None:
         """Record that an error has told of all."""

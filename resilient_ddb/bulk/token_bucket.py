@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from resilient_ddb.calls.flows import Flow
-from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number, check_plain_methods
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
@@ -139,7 +139,9 @@ def taking_flow(
     if is_beyond_deadline(wait):
         limiter.charge(-units)
         told = "the deadline comes before the next units: none was taken, and nothing was sent for them"
-        raise DeadlineExceededError(operation_name=operation, attempts=0, told=told)
+        late = DeadlineExceededError(operation_name=operation, attempts=0, told=told)
+        attach(late, late.resilience)
+        raise late
     try:
         if wait:
             if tell is not None:

@@ -158,6 +158,9 @@ class Circuit:
         """Called when a person has decided something: a storage is to be told."""
         self.shares_forced = False
         """Whether what a person decides is shared with other processes, by the storage."""
+        self.sharing: object = None
+        """What stands for its being shared as it is now: another object once it goes by another storage. That storage
+        may be the caller's own object, which passes on to one of the library's."""
         self.on_call: Callable[[], None] | None = None
         """What is to be called as each call begins: a storage that is only looked at while a call is under way."""
         self._changes: list[tuple[str, str, str, bool]] = []
@@ -194,7 +197,7 @@ class Circuit:
             if self.wake is not None:
                 self.wake.set()
                 self.wake = None
-            self.on_call = self.on_forced = None
+            self.on_call = self.on_forced = self.sharing = None
             self.shares_forced = False
             if breaker.storage is not None:
                 self.breaker  # noqa: B018 - made now, as in the beginning

@@ -111,6 +111,8 @@ PERMANENT = Classification(kind=ErrorKind.PERMANENT, retryable=False)
 _CONDITION_FAILED = Classification(kind=ErrorKind.CONDITIONAL, retryable=False)
 _CONFLICT = Classification(kind=ErrorKind.TRANSIENT, retryable=True)
 NOT_SENT = Classification(kind=ErrorKind.TRANSIENT, retryable=True, counts_against_breaker=True)
+_NOT_SENT_BY_BUSY = NOT_SENT.replaced(counts_against_breaker=False)
+"""It could not connect in time, as this program was busy, or had no CPU: that says nothing of the table."""
 _TOKEN_EXPIRED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1, refresh_credentials=True)
 _CLOCK_SKEWED = Classification(kind=ErrorKind.TRANSIENT, retryable=True, max_retries=1)
 _IN_PROGRESS = Classification(kind=ErrorKind.TRANSIENT, retryable=True, minimum_age=_TRANSACTION_IN_PROGRESS_SECONDS)
@@ -199,7 +201,7 @@ def classify_transport(
     if is_of_closed_client(error):
         return PERMANENT
     if _never_sent(error):
-        return NOT_SENT
+        return _NOT_SENT_BY_BUSY if getattr(error, "client_was_busy", False) else NOT_SENT
     if isinstance(error, _TRANSPORT):
         return _maybe_applied(operation, params)
     return PERMANENT

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError, ParamValidationError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .classification import Classification
 
 _CHANGES_ALL = ("DeleteTable",)
+_REDIRECTS = range(300, 400)
 _EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.DEADLINE, StopReason.CIRCUIT})
 
 _log = logging.getLogger("resilient_ddb")
@@ -159,7 +162,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     from .classification import PERMANENT  # noqa: PLC0415 - only where something failed
 
     if execution.stopped_by == StopReason.DEADLINE and not isinstance(error, DeadlineExceededError):
-        error = execution.deadline_error()
+        error = execution.ended_by_deadline()
     elif execution.was_answered:  # the error is of what was made of a response
         execution.verdict = PERMANENT
         execution.lose_answer()
@@ -183,7 +186,21 @@ def _explain(execution: Execution, error: Exception) -> Exception:
     if execution.was_applied and facts.ambiguous:
         note = f"{facts.replaced(ambiguous=False).note()}; the write was applied: only its answer can't be given"
     attach(error, facts, note)
+    _say_where_it_leads(error)
     return error
+
+
+def _say_where_it_leads(error: Exception) -> None:
+    """Say of a redirect, which is not followed, to which server it leads: a captive portal's, or a gateway's."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    if metadata.get("HTTPStatusCode") in _REDIRECTS:
+        host = None
+        with suppress(ValueError):  # it is no URL
+            host = urlsplit((metadata.get("HTTPHeaders") or {}).get("location") or "").hostname
+        error.add_note(
+            f"this is a redirect{f' to {host}' if host else ''}, which is not followed: it is not DynamoDB's"
+        )
 
 
 def _say_where_it_goes(execution: Execution, error: Exception) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from resilient_ddb.dynamodb.operations import is_read, params_on_the_wire, seconds_known
 from resilient_ddb.errors import CircuitOpenError, DeadlineExceededError
 from resilient_ddb.events import ErrorKind, StopReason
+from resilient_ddb.policy.clock import LATE_SECONDS
 from resilient_ddb.policy.deadlines import Deadline, current_deadline, earliest
 from resilient_ddb.policy.retry import Backoff
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .options import AnswerView
 
 _SUCCESS_BELOW = 300
-_LATE_SECONDS = 0.05
-"""An event loop that cuts an attempt so late did not look meanwhile whether there was an answer."""
 _NONE: Mapping[Classification, int] = {}
 
 
@@ -156,7 +155,7 @@ class Execution:
         """
         if self._deadline is not None and self._deadline.remaining() <= 0:
             self.stopped_by = StopReason.DEADLINE
-            raise self.deadline_error()
+            raise self._deadline_error()
         circuit = self.lane.circuit
         if circuit is not None:
             try:
@@ -410,12 +409,13 @@ class Execution:
             elapsed = self.core.clock.monotonic() - self._attempt_started
             verdict = self._judge_unanswered()
             late = -min(0.0, self.remaining() or 0.0)
-            if self.was_answered or late > _LATE_SECONDS:  # it is this program that was busy, and not the table
+            if self.was_answered or late > LATE_SECONDS:  # it did not look meanwhile whether there was an answer
                 self.release()
             else:
                 self._record(verdict, elapsed - late, "TimeoutError")
             telling.attempt_ended(self, elapsed, verdict.kind, "TimeoutError", None)
-        return self.deadline_error()
+            return self._deadline_error(failed="an attempt before failed")
+        return self._deadline_error()
 
     def interrupt(self) -> None:
         """Record that the call was cancelled from outside: it leaves nothing behind, but may have been applied."""
@@ -439,10 +439,24 @@ class Execution:
         self.verdict, self.ambiguous = verdict, self.ambiguous or verdict.ambiguous
         return verdict
 
-    def deadline_error(self) -> DeadlineExceededError:
-        """Return the error for a deadline that has passed, with the last failure as its cause."""
-        failed = self._last_error is not None or self._last_response is not None
-        cause = self.original_error() if failed else None
+    def ended_by_deadline(self) -> DeadlineExceededError:
+        """Return the error for a deadline that allowed no further attempt: it has passed, or comes before that one."""
+        left = self.remaining()
+        if left is not None and left > 0:
+            return self._deadline_error("the next attempt")
+        # A timeout of the last attempt was then what the deadline had left: to say that it failed would say too much.
+        is_cut = isinstance(self._last_error, ConnectTimeoutError | ReadTimeoutError)
+        return self._deadline_error(failed="" if is_cut else "the last attempt failed")
+
+    def _deadline_error(
+        self, before: str | None = None, failed: str = "the last attempt failed"
+    ) -> DeadlineExceededError:
+        """Return the error for a deadline, with the last failure, if any, as its cause.
+
+        `before` is what the deadline comes before, and `failed` says which attempt that failure ended.
+        """
+        has_failed = self._last_error is not None or self._last_response is not None
+        cause = self.original_error() if has_failed else None
         found = getattr(cause, "response", None)
         response = found if isinstance(found, dict) else None
         error = DeadlineExceededError(
@@ -450,6 +464,8 @@ class Execution:
             attempts=self.attempts,
             response=response,
             call_timeout=None if self._deadline is None else self._deadline.call_timeout,
+            before=before,
+            failed=f"{failed}: {cause}" if cause is not None and failed else None,
         )
         error.__cause__ = cause
         if self._deadline is not None and (words := self._deadline.words_of_end()):

@@ -117,7 +117,7 @@ def make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
     share = getattr(settings.storage, "share", None)
     if share is not None:  # it shares the states of many circuits, each time that a call is under way
         storage.wake = settings.storage.wake  # type: ignore[union-attr]  # as it has the one, it has the other
-        circuit.shares_forced = True
+        circuit.shares_forced, circuit.sharing = True, object()
         circuit.on_call = share(circuit)
     elif settings.storage is not None:
         _start_synchronising(circuit, storage.wake)
@@ -172,6 +172,8 @@ def shared_storage(circuit: Circuit) -> pybreaker.CircuitBreakerStorage:
     storage: Any = circuit.settings.storage
     if not isinstance(storage, pybreaker.CircuitBreakerStorage):
         made: pybreaker.CircuitBreakerStorage = storage(circuit.name)
+        if hasattr(made, "share"):
+            raise TypeError(f"storage must be {made!r} itself, and no function that returns it: it shares all circuits")
         return made
     own = copy.copy(storage)  # shares the connection; memory storage is a value
     if isinstance(own, pybreaker.CircuitRedisStorage):

@@ -46,7 +46,7 @@ class CallFacts(Record):
     elapsed: float
     """Seconds from the start of the call to its end, waits included."""
     ambiguous: bool
-    """True where the write may have been applied although the call failed: a reply was lost on the way."""
+    """True where the write may have been applied although the call failed: an attempt had no certain answer."""
     throttling_reasons: tuple[ThrottlingReason, ...] = ()
     """What DynamoDB named as the limit that was met, if it did."""
     stopped_by: StopReason | None = None
@@ -63,7 +63,7 @@ class CallFacts(Record):
         if self.throttling_reasons:
             parts.append("throttled by " + ", ".join(reason.reason for reason in self.throttling_reasons))
         if self.ambiguous:
-            parts.append("AMBIGUOUS: a reply was lost, the write may have been applied")
+            parts.append("AMBIGUOUS: an attempt had no certain answer, the write may have been applied")
         return "; ".join(parts)
 
 
@@ -75,7 +75,7 @@ _KINDS = {
     ErrorKind.PERMANENT: "the same request will fail again",
 }
 _STOPS = {
-    StopReason.NOT_RETRYABLE: "sending it again would not help",
+    StopReason.NOT_RETRYABLE: "its cause allows no further attempt",
     StopReason.AMBIGUOUS: "sending it again could apply the write twice",
     StopReason.MAX_ATTEMPTS: "the policy allows so many",
     StopReason.BUDGET: "the retry budget is used up",
@@ -112,7 +112,7 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
             retries = max(0, self.resilience.attempts - 1)
             metadata = {"RequestId": "", "HTTPStatusCode": 0, "HTTPHeaders": {}, "RetryAttempts": retries}
             error_response = {**error_response, "ResponseMetadata": metadata}
-        super().__init__(error_response, operation_name)
+        super().__init__(_own(error_response), operation_name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle whole. One that is of its cause's class as well comes back without that: it may not be found again."""
@@ -121,6 +121,11 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
 
 def _response(code: str, message: str) -> dict[str, Any]:
     return {"Error": {"Code": code, "Message": message}}
+
+
+def _own(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a response of an error's own: what a handler adds to it does not appear in the cause's."""
+    return {name: dict(part) if type(part) is dict else part for name, part in response.items()}
 
 
 def attach(error: Exception, facts: CallFacts, note: str | None = None) -> None:
@@ -190,16 +195,20 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
         attempts: int,
         response: Mapping[str, Any] | None = None,
         call_timeout: float | None = None,
+        before: str | None = None,
         told: str | None = None,
+        failed: str | None = None,
     ) -> None:
         """Say after how many attempts the deadline passed.
 
         `response` is the last failed attempt's; `call_timeout` the policy's, if that is the deadline, in seconds.
-        `told` is what to say instead, if the deadline has not passed yet, but comes before what is next.
+        `before` is what comes next, if the deadline has not passed yet, but comes before that: "the next attempt".
+        `told` is what to say instead of all that. `failed` says which attempt had failed, and how; left out, it was
+        the last one, if there is its response.
         """
         done = f"{counted(attempts, 'attempt')} had been made" if attempts else "nothing was sent"
         what = "the deadline" if call_timeout is None else f"the policy's call timeout of {call_timeout:g} s"
-        message = told or f"{what} passed: {done}"
+        message = told or f"{what} {'passed' if before is None else f'comes before {before}'}: {done}"
         super().__init__(
             response or _response("DeadlineExceeded", message),
             operation_name,
@@ -208,7 +217,9 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
             stopped_by=StopReason.DEADLINE,
         )
         if response:
-            self.args = (f"{message}; the last attempt failed: {self}",)
+            self.args = (f"{message}; {failed or f'the last attempt failed: {self}'}",)
+        elif failed:
+            self.args = (f"{self}; {failed}",)
 
 
 class DuplicateShardItemError(ResilienceError):
@@ -333,14 +344,16 @@ def _because_of(left: _Left, cls: type[_Left], cause: Exception, told: str | Non
         made: _Left = _made_of(_class_of_both(cls, type(cause)))  # type: ignore[arg-type]  # a class can be hashed
     except TypeError:  # a class that can't have another beside it, such as UnicodeError
         made = left
-    text = f"{cause if told is None else told}; {left.response['Error']['Message']}"
+    text = f"{str(cause if told is None else told).removesuffix('.')}; {left.response['Error']['Message']}"
     response = getattr(cause, "response", None)
     made.__dict__.update({**cause.__dict__, **left.__dict__})
-    facts = call_facts(cause) or left.resilience
+    if "__notes__" in cause.__dict__:  # a list of its own: what is added to one of the errors is not the other's
+        made.__notes__ = list(cause.__notes__)
+    facts = call_facts(cause) or left.resilience.replaced(kind=ErrorKind.PERMANENT)
     made.resilience = facts if facts.table else facts.replaced(table=left.resilience.table)
     made.__dict__.pop(REDUCE, None)  # that reduces the cause
     if isinstance(response, dict) and response:
-        made.response = response
+        made.response = _own(response)
     if isinstance(made, OSError) and isinstance(cause, OSError):  # it keeps these outside of its __dict__
         made.errno, made.strerror = cause.errno, cause.strerror
     made.args = (text,)

@@ -25,6 +25,11 @@ def code_of_error(error: BaseException) -> str:
     return type(error).__name__
 
 
+def name_of_error(error: BaseException) -> str:
+    """Return the class of an error; of botocore's general one, which says nothing, the service's code."""
+    return code_of_error(error) if type(error) is ClientError else type(error).__name__
+
+
 def is_failed_condition(error: BaseException) -> bool:
     """Return whether an error says that a write's condition did not hold."""
     return code_of_error(error) == "ConditionalCheckFailedException"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import aiohttp
 
-from resilient_ddb.policy.clock import Moment, have_passed
+from resilient_ddb.policy.clock import LATE_SECONDS, Moment, have_passed
 
 from .aio_connection import Connection
 from .aio_names import Names
@@ -122,9 +122,11 @@ class Pool:
             raise _NoSuchName(key, error) from error
         except OSError as error:
             if limit.expired():
-                raise aiohttp.ServerTimeoutError(
+                late = aiohttp.ServerTimeoutError(
                     f"Connection timeout to host {target.scheme}://{target.host_header}{target.path}"
-                ) from error
+                )
+                late.client_was_busy = self.loop.time() - (limit.when() or 0.0) > LATE_SECONDS  # type: ignore[attr-defined]  # `_in_aiobotocores_words` asks for it
+                raise late from error
             raise aiohttp.ClientConnectorError(key, error) from error
         return made
 

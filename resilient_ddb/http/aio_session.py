@@ -358,6 +358,7 @@ def _in_aiobotocores_words(error: Exception, request: Any) -> HTTPClientError:
     found = _in_botocores_words(error, request)
     if isinstance(error, aiohttp.ClientConnectorError) or isinstance(found, ConnectTimeoutError):
         found.nothing_was_sent = True  # `classification` asks for it
+        found.client_was_busy = getattr(error, "client_was_busy", False)  # as above
     return found
 
 

@@ -21,7 +21,7 @@ from urllib3 import exceptions as ux
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
 from urllib3.response import HTTPResponse
 
-from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.clock import LATE_SECONDS, SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from resilient_ddb.policy.policy import Timeouts
 
@@ -210,10 +210,13 @@ class LeanSession:
         own = self.own_timeouts()
         timeout = _connect_timeout(original) if own is None else own.connect
         connected: Any = None
+        due: float | None = None
         try:
             connected = connect(target.host, target.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above
             if target.scheme == "https":
-                connected.settimeout(time_left(timeout, end))
+                left = time_left(timeout, end)
+                due = None if left is None else now() + left
+                connected.settimeout(left)
                 connected = self._secured(connected, url)
             return Connection(connected)
         except BaseException as error:
@@ -221,7 +224,13 @@ class LeanSession:
                 connected.close()
             if not isinstance(error, Exception):
                 raise
-            raise _unsent(_of_connecting(error, url, in_handshake=connected is not None)) from error
+            failure = _unsent(_of_connecting(error, url, in_handshake=connected is not None))
+            if due is not None and isinstance(error, TimeoutError):
+                failure.client_was_busy = now() - due > LATE_SECONDS  # type: ignore[attr-defined]  # `classification` asks for it
+            try:
+                raise failure from error
+            finally:
+                del failure  # it knows this frame: they would keep each other
 
     def _secured(self, connected: Any, url: str) -> Any:
         """Return a TLS socket over a plain one, made and checked by urllib3 as botocore has it done."""

@@ -296,11 +296,12 @@ def describe(event: AnyEvent) -> str:  # noqa: C901, PLR0911 - a branch for each
         case FallbackEvent(fallback=fallback, answered=answered):
             return f"{call}: fallback {fallback} {'answered' if answered else 'had no answer'}"
         case CallEndEvent():
-            ambiguous = ", AMBIGUOUS" if event.ambiguous else ""
-            kind_text = f" ({event.kind})" if event.kind else ""
+            ambiguous = ": AMBIGUOUS, it may have been applied" if event.ambiguous else ""
+            code = f": {event.code}" if event.code else ""
+            kind_text = f" ({event.kind}{code})" if event.kind else ""
             return (
-                f"{call}: {event.outcome}{kind_text}{ambiguous} after "
-                f"{counted(event.attempts, 'attempt')} in {event.elapsed:.3f} s"
+                f"{call}: {event.outcome}{kind_text} after "
+                f"{counted(event.attempts, 'attempt')} in {event.elapsed:.3f} s{ambiguous}"
             )
         case WaitEvent(seconds=seconds, waits_for=waits_for):
             return f"{call}: waits {seconds:.3f} s for the {'next pass' if waits_for == 'pass' else 'rate'}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from resilient_ddb.events import explained
 
 from .base import Settings
-from .checks import check_number, check_plain, check_plain_methods, check_share, check_whole
+from .checks import check_methods, check_number, check_plain, check_plain_methods, check_share, check_whole
 
 if TYPE_CHECKING:
     from pybreaker import CircuitBreakerListener, CircuitBreakerStorage
@@ -93,8 +93,10 @@ class CircuitBreaker(Settings):
         object.__setattr__(self, "listeners", tuple(self.listeners))
         for listener in self.listeners:
             check_plain_methods("each of listeners", listener, *_LISTENS)
-        shares_by_itself = hasattr(self.storage, "share")  # `resilient_ddb.storages.dynamodb`
-        if self.storage is not None and not shares_by_itself and not _is_pybreaker_storage(self.storage):
+        if hasattr(self.storage, "share"):  # `resilient_ddb.storages.dynamodb`, or what passes on to one
+            check_methods("storage", self.storage, "share")
+            check_methods("the wake of storage", getattr(self.storage, "wake", None), "set")
+        elif self.storage is not None and not _is_pybreaker_storage(self.storage):
             takes = "a circuit's name and giving a pybreaker storage, such as lambda name: CircuitRedisStorage(...)"
             check_plain("storage", self.storage, takes=takes)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+LATE_SECONDS = 0.05
+"""What comes so late after its time comes late because this program was busy, or had no CPU."""
 _STEP_SECONDS = 1.0
 
 

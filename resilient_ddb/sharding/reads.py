@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from resilient_ddb.bulk.batch_get import BatchReads, drawing
+from resilient_ddb.bulk.batch_get import BatchReads, Drawing
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 
@@ -34,7 +34,7 @@ class ShardReads(BatchReads):
         """Ask for `keys`, with the parameters of `get_item`; errors tell them as `as_seen` makes them, in place."""
         asked = dict(params)
         returned = {_RETURNED: asked.pop(_RETURNED)} if _RETURNED in asked else {}
-        super().__init__(table, drawing(keys), asked, None)
+        super().__init__(table, Drawing(keys), asked, None)
         self._returned = returned
         self._places = keys
         self._sleep = sleep

@@ -13,7 +13,7 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import Doubts, in_shard
 from resilient_ddb.dynamodb.operations import expects_version, same_table
-from resilient_ddb.errors import DuplicateShardItemError
+from resilient_ddb.errors import DuplicateShardItemError, attach
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
@@ -166,7 +166,10 @@ class ShardedVerbs:
     def _duplicate(self, keys: ShardKeys, items: Sequence[Item], operation: str) -> DuplicateShardItemError:
         for item in items:
             keys.as_seen(item)
-        return DuplicateShardItemError(operation_name=operation, table=self._table.name, items=items)
+        error = DuplicateShardItemError(operation_name=operation, table=self._table.name, items=items)
+        found_again = "nothing was written, and the same will be found again"
+        attach(error, error.resilience, f"{operation} on {self._table.name}: {found_again}")
+        return error
 
     def _change(self, verb: str, key: Any, params: Mapping[str, Any]) -> Flow[Response]:
         """Update or delete an item."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from resilient_ddb.bulk.batch_get import BatchReads, Item, check_keys, drawing
+from resilient_ddb.bulk.batch_get import BatchReads, Drawing, Item, check_keys
 from resilient_ddb.calls.flows import run
 
 
@@ -23,7 +23,7 @@ class BatchGet(BatchReads, Iterator[Item]):
         check_keys(keys)
         if isinstance(keys, AsyncIterable):
             raise TypeError("keys must not be async on the sync Table: async ones are for resilient_ddb.aio")
-        super().__init__(table, drawing(keys), params, rate)
+        super().__init__(table, Drawing(keys), params, rate)
 
     def __iter__(self) -> Self:
         return self

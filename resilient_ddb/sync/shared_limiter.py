@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from resilient_ddb.bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from resilient_ddb.calls.flows import Flow, run, run_async
 from resilient_ddb.calls.unanswered import unanswered
-from resilient_ddb.errors import DeadlineExceededError
+from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number, check_sync_table
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
@@ -241,7 +241,9 @@ class SharedRateLimiter(Acquiring):
             if not self._lease.share:
                 if is_beyond_deadline(pause):
                     told = "the deadline comes before there is a share of the rate: nothing was taken"
-                    raise DeadlineExceededError(operation_name="SharedRateLimiter.reserve", attempts=0, told=told)
+                    late = DeadlineExceededError(operation_name="SharedRateLimiter.reserve", attempts=0, told=told)
+                    attach(late, late.resilience, f"{late.operation_name}: no more: the deadline comes first")
+                    raise late
                 yield partial(sleep, self._clock.wait(pause))
 
     def _renew_once(self) -> float:

@@ -360,6 +360,11 @@ def _is_lost_race(error: ClientError) -> bool:
 
 
 def _too_late(failure: ClientError, attempts: int) -> DeadlineExceededError:
-    error = DeadlineExceededError(operation_name=failure.operation_name, attempts=attempts, response=failure.response)
+    error = DeadlineExceededError(
+        operation_name=failure.operation_name,
+        attempts=attempts,
+        response=failure.response,
+        before="the next attempt",
+    )
     attach_facts_of(failure, error, stopped_by=StopReason.DEADLINE)
     return error

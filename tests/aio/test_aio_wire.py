@@ -167,10 +167,10 @@ async def test_no_redirect_is_followed_and_the_error_is_boto3s(serve, status):
     ends = []
     with pytest.raises(ClientError) as raised:
         await table.put_item(Item={"pk": "a"})
-    ends.append((str(raised.value), raised.value.response["Error"]))
+    ends.append((str(raised.value), raised.value.response["Error"], raised.value.__notes__[1:]))
     with pytest.raises(ClientError) as raised:
         sync.put_item(Item={"pk": "a"})
-    ends.append((str(raised.value), raised.value.response["Error"]))
+    ends.append((str(raised.value), raised.value.response["Error"], raised.value.__notes__[1:]))
     sync.meta.client.close()
     assert ends[0] == ends[1]
     assert ends[0][1]["Code"] == str(status)

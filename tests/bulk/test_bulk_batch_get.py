@@ -224,7 +224,8 @@ def test_whatever_ends_a_request_the_error_has_the_keys_and_is_of_its_class_too(
     assert isinstance(error, rddb.UnprocessedKeysError)
     assert error.__cause__ is failure
     assert error.keys == batch.unread == keys(*range(5))
-    assert str(error) == f"{failure}; 5 keys of table 't' not read: {type(failure).__name__}"
+    name = "ThrottlingException" if failure is THROTTLED else type(failure).__name__
+    assert str(error) == f"{failure}; 5 keys of table 't' not read: {name}"
     assert (getattr(failure, "response", None) or error.response) == error.response
     assert error.resilience.table == "t"
     if failure is OPEN:

@@ -280,7 +280,7 @@ def test_a_failure_as_the_block_ends_is_of_both_classes():
         writer.put(pk=1)
     assert isinstance(raised.value, UnprocessedItemsError)
     assert raised.value.requests == [put(pk=1)]
-    assert raised.value.response is response
+    assert raised.value.response == response
     assert raised.value.__cause__ is failure
     restored = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 - made here
     assert type(restored) is UnprocessedItemsError
@@ -358,7 +358,7 @@ def test_a_deadline_hands_everything_back():
 def test_a_deadline_before_the_next_pass_tells_what_was_sent():
     clock = FakeClock(start=0.0)
     table = FakeTable(clock, refuse=lambda batch: batch)
-    writer = Writer(table)
+    writer = Writer(table, max_attempts=1_000)
     with rddb.deadline(3, clock=clock), pytest.raises(UnprocessedItemsError) as raised, writer:
         writer.put(pk=1)
     error, batches = raised.value, len(table.batches)

@@ -58,6 +58,53 @@ def test_what_the_arguments_say_is_in_the_facts():
     assert facts["UnprocessedItemsError"].kind is ErrorKind.THROTTLING
 
 
+@pytest.mark.parametrize("name", ["UnprocessedItemsError", "UnprocessedKeysError"])
+def test_an_error_because_of_another_shares_nothing_with_it_that_changes(name):
+    cause = ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "BatchWriteItem")
+    cause.add_note("of both")
+    error = MADE[name]().because_of(cause)
+    error.add_note("of the error")
+    cause.add_note("of the cause")
+    error.response["Error"]["Message"] += "!"
+    error.response["more"] = 1
+    assert error.__notes__ == ["of both", "of the error"]
+    assert cause.__notes__ == ["of both", "of the cause"]
+    assert cause.response == {"Error": {"Code": "Throttling", "Message": "slow"}}
+
+
+def test_an_error_of_ours_has_a_response_of_its_own():
+    last = {"Error": {"Code": "Throttling", "Message": "slow"}, "ResponseMetadata": {"RetryAttempts": 2}}
+    error = rddb.DeadlineExceededError(operation_name="GetItem", attempts=3, response=last)
+    error.response["Error"]["Message"] += "!"
+    error.response["ResponseMetadata"]["RetryAttempts"] = 7
+    assert last == {"Error": {"Code": "Throttling", "Message": "slow"}, "ResponseMetadata": {"RetryAttempts": 2}}
+
+
+def test_a_sentence_of_the_cause_ends_without_its_dot():
+    cause = ClientError({"Error": {"Code": "Throttling", "Message": "It is slow."}}, "BatchWriteItem")
+    assert "It is slow; 1 request for" in str(MADE["UnprocessedItemsError"]().because_of(cause))
+
+
+def test_a_note_does_not_say_that_it_may_pass_and_that_it_will_not():
+    facts = CallFacts(
+        table="orders",
+        operation="GetItem",
+        kind=ErrorKind.TRANSIENT,  # credentials that had expired, also those that were fetched anew
+        attempts=2,
+        elapsed=0.5,
+        ambiguous=False,
+        stopped_by=StopReason.NOT_RETRYABLE,
+    )
+    assert facts.note() == (
+        "GetItem on orders: a failure that may pass; 2 attempts in 0.500 s, no more: "
+        "its cause allows no further attempt"
+    )
+
+
+def test_what_failed_outside_of_calls_is_no_throttling():
+    assert MADE["UnprocessedItemsError"]().because_of(ValueError("x")).resilience.kind == "permanent"
+
+
 def test_an_error_because_of_another_has_the_facts_of_that():
     cause = MADE["CircuitOpenError"]()
     assert MADE["UnprocessedItemsError"]().because_of(cause).resilience == cause.resilience

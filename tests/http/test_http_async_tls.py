@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -27,6 +28,7 @@ from http_async_support import (
 )
 from wire_server import WireServer, answer
 
+import resilient_ddb as rddb
 from resilient_ddb.http.aio_pool import Pool
 from resilient_ddb.http.plain import target_of
 
@@ -159,6 +161,27 @@ async def test_a_handshake_that_fails_is_surely_not_sent(says, certificates):
         thread.join()
     _, _, kind, attempts, ambiguous, _ = end
     assert (kind, attempts, ambiguous) == ("transient", 2, False)
+
+
+async def test_a_handshake_that_a_busy_event_loop_times_out_says_nothing_of_the_table():
+    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # connected by the system, and served by nobody
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        async with table_at(url, attempts=1, connect=1.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
+            end = asyncio.create_task(end_of(table.get_item(**KEY)))
+            busy = asyncio.create_task(_be_busy_once(listening))
+            assert (await end)[0].__name__ == "ConnectTimeoutError"
+            await busy
+            assert rddb.circuits(table)["read"].state == "closed"
+
+
+async def _be_busy_once(listening):
+    """Do nothing else for longer than connecting may take, from when a connection is there."""
+    loop = asyncio.get_running_loop()
+    listening.setblocking(False)
+    found, _ = await loop.sock_accept(listening)
+    time.sleep(1.3)  # noqa: ASYNC251 - that is what it is about
+    found.close()
 
 
 class AnswersEarly:

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from botocore.exceptions import SSLError
+from botocore.exceptions import ReadTimeoutError, SSLError
 from http_support import PATIENT, Authority, TlsServer, counters, lean, table_at
 from sdk_support import sockets_to
 from urllib3.exceptions import InsecureRequestWarning
@@ -179,6 +179,28 @@ def test_a_handshake_that_does_not_end_ends_with_the_deadline_and_nothing_was_se
         table.meta.client.close()
     assert time.monotonic() - begun < 20  # or 30
     assert (raised.value.resilience.ambiguous, raised.value.resilience.attempts) == (False, 1)
+
+
+@pytest.mark.parametrize(("late", "state"), [(0.0, "open"), (0.3, "closed")])
+def test_a_handshake_that_times_out_late_says_nothing_of_the_table(late, state):
+    """This program had no CPU meanwhile, or another thread had the interpreter."""
+    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    timeouts = rddb.Timeouts(connect=0.2)
+    policy = rddb.Policy(circuit_breaker=breaker, retry=rddb.Retry(max_attempts=1), timeouts=timeouts)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # connected by the system, and served by nobody
+        table = table_at(f"https://127.0.0.1:{listener.getsockname()[1]}", policy=policy)
+
+        def time_out(connected, _):
+            if late:
+                time.sleep(connected.gettimeout() + late)
+            raise TimeoutError("The handshake operation timed out")
+
+        lean(table)._secured = time_out  # noqa: SLF001 - the handshake itself can't be held up from outside
+        with pytest.raises(ReadTimeoutError) as raised:
+            table.get_item(Key=ITEM)
+        assert raised.value.resilience.kind == "transient"
+        assert rddb.circuits(table)["read"].state == state
+        table.meta.client.close()
 
 
 def test_the_context_is_botocores_own(authority, good):

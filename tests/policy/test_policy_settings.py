@@ -336,7 +336,7 @@ def test_errors_say_what_they_know():
     assert "nothing was sent" in str(made["DeadlineExceededError"])
     assert made["DeadlineExceededError"].response["Error"]["Code"] == "DeadlineExceeded"
     late = made["DeadlineExceededError with a response"]
-    assert late.response is LAST
+    assert late.response == LAST
     assert str(late).startswith("the deadline passed: nothing was sent; ")
     assert "ThrottlingException" in str(late)
     left = made["UnprocessedItemsError"]
@@ -350,7 +350,7 @@ def test_the_facts_make_one_line_to_read():
         "PutItem on orders: DynamoDB throttled the request; 3 attempts in 1.235 s, no more: "
         "the retry budget is used up; "
         "throttled by TableWriteKeyRangeThroughputExceeded; "
-        "AMBIGUOUS: a reply was lost, the write may have been applied"
+        "AMBIGUOUS: an attempt had no certain answer, the write may have been applied"
     )
     plain = errors.CallFacts(
         table=None, operation="Query", kind=ErrorKind.PERMANENT, attempts=1, elapsed=0, ambiguous=False
@@ -476,10 +476,10 @@ LINES = [
             events.CallEndEvent,
             outcome="error",
             elapsed=0.5,
-            **{**END, "kind": ErrorKind.AMBIGUOUS, "attempts": 2, "ambiguous": True},
+            **{**END, "kind": ErrorKind.AMBIGUOUS, "code": "E", "attempts": 2, "ambiguous": True},
         ),
         logging.WARNING,
-        "GetItem t: error (ambiguous), AMBIGUOUS after 2 attempts in 0.500 s",
+        "GetItem t: error (ambiguous: E) after 2 attempts in 0.500 s: AMBIGUOUS, it may have been applied",
     ),
 ]
 

@@ -42,7 +42,9 @@ BOTH = pytest.mark.parametrize("get", [get_sync, pytest.param(get_async, marks=N
 @BOTH
 def test_a_call_ends_with_its_waits(world, get):
     world.proxy.plan = [faults.Throttle()]
-    with pytest.raises(TimeoutError, match=r"call timeout of 2\.5 s passed: 3 attempts") as caught:
+    with pytest.raises(
+        TimeoutError, match=r"call timeout of 2\.5 s comes before the next attempt: 3 attempts"
+    ) as caught:
         get(world, policy(world, 2.5))
     assert world.clock.waits == [1.0, 1.0]
     assert isinstance(caught.value, rddb.DeadlineExceededError)
@@ -64,5 +66,5 @@ def test_a_decorated_function_is_held_to_its_deadline(world):
     def work():
         return get_sync(world, how)
 
-    with pytest.raises(rddb.DeadlineExceededError, match="the deadline passed: 3 attempts"):
+    with pytest.raises(rddb.DeadlineExceededError, match="the deadline comes before the next attempt: 3 attempts"):
         work()

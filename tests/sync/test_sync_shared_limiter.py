@@ -275,8 +275,9 @@ def test_a_share_that_can_not_be_given_back_is_logged(limiter, proxy, caplog):
 def test_the_deadline_counts_while_a_worker_waits_for_its_share(limiter):
     first, second = limiter(lease_duration=60), limiter(lease_duration=60)
     first.acquire()
-    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError):
+    with rddb.deadline(4), pytest.raises(rddb.DeadlineExceededError) as raised:
         second.acquire(4)
+    assert raised.value.__notes__ == ["SharedRateLimiter.reserve: no more: the deadline comes first"]
 
 
 def test_the_deadline_counts_while_a_worker_waits_for_units(limiter):

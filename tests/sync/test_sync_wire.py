@@ -289,4 +289,14 @@ def test_no_redirect_is_followed(serve, status):
     with pytest.raises(ClientError) as raised:
         table.put_item(Item={"pk": "a"})
     assert raised.value.response["Error"]["Code"] == str(status)
+    told = "this is a redirect to 127.0.0.1, which is not followed: it is not DynamoDB's"
+    assert raised.value.__notes__[1:] == [told]
     assert not other.connections
+
+
+@pytest.mark.parametrize("headers", [{}, {"Location": "http://[no-address/"}])
+def test_a_redirect_to_nowhere_is_one_all_the_same(serve, headers):
+    _, table = serve(lambda *_: [answer(b"", 307, headers)])
+    with pytest.raises(ClientError) as raised:
+        table.put_item(Item={"pk": "a"})
+    assert raised.value.__notes__[1:] == ["this is a redirect, which is not followed: it is not DynamoDB's"]
