@@ -31,13 +31,13 @@ class AsyncBatchWriter(BatchBuffer):
         self._turn = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item, now or with a later batch; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
         if ttl_seconds is not None:
             Item = await self._expiring(Item, ttl_seconds)  # noqa: N806 - as above
         await self._add_and_flush(put_request(Item))
 
-    async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    async def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item, now or with a later batch."""
         await self._add_and_flush(delete_request(Key))
 

@@ -49,13 +49,13 @@ class BatchWriter(BatchBuffer):
         self._turn = threading.RLock()
         self._shell = _OneByOne(client) if self._settings.max_workers == 1 else _Threads(client)
 
-    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item, now or with a later batch; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
         if ttl_seconds is not None:
             Item = self._expiring(Item, ttl_seconds)  # noqa: N806 - as above
         self._add_request_and_process(put_request(Item))
 
-    def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item, now or with a later batch."""
         self._add_request_and_process(delete_request(Key))
 

@@ -40,11 +40,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
     _sleep = staticmethod(time.sleep)
 
     @names_checked
-    def put_item(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[PutParameters],
-    ) -> Response:
+    def put_item(self, Item: Mapping[str, Any], **params: Unpack[PutParameters]) -> Response:
         """Put an item into a shard: a random one, or the one that is calculated.
 
         Args:
@@ -58,11 +54,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         return run(self._put(Item, params))
 
     @names_checked
-    def get_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[GetParameters],
-    ) -> Response:
+    def get_item(self, Key: Mapping[str, Any], **params: Unpack[GetParameters]) -> Response:
         """Read an item: from its shard where that can be calculated from `Key`, else from all with one BatchGetItem.
 
         Args:
@@ -75,11 +67,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         return run(self._get(Key, params))
 
     @names_checked
-    def update_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[UpdateParameters],
-    ) -> Response:
+    def update_item(self, Key: Mapping[str, Any], **params: Unpack[UpdateParameters]) -> Response:
         """Update an item; where its shard can't be calculated it is found first, or that is refused.
 
         Args:
@@ -93,11 +81,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         return run(self._change("update_item", Key, params))
 
     @names_checked
-    def delete_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[DeleteParameters],
-    ) -> Response:
+    def delete_item(self, Key: Mapping[str, Any], **params: Unpack[DeleteParameters]) -> Response:
         """Delete an item. See `update_item`."""
         return run(self._change("delete_item", Key, params))
 
@@ -246,11 +230,11 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
 class ShardedBatchWriter(ShardedBatch):
     """A batch writer for a sharded table."""
 
-    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item into a shard, now or with a later batch. See `BatchWriter.put_item`."""
         run(self._put(Item, ttl_seconds))
 
-    def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
         run(self._delete(Key))
 

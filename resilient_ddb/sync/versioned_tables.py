@@ -30,11 +30,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
     @names_checked
     def put_item(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: Any = FROM_ITEM,
-        **params: Unpack[PutParameters],
+        self, Item: Mapping[str, Any], *, expected_version: Any = FROM_ITEM, **params: Unpack[PutParameters]
     ) -> Response:
         """Write a whole item, if the stored one is still at the version that `Item` was read with.
 
@@ -56,11 +52,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
     @names_checked
     def update_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Unpack[UpdateParameters],
+        self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Unpack[UpdateParameters]
     ) -> Response:
         """Update an item, if it is still at the expected version. The next one is stored.
 
@@ -78,11 +70,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
     @names_checked
     def delete_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Unpack[DeleteParameters],
+        self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Unpack[DeleteParameters]
     ) -> Response:
         """Delete an item, if it is still at the expected version.
 
@@ -91,13 +79,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         return run(self._delete(Key, params, expected_version))
 
     @names_checked
-    def modify(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        change: Change,
-        *,
-        max_attempts: int = 10,
-    ) -> dict[str, Any] | None:
+    def modify(self, Key: Mapping[str, Any], change: Change, *, max_attempts: int = 10) -> dict[str, Any] | None:
         """Read an item, change it, and write it if nobody else has written it meanwhile; if so, begin anew.
 
         Without a write token the write is a transaction of one item, which takes twice the write units: DynamoDB then

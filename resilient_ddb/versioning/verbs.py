@@ -97,11 +97,7 @@ class VersionedVerbs:
 
     @names_checked
     def put_action(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: Any = FROM_ITEM,
-        **params: Any,
+        self, Item: Mapping[str, Any], *, expected_version: Any = FROM_ITEM, **params: Any
     ) -> dict[str, Any]:
         """Return the entry of a put for `transact_write_items`, with native values: for a resource's `meta.client`.
 
@@ -116,35 +112,17 @@ class VersionedVerbs:
         return self._given_entry("Put", self._versioning.put(Item, params, expected_version))
 
     @names_checked
-    def update_action(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Any,
-    ) -> dict[str, Any]:
+    def update_action(self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Any) -> dict[str, Any]:
         """Return the entry of an update for `transact_write_items`. See `update_item` and `put_action`."""
         return self._given_entry("Update", self._versioning.update(Key, params, expected_version))
 
     @names_checked
-    def delete_action(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Any,
-    ) -> dict[str, Any]:
+    def delete_action(self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Any) -> dict[str, Any]:
         """Return the entry of a delete for `transact_write_items`. See `delete_item` and `put_action`."""
         return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
 
     @names_checked
-    def check_action(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Any,
-    ) -> dict[str, Any]:
+    def check_action(self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Any) -> dict[str, Any]:
         """Return the entry for `transact_write_items` that checks an item's version, and writes nothing.
 
         The transaction is made only if the item is still as it was read. See `delete_item` and `put_action`.
