@@ -11,7 +11,7 @@ What fails for its place alone is looked for, and written, again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.stamping import stamped
+from resilient_ddb.calls.telling import Doubts
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.begun import values_begun
 from resilient_ddb.dynamodb.expressions import join_condition
@@ -45,6 +46,29 @@ _RETURNED = {
 _OF_TRANSACTION = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
 _AGGREGATED = ("ConsumedCapacity", "ItemCollectionMetrics")
 _OF_ANSWER = frozenset({"Item", "CancellationReasons", "Message", "message"})
+
+
+def rounds_flow(
+    tried: Callable[[Doubts], Flow[Response | ClientError]], most: int, what_happened: str
+) -> Flow[Response]:
+    """Try a write until it is made, `most` times at most. The last error is raised.
+
+    `tried` gives the response, or an error that says no more than that the item was not where it had been seen. Such an
+    error leaves nothing in doubt if there is another try.
+    """
+    with Doubts() as doubts:
+        for left in reversed(range(most)):
+            outcome = yield from tried(doubts)
+            if not isinstance(outcome, ClientError):
+                return outcome
+            last: ClientError = outcome
+            if left:
+                doubts.settle(last)
+        last.add_note(f"{what_happened} before each of {most} attempts")
+        try:
+            raise last
+        finally:
+            del last, outcome  # it knows this frame: they would keep each other
 
 
 def refuse_old(params: Mapping[str, Any]) -> None:
