@@ -63,7 +63,6 @@ class Batching:
     """The state of one batch writer."""
 
     def __init__(self, table: str, settings: BatchSettings) -> None:
-        """Write to `table`."""
         self.queue = Queue(settings.flush_amount, settings.overwrite_by_pkeys)
         self.refused = Refused(self.queue, table)
         self.is_stopped = False

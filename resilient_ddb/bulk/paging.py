@@ -29,7 +29,6 @@ class Trail:
     """
 
     def __init__(self, table: str, start: Mapping[str, Any] | None = None) -> None:
-        """Begin at the beginning, or after a key."""
         self._table = table
         self._recent: deque[Mapping[str, Any]] = deque(() if start is None else (start,), _RECENT)
         # A longer ring is seen by Brent's method: each key is held against one of before, and that is exchanged for the

@@ -32,7 +32,6 @@ class Refused:
     """What a batch writer's requests were refused for."""
 
     def __init__(self, queue: Queue, table: str) -> None:
-        """Begin with none."""
         self.count = 0
         self.latest: deque[RejectedItem] = deque(maxlen=_REMEMBERED)
         self.fresh: list[tuple[Request, Exception]] = []

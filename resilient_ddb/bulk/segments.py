@@ -59,7 +59,6 @@ class Segments:
     def __init__(
         self, table: Any, *, segments: Any, rate: Any, on_page: Any, resume: Any, params: Mapping[str, Any]
     ) -> None:
-        """Take the arguments of `parallel_scan`, and refuse what can't be meant."""
         for name in _OWN:
             if name in params:
                 raise ValueError(f"{name} must be left to parallel_scan; use scan(...), or give segments and resume")

@@ -57,7 +57,6 @@ class Held(dict[str, Forced]):
     """The circuits that a person holds, by name."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         super().__init__()
         self.told: dict[str, Sequence[Any]] = {}
         """The observers that were told of it before there was a circuit."""

@@ -93,7 +93,6 @@ class Lane:
     __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "name", "table")
 
     def __init__(self, table: str | None, kind: str, core: Core) -> None:
-        """Begin with a closed circuit and full budgets."""
         self.table = table
         self.name = circuit_name(table, kind)
         self._core = core
@@ -245,7 +244,6 @@ class Core:
     """The part of a hardened client that changes. Shared by the views that Tables with options have of it."""
 
     def __init__(self, policy: Policy, host: Host) -> None:
-        """Begin with no circuits: each is made at the first call to its table."""
         self.host = host
         self.ttl: TableOption | None = None
         self.known = Known()

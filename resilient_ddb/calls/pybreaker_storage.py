@@ -28,7 +28,6 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
     """A circuit, as pybreaker sees it: the circuit counts, and the counter is the trip test."""
 
     def __init__(self, circuit: Circuit) -> None:
-        """Keep the state in `circuit`."""
         super().__init__(circuit.name)
         self._circuit = circuit
         self._opened_at: datetime | None = None

@@ -117,7 +117,6 @@ class LazyEngine(StandardLibrary):
     """
 
     def __init__(self) -> None:
-        """Begin with the standard library."""
         self._texts = 0
 
     def loads(self, piece: Piece) -> Json:

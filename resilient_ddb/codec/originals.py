@@ -40,7 +40,6 @@ class Parts:
     """What several functions are looked up in, by name."""
 
     def __init__(self, **parts: Any) -> None:
-        """Hold these parts."""
         for name, found in parts.items():
             setattr(self, name, found)  # one by one: what was put into the dict is looked up more slowly
 

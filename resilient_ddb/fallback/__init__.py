@@ -249,7 +249,6 @@ class Stale(Fallback):
         return {"max_age": self._max_age, "max_items": self._max_items, "max_bytes": self._max_bytes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Start empty."""
         self.__init__(**state)  # type: ignore[misc]  # the recipe is the constructor's
 
     def __repr__(self) -> str:

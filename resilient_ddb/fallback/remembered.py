@@ -37,7 +37,6 @@ class Remembered:
     """The answers."""
 
     def __init__(self, max_items: int, max_bytes: int) -> None:
-        """Begin with none."""
         self._max_items, self._max_bytes = max_items, max_bytes
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._marked: dict[tuple[str, Mark], set[Hashable]] = {}

@@ -72,7 +72,6 @@ class ClientHost(ABC):
     """Makes the lock under which the SDK's credentials are refreshed."""
 
     def __init__(self, client: Any) -> None:
-        """Serve `client`."""
         self.client = client
         self.region: str | None = client.meta.region_name
         """The region that the client asks."""

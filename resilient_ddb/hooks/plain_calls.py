@@ -180,7 +180,6 @@ class Witness:
     """Looks at the first request of a call that goes the SDK's way, and makes a plan of it."""
 
     def __init__(self, calls: PlainCalls, client: Any, notes: _Notes, key: Key, credentials: Any) -> None:
-        """Wait for the request."""
         self._calls = calls
         self._client = client
         self._notes = notes
@@ -249,7 +248,6 @@ class PlainCall:
         credentials: Any,
         session: Any,
     ) -> None:
-        """Be ready to be signed."""
         self._calls = calls
         self._host = calls.host
         self._client = client
@@ -423,7 +421,6 @@ class PlainRequest(AWSPreparedRequest):  # type: ignore[misc]  # botocore has no
     """A request as the SDK's errors, and the transports, know it; its headers are there when somebody looks."""
 
     def __init__(self, url: str, body: bytes, message: bytes, context: dict[str, Any]) -> None:
-        """Be the request of a message."""
         self.method = "POST"
         self.url = url
         self.body = body

@@ -91,7 +91,6 @@ class SdkParts:
     """Functions of the SDK's classes: of the clients that one rim makes."""
 
     def __init__(self, *functions: Functions) -> None:
-        """Know these functions, as they are now."""
         classes: dict[str, Any] = {}
         names: list[str] = []
         homes: set[str] = {"botocore.context", "aiobotocore.context"}  # of what is decorated

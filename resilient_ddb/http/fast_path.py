@@ -35,7 +35,6 @@ class Counters:
     """
 
     def __init__(self) -> None:
-        """Begin at nothing."""
         self.taken = 0
         """Requests that were sent on the fast path."""
         self.declined: dict[str, int] = {}

@@ -45,7 +45,6 @@ class BrokenResponse(Exception):  # noqa: N818 - it names what came, as the othe
     """What came is no answer that HTTP/1.1 allows, or not the whole of one."""
 
     def __init__(self, words: str, *, unanswered: bool = False) -> None:
-        """Say what is wrong, in `words`."""
         super().__init__(words)
         self.unanswered = unanswered
         """Whether the connection was closed before any byte of an answer."""

@@ -256,7 +256,6 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
     """botocore's response, of which all is there."""
 
     def __init__(self, url: str, answer: Response) -> None:
-        """Hold what came, under botocore's names."""
         self.url = url
         self.status_code = answer.status
         self.headers = _Headers(answer.headers)
@@ -287,7 +286,6 @@ class _Headers(HeadersDict):  # type: ignore[misc]  # as above
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Hold these names and values."""
         found: dict[str, tuple[str, Any]] = {}
         for name, value in pairs:
             lower = name.lower()

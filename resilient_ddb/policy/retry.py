@@ -103,7 +103,6 @@ class TokenBucket:
     """The state of one `RetryBudget`. Safe to share between threads."""
 
     def __init__(self, budget: RetryBudget, clock: Clock) -> None:
-        """Start full."""
         self._budget = budget
         self._clock = clock
         self._lock = threading.Lock()

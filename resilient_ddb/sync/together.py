@@ -105,7 +105,6 @@ class Calls(Generic[K]):
     """As many as calls were under way at once."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._calls: list[_Call[K]] = []
         self._begin_anew()
 

@@ -124,7 +124,6 @@ class Fault(Settings, ABC):
     """The operations that this kind of fault can happen to. None: all."""
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         check_number("rate", self.rate, 0, 1)
         if self.every is not None:
             check_whole("every", self.every, 1)
@@ -204,7 +203,6 @@ class Plan:
     """A sequence of faults and its counters. The first fault that matches and hits decides."""
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
-        """Begin with counters at zero."""
         if not isinstance(faults, Sequence):
             raise TypeError(f"plan must be a list of faults; got {faults!r}")
         for fault in faults:

@@ -40,7 +40,6 @@ class TtlCall:
         settings: TimeToLive,
         warn_once: Warn,
     ) -> None:
-        """Look through the answers to `request`."""
         self._execution = execution
         self._request = request
         self._table = table

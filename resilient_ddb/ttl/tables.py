@@ -19,7 +19,6 @@ class TtlTables:
     """Leaves the expired items of its tables out of all answers. It never changes."""
 
     def __init__(self, tables: Mapping[str, TimeToLive]) -> None:
-        """Look after these tables, each by its name or ARN."""
         self.by_table = dict(tables)
         self.settings = frozenset(self.by_table.items())
         """What was set, hashable."""

@@ -89,7 +89,6 @@ class Progress:
     """Seconds between two looks."""
 
     def __init__(self, title: str, figures: Figures) -> None:
-        """Begin to show `figures`, which change."""
         self._title = title
         self._figures = figures
         self._due = time.monotonic() + self.every
@@ -119,7 +118,6 @@ class Bar(Progress):
     every = _BAR_SECONDS
 
     def __init__(self, title: str, figures: Figures) -> None:
-        """Begin to show `figures`, which change."""
         from rich.console import Console  # noqa: PLC0415 - only on a terminal
         from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn  # noqa: PLC0415 - as above
         from rich.progress import Progress as RichProgress  # noqa: PLC0415 - as above

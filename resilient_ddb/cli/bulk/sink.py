@@ -18,7 +18,6 @@ class Sink:
     """Writes items, and tells which of them DynamoDB refused. A context manager, as the writer is."""
 
     def __init__(self, target: Target, options: LoadOptions) -> None:
-        """Write to a table as the options say."""
         self._table = options.access.table
         self._keys = target.key_names
         self._batch = target.table.batch_writer(
