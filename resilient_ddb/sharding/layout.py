@@ -8,7 +8,7 @@ the Amazon DynamoDB Developer Guide.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -65,8 +65,7 @@ class Layout:
     def stored_keys(self, key: Any) -> list[str]:
         """Return every stored key that items of a key may be under: of now first, in the order of their numbers."""
         text = self.checked(key)
-        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
-        return list(dict.fromkeys(name for count in counts for name in self._all(text, count)))
+        return list(dict.fromkeys(name for count in self._counts(key) for name in self._all(text, count)))
 
     def homes(self, key: Any, attributes: Mapping[str, Any]) -> list[str]:
         """Return the stored keys that an item may be under: the one it belongs to first, then those of before.
@@ -76,8 +75,8 @@ class Layout:
         text = self.checked(key)
         if not self.knows(attributes):
             return self.stored_keys(key)
-        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
-        return list(dict.fromkeys(self._named(text, count, self._number(attributes, count)) for count in counts))
+        number = self._number(attributes)
+        return list(dict.fromkeys(self._named(text, count, number % count) for count in self._counts(key)))
 
     def knows(self, attributes: Mapping[str, Any]) -> bool:
         """Return whether the shard can be calculated from these attributes."""
@@ -95,13 +94,12 @@ class Layout:
         missing = [name for name in self.by if name not in attributes]
         if missing:
             raise ValueError(f"Item must have the attribute {missing[0]!r}: its shard is calculated by that")
-        return self._named(text, count, self._number(attributes, count))
+        return self._named(text, count, self._number(attributes) % count)
 
     def homes_of_key(self, key: Any, table_key: Mapping[str, Any]) -> list[str]:
         """Return the stored keys for an item of which only its key is known: the same for all who ask, now's first."""
         text, number = self.checked(key), _digest(table_key)
-        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
-        return list(dict.fromkeys(self._named(text, count, number % count) for count in counts))
+        return list(dict.fromkeys(self._named(text, count, number % count) for count in self._counts(key)))
 
     def is_current(self, key: Any, stored: str) -> bool:
         """Return whether items may be put under a stored key of `key` now."""
@@ -132,10 +130,7 @@ class Layout:
         if not separator or not key or not digits.isdecimal() or self.separator in key:
             return "", None
         number = int(digits)
-        is_one = any(
-            number < count and self._named(key, count, number) == stored
-            for count in (_count(shards, key) for shards in (self.shards, *self.previous))
-        )
+        is_one = any(number < count and self._named(key, count, number) == stored for count in self._counts(key))
         return key, number if is_one else None
 
     def checked(self, key: Any) -> str:
@@ -170,8 +165,13 @@ class Layout:
                 "one shard"
             )
 
-    def _number(self, attributes: Mapping[str, Any], count: int) -> int:
-        return _digest({name: attributes[name] for name in self.by}) % count
+    def _counts(self, key: Any) -> Iterator[int]:
+        """Yield how many shards a key has now, and in each layout of before."""
+        return (_count(shards, key) for shards in (self.shards, *self.previous))
+
+    def _number(self, attributes: Mapping[str, Any]) -> int:
+        """Return a number that depends on the attributes of `by` only. Its rest is the shard's."""
+        return _digest({name: attributes[name] for name in self.by})
 
     def _all(self, key: str, count: int) -> list[str]:
         return [self._named(key, count, number) for number in range(count)]

@@ -96,22 +96,13 @@ def check_fallback_of(policy: Any) -> None:
     """Refuse a policy whose fallback can't answer for a sync Table.
 
     Raises:
-        TypeError: it can't be called, or is async.
+        TypeError: it is async.
     """
     if policy is not None and policy.fallback is not None:
-        check_fallback(policy.fallback)
-
-
-def check_fallback(fallback: Any) -> None:
-    """Refuse what can't answer for a sync Table.
-
-    Raises:
-        TypeError: it can't be called, or is async.
-    """
-    for member in Chain(fallback).members:
-        called = member.called if isinstance(member, Function) else member
-        if inspect.iscoroutinefunction(called):
-            raise TypeError(
-                f"fallback must not be async on the sync Table; got {called!r}: async fallbacks are for "
-                "resilient_ddb.aio"
-            )
+        for member in Chain(policy.fallback).members:
+            called = member.called if isinstance(member, Function) else member
+            if inspect.iscoroutinefunction(called):
+                raise TypeError(
+                    f"fallback must not be async on the sync Table; got {called!r}: async fallbacks are for "
+                    "resilient_ddb.aio"
+                )

@@ -123,8 +123,6 @@ def of_mapping(ttl: Any) -> TtlTables | None:
     Raises:
         TypeError, ValueError: it can't be meant.
     """
-    if ttl is None:
-        return None
     if not isinstance(ttl, Mapping):
         raise TypeError(
             "ttl of a resource or client must be a mapping of tables to their TTL attributes, such as "

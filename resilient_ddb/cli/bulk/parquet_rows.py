@@ -33,6 +33,20 @@ _FEW_FLOAT_DIGITS = range(6, 10)
 Convert = Callable[[Any], Any]
 
 
+def arrow() -> tuple[Any, Any]:
+    """Return pyarrow, and its part for Parquet.
+
+    Raises:
+        BulkError: it is not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
+        from pyarrow import parquet  # noqa: PLC0415 - as above
+    except ImportError:
+        raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
+    return pa, parquet
+
+
 class ParquetRows:
     """The rows of a Parquet file."""
 
@@ -47,11 +61,7 @@ class ParquetRows:
         Raises:
             BulkError: pyarrow is not installed, the file is none of Parquet's, or it ends before the position.
         """
-        try:
-            import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
-            from pyarrow import parquet  # noqa: PLC0415 - as above
-        except ImportError:
-            raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
+        pa, parquet = arrow()
         if source.path is None:
             raise BulkError("Parquet can't be read from standard input: its index is at the end")
         pa.set_memory_pool(pa.system_memory_pool())  # this program's: Arrow's own keeps what it once had
