@@ -100,8 +100,8 @@ FIELDS = "Fields:"
 
 
 def explained(cls: type[_Class]) -> type[_Class]:
-    """Have `help()` explain the fields of a class, as its source does."""
-    cls.__doc__ = _Explained(cls.__doc__)  # type: ignore[assignment]  # it is text to whoever reads it
+    """Make `help()` explain the fields of a class, as its source does."""
+    cls.__doc__ = _Explained(cls.__doc__)  # type: ignore[assignment]  # it is text to those who read it
     return cls
 
 

@@ -137,7 +137,7 @@ class DynamoDBStorage:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._tried_at: Moment | None = None
-        """When it read last, or could not; None: it is to read now."""
+        """When it read last, or could not; None: it must read now."""
         self._is_failing = False
         self._thread: threading.Thread | None = None
 
@@ -155,7 +155,7 @@ class DynamoDBStorage:
         return self.call_begins
 
     def call_begins(self) -> None:
-        """Let the thread look at the table, if it is time."""
+        """Wake the thread that looks at the table, if it is time."""
         if self._is_due():
             self.wake.set()
             if self._thread is None:

@@ -46,7 +46,7 @@ class AsyncBatchWriter(BatchBuffer):
         return await run_async(stamped(client, self._table_name, item, ttl_seconds))
 
     async def _add_and_flush(self, request: Request) -> None:
-        if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
+        if self._is_due(request) and not self._is_within:  # else the one who sends goes on with this
             flow = self._batching.flush_flow(self._shell, self._settings.flush_amount)
             await self._in_turn(flow, current_deadline())
 
@@ -79,7 +79,7 @@ class AsyncBatchWriter(BatchBuffer):
             self._batching.end_block()
             self._tell(self.unprocessed)  # by what is raised here, or has ended the block
 
-    # Of tasks that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
+    # Of tasks that share the writer, one sends for all. One who leaves the block by an exception waits for its turn
     # whatever the deadline, as in the sync writer.
 
     async def _in_turn(
@@ -106,7 +106,7 @@ class AsyncBatchWriter(BatchBuffer):
                 turn.release()
 
     def _follow_loop(self) -> None:
-        """Go on where the loop of before is closed, as the Table does: nobody there has the turn any more."""
+        """Begin with a new turn if the loop of before is closed: nobody there has the turn any more."""
         running = asyncio.get_running_loop()
         if self._loop is None or self._loop.is_closed():
             self._turn = asyncio.Lock()
@@ -169,14 +169,14 @@ class _OneByOne:
             self.cancel()
 
     def cancel(self) -> None:
-        """Leave the call to whoever cancels its task."""
+        """Do nothing: a call ends if its task is cancelled."""
 
     def leave_loop(self) -> None:
         """Forget what belonged to an event loop that is closed."""
         self._sleeping = None
 
     async def close(self) -> None:
-        """End what is under way: whoever was cancelled here no longer waits for it."""
+        """End what is under way: a caller that was cancelled no longer waits for it."""
         self._stop = Stop()
 
 
@@ -213,7 +213,7 @@ class _Tasks(_OneByOne):
         self._under_way = answered
 
     async def close(self) -> None:
-        if self._under_way:  # whoever was to wait for them was cancelled
+        if self._under_way:  # the caller that would have waited for them was cancelled
             self.end_calls()
             self.cancel()
             pending = [task for task in self._under_way if not task.done()]

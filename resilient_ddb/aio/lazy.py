@@ -272,7 +272,7 @@ class LazyClient(Lazy):
             self._clients[loop] = client
             if self.core is None:
                 core = client._resilience  # noqa: SLF001 - the attribute is this library's own
-                core.forced = self.held  # before it is to be found: a thread that holds a circuit takes no lock
+                core.forced = self.held  # before others can find it: a thread that holds a circuit takes no lock
                 self.core = core
                 if self._set is not None:  # before it was open, or while it was being opened
                     set_policy(client, self._set)
@@ -281,12 +281,12 @@ class LazyClient(Lazy):
                 client._resilience.host.follow_policy()  # noqa: SLF001 - as above
 
     def _forget_failed(self, task: asyncio.Task[Any]) -> None:
-        """Let go of an opening that failed, before its callers hear of it: whoever comes next tries anew."""
+        """Forget an opening that failed, before its callers hear of it: the next caller tries anew."""
         if not _has_succeeded(task):
             self._opening.pop(task.get_loop(), None)
 
     def _forget_closed(self) -> None:
-        """Let go of what belonged to loops that were closed without having been shut down."""
+        """Forget what belonged to loops that were closed without having been shut down."""
         for loop in list(self._opening):  # a copy: other threads open clients for loops of their own
             if loop.is_closed():
                 self._opening.pop(loop, None)

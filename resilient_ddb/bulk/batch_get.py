@@ -33,7 +33,7 @@ _OPERATION = "BatchGetItem"
 _A_REQUEST = 100
 """DynamoDB takes so many keys a request."""
 _IN_HAND = 200
-"""Keys that are taken ahead of the one whose item is to be given next."""
+"""Keys that are taken ahead of the one whose item is given next."""
 _REMEMBERED = 100_000
 """Keys of which is known that they were taken: some 10 MB."""
 _PARAMETERS = (
@@ -256,7 +256,7 @@ class BatchReads:
             late = DeadlineExceededError(operation_name=_OPERATION, attempts=self._fruitless, told=told)
             delay, given_up = None, self._given_up(why).because_of(late, fruitless)
         if delay is None:
-            self._fruitless = 0  # whoever goes on begins anew
+            self._fruitless = 0  # a caller that goes on begins anew
             if self._foreign is not None:
                 given_up.resilience = self._foreign.resilience
             try:

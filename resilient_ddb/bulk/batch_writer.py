@@ -167,7 +167,7 @@ _sendings: ContextVar[tuple[_Sending, ...]] = ContextVar("resilient_ddb.sendings
 
 
 def put_request(item: Any) -> Request:
-    """Return the request for an item, which is copied: whoever fills one dict anew for each item means several."""
+    """Return the request for an item, which is copied: a caller that fills one dict anew each time means several."""
     return {"PutRequest": {"Item": dict(item) if isinstance(item, dict) else item}}
 
 

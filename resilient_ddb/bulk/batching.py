@@ -66,7 +66,7 @@ class Batching:
         self.queue = Queue(settings.flush_amount, settings.overwrite_by_pkeys)
         self.refused = Refused(self.queue, table)
         self.is_stopped = False
-        """Whether nothing more is to be sent: the block is being left by an exception."""
+        """Whether nothing more will be sent: the block is being left by an exception."""
         self.has_block = False
         """Whether a block is going to be left: until then, what was refused need not be told."""
         self._table, self._settings = table, settings
@@ -142,7 +142,7 @@ class Batching:
         self.has_block = self.is_stopped = False
 
     def begin_leaving(self, error: BaseException | None) -> bool:
-        """Begin to leave the block, and return whether nothing more is to be sent."""
+        """Begin to leave the block, and return whether nothing more will be sent."""
         self.is_stopped = error is not None and not _is_no_failure(error) and not self._settings.flush_on_error
         return self.is_stopped
 
@@ -279,7 +279,7 @@ class Batching:
 
     def _collect(self, shell: Shell) -> Flow:
         answers = yield shell.collect
-        if not answers:  # whoever was interrupted here has taken them along
+        if not answers:  # a caller that was interrupted here has taken them along
             self.queue.abandon()
         yield from self._settle(answers)
 

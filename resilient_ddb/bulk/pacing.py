@@ -36,7 +36,7 @@ _DECREASE_SECONDS = 1.0
 _INCREASE_SHARE = 0.05
 """Share of the stated rate that is won back a second."""
 _SLOWEST_SHARE = 0.02
-"""Share of the stated rate below which it never goes: after an outage, the next batch is to come within reach."""
+"""Share of the stated rate below which it never goes: after an outage, the next batch must come within reach."""
 _LEAST_STATED = 1.0
 _LEARNING = 0.3
 _log = logging.getLogger("resilient_ddb")
@@ -64,7 +64,7 @@ class Pace:
 
     @property
     def asks(self) -> bool:
-        """Return whether DynamoDB is to be asked what was consumed."""
+        """Return whether to ask DynamoDB what was consumed."""
         return self._is_auto or self._limiter is not None
 
     @property

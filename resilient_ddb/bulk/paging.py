@@ -1,7 +1,7 @@
 """Items across pages: which page to ask for next, and what of it is given.
 
 Filters, and a Table's TTL, leave items out after DynamoDB has counted them towards `Limit`: a page may be short, or
-empty, and not be the last one. Whoever wants so many items has to read on.
+empty, and not be the last one. A caller that wants so many items has to read on.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
         ValueError: `Select` is `COUNT`.
     """
     if params.get("Select") == "COUNT":
-        raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")
+        raise ValueError(f"Select must not be 'COUNT' where items are given; call {operation}(...) instead")
 
 
 class _Place(NamedTuple):

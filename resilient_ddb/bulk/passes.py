@@ -57,7 +57,7 @@ class Passes:
             self._pause = Backoff(again, self._uniform, now).delay(1, left, now) or 0.0
 
     def begin_anew(self) -> None:
-        """Forget what there was: whoever goes on after an error has all passes before him."""
+        """Forget what there was: a caller that goes on after an error has all passes again."""
         self.fruitless, self._backoff, self._pause = 0, None, 0.0
 
     def take_pause(self) -> float:

@@ -106,7 +106,7 @@ class Tally:
         self._started = now
 
     def go_on(self) -> None:
-        """Let the clock run on: more is sent."""
+        """Start the clock again: more is sent."""
         self._ended = None
 
     def end(self, now: float) -> None:
@@ -139,7 +139,7 @@ class RejectedItem:
     size: int | None
     """The item's bytes as DynamoDB counts them; None where a value has no place in DynamoDB."""
     reason: str
-    """What is wrong, in the words of whoever refused it; without the value, where they quote it."""
+    """What is wrong, in the words of DynamoDB, or of the SDK, that refused it; without the value, if they quote it."""
 
     def __str__(self) -> str:
         size = "of unknown size" if self.size is None else f"of {self.size:,} bytes"

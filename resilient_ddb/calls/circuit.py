@@ -154,11 +154,11 @@ class Circuit:
         self.hold_by_name: Callable[[str, Forced | None], None] | None = None
         """Holds the circuit of a name, wherever it is kept: for what another process has decided."""
         self.on_forced: Callable[[], None] | None = None
-        """Called when a person has decided something: a storage is to be told."""
+        """Called when a person has decided something: it tells a storage."""
         self.shares_forced = False
         """Whether what a person decides is shared with other processes, by the storage."""
         self.on_call: Callable[[], None] | None = None
-        """What is to be called as each call begins: a storage that is only looked at while a call is under way."""
+        """Called as each call begins: for a storage that is only looked at while a call is under way."""
         self._changes: list[tuple[str, str, str, bool]] = []
         self._pybreaker: pybreaker.CircuitBreaker | None = None
         self.wake: Any = None
@@ -200,7 +200,7 @@ class Circuit:
             self.lets_all_through = self.standing == CLOSED and self.on_call is None
 
     def admit(self, operation: str) -> int:
-        """Let an attempt through, and return the permit to hand back with `record` or `release`.
+        """Admit an attempt, and return the permit to hand back with `record` or `release`.
 
         Raises:
             CircuitOpenError: the circuit is open, or half-open with every permit taken.
@@ -291,7 +291,7 @@ class Circuit:
             self.on_forced()
 
     def adopt_forced(self, forced: Forced | None) -> None:
-        """Take over what a person has decided in another process."""
+        """Adopt what a person has decided in another process."""
         if self.hold_by_name is None:
             self.force(forced)
         else:
@@ -329,7 +329,7 @@ class Circuit:
             return self._pybreaker
 
     def adopt(self, state: str, reason: str) -> None:
-        """Take over a state that another process has found."""
+        """Adopt a state that another process has found."""
         with self._lock:
             if self.forced is not None:
                 return
@@ -397,7 +397,7 @@ class Circuit:
         return f"{failures} of {calls} attempts failed within {self.settings.window_seconds:g} s, the last with {code}"
 
     def _because(self, reason: str, act: Callable[[], object]) -> None:
-        """Do what may change the state, and keep `reason` if it did."""
+        """Run what may change the state, and keep `reason` if it did."""
         period, old = self._period, self.state
         act()
         if self._period != period:

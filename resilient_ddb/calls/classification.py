@@ -43,7 +43,7 @@ class Classification(Record):
     minimum_age: float = 0.0
     """Seconds after the first attempt before which sending again can't help."""
     refresh_credentials: bool = False
-    """True where new credentials are to be fetched before the next attempt."""
+    """True if new credentials must be fetched before the next attempt."""
 
     @property
     def is_hot_partition(self) -> bool:

@@ -154,7 +154,7 @@ class Lane:
         return circuit
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
-        """Tell the circuit how an attempt ended: None for a success."""
+        """Record with the circuit how an attempt ended: None for a success."""
         circuit = self.circuit
         if circuit is not None:
             circuit.record(permit, _sign_of(verdict, circuit.settings), elapsed, code)
@@ -162,7 +162,7 @@ class Lane:
     def record_cut(
         self, permit: int, verdict: Classification | None, elapsed: float, code: str, operation: str
     ) -> None:
-        """Tell the circuit of an attempt that the deadline cut, if it had the time that a healthy answer takes."""
+        """Record an attempt that the deadline cut with the circuit, if it had the time that a healthy answer takes."""
         circuit = self.circuit
         if circuit is None:
             return
@@ -387,9 +387,9 @@ class Core:
             self._make_room()
             policy = self.policy
             lane = self._lanes.setdefault(key, Lane(*key, self))
-            if self.policy is not policy:  # another one was set before this was to be found
+            if self.policy is not policy:  # another one was set before others could find this
                 lane.follow()
-            if self.forced:  # after it is to be found: what is forced from now on finds it
+            if self.forced:  # now that others can find it: what is forced from now on does
                 forced = self.forced.get(lane.name)
                 if forced is not None and self.forced.told.get(lane.name) == self.observers:
                     lane.begin_held(forced)
@@ -412,7 +412,7 @@ class Core:
             self._tell_change(name, old, new, RELEASED if forced is None else forced.reason, forced is not None)
 
     def _make_room(self) -> None:
-        """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
+        """Remove the oldest lane if there are many: one whose circuit is closed, if there is any."""
         if len(self._lanes) >= _MOST_LANES:
             lanes = list(self._lanes.items())
             closed = (key for key, lane in lanes if (circuit := lane.circuit) is None or circuit.state == CLOSED)
@@ -437,7 +437,7 @@ class Core:
         return {circuit.name: circuit for circuit in found if circuit is not None}
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
-        """Tell the observers of a circuit's change."""
+        """Report a circuit's change to the observers."""
         self._tell_change(circuit.name, old, new, reason, forced)
 
     def _tell_change(self, name: str, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - as above
@@ -489,7 +489,7 @@ class Core:
                     self._log_failure(each)
 
     def tell(self, event: AnyEvent) -> None:
-        """Tell every observer. One that fails is logged, once, and never fails the call."""
+        """Report an event to every observer. One that fails is logged, once, and never fails the call."""
         if not self.observers or _telling.get():  # an observer that calls a table is not told of its own calls
             return
         _telling.set(True)
@@ -525,7 +525,7 @@ def _make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
 
 
 def _make_room(kept: dict[Any, Any], most: int) -> None:
-    """Let the oldest go until one more is no more than `most`. Other threads may do so at the same time."""
+    """Remove the oldest until one more is no more than `most`. Other threads may do so at the same time."""
     while len(kept) >= most:
         with suppress(RuntimeError):  # another thread came between the look and the first step
             kept.pop(next(iter(kept), None), None)

@@ -26,7 +26,7 @@ _EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.D
 _log = logging.getLogger("resilient_ddb")
 
 Recovery = Generator[Callable[[], Any], Any, Response]
-"""Yields what is to be called, takes in what it gave or raised, and returns the response or raises."""
+"""Yields what to call, receives what that gave or raised, and returns the response or raises."""
 
 
 def succeed(execution: Execution, response: Response) -> Response:
@@ -187,7 +187,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
 
 
 def _say_where_it_goes(execution: Execution, error: Exception) -> None:
-    """Say of an argument of ours that the SDK refused where it goes. DynamoDB's begin with a capital letter."""
+    """Note on the error where an argument of ours goes that the SDK refused: DynamoDB's begin with a capital letter."""
     unknown = [name for name in execution.params if name[:1].islower()]
     if unknown:
         from resilient_ddb.policy.elsewhere import where_it_goes  # noqa: PLC0415 - as above

@@ -148,7 +148,7 @@ class Execution:
         return nullcontext() if self._deadline is None else self._deadline.held()
 
     def admit(self) -> None:
-        """Let an attempt begin.
+        """Admit an attempt.
 
         Raises:
             CircuitOpenError: the circuit refuses it.
@@ -170,7 +170,7 @@ class Execution:
         self._attempt_time = self.core.clock.time()
 
     def admit_again(self) -> None:
-        """Let a further attempt begin. What refuses it ends the call with the error that it had.
+        """Admit a further attempt. What refuses it ends the call with the error that it had.
 
         The process may have stood still since the attempt was scheduled: AWS Lambda freezes it, and a laptop sleeps.
         """
@@ -367,7 +367,7 @@ class Execution:
             self._asked_for_item = True
 
     def _resolve_condition(self, verdict: Classification, parsed: Mapping[str, Any]) -> None:
-        """Say what a failed condition means that follows on an attempt which may have been applied."""
+        """Decide what a failed condition means that follows on an attempt which may have been applied."""
         from . import own_write  # noqa: PLC0415 - as above
 
         finding = own_write.judge(self.operation, self._sent or {}, parsed)
@@ -394,7 +394,7 @@ class Execution:
             self.lane.release(permit)
 
     def forget_errors(self) -> None:
-        """Let go of the attempts' errors. They know the frames and the request of this call, and these know it."""
+        """Forget the attempts' errors. They know the frames and the request of this call, and these know it."""
         self._last_error = self._last_response = self._lost_reply = self.damage = None
 
     def original_error(self) -> Exception:

@@ -47,7 +47,7 @@ def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
 
 
 def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Finding:
-    """Say whose doing it is that a condition failed which may have met this call's own first writing.
+    """Return whose doing it is that a condition failed which may have met this call's own first writing.
 
     Args:
         operation: the operation's name.

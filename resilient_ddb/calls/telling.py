@@ -194,7 +194,7 @@ class Doubts:
         return not self._is_over
 
     def settle(self, error: BaseException) -> None:
-        """Tell that the call which ended in an error, if it is held, has left nothing in doubt."""
+        """Report that the call which ended in an error, if it is held, has left nothing in doubt."""
         settled = call_facts(error)
         for held in [held for held in self._held if held[0] is settled]:
             self._held.remove(held)

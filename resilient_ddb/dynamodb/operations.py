@@ -175,7 +175,7 @@ def expects_version(params: Params) -> bool:
     """Return whether a write is held against a version that the item must have: applied once, it can't be again."""
     if not reserved.is_versioned(params) or not is_conditional(params):
         return False
-    # Where there is to be no version, the condition holds again once somebody has deleted the item.
+    # If a write expects no version, its condition holds again once somebody has deleted the item.
     return reserved.EXPECTED in (params.get(reserved.VALUES) or {})
 
 

@@ -1,6 +1,6 @@
 """What this library writes into a request of its own accord, under names that begin with `rddb_`.
 
-Whoever looks at a request on the wire tells by them that it is versioned, and which write token it carries.
+They say of a request on the wire that it is versioned, and which write token it carries.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Chain(Fallback):
         )
 
     def __call__(self, call: Call, error: Exception) -> Any:
-        """Return nothing: the members are asked one by one, by whoever ends the call."""
+        """Return nothing: the members are asked one by one, as the call ends."""
         del call, error
 
     def __repr__(self) -> str:
@@ -157,14 +157,14 @@ class Stale(Fallback):
     def _in_child(self) -> None:
         """Begin anew in a forked process, where a thread of the parent was at work: it may have been in the middle.
 
-        An answer that a write is to drop might not be found then.
+        An answer that a write must drop might not be found then.
         """
         self._lock = threading.RLock()
         if self._is_at_work:
             self._begin()
 
     def _in_turn(self, work: Callable[[Remembered], Any]) -> Any:
-        """Do something with the answers, and drop those that a write may have changed meanwhile.
+        """Call something with the answers, and drop those that a write may have changed meanwhile.
 
         The garbage collector may end a write that was left, within anything, and on this very thread: it can't wait.
         """

@@ -1,6 +1,6 @@
 """Answers that are kept in memory, within a number and a size, until they are old or a write may have changed them.
 
-For one thread at a time: whoever keeps it has the lock, and the clock.
+For one thread at a time: its owner has the lock, and the clock.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class ClientHost(ABC):
     client_class: type
     """What is mixed into the classes of clients."""
     run: Callable[[Flow[Any]], Any]
-    """Runs a flow: at once, or giving what is to be awaited."""
+    """Runs a flow: at once, or returning what must be awaited."""
     signer_class: Any
     """The SDK's own signer of requests, None where it has none of that name. See `shortcuts`."""
     resolver_class: Any
@@ -177,7 +177,7 @@ class ClientHost(ABC):
         """Return a call that goes past the SDK's inside; None for one that goes its way. `client` may be a view."""
         found = self._plain_calls
         if found is None:
-            if not self._was_called:  # it takes milliseconds to load, and the first call is to show the way in any case
+            if not self._was_called:  # it takes milliseconds to load, and the first call shows the way in any case
                 self._was_called = True
                 return None
             found = self._plain_calls = self.new_plain_calls()

@@ -71,7 +71,7 @@ def reading_plainly(session: boto3.session.Session) -> boto3.session.Session:
             or any(key[: len(_MODEL)] == _MODEL for key in loader._cache)  # noqa: SLF001 - there is no public way
         ):
             return session
-    except Exception:  # noqa: BLE001 - whatever is unusual: the session itself is to make the client
+    except Exception:  # noqa: BLE001 - whatever is unusual: the session itself makes the client
         return session
     made = copy.copy(session)
     made._session = _Borrowed(core, paths)  # noqa: SLF001 - as above

@@ -124,7 +124,7 @@ class PlainCalls:
             return None
         try:
             found = self._begin(client, execution, params, operation)
-        except Exception:  # noqa: BLE001 - whatever is unusual, botocore, or boto3, is to say what becomes of it
+        except Exception:  # noqa: BLE001 - whatever is unusual, botocore, or boto3, says what becomes of it
             found = "the parameters"
         if isinstance(found, PlainCall):
             return found
@@ -149,7 +149,7 @@ class PlainCalls:
         plan = notes.plans.get(key)
         credentials = client._request_signer._credentials  # noqa: SLF001 - there is no public way
         if not _are_settled(credentials):
-            return "credentials that are to be fetched"
+            return "credentials that must be fetched"
         if plan is None:
             execution.witness = Witness(self, client, notes, key, credentials)
             return "the first call"
@@ -281,7 +281,7 @@ class PlainCall:
 
     # An attempt.
     def begin_attempt(self) -> None:
-        """Let the attempt begin, as the SDK's event does.
+        """Admit the attempt, as the SDK's event does.
 
         Raises what the call fails with, if a further attempt is refused.
         """
@@ -328,7 +328,7 @@ class PlainCall:
             del error
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, Any], dict[str, Any], Any]:
-        """Return an answer as botocore's events have it, what is read of it, and what is to be awaited, or None."""
+        """Return an answer as botocore's events have it, what is read of it, and what must be awaited, or None."""
         response = {
             "headers": headers,
             "status_code": status,
@@ -383,7 +383,7 @@ class PlainCall:
 
     # The end.
     def ended(self) -> Any:
-        """End the attempts: return what is to be awaited before the response is taken, if anything is.
+        """End the attempts: return what must be awaited before the response is taken, if anything must.
 
         Raises what the last attempt raised.
         """

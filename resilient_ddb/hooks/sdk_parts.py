@@ -1,7 +1,7 @@
 """What lies between a client's `_make_api_call` and its HTTP session: whether all of it is as it was made.
 
 Instrumentation and mocks replace functions of the SDK, on its classes or on one object. A call goes past the SDK's
-inside only while none was replaced: each of them is to see what it sees with boto3. Functions are compared by `is`.
+inside only while none was replaced: each of them must see what it sees with boto3. Functions are compared by `is`.
 """
 
 from __future__ import annotations

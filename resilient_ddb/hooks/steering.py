@@ -173,7 +173,7 @@ def _beforehand(target: Target) -> Core:
 
 def _checked(reason: Any) -> str:
     if not isinstance(reason, str):
-        raise TypeError(f"reason must be text that says why, for whoever sees the error; got {type(reason).__name__}")
+        raise TypeError(f"reason must be text that says why, for those who see the error; got {type(reason).__name__}")
     if not reason.strip():
-        raise ValueError("reason must say why, for whoever sees the error; got an empty text")
+        raise ValueError("reason must say why, for those who see the error; got an empty text")
     return reason

@@ -19,7 +19,7 @@ class Target(NamedTuple):
 
     @property
     def core(self) -> Core | None:
-        """What its calls go by now; None if the client was never open: whoever keeps this may have come before that."""
+        """What its calls go by now; None if the client was never open: this may have been made before that."""
         known: Core | None = vars(self.client).get("_resilience")
         return self.client.core if known is None else known
 

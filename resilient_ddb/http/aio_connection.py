@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._apart = Context()
-        """Of the timer, which outlives the call that sets it: it is to keep nothing of it."""
+        """Of the timer, which outlives the call that sets it: it must keep nothing of it."""
         self.is_clean = False
         """Whether the last request was sent, and answered, as a whole and with nothing beyond: another may follow."""
         self.idle_since: Moment = (0.0, 0.0)

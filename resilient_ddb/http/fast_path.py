@@ -13,7 +13,7 @@ ANOTHER_SESSION = "another HTTP session"
 
 
 class Settings(Protocol):
-    """What is to be known of a policy."""
+    """What it needs to know of a policy."""
 
     @property
     def fast_path(self) -> bool | None:

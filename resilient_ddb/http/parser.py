@@ -30,7 +30,7 @@ _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _WITHOUT_BODY = (204, 304)
 
-# What a header is to the reader. Names that were seen are remembered with it, as they came: few servers send many.
+# What a header means to the reader. Names that were seen are remembered with it, as they came: few servers send many.
 _PLAIN, _CONTENT_LENGTH, _TRANSFER_ENCODING, _CONNECTION = range(4)
 _ROLES = {"content-length": _CONTENT_LENGTH, "transfer-encoding": _TRANSFER_ENCODING, "connection": _CONNECTION}
 _MOST_NAMES = 256
@@ -288,7 +288,7 @@ def _read_framing(telling: list[tuple[int, str]], *, is_older: bool) -> tuple[in
 
 
 def _role_of(name: str, colon: str) -> int:
-    """Return what the header of a name is to the reader; refuse what can't be a header."""
+    """Return what the header of a name means to the reader; refuse what can't be a header."""
     if not colon or not _NAME.fullmatch(name):
         raise BrokenResponse("A line of the answer's head is no header.")
     role = _ROLES.get(name.lower(), _PLAIN)

@@ -1,7 +1,7 @@
 """What lies between botocore and the wire: whether all of it is as it was made.
 
 Recorders, tracers and mocks put their own functions and classes there (vcrpy, Sentry, httpretty, OpenTelemetry). They
-are to see every request, so that none may go past them. Whatever is reached by name at the time it is needed (the
+must see every request, so that none may go past them. Whatever is reached by name at the time it is needed (the
 lookup of names, urllib3's TLS) is not among these: what stands in for it is called.
 """
 

@@ -46,7 +46,7 @@ def check_callable(name: str, value: Any, *, takes: str) -> None:
 
 
 def is_async(value: Any) -> bool:
-    """Return whether what a call gives is to be awaited. An object may have an async `__call__`."""
+    """Return whether what a call gives must be awaited. An object may have an async `__call__`."""
     return _is_of(inspect.iscoroutinefunction, value)
 
 
@@ -95,7 +95,7 @@ def check_plain_methods(name: str, value: Any, *methods: str) -> None:
 
 
 def check_sync_table(value: Any, *methods: str) -> None:
-    """Refuse what is no sync Table: a thread is to call its `methods`, also on behalf of async code."""
+    """Refuse what is no sync Table: a thread will call its `methods`, also on behalf of async code."""
     check_methods("table", value, *methods)
     if hasattr(type(value), "__aenter__"):
         raise TypeError(

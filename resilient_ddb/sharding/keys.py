@@ -111,7 +111,7 @@ class ShardKeys:
         return join_assignments(update, assignments, names, values)
 
     def unbegun(self, response: dict[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-        """Take away, in place, what an update has written beside what the caller asked for."""
+        """Remove, in place, what an update has written beside what the caller asked for."""
         if str(update.get("ReturnValues", "NONE")).startswith("UPDATED") and "Attributes" in response:
             for name in self.layout.by:
                 response["Attributes"].pop(name, None)

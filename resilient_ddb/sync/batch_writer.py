@@ -63,7 +63,7 @@ class BatchWriter(BatchBuffer):
         return run(stamped(self._client, self._table_name, item, ttl_seconds))
 
     def _add_request_and_process(self, request: Request) -> None:
-        if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
+        if self._is_due(request) and not self._is_within:  # else the one who sends goes on with this
             flow = self._batching.flush_flow(self._shell, self._settings.flush_amount)
             self._in_turn(self._run, flow, current_deadline())
 
@@ -94,11 +94,11 @@ class BatchWriter(BatchBuffer):
         finally:
             self._shell.close()
 
-    # Of threads that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
+    # Of threads that share the writer, one sends for all. One who leaves the block by an exception waits for its turn
     # whatever the deadline: the exception has to pass through, and what is sent meanwhile ends with its attempt.
 
     def _in_turn(self, work: Callable[[Any], None], argument: Any, deadline: Deadline | None) -> None:
-        """Do what sends, while no other thread does. A deadline holds for the wait as well."""
+        """Run what sends, while no other thread does. A deadline holds for the wait as well."""
         if deadline is None:
             with self._turn:  # Ctrl-C can't come between the two steps of this
                 work(argument)
@@ -182,7 +182,7 @@ class _OneByOne:
         self._woken.put(None)
 
     def close(self) -> None:
-        """End what is under way: whoever was interrupted here no longer waits for it."""
+        """End what is under way: a caller that was interrupted no longer waits for it."""
         self.end_calls()
         self._begin()
 

@@ -190,7 +190,7 @@ def _install_on_session(target: Any, policy: Policy | None) -> None:
 
 
 def _register(events: Any) -> None:
-    """Let boto3 harden the classes of resources that it makes."""
+    """Make boto3 harden the classes of resources that it makes."""
     replace_handler(events, "creating-resource-class.dynamodb.ServiceResource", harden_service_resource_class)
     replace_handler(events, "creating-resource-class.dynamodb.Table", harden_table_class)
 

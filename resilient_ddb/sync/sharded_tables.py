@@ -34,7 +34,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
     """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
 
     What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;
-    `scan` and its kin, whose items have stored keys, are to be had of `sharded.table`.
+    `scan` and its kin, whose items have stored keys, are verbs of `sharded.table`.
     """
 
     _sleep = staticmethod(time.sleep)

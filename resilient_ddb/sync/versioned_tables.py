@@ -45,7 +45,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
             params: put_item's further parameters. A `ConditionExpression` has to hold as well.
 
         Raises:
-            VersionConflictError: the stored item is at another version, or is there and was to be created.
+            VersionConflictError: the stored item is at another version, or is there although the write creates it.
             TypeError, ValueError: a version is no whole number, or a parameter doesn't go with it. Nothing is sent.
         """
         return run(self._put(Item, params, expected_version))

@@ -188,7 +188,7 @@ class ForeignAnswer(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Redirect(Fault):
-    """Answer that the request is to be sent elsewhere, as a gateway does. Nothing is forwarded."""
+    """Answer that the request must be sent elsewhere, as a gateway does. Nothing is forwarded."""
 
     location: str
     """The URL in the header `Location`."""

@@ -1,7 +1,7 @@
 """The answers to a Table with a TTL: what is left of them.
 
 A `TtlCall` belongs to one call of a read. Items are dropped as early as can be. The codec drops them from the text of
-an answer. If others are to see botocore's typed values, they are dropped from those, and else at the call's end.
+an answer. If others must see botocore's typed values, they are dropped from those, and else at the call's end.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class TtlCall:
         return native_rule(self._attribute, self._settings.now(execution.core.clock), self._on_milliseconds)
 
     def hide(self, response: Any) -> None:
-        """Take the TTL attribute away again where the caller did not ask for it, in place."""
+        """Remove the TTL attribute again, in place, if the caller did not ask for it."""
         request = self._request
         if not isinstance(response, dict):
             return

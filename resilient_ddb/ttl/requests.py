@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)  # one that is frozen takes three times as long to make
 class Want:
-    """Of which table, and by which rule, expired items are to be left out."""
+    """Of which table, and by which rule, expired items are left out."""
 
     table: str
     attribute: str

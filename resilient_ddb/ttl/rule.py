@@ -83,7 +83,7 @@ def _now(clock: Clock, skew: float) -> int:
 
 
 def _nothing() -> None:
-    """Do what there is to do about milliseconds where nobody is to be told."""
+    """Do nothing: nobody must be told of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ def _decimal(text: Any) -> Decimal:
 
 
 _NO_NUMBER = Decimal(MILLISECONDS - 1)
-"""Stands for what boto3 is to refuse: it has not expired, and says nothing of milliseconds."""
+"""Stands for what boto3 will refuse: it has not expired, and says nothing of milliseconds."""
 
 
 def native_rule(attribute: str, now: int, on_milliseconds: Callable[[], None]) -> IsExpired:

@@ -55,10 +55,10 @@ class TableTtl:
         self._soon = ("Table, soon", table)
 
     def prepare(self, execution: Execution, ask: Ask, params: Mapping[str, Any]) -> Steps:
-        """Return what is to be sent of a call in place of `params`, and what its answer is looked through by, or None.
+        """Return what to send of a call in place of `params`, and what its answer is looked through by, or None.
 
         Raises:
-            ClientError: the table's TTL is to be looked up, and can't be.
+            ClientError: the table's TTL must be looked up, and can't be.
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
         found = self.at_once(execution, params)
@@ -101,7 +101,7 @@ class TableTtl:
         """Return an item that expires so many seconds from now, for a request that is sent later.
 
         Raises:
-            ClientError: the table's TTL is to be looked up, and can't be.
+            ClientError: the table's TTL must be looked up, and can't be.
             TypeError, ValueError: `seconds` can't be meant, or the table has no TTL.
         """
         attribute = yield from self._attribute(execution, ask)
@@ -189,7 +189,7 @@ class TableTtl:
         return name
 
     def _remembered(self, core: Core) -> tuple[str | None, Moment] | None:
-        """Return the attribute's name that was asked for, and when; None if that is to be asked (again)."""
+        """Return the attribute's name that was asked for, and when; None if that must be asked (again)."""
         known: tuple[str | None, Moment] | None = core.known.get(("TTL", self.table))
         is_old = known is not None and have_passed(_RECHECK_SECONDS, known[1], _moment(core.clock))
         return None if is_old else known

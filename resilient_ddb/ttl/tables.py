@@ -84,7 +84,7 @@ class TtlCalls:
         if len(keepers) <= 1:
             return keepers[0] if keepers else None
         # A transaction's rows all stay in their places: each keeper empties those of its table.
-        return lambda position, row: all([keep(position, row) for keep in keepers])  # noqa: C419 - each is to see it
+        return lambda position, row: all([keep(position, row) for keep in keepers])  # noqa: C419 - each must see it
 
     def _keepers(self, name: str | None) -> Iterator[Callable[[int, Any], bool] | None]:
         return (call.keeper(name) for call in self._calls)
@@ -105,7 +105,7 @@ class TtlCalls:
             call.finish(response)
 
     def hide(self, response: Any) -> None:
-        """Take the TTL attributes away again where the caller did not ask for them, in place."""
+        """Remove the TTL attributes again, in place, if the caller did not ask for them."""
         for call in self._calls:
             call.hide(response)
 

@@ -39,7 +39,7 @@ class Puts:
         """The type of a value that was turned into whole seconds."""
 
     def rewrite(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a request's parameters with the attribute as it is to be written; nothing of the caller's is changed.
+        """Return a request's parameters with the attribute as it will be written; nothing of the caller's is changed.
 
         Raises:
             TypeError, ValueError: a value can't be meant.
@@ -80,7 +80,7 @@ class Puts:
         return item if value is item[self._attribute] else {**item, self._attribute: value}
 
     def _settled(self, value: Any) -> Any:
-        """Return a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
+        """Return a value as it will be written. What is no time at all is left to DynamoDB: it never expires."""
         if isinstance(value, datetime) and value.utcoffset() is None:
             raise ValueError(
                 f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
@@ -112,7 +112,7 @@ def stamped(
     check_number(ARGUMENT, seconds, above=0)
     if seconds >= _LONGEST:
         raise ValueError(
-            f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
+            f"{ARGUMENT} is how long the item lives, in seconds; got {seconds!r}, which looks like "
             "milliseconds, or like a point in time"
         )
     stamp = math.ceil(now + seconds)

@@ -58,7 +58,7 @@ class FromItem(Enum):
 
 
 FROM_ITEM: Final = FromItem.FROM_ITEM
-"""Stands for the version that the item itself holds: none means that it is to be created."""
+"""Stands for the version that the item itself holds: none means that the write creates it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +127,9 @@ class Versioning:
             expected: the version that the stored item must have, or None for an item without one; by default what
                 `item` says.
             key: the item's key, where it is known.
-            is_there: whether an item that is to have no version must be there.
+            is_there: whether the item must be there, if no version is expected of it.
             over: an expired item, which stands for none, and in whose place the new one is put. Its version goes on:
-                were it to begin anew, whoever read the expired one at version 1 would take the new one for it.
+                if it began anew, a reader of the expired one at version 1 would take the new one for it.
 
         Raises:
             TypeError, ValueError: the item can't be written, or says something else than `expected`.
@@ -313,7 +313,7 @@ def _refuse_old(params: Mapping[str, Any]) -> None:
 def _possible_keys(item: _Item, versioning: Versioning) -> list[str]:
     """Return the attributes that may be the key: all of them are absent exactly where there is no item.
 
-    Whoever has written the item has written its key. So the table need not be described first.
+    The write that made the item has written its key. So the table need not be described first.
     """
     own = (versioning.attribute, versioning.write_token)
     found = [name for name, value in item.items() if name not in own and _may_be_key(value)]

@@ -109,7 +109,7 @@ class Checkpoint:
         self.remove()
 
     def remove(self) -> None:
-        """Let go of it: the work is done, or begins anew."""
+        """Remove it: the work is done, or begins anew."""
         self.path.unlink(missing_ok=True)
 
 

@@ -82,7 +82,7 @@ class Estimate:
                 self.index_units += write_units(projected)
 
     def lines(self, refused: int) -> list[str]:
-        """Say what came of it."""
+        """Return the lines that say what came of it."""
         units = self.units + self.index_units
         mean = self.bytes / self.items if self.items else 0.0
         rate, by = self._pace

@@ -30,7 +30,7 @@ _DELIMITERS = {".tsv": "\t"}
 class Rows(Protocol):
     """Reads a source. `position` is where the last row that was given ended.
 
-    Some have `notes`: lines that whoever loads the source should read.
+    Some have `notes`: lines that the person who loads the source should read.
     """
 
     @property

@@ -63,7 +63,7 @@ class Load:
                 if self.options.restart and index == 0:
                     self._forget()
                 file = self._file(index, source)
-                if not (file.is_done or are_later_forgotten):  # what is written now, their rows are to replace again
+                if not (file.is_done or are_later_forgotten):  # their rows must replace again what is written now
                     self._forget(index + 1)
                     are_later_forgotten = True
                 file.run()
@@ -131,7 +131,7 @@ class FileLoad:
         self._refusals = Refusals(refused_path, number, kept)
         self._state = {**state, "position": self._rows.position, "columns": self._columns, "done": False}
         if not self._refusals.number:
-            self._state["refused_bytes"] = 0  # whoever removed the file has seen to its rows
+            self._state["refused_bytes"] = 0  # the person who removed the file has seen to its rows
         if state:
             self._resumed()
         elif checkpoint is not None:

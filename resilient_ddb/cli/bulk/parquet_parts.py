@@ -51,7 +51,7 @@ class ParquetParts:
         self._path = path
         self._folder = part_of(path)
         if self._folder.is_symlink():
-            raise BulkError(f"{self._folder} is a link, and is where parts are to be written")
+            raise BulkError(f"{self._folder} is a link, and is where the parts go")
         self._folder.mkdir(exist_ok=True)
         self._parts = parts
         self._rows: list[Mapping[str, Any]] = []
@@ -132,7 +132,7 @@ def own_parts(folder: Path) -> set[Path]:
     """
     found = set(folder.iterdir())
     if not all(_OWN.fullmatch(path.name) for path in found):  # Spark's parts are named much like ours
-        raise BulkError(f"{folder} has something else in it, and is where parts are to be written")
+        raise BulkError(f"{folder} has something else in it, and is where the parts go")
     return found
 
 

@@ -34,7 +34,7 @@ class PlainLines:
         return "{" + ",".join(members) + "}"
 
     def hints(self) -> list[str]:
-        """Say what reads the items back as they are."""
+        """Return the lines that say what reads the items back as they are."""
         found = []
         for name, kind in sorted(self._changed.items()):
             if kind is None:

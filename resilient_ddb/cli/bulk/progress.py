@@ -53,7 +53,7 @@ class Figures:
             say("further refused rows are not shown here")
 
     def line(self, now: float) -> str:
-        """Say it all in one line."""
+        """Return it all in one line."""
         elapsed = max(now - self.began, 0.001)
         parts = [counted(self.items, "item"), f"{self.items / elapsed:,.0f} items/s"]
         if self.units:
@@ -105,7 +105,7 @@ class Progress:
         say(f"{self._title}: {line}")
 
     def say(self, line: str) -> None:
-        """Say something that stays."""
+        """Print a line that stays."""
         say(line)
 
     def close(self) -> None:
@@ -143,12 +143,12 @@ class Bar(Progress):
             self._live.update(self._task, total=total, completed=share or 0.0, line=printable(line))
 
     def say(self, line: str) -> None:
-        """Say something above the bar."""
+        """Print a line above the bar."""
         with _heard_or_not():
             self._live.console.print(printable(line), markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the last figures in, and leave the bar as it is."""
+        """Show the last figures, and leave the bar as it is."""
         self.show(self._figures.line(time.monotonic()))
         with _heard_or_not():
             self._live.stop()

@@ -44,7 +44,7 @@ class Sink:
         return report.throttled_batches / report.batches if report.batches else 0.0
 
     def put(self, row: Row, item: Mapping[str, Any]) -> None:
-        """Take a row's item in.
+        """Accept a row's item.
 
         Raises:
             ClientError, BotoCoreError: not all of what was taken in can be written.
@@ -68,7 +68,7 @@ class Sink:
         return list(refused.values())
 
     def _take(self, requests: Sequence[Mapping[str, Any]]) -> None:
-        """Take what the writer has left over: refused requests, or all that wait when it gives up."""
+        """Accept what the writer has left over: refused requests, or all that wait when it gives up."""
         refused = self._batch.report.refused
         if refused == self._told:
             why = "DynamoDB took none of them, however often they were sent"

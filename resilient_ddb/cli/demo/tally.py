@@ -18,7 +18,7 @@ class Tally:
 
     client: str
     rows: int
-    """Rows that were to be written."""
+    """Rows that had to be written."""
     written: int
     """Rows that are in the table."""
     lost_rows: int
