@@ -50,9 +50,7 @@ class Layout:
             raise TypeError(f"separator must be a text, such as '#'; got {self.separator!r}")
         if not self.separator or self.separator[-1].isdigit() or self.separator[0].isdigit():
             raise ValueError(f"separator must have a character, and no digit at either end; got {self.separator!r}")
-        check_whole("pad", self.pad, least=0)
-        if self.pad > _MOST_DIGITS:
-            raise ValueError(f"pad must be {_MOST_DIGITS} at most; got {self.pad!r}")
+        check_whole("pad", self.pad, least=0, most=_MOST_DIGITS)
 
     def count(self, key: Any) -> int:
         """Return the number of shards that a key has now.
@@ -209,9 +207,7 @@ def _check_shards(argument: str, shards: Any) -> None:
 
 
 def _checked_count(argument: str, count: Any) -> int:
-    check_whole(argument, count, least=1)
-    if count > MOST_SHARDS:
-        raise ValueError(f"{argument} must be {MOST_SHARDS} at most; got {count!r}")
+    check_whole(argument, count, least=1, most=MOST_SHARDS)
     return int(count)
 
 
