@@ -15,11 +15,11 @@ from typing import Any
 
 from resilient_ddb.dynamodb.keys import identity, to_json
 from resilient_ddb.policy.checks import check_plain, check_whole
+from resilient_ddb.policy.retry import Uniform
 
 MOST_SHARDS = 1_000
 """A query asks all shards of a key: more than this is a mistake."""
 Shards = int | Callable[[Any], int] | Mapping[Any, int]
-Uniform = Callable[[float, float], float]
 _MOST_DIGITS = 9
 
 

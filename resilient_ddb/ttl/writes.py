@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from resilient_ddb.dynamodb.operations import entries_of, same_table
+from resilient_ddb.dynamodb.operations import MAPPING, entries_of, same_table
 from resilient_ddb.dynamodb.reserved import MOVED, NAMES
 from resilient_ddb.policy.checks import check_number
 
@@ -18,8 +18,6 @@ OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})
 BY_KEY = frozenset({"UpdateItem", "DeleteItem"})
 ARGUMENT = "ttl_seconds"
 """The argument of `put_item` that is ours."""
-_MAPPING = (dict, Mapping)
-"""What is a mapping: of a dict this is told in a third of the time."""
 _LONGEST = 10**9
 """Seconds, some 30 years: from here on it is a point in time, or milliseconds, by mistake."""
 
@@ -63,9 +61,9 @@ class Puts:
         return made
 
     def _within(self, entry: Any, action: str) -> Any:
-        put = entry.get(action) if isinstance(entry, _MAPPING) else None
-        item = put.get("Item") if isinstance(put, _MAPPING) else None
-        if not isinstance(item, _MAPPING) or self._attribute not in item:
+        put = entry.get(action) if isinstance(entry, MAPPING) else None
+        item = put.get("Item") if isinstance(put, MAPPING) else None
+        if not isinstance(item, MAPPING) or self._attribute not in item:
             return entry
         return {**entry, action: {**put, "Item": self._item(item, None)}}  # type: ignore[dict-item]  # it has an Item
 
