@@ -12,10 +12,9 @@ from typing import Any, NoReturn, Self
 from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
 from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
-from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import Request
 from resilient_ddb.bulk.token_bucket import Limiter
-from resilient_ddb.calls.flows import run_async
+from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.calls.stamping import stamped
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
 
@@ -83,7 +82,7 @@ class AsyncBatchWriter(BatchBuffer):
     # whatever the deadline, as in the sync writer.
 
     async def _in_turn(
-        self, flow: Flow, deadline: Deadline | None, at_end: Callable[[], Awaitable[None]] | None = None
+        self, flow: Flow[None], deadline: Deadline | None, at_end: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Run a flow while no other task runs one. A deadline holds for the wait as well."""
         self._follow_loop()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.calls.flows import run_async
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from resilient_ddb.sharding.resharding import ReshardReport
 
     from .versioned_tables import AsyncVersionedTable
-
-Response = dict[str, Any]
 
 
 class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
 from resilient_ddb.versioning.writes import FROM_ITEM
@@ -15,8 +16,6 @@ from .table_behind import AsyncReadsBehind
 
 if TYPE_CHECKING:
     from resilient_ddb.dynamodb.parameters import DeleteParameters, PutParameters, UpdateParameters
-
-Response = dict[str, Any]
 
 
 class AsyncVersionedTable(VersionedVerbs, AsyncReadsBehind):

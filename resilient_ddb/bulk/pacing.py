@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -84,7 +84,7 @@ class Pace:
         """Return the units a second that it was told to keep to; None if no rate is held."""
         return None if self._limiter is None else self._stated()
 
-    def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
+    def follow_table(self, describe: Callable[[], Any]) -> Flow[None]:
         """Where the rate is the table's, see what it is: at first, and every five minutes."""
         now = self._clock.monotonic()
         if not self._is_auto or now < self._read_again_at:
@@ -102,7 +102,7 @@ class Pace:
         elif rate is not None:
             self._limiter = CapacityBucket(rate, clock=self._clock)
 
-    def join(self, join: Callable[[Limiter], Any]) -> Generator[Callable[[], Any], Any, None]:
+    def join(self, join: Callable[[Limiter], Any]) -> Flow[None]:
         """Join a rate that is shared with others, before anything is taken from the queue."""
         if self._limiter is not None:
             yield partial(join, self._limiter)

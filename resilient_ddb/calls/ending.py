@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, 
 
 from . import telling
 from .execution import Execution
+from .flows import Flow
 
 if TYPE_CHECKING:
     from .classification import Classification
@@ -24,9 +25,6 @@ _CHANGES_ALL = ("DeleteTable",)
 _EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.DEADLINE, StopReason.CIRCUIT})
 
 _log = logging.getLogger("resilient_ddb")
-
-Recovery = Generator[Callable[[], Any], Any, Response]
-"""Yields what to call, receives what that gave or raised, and returns the response or raises."""
 
 
 def succeed(execution: Execution, response: Response) -> Response:
@@ -61,7 +59,7 @@ def cancel(execution: Execution) -> None:
     telling.call_ended(execution, Outcome.CANCELLED)
 
 
-def recover(execution: Execution, error: Exception) -> Recovery:
+def recover(execution: Execution, error: Exception) -> Flow[Response]:
     """End a call that failed: as the success it was, with a fallback's answer, or with the error."""
     execution.release()
     if execution.ambiguous or execution.was_answered:

@@ -27,9 +27,10 @@ from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, attributes_changed
 from resilient_ddb.dynamodb.reserved import NAMES, SHARDED
 from resilient_ddb.errors import attach_facts_of, call_facts
 from resilient_ddb.errors.words import is_failed_condition
+from resilient_ddb.fallback import Response
 
 from .fan_in import Item
-from .fan_in_reading import Response, summed
+from .fan_in_reading import summed
 from .keys import ShardKeys
 from .moving import expired_only
 

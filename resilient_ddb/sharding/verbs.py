@@ -14,11 +14,12 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import Doubts, in_shard
 from resilient_ddb.dynamodb.operations import expects_version, same_table
 from resilient_ddb.errors import DuplicateShardItemError
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
 from .fan_in import Item
-from .fan_in_reading import OnShardError, Response, Together, check_on_shard_error
+from .fan_in_reading import OnShardError, Together, check_on_shard_error
 from .keys import ShardKeys
 from .layout import Layout
 from .moving import Moved, move

@@ -19,10 +19,9 @@ from typing import Any, Self
 from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
 from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
-from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import BatchSettings, Request
 from resilient_ddb.bulk.token_bucket import Limiter
-from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.flows import Flow, run
 from resilient_ddb.calls.stamping import stamped
 from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
@@ -114,10 +113,10 @@ class BatchWriter(BatchBuffer):
             except RuntimeError:  # it was not taken: where Ctrl-C comes just then, nothing else can tell
                 pass
 
-    def _run(self, flow: Flow) -> None:
+    def _run(self, flow: Flow[None]) -> None:
         copy_context().run(self._run_within, flow)  # the mark goes with the context, wherever Ctrl-C comes
 
-    def _run_within(self, flow: Flow) -> None:
+    def _run_within(self, flow: Flow[None]) -> None:
         with self._sending(), self._telling():
             run(_Guarded(flow, self._lock))
 
@@ -125,7 +124,7 @@ class BatchWriter(BatchBuffer):
 class _Guarded(Generator[Callable[[], Any], Any, None]):
     """A flow whose decisions are made under a lock; what it asks for is done without."""
 
-    def __init__(self, flow: Flow, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, flow: Flow[None], lock: AbstractContextManager[Any]) -> None:
         self._flow = flow
         self._lock = lock
 

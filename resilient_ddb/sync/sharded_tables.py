@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from resilient_ddb.sharding.resharding import ReshardReport
 
     from .versioned_tables import VersionedTable
-
-Response = dict[str, Any]
 
 
 class ShardedTable(ShardedQueries, KeysReads, TableBehind):

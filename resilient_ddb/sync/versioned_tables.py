@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
@@ -16,8 +17,6 @@ from .table_behind import ReadsBehind
 
 if TYPE_CHECKING:
     from resilient_ddb.dynamodb.parameters import DeleteParameters, PutParameters, UpdateParameters
-
-Response = dict[str, Any]
 
 
 class VersionedTable(VersionedVerbs, ReadsBehind):

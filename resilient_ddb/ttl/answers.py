@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.fallback import Response
 
 from . import requests as ttl_requests
 from .rule import IsExpired, native_rule, typed_rule
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 Warn = Callable[..., None]
 """Writes a warning of an execution's into the log, once: `(execution, text, *args)`."""
-
-Response = dict[str, Any]
 
 
 class TtlCall:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.dynamodb.operations import plain_name, tables_in
+from resilient_ddb.fallback import Response
 
-from .answers import Response, TtlCall
+from .answers import TtlCall
 from .rule import TimeToLive, time_to_live
-from .table import Ask, Steps, TableTtl
+from .table import Ask, TableTtl
 
 if TYPE_CHECKING:
     from resilient_ddb.calls.execution import Execution
@@ -43,7 +45,7 @@ class TtlTables:
             execution.ttl, execution.request = call, params
         return params
 
-    def prepare(self, execution: Execution, ask: Ask) -> Steps:
+    def prepare(self, execution: Execution, ask: Ask) -> Flow[Any]:
         """Return the parameters to send for a call, and have its answer looked through. See `TableTtl.prepare`."""
         params, calls = execution.params, []
         for table in self._concerned(execution.operation, params):
