@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from resilient_ddb.calls.circuit import Held
 from resilient_ddb.calls.core import lane_settings
 from resilient_ddb.errors import DeadlineExceededError, attach
-from resilient_ddb.hooks.host import set_policy, with_options, with_ttl
+from resilient_ddb.hooks.config import with_ttl
+from resilient_ddb.hooks.host import set_policy, with_options
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.deadlines import current_deadline

@@ -15,7 +15,7 @@ from aiobotocore.session import AioSession
 from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
-from resilient_ddb.hooks.host import (
+from resilient_ddb.hooks.config import (
     bound,
     check_config,
     check_new_policy,
@@ -23,11 +23,11 @@ from resilient_ddb.hooks.host import (
     check_policy,
     check_service,
     default_options,
-    set_policy_of_session,
     settled_config,
     ttl_of_tables,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
+from resilient_ddb.hooks.host import set_policy_of_session
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.living import living
 

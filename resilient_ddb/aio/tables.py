@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.hooks.host import with_timeouts
+from resilient_ddb.hooks.config import with_timeouts
 from resilient_ddb.hooks.models import SharesClient
 from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, names_checked
 

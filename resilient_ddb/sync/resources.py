@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from resilient_ddb.fallback import Chain, Function
-from resilient_ddb.hooks.actions import boto3_acts_as_usual, is_made_by_boto3, plain_operation
-from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
+from resilient_ddb.hooks.config import TABLE_OPTIONS, check_options
+from resilient_ddb.hooks.host import with_options
+from resilient_ddb.hooks.models import boto3_acts_as_usual, is_made_by_boto3, plain_operation
 from resilient_ddb.policy.arguments import NOT_GIVEN, refuse_unknown
 
 from .tables import ResilientServiceResource, ResilientTable

@@ -16,18 +16,16 @@ from boto3.resources.factory import ResourceFactory
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from resilient_ddb.hooks.host import (
+from resilient_ddb.hooks.config import (
     bound,
     check_new_policy,
     check_policy,
     check_service,
     default_options,
-    hardened_session,
-    replace_handler,
-    set_policy_of_session,
     settled_config,
     ttl_of_tables,
 )
+from resilient_ddb.hooks.host import hardened_session, replace_handler, set_policy_of_session
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.hooks.loading import reading_plainly
 from resilient_ddb.hooks.models import resource_definitions
