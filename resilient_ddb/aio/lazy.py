@@ -20,6 +20,7 @@ from resilient_ddb.calls.core import lane_settings
 from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.hooks.config import with_ttl
 from resilient_ddb.hooks.host import set_policy, with_options
+from resilient_ddb.http.aio_connection import cut
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.deadlines import current_deadline
@@ -415,20 +416,11 @@ def abandon(client: Any) -> None:
         session.detach()
         for connections in list(getattr(connector, "_conns", {}).values()):
             for protocol, _ in connections:
-                _cut(protocol.transport)
+                if protocol.transport is not None:
+                    cut(protocol.transport)
         # The first step of an awaitable `close` does what there is to do; with no loop there is no second one.
         with contextlib.suppress(Exception):
             next(iter(connector.close().__await__()))
-
-
-def _cut(transport: Any) -> None:
-    """Close a connection's socket, with no loop to do it."""
-    if transport is None:
-        return
-    with contextlib.suppress(Exception):  # the loop is closed: a transport can't schedule its own end
-        transport.abort()
-    with contextlib.suppress(Exception):
-        transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
 
 
 async def opened(client: Any, operation: str) -> Any:

@@ -130,16 +130,8 @@ class Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close the socket, with no loop that could do it."""
-        transport: Any = self._transport
-        if transport is None:
-            return
-        with suppress(Exception):  # the loop is closed: a transport can't schedule its own end
-            transport.abort()
-        with suppress(Exception):
-            transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
-        beneath: Any = _beneath(transport)
-        with suppress(Exception):  # of TLS: the one below
-            beneath._call_connection_lost(None)  # noqa: SLF001 - as above
+        if self._transport is not None:
+            cut(self._transport)
 
     # Within.
     def _finish(self, answer: asyncio.Future[Response], parser: ResponseParser, response: Response) -> None:
@@ -189,6 +181,17 @@ class Connection(asyncio.Protocol):
             self._wake_at(self._quiet_until)
         else:
             self._fail(aiohttp.ServerTimeoutError("Timeout on reading data from socket"))
+
+
+def cut(transport: Any) -> None:
+    """Close a transport's socket, with no loop that could do it."""
+    with suppress(Exception):  # the loop is closed: a transport can't schedule its own end
+        transport.abort()
+    with suppress(Exception):
+        transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
+    beneath: Any = _beneath(transport)
+    with suppress(Exception):  # of TLS: the one below
+        beneath._call_connection_lost(None)  # noqa: SLF001 - as above
 
 
 def _beneath(transport: Any) -> Any:
