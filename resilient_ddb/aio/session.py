@@ -22,7 +22,6 @@ from resilient_ddb.hooks.config import (
     check_options,
     check_policy,
     check_service,
-    default_options,
     settled_config,
     ttl_of_tables,
 )
@@ -258,15 +257,13 @@ def _arguments(
 
 async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, ttl: TtlTables | None) -> Any:
     chosen = _botocore_session(session) or _own_session()
-    config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
+    config = settled_config(AioConfig, policy, chosen, arguments.get("config"))
     given = getattr(arguments.get("config"), "http_session_cls", AIOHTTPSession)
     if given is not AIOHTTPSession:
         config.http_session_cls = given  # aiobotocore 3.0's `merge` loses it
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
-    hardened = AioHost.install(made, policy)
-    core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
-    share_between_loops(core.host.credentials())
+    hardened = AioHost.install_on_own(made, policy, config, arguments, ttl)
+    share_between_loops(hardened._resilience.host.credentials())  # noqa: SLF001 - the attribute is this library's own
     return hardened
 
 

@@ -121,14 +121,17 @@ def check_config(given: Any) -> None:
         )
 
 
-def settled_config(own: Config, session: Any, given: Any) -> Any:
+def settled_config(cls: type[Config], policy: Policy | None, session: Any, given: Any) -> Any:
     """Join our defaults, the session's default Config and the caller's: the later wins, option by option.
+
+    `cls` is the SDK's class of Configs.
 
     Raises:
         TypeError: `given` is no Config.
         ValueError: `given` asks for retry mode `adaptive`.
     """
     check_config(given)
+    own = cls(**default_options(policy))
     for config in (session.get_default_client_config(), given):
         if config is not None:  # begun with the caller's, so that the result is of its class
             own = config.merge(own).merge(config)

@@ -32,6 +32,7 @@ from .values import ValueHandlers
 if TYPE_CHECKING:
     from resilient_ddb.calls.execution import Execution
     from resilient_ddb.ttl.rule import TimeToLive
+    from resilient_ddb.ttl.tables import TtlTables
 
     from .plain_calls import PlainCall, PlainCalls
 
@@ -135,6 +136,16 @@ class ClientHost(ABC):
         if native:
             host.use_native_values()
         return client
+
+    @classmethod
+    def install_on_own(
+        cls, client: Any, policy: Policy | None, config: Config, arguments: Mapping[str, Any], ttl: TtlTables | None
+    ) -> Any:
+        """Harden a client that this library has made of a Config and further arguments, and return it."""
+        hardened = cls.install(client, policy)
+        core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
+        core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
+        return hardened
 
     @classmethod
     def install_on_session(cls, session: Any, policy: Policy | None) -> None:

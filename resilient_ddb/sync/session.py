@@ -21,7 +21,6 @@ from resilient_ddb.hooks.config import (
     check_new_policy,
     check_policy,
     check_service,
-    default_options,
     settled_config,
     ttl_of_tables,
 )
@@ -75,12 +74,9 @@ def client(
     tables = ttl_of_tables(ttl)
     arguments = bound("client", inspect.signature(chosen.client), [service_name, *args], kwargs)
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
-    config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
+    config = settled_config(Config, policy, core_session, arguments.get("config"))
     made = reading_plainly(chosen).client(**{**arguments, "config": config})
-    hardened = SyncHost.install(made, policy)
-    core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), tables
-    return cast("DynamoDBClient", hardened)
+    return cast("DynamoDBClient", SyncHost.install_on_own(made, policy, config, arguments, tables))
 
 
 def resource(
