@@ -245,7 +245,7 @@ class DynamoDBStorage:
         member.agreed, member.agreed_forced = mine
 
     def _see(self, name: str, item: Mapping[str, Any] | None) -> _Known | None:
-        """Record what an item says; None where there is none."""
+        """Record what an item says; None if there is none."""
         if item is None:
             self._seen.pop(name, None)
             return None

@@ -121,7 +121,7 @@ class Pace:
         Args:
             reserved: what was taken.
             units: by size, of what was written.
-            consumed: what DynamoDB says; None where it does not. An emulator may say too little.
+            consumed: what DynamoDB says; None if it does not. An emulator may say too little.
             written: how many items were written: each takes a unit at least.
         """
         cost = units * self._ratio if consumed is None else max(consumed, float(written))
@@ -201,7 +201,7 @@ class ReadRate:
     ) -> None:
         """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`.
 
-        A part costs `least` units at least, whatever an answer says; the estimate where left out.
+        A part costs `least` units at least, whatever an answer says; the estimate if left out.
         """
         self._least = estimate if least is None else least
         self._limiter = limiter
@@ -246,7 +246,7 @@ class ReadRate:
 
 
 def read_rate(rate: Any, table: Any, params: Mapping[str, Any], estimate: float | None = None) -> ReadRate | None:
-    """Return the pace for a `read_units_per_second` of a table's reads; None where there is none.
+    """Return the pace for a `read_units_per_second` of a table's reads; None if there is none.
 
     A key, or a page, that is read by `params` costs something at least. The first is taken to cost just that, unless
     there is an estimate.

@@ -241,7 +241,7 @@ class Queue:
         return list(found.values()), never_sent
 
     def key_of(self, request: Request) -> dict[str, Any] | None:
-        """Return the key of a request, None where the key's attributes are not known."""
+        """Return the key of a request, None if the key's attributes are not known."""
         values = values_of(request)
         if not isinstance(values, Mapping):
             return None

@@ -33,7 +33,7 @@ def values_of(request: Request) -> Mapping[str, Any]:
 
 
 def size_of(request: Request) -> int | None:
-    """Return the bytes of what a request writes; None where a value has no place in DynamoDB."""
+    """Return the bytes of what a request writes; None if a value has no place in DynamoDB."""
     try:
         return item_size(values_of(request))
     except (TypeError, AttributeError, RecursionError):

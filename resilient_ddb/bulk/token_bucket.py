@@ -59,7 +59,7 @@ class CapacityBucket:
         tell_child(self)
         self._rate, self._burst = units_per_second, burst
         self._level = self.burst
-        """Units at hand at `_at`; below 0 where more is reserved than came in."""
+        """Units at hand at `_at`; below 0 if more is reserved than came in."""
         self._at = clock.monotonic()
 
     def _in_child(self) -> None:

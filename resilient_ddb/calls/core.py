@@ -191,7 +191,7 @@ class Lane:
                     own.earn()
 
     def spend(self, verdict: Classification, params: Params) -> bool:
-        """Pay for a retry; False where the budget is used up."""
+        """Pay for a retry; False if the budget is used up."""
         bucket = self._hot_budget_of(params) if verdict.is_hot_partition else self.budget
         return bucket is None or bucket.spend()
 
@@ -206,7 +206,7 @@ class Lane:
         return found
 
     def _partition(self, params: Params) -> str | None:
-        """Return what stands for a request's partition key; None where it can't be told."""
+        """Return what stands for a request's partition key; None if it can't be told."""
         values, key = params.get(VALUES), params.get("Key") or params.get("Item")
         if isinstance(values, Mapping) and SHARD in values:
             return repr(values[SHARD])

@@ -134,13 +134,13 @@ class Execution:
         self._sent: Mapping[str, Any] | None = None
         self._asked_for_item = False
         self.number = 0
-        """The call's number for observers; 0 where there is none."""
+        """The call's number for observers; 0 if there is none."""
         if core.observers:
             telling.call_started(self)
 
     # Before an attempt.
     def remaining(self) -> float | None:
-        """Return the seconds until the deadline, or None where there is none."""
+        """Return the seconds until the deadline, or None if there is none."""
         return None if self._deadline is None else self._deadline.remaining()
 
     def bounded(self) -> AbstractContextManager[None]:

@@ -38,7 +38,7 @@ class Finding(Enum):
 
 
 def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
-    """Return the body that also asks for the item if the condition fails; None where that is not to be changed."""
+    """Return the body that also asks for the item if the condition fails; None if that is not to be changed."""
     if operation != "PutItem" or not is_conditional(params) or "Expected" in params:
         return None
     if _RETURN_ON_FAILURE in params:

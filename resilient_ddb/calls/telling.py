@@ -252,7 +252,7 @@ def _request_id(answer: Any) -> str | None:
 
 
 def consumed_units(response: Mapping[str, Any]) -> float | None:
-    """Return the capacity units that an answer says were consumed; None where it says nothing of them."""
+    """Return the capacity units that an answer says were consumed; None if it says nothing of them."""
     consumed = response.get("ConsumedCapacity")
     if not consumed:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def part(module: str, name: str) -> Any:
-    """Return a part of a module; None where there is no such part."""
+    """Return a part of a module; None if there is no such part."""
     try:
         return getattr(import_module(module), name, None)
     except ImportError:

@@ -62,7 +62,7 @@ def is_read(operation: str, params: Params | None = None) -> bool:
 
 
 def table_of(operation: str, params: Params) -> str | None:
-    """Return the one table (or its ARN) that a request names, or None where it names none or several."""
+    """Return the one table (or its ARN) that a request names, or None if it names none or several."""
     name = params.get("TableName")
     if isinstance(name, str):
         return name

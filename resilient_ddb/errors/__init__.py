@@ -36,7 +36,7 @@ class CallFacts(Record):
     """What is known of a call that ended in an error: attached to it as `error.resilience`."""
 
     table: str | None
-    """The table's name, or None where the call names none, or several."""
+    """The table's name, or None if the call names none, or several."""
     operation: str
     """The operation, as the service spells it: `GetItem`."""
     kind: ErrorKind
@@ -46,7 +46,7 @@ class CallFacts(Record):
     elapsed: float
     """Seconds from the start of the call to its end, waits included."""
     ambiguous: bool
-    """True where the write may have been applied although the call failed: a reply was lost on the way."""
+    """True if the write may have been applied although the call failed: a reply was lost on the way."""
     throttling_reasons: tuple[ThrottlingReason, ...] = ()
     """What DynamoDB named as the limit that was met, if it did."""
     stopped_by: StopReason | None = None

@@ -87,7 +87,7 @@ def _portable_members(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _portable(value: Any) -> Any:
-    """Return a value as it can be in a pickle; None where it can't, or must not."""
+    """Return a value as it can be in a pickle; None if it can't, or must not."""
     if isinstance(value, BaseException):
         return _portable_error(value)
     if type(value) is dict:

@@ -47,7 +47,7 @@ class Call(Record):
     params: Mapping[str, Any]
     """The call's parameters, as the application gave them. Not to be changed."""
     table: str | None
-    """The table's name, or None where the call names none, or several."""
+    """The table's name, or None if the call names none, or several."""
     identity: tuple[Any, ...]
     """Who asks whom: credentials, region, endpoint, and whether values are native. Hashable."""
     clock: Clock
@@ -348,7 +348,7 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
 
     Args:
         region: the other region's name.
-        endpoint_url: the endpoint to use there; the region's own where left out.
+        endpoint_url: the endpoint to use there; the region's own if left out.
 
     Raises:
         TypeError: `region` is no region's name.
@@ -381,7 +381,7 @@ def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
     name, beside what the function says there: `"cache": True` or `"stale": True`, and `"age"` in seconds.
 
     Args:
-        called: `(call, error)`, which returns a response, or None where it has no answer. Async for the async Table.
+        called: `(call, error)`, which returns a response, or None if it has no answer. Async for the async Table.
         writes: whether it is asked about writes, where these were surely not made, or may be made twice.
 
     Raises:

@@ -51,7 +51,7 @@ class Remembered:
         return len(self._answers)
 
     def get(self, key: Hashable) -> tuple[float, bytes] | None:
-        """Return when an answer was kept, and its content; None where there is none."""
+        """Return when an answer was kept, and its content; None if there is none."""
         found = self._answers.get(key)
         return None if found is None else (found.at, found.content)
 

@@ -182,7 +182,7 @@ def _says(config: Config | None, name: str) -> bool:
 
 
 def ttl_of_tables(ttl: Mapping[str, str | TimeToLive | None] | None) -> TtlTables | None:
-    """Return what the `ttl` of a resource or client says, or None where it has none.
+    """Return what the `ttl` of a resource or client says, or None if it has none.
 
     Raises:
         TypeError, ValueError: it can't be meant.

@@ -62,7 +62,7 @@ class ClientHost(ABC):
     run: Callable[[Flow[Any]], Any]
     """Runs a flow: at once, or returning what must be awaited."""
     signer_class: Any
-    """The SDK's own signer of requests, None where it has none of that name. See `shortcuts`."""
+    """The SDK's own signer of requests, None if it has none of that name. See `shortcuts`."""
     resolver_class: Any
     """The SDK's own resolver of endpoints, likewise."""
     values_class: type[ValueHandlers] = ValueHandlers

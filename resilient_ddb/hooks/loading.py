@@ -36,7 +36,7 @@ class PlainFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
     """botocore's, but for the dicts."""
 
     def load_file(self, file_path: str) -> Any:
-        """Return what is in a file, whose path lacks its extension; None where there is none."""
+        """Return what is in a file, whose path lacks its extension; None if there is none."""
         for extension, opened in _OPENED.items():
             path = file_path + extension
             if Path(path).is_file():

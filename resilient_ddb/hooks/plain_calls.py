@@ -438,7 +438,7 @@ class PlainRequest(AWSPreparedRequest):  # type: ignore[misc]  # botocore has no
 
 
 def _key(operation: str, params: Any) -> Key | None:
-    """Return what a plan is kept by; None where the endpoint may depend on more.
+    """Return what a plan is kept by; None if the endpoint may depend on more.
 
     A table's name has no say in where a request goes, but its ARN has: the account is in it.
     """

@@ -33,7 +33,7 @@ class CircuitHandle:
 
     @property
     def reason(self) -> str:
-        """Return why it is in that state; empty where it is closed and not forced."""
+        """Return why it is in that state; empty if it is closed and not forced."""
         forced, circuit = self._forced, self._circuit
         if forced is not None:
             return forced.reason

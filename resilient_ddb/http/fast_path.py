@@ -40,7 +40,7 @@ class Counters:
         self.declined: dict[str, int] = {}
         """Requests that went the SDK's own way, by reason."""
         self.absent: str | None = None
-        """Why the client has no fast path at all; None where it has one."""
+        """Why the client has no fast path at all; None if it has one."""
         self.calls = 0
         """Calls that went past the SDK's inside as well, from their parameters to the transport and back."""
         self.calls_declined: dict[str, int] = {}

@@ -34,7 +34,7 @@ class Condition:
     legacy: str | None
     """Under which name it stands in `KeyConditions`; None: in the expression."""
     key: Any
-    """The value that the caller asked for; None where the caller asked for none."""
+    """The value that the caller asked for; None if the caller asked for none."""
 
     def of(self, stored: Any) -> dict[str, Any]:
         """Return the parameters that ask for one partition key."""

@@ -279,7 +279,7 @@ class SharedRateLimiter(Acquiring):
         self._keeper = keeper
 
     def _keep(self) -> float | None:
-        """Renew the lease, and return the seconds until the next renewal; None where no share is left to renew."""
+        """Renew the lease, and return the seconds until the next renewal; None if no share is left to renew."""
         with self._renewing:
             if self._clock.monotonic() > self._used_until + _IDLE_LEASES * self._lease_seconds:
                 self._leave()

@@ -86,7 +86,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
         Args:
             Key: the item's key.
-            change: given a copy of the item, or None where there is none; returns the item to write, the same one
+            change: given a copy of the item, or None if there is none; returns the item to write, the same one
                 changed or a new one, or `rddb.DELETE`. It is called once for each attempt, so it must do nothing
                 else that can't be done twice. What it says of version and write token is not looked at, and the key's
                 attributes may be left out.

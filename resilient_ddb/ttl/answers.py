@@ -58,7 +58,7 @@ class TtlCall:
         self._sift(answer, self._typed_rule())
 
     def keeper(self, name: str | None) -> Callable[[int, Any], bool] | None:
-        """Return what decides whether a row of the answer is kept, given its position; None where all are.
+        """Return what decides whether a row of the answer is kept, given its position; None if all are.
 
         Args:
             name: the table's, where rows come by table.

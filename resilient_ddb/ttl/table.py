@@ -180,7 +180,7 @@ class TableTtl:
     # What is known of the table.
 
     def _attribute(self, execution: Execution, ask: Ask) -> Flow[Any]:
-        """Return the TTL attribute's name; None where the table has none that is enabled."""
+        """Return the TTL attribute's name; None if the table has none that is enabled."""
         if self.settings.attribute != AUTO:
             return self.settings.attribute
         core, key = execution.core, ("TTL", self.table)
@@ -226,7 +226,7 @@ class TableTtl:
         return learnt
 
     def _described(self, execution: Execution, ask: Ask, index: str) -> Flow[Any]:
-        """Return the table's description; None where it can't be had: then DynamoDB has the last word."""
+        """Return the table's description; None if it can't be had: then DynamoDB has the last word."""
         core = execution.core
 
         def look() -> tuple[TableDescription | None] | None:
@@ -242,7 +242,7 @@ class TableTtl:
         return described
 
     def _learn(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Flow[Any]:
-        """Describe the table, and keep and return what is said; None where it can't be had, which `memory` keeps."""
+        """Describe the table, and keep and return what is said; None if it can't be had, which `memory` keeps."""
         known, clock = execution.core.known, execution.core.clock
         try:
             answer = yield from self._asked(ask, "DescribeTable")
@@ -262,7 +262,7 @@ class TableTtl:
         return (yield unanswered(partial(ask, operation, {"TableName": self.table})))
 
     def expired(self, item: Mapping[str, Any] | None, core: Core) -> Expired | None:
-        """Return an item with native values as one that has expired; None where there is none, or it has not."""
+        """Return an item with native values as one that has expired; None if there is none, or it has not."""
         attribute = self._known(core)
         if item is None or attribute is None:
             return None
@@ -270,7 +270,7 @@ class TableTtl:
         return Expired(item=item, attribute=attribute) if has_expired else None
 
     def until(self, core: Core) -> tuple[str, int] | None:
-        """Return the TTL attribute and the time up to which items have expired; None where there is none to go by."""
+        """Return the TTL attribute and the time up to which items have expired; None if there is none to go by."""
         attribute = self._known(core)
         return None if attribute is None else (attribute, self.settings.now(core.clock))
 

@@ -81,7 +81,7 @@ class TtlCalls:
             call.sift(answer)
 
     def keeper(self, name: str | None) -> Callable[[int, Any], bool] | None:
-        """Return what decides whether a row of the answer is kept, given its position; None where all are."""
+        """Return what decides whether a row of the answer is kept, given its position; None if all are."""
         keepers = [keeper for keeper in self._keepers(name) if keeper is not None]
         if len(keepers) <= 1:
             return keepers[0] if keepers else None

@@ -15,7 +15,7 @@ _OF_TRANSACTION = ("CancellationReasons", "Message", "message", "Item")
 
 
 def reason_of(error: ClientError) -> Mapping[str, Any]:
-    """Return why the one write of a transaction was cancelled; nothing where it was not."""
+    """Return why the one write of a transaction was cancelled; nothing if it was not."""
     reasons = error.response.get("CancellationReasons")
     return reasons[0] if isinstance(reasons, list) and len(reasons) == 1 else {}
 

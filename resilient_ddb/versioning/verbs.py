@@ -184,7 +184,7 @@ class VersionedVerbs:
                 write = again
 
     def _anew(self, write: Write, conflict: VersionConflictError) -> Write | None:
-        """Return the write that takes the place of the expired item that was met; None where it was not one."""
+        """Return the write that takes the place of the expired item that was met; None if it was not one."""
         if write.remade is None or not _is_lost_race(conflict):
             return None
         if conflict.current is None:  # what had expired has been deleted meanwhile
@@ -202,7 +202,7 @@ class VersionedVerbs:
     # Read, change, write.
 
     def _modify(self, key: Any, change: Change, max_attempts: int) -> Flow[Item | None]:
-        check_callable("change", change, takes="the item, or None where there is none")
+        check_callable("change", change, takes="the item, or None if there is none")
         check_whole("max_attempts", max_attempts, least=1)
         self._versioning.check_key(key)
         key = copied(dict(key))
@@ -253,7 +253,7 @@ class VersionedVerbs:
         return None if found is None else self._versioning.version_in(found, f"the item in table {self._table.name!r}")
 
     def _write_of(self, key: Item, found: Item | None, expected: int | None, wanted: Any) -> Write | None:
-        """Return the write that makes of `found` what is wanted; None where there is nothing to write.
+        """Return the write that makes of `found` what is wanted; None if there is nothing to write.
 
         Raises:
             TypeError, ValueError: what is wanted can't be written.

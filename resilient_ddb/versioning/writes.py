@@ -76,7 +76,7 @@ class Write:
     over: Expired | None = None
     """The expired item in whose place this one is put; it must be as it was met."""
     remade: Callable[..., Write] | None = None
-    """Makes the write anew, given what it is `over`; None where it is not of a new item."""
+    """Makes the write anew, given what it is `over`; None if it is not of a new item."""
 
 
 def _new_token() -> str:
@@ -238,7 +238,7 @@ class Versioning:
         return write.expected is not None and isinstance(found, Decimal) and found == write.expected
 
     def version_in(self, item: _Item, of: str) -> int | None:
-        """Return the version that an item holds; None where it holds none.
+        """Return the version that an item holds; None if it holds none.
 
         Raises:
             TypeError, ValueError: it is no whole number, or one of too many digits.

@@ -111,7 +111,7 @@ class _Index:
         self._projected = self._keys | own | set(projection.get("NonKeyAttributes", ()))
 
     def size(self, item: Mapping[str, Any], size: int) -> int | None:
-        """Return what the index holds of an item, in bytes; None where it does not hold it."""
+        """Return what the index holds of an item, in bytes; None if it does not hold it."""
         if not item.keys() >= self._keys:
             return None
         return size if self._all else item_size({name: item[name] for name in self._projected & item.keys()})

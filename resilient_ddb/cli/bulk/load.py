@@ -91,7 +91,7 @@ class Load:
                 self.options.beside(name, "checkpoint").unlink(missing_ok=True)
 
     def share(self, of_file: float, size: int) -> float | None:
-        """Return the share of all input that is done; None where standard input is a part of it."""
+        """Return the share of all input that is done; None if standard input is a part of it."""
         total = sum(self._sizes)
         return None if STDIN in self.options.files or not total else (self._done + of_file * size) / total
 

@@ -20,7 +20,7 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._changed: dict[str, str | None] = {}
-        """Attributes with values that JSON has no type for, and which: None where they are inside of others."""
+        """Attributes with values that JSON has no type for, and which: None if they are inside of others."""
         self._is_exact = True
 
     def line(self, item: Mapping[str, Any]) -> str:

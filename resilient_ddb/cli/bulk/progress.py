@@ -35,9 +35,9 @@ class Figures:
     units: float = 0.0
     """Capacity units consumed."""
     throttled: float | None = None
-    """The share of batches that were held up, by a limit or a lost reply, 0 to 1; None where it is not counted."""
+    """The share of batches that were held up, by a limit or a lost reply, 0 to 1; None if it is not counted."""
     share: float | None = None
-    """The share of the work that is done, 0 to 1; None where it can't be known."""
+    """The share of the work that is done, 0 to 1; None if it can't be known."""
     share_before: float = 0.0
     """The share that an earlier run did."""
     _said: int = 0
@@ -68,7 +68,7 @@ class Figures:
         return ", ".join(parts)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the seconds that the rest takes at the rate so far; None where that can't be told."""
+        """Return the seconds that the rest takes at the rate so far; None if that can't be told."""
         if self.share is None or self.share <= self.share_before:
             return None
         return (now - self.began) / (self.share - self.share_before) * (1.0 - self.share)

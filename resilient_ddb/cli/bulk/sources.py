@@ -48,7 +48,7 @@ class Row(NamedTuple):
     """The line that it begins on, from 1; 0 in Parquet."""
     item: dict[str, Any] | None
     reason: str
-    """Why it is refused; nothing where it is an item."""
+    """Why it is refused; nothing if it is an item."""
     text: bytes
     """What was read; of a line that is too long, its beginning; nothing in Parquet."""
 

@@ -42,7 +42,7 @@ class Target:
     keys: tuple[KeyAttribute, ...]
     """The attributes of its key, and of its indexes' keys."""
     description: Mapping[str, Any]
-    """What DescribeTable said; empty where it was not asked, or not allowed."""
+    """What DescribeTable said; empty if it was not asked, or not allowed."""
     identity: Mapping[str, Any]
     """What tells this table from any other, also from one of the same name that was made later."""
 
