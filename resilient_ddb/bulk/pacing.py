@@ -69,7 +69,7 @@ class Pace:
 
     @property
     def knows_cost(self) -> bool:
-        """Return whether it is known what a unit by size costs; where no rate is held, it does not matter."""
+        """Return whether it is known what a unit by size costs; if no rate is held, it does not matter."""
         return self._has_learnt or not self.asks
 
     @property
@@ -85,7 +85,7 @@ class Pace:
         return None if self._limiter is None else self._stated()
 
     def follow_table(self, describe: Callable[[], Any]) -> Flow[None]:
-        """Where the rate is the table's, see what it is: at first, and every five minutes."""
+        """See what the rate is, if it is the table's: at first, and every five minutes."""
         now = self._clock.monotonic()
         if not self._is_auto or now < self._read_again_at:
             return

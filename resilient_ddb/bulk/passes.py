@@ -12,7 +12,7 @@ class Passes:
     """Counts passes without any progress, and spaces them by full jitter. One with progress is never counted."""
 
     def __init__(self, policy: Policy, max_attempts: int | None) -> None:
-        """Go by the policy's `retry`; `max_attempts` passes, where that is given."""
+        """Go by the policy's `retry`; `max_attempts` passes, if that is given."""
         self.number = 0
         """That of the present pass. A batch keeps that of the pass which it belongs to."""
         self.fruitless = 0

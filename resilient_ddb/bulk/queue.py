@@ -279,7 +279,7 @@ class Queue:
         return wanted
 
     def _key(self, request: Request) -> Key:
-        """Return what is the same for two requests for one item; no other request's where that can't be told."""
+        """Return what is the same for two requests for one item; no other request's if that can't be told."""
         try:
             values = values_of(request)
             key = tuple([values[name] for name in self._keys or ()])

@@ -44,7 +44,7 @@ def weight_of(request: Request) -> tuple[int, int]:
     """Return the bytes of what a request writes, and its write units.
 
     The units are exact, and so are bytes beyond an item's limit. Fewer bytes may be too many by those of the numbers,
-    which are left unmeasured where they make no difference.
+    which are left unmeasured if they make no difference.
     """
     numbers: list[Any] = []
     try:

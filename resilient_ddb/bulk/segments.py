@@ -198,7 +198,7 @@ class Segments:
         error.add_note(f"parallel_scan of table {self.table.name!r} was stopped: resume=error.scan_state goes on")
 
     def check_end(self) -> None:
-        """Refuse to be taken for read to the end, where an error stopped it and somebody asks for more.
+        """Refuse to be taken for read to the end, if an error stopped it and somebody asks for more.
 
         Raises:
             RuntimeError: not all pages were given.

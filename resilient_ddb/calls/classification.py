@@ -262,7 +262,7 @@ def _never_connected(error: bx.EndpointConnectionError) -> bool:
     """Distinguish a connection that could not be made from one that was lost.
 
     botocore raises EndpointConnectionError for the first only, aiobotocore for both: there, what aiohttp raised
-    tells them apart. aiohttp is asked for only where it has been imported already.
+    tells them apart. aiohttp is asked for only if it has been imported already.
     """
     aiohttp = sys.modules.get("aiohttp")
     cause = error.kwargs.get("error")

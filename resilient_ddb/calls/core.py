@@ -249,7 +249,7 @@ class Core:
         self.known = Known()
         """What was learnt of tables on behalf of their options."""
         self.timeouts: Timeouts | None = None
-        """Those that hold for each request, where they are not the ones that the client was made with."""
+        """Those that hold for each request, if they are not the ones that the client was made with."""
         self.forced = Held()
         """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
         self.last_errors: dict[ErrorKind, tuple[str, float]] = {}
@@ -356,7 +356,7 @@ class Core:
 
     @property
     def own_policy(self) -> Policy | None:
-        """Return the policy of the Table whose view this is, where that is not its client's."""
+        """Return the policy of the Table whose view this is, if that is not its client's."""
         return self.policy if self._has_own_policy else None
 
     @property

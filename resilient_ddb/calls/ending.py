@@ -142,7 +142,7 @@ def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Res
 
 
 def _fallbacks(execution: Execution) -> list[Any]:
-    """Return the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
+    """Return the fallbacks to ask: none if the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
     if fallback is None or execution.stopped_by not in _EXHAUSTED or UNANSWERED.get():
         return []

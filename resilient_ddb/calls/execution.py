@@ -227,7 +227,7 @@ class Execution:
         """Judge an attempt, and answer the delay in seconds before the next one; None: no further attempt.
 
         Args:
-            status: the HTTP status, where a response came.
+            status: the HTTP status, if a response came.
             parsed: the parsed response.
             error: what was raised instead of a response.
             request: botocore's request dict, whose `body` is what the next attempt sends.
@@ -310,7 +310,7 @@ class Execution:
             self.lane.record_cut(permit, verdict, since_asked, code, self.operation)
 
     def _next_delay(self, verdict: Classification, now: float) -> float | None:  # noqa: C901 - a branch for each reason
-        """Decide on a further attempt; where there is none, keep why."""
+        """Decide on a further attempt; if there is none, keep why."""
         if self._last_response is None and self._deadline is not None and self._deadline.remaining() <= 0:
             self.stopped_by = StopReason.DEADLINE  # an attempt whose read timeout was cut to what the deadline left
             return None

@@ -11,7 +11,7 @@ class TableOption(Protocol):
 
     @property
     def settings(self) -> Any:
-        """What was set, hashable: where it differs, there are other answers to the same calls."""
+        """What was set, hashable: if it differs, there are other answers to the same calls."""
 
     @property
     def by_table(self) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 A conditional write that is sent again can meet its own first writing: the condition no longer holds, because it did
 hold. The second request asks for the item in the error (`ReturnValuesOnConditionCheckFailure=ALL_OLD`), so that it
 can be seen whose it is. A write that goes by the item's version asks for it from the first, and the version, and the
-write token where there is one, say more. Everything here works on the wire's JSON.
+write token if there is one, say more. Everything here works on the wire's JSON.
 """
 
 from __future__ import annotations

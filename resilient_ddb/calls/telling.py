@@ -136,7 +136,7 @@ def call_ended(
     response: Mapping[str, Any] | None = None,
     error: BaseException | None = None,
 ) -> None:
-    """Report that a call ended, and how: with a response, or, where there was one, after an error."""
+    """Report that a call ended, and how: with a response, or, if there was one, after an error."""
     core = execution.core
     if not core.observers and not execution.ambiguous:
         return

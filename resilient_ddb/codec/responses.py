@@ -134,7 +134,7 @@ class Reader:
 
 
 def _keep_all(_: str | None) -> None:
-    """Return what tells which rows are kept: nothing, where all are."""
+    """Return what tells which rows are kept: nothing, if all are."""
 
 
 def _sifted(name: str, value: Any, sieve: Sieve) -> Any:

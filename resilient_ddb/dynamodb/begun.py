@@ -1,4 +1,4 @@
-"""What an update leaves where there was no item: for a transaction, which gives none of it back."""
+"""What an update leaves if there was no item: for a transaction, which gives none of it back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"\s*([#:]?\w+(?:\s*\.\s*#?\w+|\s*\[\s*\d+\s*\])*|[(),=+\-])
 
 
 def values_begun(update: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the attributes that an update sets where there is no item, with native values as boto3 gives them.
+    """Return the attributes that an update sets if there is no item, with native values as boto3 gives them.
 
     Args:
         update: an update's parameters, with native values. Those of a condition are in its placeholders, too.
@@ -27,7 +27,7 @@ def values_begun(update: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str,
 
     Returns:
         The attributes; None for an expression that can't be followed, such as one with a path within an attribute.
-        DynamoDB refuses such a path where there is no item.
+        DynamoDB refuses such a path if there is no item.
     """
     made: dict[str, Any] = {}
     try:

@@ -242,7 +242,7 @@ def _statements(params: Params) -> list[str]:
 
 
 def list_in(value: Any) -> list[Any]:
-    """Return the members of a list that a request has; none where it has something else."""
+    """Return the members of a list that a request has; none if it has something else."""
     return list(value) if isinstance(value, (list, tuple)) else []
 
 

@@ -154,7 +154,7 @@ class CircuitOpenError(ResilienceError):
         self.circuit = circuit
         """The circuit's name: `table/read`, `table/write` or `table/control`."""
         self.state = state
-        """`open`, or `half-open` where all permits for probes are taken."""
+        """`open`, or `half-open` if all permits for probes are taken."""
         self.reason = reason
         """What opened it; if it is forced, the words of the person who did."""
         self.retry_after = retry_after

@@ -1,6 +1,6 @@
 """Errors that survive `pickle` and `copy`: an executor, Celery or multiprocessing hands them to another process.
 
-botocore's own reductions lose what was added to an error (`resilience`, notes, `__cause__`), and fail where it holds
+botocore's own reductions lose what was added to an error (`resilience`, notes, `__cause__`), and fail if it holds
 its request. That request knows the client, its credentials and the item: none of these goes into a pickle.
 """
 

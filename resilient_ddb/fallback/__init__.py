@@ -395,7 +395,7 @@ for _factory in (stale, replica, response, function):
 
 
 def is_asked(member: FallbackFunction, operation: str, params: Params) -> bool:
-    """Return whether a fallback is asked about an operation: about a read; about a write only where it was made so."""
+    """Return whether a fallback is asked about an operation: about a read; about a write only if it was made so."""
     kind = operation_kind(operation, params)
     return kind == "read" or (kind == "write" and isinstance(member, Fallback) and member.writes)
 

@@ -56,7 +56,7 @@ class Remembered:
         return None if found is None else (found.at, found.content)
 
     def keep(self, key: Hashable, content: bytes, marks: Marks, *, began: float, at: float) -> None:
-        """Keep an answer in place of an older one, and drop the oldest where there is no room.
+        """Keep an answer in place of an older one, and drop the oldest if there is no room.
 
         It is not kept if a write that may have changed it has ended since the read began: which of the two came first
         can't be told.

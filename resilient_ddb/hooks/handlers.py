@@ -86,7 +86,7 @@ def begin_attempt(context: MutableMapping[str, Any]) -> None:
 
 
 def own_timeouts() -> Timeouts | None:
-    """Return the timeouts of the present call, where it goes by other ones than its client."""
+    """Return the timeouts of the present call, if it goes by other ones than its client."""
     execution = CURRENT.get()
     return None if execution is None else execution.core.timeouts
 

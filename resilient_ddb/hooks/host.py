@@ -393,7 +393,7 @@ def replace_handler(events: Any, event: str, handler: Callable[..., Any]) -> Non
 
 
 def with_options(client: Any, table: str, policy: Policy | None, ttl: str | TimeToLive | NotGiven | None) -> Any:
-    """Return a client, or, where a Table has options, a view of it that goes by them. See `check_options`."""
+    """Return a client, or, if a Table has options, a view of it that goes by them. See `check_options`."""
     core = made = client._resilience  # noqa: SLF001 - the attribute is this library's own
     if policy is not None:
         made = made.with_policy(policy, table)

@@ -74,7 +74,7 @@ _EVENTS = (
 )
 
 Key = tuple[str, str | None]
-"""An operation, and its table where that is given by its ARN."""
+"""An operation, and its table if that is given by its ARN."""
 
 
 class _Notes:

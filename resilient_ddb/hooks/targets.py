@@ -13,9 +13,9 @@ class Target(NamedTuple):
     client: Any
     """The client, or what stands in for one that is not yet open."""
     table: str | None
-    """The table, where the target stands for one."""
+    """The table, if the target stands for one."""
     writer: Any
-    """What a batch writer decides by, where the target is one."""
+    """What a batch writer decides by, if the target is one."""
 
     @property
     def core(self) -> Core | None:

@@ -86,7 +86,7 @@ class ValueHandlers:
         was_read(found, parsed, response_dict, customized_response_dict)
 
     def values_out(self, parsed: Any, model: Any, context: Any, **_: Any) -> Any:
-        """Handle `after-call`: turn DynamoDB's typed values into native ones, where they are not so already."""
+        """Handle `after-call`: turn DynamoDB's typed values into native ones, if they are not so already."""
         execution = execution_of(context)
         if execution is None or not execution.values_are_native:
             if execution is not None and execution.ttl is not None:
@@ -123,7 +123,7 @@ class Reading(NamedTuple):
 def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[str, Any]) -> Reading | None:
     """Return how to read a response; None: by botocore.
 
-    Values are made native at once where nobody can tell: boto3 does so when the call ends, and those who see the
+    Values are made native at once if nobody can tell: boto3 does so when the call ends, and those who see the
     response before that sees typed ones.
     """
     execution = CURRENT.get()

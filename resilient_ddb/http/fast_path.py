@@ -22,7 +22,7 @@ class Settings(Protocol):
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Return whether a policy asks for the fast path: where it says nothing, the environment does."""
+    """Return whether a policy asks for the fast path: if it says nothing, the environment does."""
     if settings.fast_path is not None:
         return settings.fast_path
     return os.environ.get(VARIABLE, "").strip().lower() not in _OFF

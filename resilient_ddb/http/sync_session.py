@@ -323,7 +323,7 @@ def _connect_timeout(original: Any) -> float | None:
 
 
 def _read_timeout(original: Any, request: Any, own: Timeouts | None) -> float | None:
-    """Return the seconds without a byte that end an attempt: the request's own where it has any, as botocore has it.
+    """Return the seconds without a byte that end an attempt: the request's own if it has any, as botocore has it.
 
     botocore before 1.43 does not say what the request's are: there the call's `own` hold.
     """

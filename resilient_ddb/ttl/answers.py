@@ -83,7 +83,7 @@ class TtlCall:
         self._is_sifted = True
 
     def parsed(self, answer: Response) -> None:
-        """Leave expired items out of an answer that botocore has parsed, in place, where that has not been done."""
+        """Leave expired items out of an answer that botocore has parsed, in place, if that has not been done."""
         if not self._is_sifted:
             self.sift(answer)
             self._is_sifted = True
@@ -95,7 +95,7 @@ class TtlCall:
     # Of values as the client gives them.
 
     def finish(self, response: Any) -> None:
-        """Leave expired items out of a response, in place, where that has not been done."""
+        """Leave expired items out of a response, in place, if that has not been done."""
         if not self._is_sifted and isinstance(response, dict):
             self._sift(response, self._clients_rule())
             self._is_sifted = True

@@ -275,7 +275,7 @@ class TableTtl:
         return None if attribute is None else (attribute, self.settings.now(core.clock))
 
     def _known(self, core: Core) -> str | None:
-        """Return the TTL attribute's name, where it need not be looked up, or was already."""
+        """Return the TTL attribute's name, if it need not be looked up, or was already."""
         if self.settings.attribute != AUTO:
             return self.settings.attribute
         name, _ = core.known.get(("TTL", self.table), (None, None))

@@ -97,12 +97,12 @@ class TtlCalls:
             call.was_read(answer)
 
     def parsed(self, answer: Response) -> None:
-        """Leave expired items out of an answer that botocore has parsed, in place, where that has not been done."""
+        """Leave expired items out of an answer that botocore has parsed, in place, if that has not been done."""
         for call in self._calls:
             call.parsed(answer)
 
     def finish(self, response: Any) -> None:
-        """Leave expired items out of a response, in place, where that has not been done."""
+        """Leave expired items out of a response, in place, if that has not been done."""
         for call in self._calls:
             call.finish(response)
 

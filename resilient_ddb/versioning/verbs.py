@@ -1,6 +1,6 @@
 """The verbs of a versioned table, as flows of decisions that the sync and the async table drive.
 
-Whatever table is behind them, they only use its verbs; `modify` also its transactions, where it offers them.
+Whatever table is behind them, they only use its verbs; `modify` also its transactions, if it offers them.
 """
 
 from __future__ import annotations

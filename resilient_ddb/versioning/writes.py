@@ -70,7 +70,7 @@ class Write:
     expected: int | None
     """The version that the item must have; None: none."""
     there: bool | None = None
-    """Where the item must have no version: whether it must be there; None: either way."""
+    """If the item must have no version: whether it must be there; None: either way."""
     version: int | None = None
     """The version that is stored; None for a delete."""
     over: Expired | None = None
@@ -126,7 +126,7 @@ class Versioning:
             params: put_item's further parameters.
             expected: the version that the stored item must have, or None for an item without one; by default what
                 `item` says.
-            key: the item's key, where it is known.
+            key: the item's key, if it is known.
             is_there: whether the item must be there, if no version is expected of it.
             over: an expired item, which stands for none, and in whose place the new one is put. Its version goes on:
                 if it began anew, a reader of the expired one at version 1 would take the new one for it.
@@ -311,7 +311,7 @@ def _refuse_old(params: Mapping[str, Any]) -> None:
 
 
 def _possible_keys(item: _Item, versioning: Versioning) -> list[str]:
-    """Return the attributes that may be the key: all of them are absent exactly where there is no item.
+    """Return the attributes that may be the key: all of them are absent exactly if there is no item.
 
     The write that made the item has written its key. So the table need not be described first.
     """

@@ -83,7 +83,7 @@ def open_rows(
         source: the input.
         form: its format.
         position: where to begin.
-        options: what is known of types, and what separates cells; by the source's name where that is None.
+        options: what is known of types, and what separates cells; by the source's name if that is None.
         keys: the attributes of the table's keys. Their types hold for CSV, whose cells are all text.
 
     Raises:

@@ -85,7 +85,7 @@ class Load:
         return FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl"))
 
     def _forget(self, begin: int = 0) -> None:
-        """Remove the checkpoints, the last file's first: where a file is loaded again, so are those after it."""
+        """Remove the checkpoints, the last file's first: if a file is loaded again, so are those after it."""
         for name in reversed(self.options.files[begin:]):
             if name != STDIN:
                 self.options.beside(name, "checkpoint").unlink(missing_ok=True)

@@ -25,7 +25,7 @@ _GZIP = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 _SHOWN_BYTES = 1000
 BROKEN = (OSError, EOFError, zlib.error)
-"""What reading raises where a file is damaged, or its disk."""
+"""What reading raises if a file is damaged, or its disk."""
 
 
 class Position(NamedTuple):
@@ -59,7 +59,7 @@ class TooLong(NamedTuple):
     beginning: bytes
     size: int
     quotes: int
-    """How many quotation marks it has: CSV goes on in the next line where they don't pair up."""
+    """How many quotation marks it has: CSV goes on in the next line if they don't pair up."""
 
 
 class Source:

@@ -57,7 +57,7 @@ def connect(access: Access, *, key: Sequence[str] = (), ttl: str | None = None) 
 
     Args:
         access: how it is reached.
-        key: the names of its key attributes, where they are given: then it may be that DescribeTable is not allowed.
+        key: the names of its key attributes, if they are given: then it may be that DescribeTable is not allowed.
         ttl: the TTL attribute, if expired items must be left out.
 
     Raises:

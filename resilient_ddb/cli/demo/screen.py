@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: a live progress bar, or plain lines where nobody watches, and the table."""
+"""What the demo shows in the terminal: a live progress bar, or plain lines if nobody watches, and the table."""
 
 from __future__ import annotations
 
