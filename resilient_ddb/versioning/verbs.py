@@ -28,7 +28,7 @@ from resilient_ddb.policy.retry import Backoff
 from resilient_ddb.ttl.rule import AUTO
 from resilient_ddb.ttl.writes import whole_seconds
 
-from .failed import by_itself, reason_of
+from .idempotent import by_itself, reason_of
 from .writes import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
