@@ -16,9 +16,8 @@ from enum import Enum
 from typing import Any
 
 from resilient_ddb.dynamodb import reserved
-from resilient_ddb.dynamodb.operations import Params, has_token, is_conditional
+from resilient_ddb.dynamodb.operations import RETURN_ON_FAILURE, Params, has_token, is_conditional
 
-_RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _ONLY_CREATES = re.compile(r"\s*attribute_not_exists\s*\([^()]+\)\s*", re.IGNORECASE)
 
 
@@ -41,9 +40,9 @@ def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
     """Return the body that also asks for the item if the condition fails; None if that is not to be changed."""
     if operation != "PutItem" or not is_conditional(params) or "Expected" in params:
         return None
-    if _RETURN_ON_FAILURE in params:
+    if RETURN_ON_FAILURE in params:
         return None
-    return json.dumps({**json.loads(body), _RETURN_ON_FAILURE: "ALL_OLD"}).encode()
+    return json.dumps({**json.loads(body), RETURN_ON_FAILURE: "ALL_OLD"}).encode()
 
 
 def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Finding:
@@ -56,7 +55,7 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
     """
     if has_token(operation):  # DynamoDB itself knows what it has applied
         return _judge_transaction(params, response)
-    if params.get(_RETURN_ON_FAILURE) != "ALL_OLD" or operation not in ("PutItem", "UpdateItem"):
+    if params.get(RETURN_ON_FAILURE) != "ALL_OLD" or operation not in ("PutItem", "UpdateItem"):
         return Finding.MAYBE_OWN  # a delete leaves nothing to be told by
     if reserved.is_versioned(params):
         return _judge_by_version(operation, params, response.get("Item") or {})

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Context
 from typing import Any
 
 from resilient_ddb.codec.values import from_native, item_as_native
 
+from .keys import NUMBERS
 from .operations import clauses_of
 from .reserved import NAMES, VALUES
 
-_NUMBERS = Context(prec=38)
-"""DynamoDB's numbers have so many digits."""
 _TOKEN = re.compile(r"\s*([#:]?\w+(?:\s*\.\s*#?\w+|\s*\[\s*\d+\s*\])*|[(),=+\-])")
 """A path counts as one."""
 
@@ -71,7 +69,7 @@ class _Reader:
     def _value(self) -> Any:
         value = self._operand()
         if self._tokens and self._tokens[-1] in "+-":
-            combine = _NUMBERS.add if self._tokens.pop() == "+" else _NUMBERS.subtract
+            combine = NUMBERS.add if self._tokens.pop() == "+" else NUMBERS.subtract
             value = combine(value, self._operand())
         return value
 

@@ -19,6 +19,7 @@ PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
 OF_ONE_ITEM = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem"})
 OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 """Parameters of a write that expressions have taken the place of."""
+RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _BATCHES = ("BatchGetItem", "BatchWriteItem")
 _TRANSACTIONS = ("TransactGetItems", "TransactWriteItems")
 _WITH_TOKEN = ("TransactWriteItems", "ExecuteTransaction")

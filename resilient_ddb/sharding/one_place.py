@@ -23,7 +23,7 @@ from resilient_ddb.calls.telling import Doubts
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.begun import values_begun
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, attributes_changed, is_conditional
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, RETURN_ON_FAILURE, attributes_changed, is_conditional
 from resilient_ddb.dynamodb.reserved import NAMES, SHARDED
 from resilient_ddb.errors import attach_facts_of, call_facts
 from resilient_ddb.errors.words import is_failed_condition
@@ -35,7 +35,6 @@ from .keys import ShardKeys
 from .moving import expired_only
 
 _FAILED = "ConditionalCheckFailed"
-_SHOWN = "ReturnValuesOnConditionCheckFailure"
 ROUNDS = 100
 """So often an item may be moved away just before it is written. Each time, another program has got on."""
 _ACTIONS = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
@@ -95,7 +94,7 @@ def attributes_written(write: Mapping[str, Any]) -> set[str]:
 def if_there(keys: ShardKeys, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return a write's parameters, on condition that there is an item, which the error shows."""
     made = join_condition(params, f"attribute_exists({SHARDED})", {SHARDED: keys.key}, {})
-    return {**made, _SHOWN: "ALL_OLD"}
+    return {**made, RETURN_ON_FAILURE: "ALL_OLD"}
 
 
 def was_gone(error: ClientError, params: Mapping[str, Any]) -> bool:
@@ -106,7 +105,7 @@ def was_gone(error: ClientError, params: Mapping[str, Any]) -> bool:
     if not is_failed_condition(error):
         return False
     is_absent = "Item" not in error.response
-    if _SHOWN not in params:
+    if RETURN_ON_FAILURE not in params:
         error.response.pop("Item", None)
     facts = call_facts(error)
     # Sent twice, what has no condition of the caller's does no more than once.
@@ -125,7 +124,7 @@ def absences(table: Any, keys: ShardKeys, key: Item, homes: Sequence[str]) -> li
                 "Key": {**key, keys.key: home},
                 "ConditionExpression": f"attribute_not_exists({SHARDED})",
                 NAMES: {SHARDED: keys.key},
-                _SHOWN: "ALL_OLD",
+                RETURN_ON_FAILURE: "ALL_OLD",
             }
         }
         for home in homes
@@ -188,7 +187,7 @@ class Beginning:
         else:
             params["Key"] = place
         made = join_condition(params, f"attribute_not_exists({SHARDED})", {SHARDED: self._keys.key}, {})
-        return {action: {"TableName": self._table.name, **made, _SHOWN: "ALL_OLD"}}
+        return {action: {"TableName": self._table.name, **made, RETURN_ON_FAILURE: "ALL_OLD"}}
 
     def settings(self) -> Item:
         """Return what is said of the transaction as a whole."""

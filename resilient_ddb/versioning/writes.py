@@ -20,7 +20,7 @@ from resilient_ddb.calls.own_write import normalise
 from resilient_ddb.codec.values import from_native, item_as_native
 from resilient_ddb.dynamodb import reserved
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, set_as_well
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, RETURN_ON_FAILURE, set_as_well
 from resilient_ddb.errors import VersionConflictError, attach_facts_of, conflict_class
 from resilient_ddb.errors.words import is_failed_condition
 
@@ -29,7 +29,6 @@ from .numbers import check_version, check_whole_version, version_after
 if TYPE_CHECKING:
     from resilient_ddb.ttl.rule import Expired
 
-_RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _MOST_NAMES = 100
 """Attributes that one condition can name: 300 operators and functions, and 4 KB."""
 _Item = Mapping[str, Any]
@@ -164,7 +163,7 @@ class Versioning:
             stored[self.write_token] = reserved.marks_after(mark, self._marks_in(over.item if over else item))
             names[reserved.WRITE_TOKEN_NAME], values[reserved.WRITE_TOKEN] = self.write_token, mark
             condition += f" AND NOT contains({reserved.WRITE_TOKEN_NAME}, {reserved.WRITE_TOKEN})"
-        joined = join_condition({**params, "Item": stored, _RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
+        joined = join_condition({**params, "Item": stored, RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
         there = False if creates else True if is_there else None
         remade = partial(self.put, item, params, expected, key=key) if wanted is None and not is_there else None
         return Write(params=joined, expected=wanted, there=there, version=following, over=over, remade=remade)
@@ -185,7 +184,7 @@ class Versioning:
         expression = params.get("UpdateExpression")
         if expression is not None and not isinstance(expression, str):
             raise TypeError(f"UpdateExpression must be a string; got {type(expression).__name__}")
-        joined = join_condition({**params, "Key": key, _RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
+        joined = join_condition({**params, "Key": key, RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
         joined["UpdateExpression"] = set_as_well(expression, assignments)
         return Write(params=joined, expected=version, version=following)
 
@@ -194,7 +193,7 @@ class Versioning:
         _refuse_old(params)
         self.check_key(key)
         version = check_version("expected_version", expected)
-        joined = join_condition({**params, "Key": key, _RETURN_ON_FAILURE: "ALL_OLD"}, *self._condition(version))
+        joined = join_condition({**params, "Key": key, RETURN_ON_FAILURE: "ALL_OLD"}, *self._condition(version))
         return Write(params=joined, expected=version)
 
     def conflict(self, write: Write, error: ClientError, table: str) -> VersionConflictError | None:
@@ -306,8 +305,8 @@ def _refuse_old(params: Mapping[str, Any]) -> None:
     for name in OLD_PARAMETERS:
         if name in params:
             raise ValueError(f"{name} does not go with a version: use expressions (ConditionExpression, ...) instead")
-    if params.get(_RETURN_ON_FAILURE, "ALL_OLD") != "ALL_OLD":
-        raise ValueError(f"{_RETURN_ON_FAILURE} is always 'ALL_OLD' on a versioned table: a conflict is told by it")
+    if params.get(RETURN_ON_FAILURE, "ALL_OLD") != "ALL_OLD":
+        raise ValueError(f"{RETURN_ON_FAILURE} is always 'ALL_OLD' on a versioned table: a conflict is told by it")
 
 
 def _possible_keys(item: _Item, versioning: Versioning) -> list[str]:
