@@ -100,8 +100,8 @@ FIELDS = "Fields:"
 
 
 def explained(cls: type[_Class]) -> type[_Class]:
-    """Have `help()` explain the fields of a class, as its source does."""
-    cls.__doc__ = _Explained(cls.__doc__)  # type: ignore[assignment]  # it is text to whoever reads it
+    """Make `help()` explain the fields of a class, as its source does."""
+    cls.__doc__ = _Explained(cls.__doc__)  # type: ignore[assignment]  # it is text to those who read it
     return cls
 
 
@@ -227,7 +227,7 @@ class ThrottlingReason(Record):
     reason: str
     """For example `TableReadKeyRangeThroughputExceeded`."""
     resource: str
-    """The ARN of the table or index; empty where it was not told."""
+    """The ARN of the table or index; empty if it was not told."""
 
     @property
     def is_hot_partition(self) -> bool:
@@ -239,7 +239,7 @@ class Event(Record):
     """What all events tell."""
 
     table: str | None
-    """The table's name, or None where the call names none, or several."""
+    """The table's name, or None if the call names none, or several."""
     operation: str
     """The operation, as the service spells it: `GetItem`."""
 
@@ -273,9 +273,9 @@ class AttemptEvent(Event):
     elapsed: float
     """Seconds that the request took."""
     kind: ErrorKind | None
-    """What its failure was; None where it succeeded."""
+    """What its failure was; None if it succeeded."""
     code: str | None
-    """The service's error code, or the transport error's class; None where it succeeded."""
+    """The service's error code, or the transport error's class; None if it succeeded."""
     request_id: str | None
     """The service's id of the request, if it answered."""
 
@@ -333,7 +333,7 @@ class FallbackEvent(Event):
     fallback: str
     """The fallback's name."""
     answered: bool
-    """False where it had no answer, or failed."""
+    """False if it had no answer, or failed."""
 
 
 class CallEndEvent(Event):
@@ -344,17 +344,17 @@ class CallEndEvent(Event):
     outcome: Outcome
     """How it ended."""
     kind: ErrorKind | None
-    """What the last failure was; None where there was none."""
+    """What the last failure was; None if there was none."""
     code: str | None
-    """The code of the error that it ended in, or its class; None where it ended in none."""
+    """The code of the error that it ended in, or its class; None if it ended in none."""
     stopped_by: StopReason | None
-    """Why no further attempt was made; None where the last one succeeded, or none was made."""
+    """Why no further attempt was made; None if the last one succeeded, or none was made."""
     attempts: int
     """Requests that were begun."""
     elapsed: float
     """Seconds from start to end, waits included."""
     ambiguous: bool
-    """True where the call failed, and a write may have been applied although its reply was lost."""
+    """True if the call failed, and a write may have been applied although its reply was lost."""
     consumed_capacity: float | None
     """Capacity units that DynamoDB told, where `ReturnConsumedCapacity` asked for them."""
     request_id: str | None

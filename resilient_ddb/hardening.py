@@ -25,7 +25,7 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
 
     Args:
         target: a boto3, aiobotocore or aioboto3 Session, client, resource or Table.
-        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+        policy: how calls are made; the default `Policy()` if left out, with the attempts that the Config's
             `retries` or `AWS_MAX_ATTEMPTS` state.
 
     Raises:

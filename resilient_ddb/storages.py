@@ -138,7 +138,7 @@ class DynamoDBStorage:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._tried_at: Moment | None = None
-        """When it read last, or could not; None: it is to read now."""
+        """When it read last, or could not; None: it must read now."""
         self._is_failing = False
         self._thread: threading.Thread | None = None
 
@@ -156,7 +156,7 @@ class DynamoDBStorage:
         return self.call_begins
 
     def call_begins(self) -> None:
-        """Let the thread look at the table, if it is time."""
+        """Wake the thread that looks at the table, if it is time."""
         if self._is_due():
             self.wake.set()
             if self._thread is None:
@@ -246,7 +246,7 @@ class DynamoDBStorage:
         member.agreed, member.agreed_forced = mine
 
     def _see(self, name: str, item: Mapping[str, Any] | None) -> _Known | None:
-        """Record what an item says; None where there is none."""
+        """Record what an item says; None if there is none."""
         if item is None:
             self._seen.pop(name, None)
             return None

@@ -49,11 +49,11 @@ class FakeTable:
         self.described = {"KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in schema]}
         self.descriptions = 0
 
-    def describe_table(self, TableName):  # noqa: N803 - boto3's name
+    def describe_table(self, TableName):
         self.descriptions += 1
         return {"Table": self.described}
 
-    def batch_write_item(self, RequestItems, **asked):  # noqa: N803 - boto3's name
+    def batch_write_item(self, RequestItems, **asked):
         [batch] = RequestItems.values()
         self.batches.append(list(batch))
         self.asked.append(asked)

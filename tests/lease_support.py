@@ -23,11 +23,11 @@ class LeaseTable:
     def __init__(self):
         self.items = {}
 
-    def put_item(self, Item, ConditionExpression, ExpressionAttributeValues):  # noqa: N803 - boto3's names
+    def put_item(self, Item, ConditionExpression, ExpressionAttributeValues):
         self._check("PutItem", Item["worker"], ConditionExpression, ExpressionAttributeValues)
         self.items[Item["worker"]] = Item
 
-    def delete_item(self, Key, ConditionExpression=None, ExpressionAttributeValues=None):  # noqa: N803 - as above
+    def delete_item(self, Key, ConditionExpression=None, ExpressionAttributeValues=None):
         self._check("DeleteItem", Key["worker"], ConditionExpression, ExpressionAttributeValues)
         self.items.pop(Key["worker"], None)
 

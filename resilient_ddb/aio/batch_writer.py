@@ -12,10 +12,9 @@ from typing import Any, NoReturn, Self
 from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
 from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
-from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import Request
 from resilient_ddb.bulk.token_bucket import Limiter
-from resilient_ddb.calls.flows import run_async
+from resilient_ddb.calls.flows import Flow, run_async
 from resilient_ddb.calls.stamping import stamped
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
 
@@ -31,13 +30,13 @@ class AsyncBatchWriter(BatchBuffer):
         self._turn = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item, now or with a later batch; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
         if ttl_seconds is not None:
             Item = await self._expiring(Item, ttl_seconds)  # noqa: N806 - as above
         await self._add_and_flush(put_request(Item))
 
-    async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    async def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item, now or with a later batch."""
         await self._add_and_flush(delete_request(Key))
 
@@ -46,7 +45,7 @@ class AsyncBatchWriter(BatchBuffer):
         return await run_async(stamped(client, self._table_name, item, ttl_seconds))
 
     async def _add_and_flush(self, request: Request) -> None:
-        if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
+        if self._is_due(request) and not self._is_within:  # else the one who sends goes on with this
             flow = self._batching.flush_flow(self._shell, self._settings.flush_amount)
             await self._in_turn(flow, current_deadline())
 
@@ -79,11 +78,11 @@ class AsyncBatchWriter(BatchBuffer):
             self._batching.end_block()
             self._tell(self.unprocessed)  # by what is raised here, or has ended the block
 
-    # Of tasks that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
+    # Of tasks that share the writer, one sends for all. One who leaves the block by an exception waits for its turn
     # whatever the deadline, as in the sync writer.
 
     async def _in_turn(
-        self, flow: Flow, deadline: Deadline | None, at_end: Callable[[], Awaitable[None]] | None = None
+        self, flow: Flow[None], deadline: Deadline | None, at_end: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Run a flow while no other task runs one. A deadline holds for the wait as well."""
         self._follow_loop()
@@ -106,7 +105,7 @@ class AsyncBatchWriter(BatchBuffer):
                 turn.release()
 
     def _follow_loop(self) -> None:
-        """Go on where the loop of before is closed, as the Table does: nobody there has the turn any more."""
+        """Begin with a new turn if the loop of before is closed: nobody there has the turn any more."""
         running = asyncio.get_running_loop()
         if self._loop is None or self._loop.is_closed():
             self._turn = asyncio.Lock()
@@ -169,14 +168,14 @@ class _OneByOne:
             self.cancel()
 
     def cancel(self) -> None:
-        """Leave the call to whoever cancels its task."""
+        """Do nothing: a call ends if its task is cancelled."""
 
     def leave_loop(self) -> None:
         """Forget what belonged to an event loop that is closed."""
         self._sleeping = None
 
     async def close(self) -> None:
-        """End what is under way: whoever was cancelled here no longer waits for it."""
+        """End what is under way: a caller that was cancelled no longer waits for it."""
         self._stop = Stop()
 
 
@@ -213,7 +212,7 @@ class _Tasks(_OneByOne):
         self._under_way = answered
 
     async def close(self) -> None:
-        if self._under_way:  # whoever was to wait for them was cancelled
+        if self._under_way:  # the caller that would have waited for them was cancelled
             self.end_calls()
             self.cancel()
             pending = [task for task in self._under_way if not task.done()]

@@ -161,7 +161,7 @@ async def _make(call: PlainCall, frozen: Any) -> Response:
 
 
 async def _learn(witness: Witness) -> None:
-    """Learn from a call that went the SDK's way. Its response is there: nothing that fails here is to take it away."""
+    """Learn from a call that went the SDK's way. Its response is there: what fails here must not take it away."""
     with contextlib.suppress(Exception):
         witness.learn(await witness.credentials.get_frozen_credentials())
 
@@ -254,7 +254,7 @@ class AioHost(ClientHost):
         return self.install(sibling, policy, native=self.native)
 
     def _forget_failed(self, key: Any, task: asyncio.Task[Any]) -> None:
-        """Let go of an opening that failed, also if all who waited for it have left: whoever comes next tries anew."""
+        """Forget an opening that failed, also if all who waited for it have left: the next caller tries anew."""
         if (task.cancelled() or task.exception() is not None) and self.siblings.get(key) is task:
             del self.siblings[key]
 

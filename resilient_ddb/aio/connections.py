@@ -135,7 +135,7 @@ class _Caller:
         return execution is None or execution.may_send()
 
     def apart(self) -> AbstractContextManager[None]:
-        """Do something that outlives the call for which it is done: a connection would keep the call, and its item."""
+        """Run something that outlives the call for which it is done: a connection would keep the call, and its item."""
         return holding(CURRENT, None)
 
 

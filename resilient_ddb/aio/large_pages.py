@@ -58,7 +58,7 @@ async def _read_in_steps(model: Any, response: dict[str, Any], customized: dict[
                 parsed = end.value
                 break
             await asyncio.sleep(0)
-    except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+    except Exception:  # noqa: BLE001 - whatever is unusual: botocore says what becomes of it
         native.leave_to_botocore(model, response)
         return
     native.was_read(found, parsed, response, customized)

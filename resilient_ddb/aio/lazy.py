@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from resilient_ddb.calls.circuit import Held
 from resilient_ddb.calls.core import lane_settings
 from resilient_ddb.errors import DeadlineExceededError, attach
-from resilient_ddb.hooks.host import set_policy, with_options, with_ttl
+from resilient_ddb.hooks.config import with_ttl
+from resilient_ddb.hooks.host import set_policy, with_options
+from resilient_ddb.http.aio_connection import cut
 from resilient_ddb.http.aio_session import ProtocolSession
 from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.deadlines import current_deadline
@@ -272,7 +274,7 @@ class LazyClient(Lazy):
             self._clients[loop] = client
             if self.core is None:
                 core = client._resilience  # noqa: SLF001 - the attribute is this library's own
-                core.forced = self.held  # before it is to be found: a thread that holds a circuit takes no lock
+                core.forced = self.held  # before others can find it: a thread that holds a circuit takes no lock
                 self.core = core
                 if self._set is not None:  # before it was open, or while it was being opened
                     set_policy(client, self._set)
@@ -281,12 +283,12 @@ class LazyClient(Lazy):
                 client._resilience.host.follow_policy()  # noqa: SLF001 - as above
 
     def _forget_failed(self, task: asyncio.Task[Any]) -> None:
-        """Let go of an opening that failed, before its callers hear of it: whoever comes next tries anew."""
+        """Forget an opening that failed, before its callers hear of it: the next caller tries anew."""
         if not _has_succeeded(task):
             self._opening.pop(task.get_loop(), None)
 
     def _forget_closed(self) -> None:
-        """Let go of what belonged to loops that were closed without having been shut down."""
+        """Forget what belonged to loops that were closed without having been shut down."""
         for loop in list(self._opening):  # a copy: other threads open clients for loops of their own
             if loop.is_closed():
                 self._opening.pop(loop, None)
@@ -414,20 +416,11 @@ def abandon(client: Any) -> None:
         session.detach()
         for connections in list(getattr(connector, "_conns", {}).values()):
             for protocol, _ in connections:
-                _cut(protocol.transport)
+                if protocol.transport is not None:
+                    cut(protocol.transport)
         # The first step of an awaitable `close` does what there is to do; with no loop there is no second one.
         with contextlib.suppress(Exception):
             next(iter(connector.close().__await__()))
-
-
-def _cut(transport: Any) -> None:
-    """Close a connection's socket, with no loop to do it."""
-    if transport is None:
-        return
-    with contextlib.suppress(Exception):  # the loop is closed: a transport can't schedule its own end
-        transport.abort()
-    with contextlib.suppress(Exception):
-        transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
 
 
 async def opened(client: Any, operation: str) -> Any:

@@ -65,7 +65,7 @@ async def _items(segments: Segments) -> AsyncGenerator[Item, None]:
 
 
 class _Workers:
-    """Tasks that ask for pages, one each. None of them waits for whoever reads the items."""
+    """Tasks that ask for pages, one each. None of them waits for the reader of the items."""
 
     def __init__(self, segments: Segments) -> None:
         self._segments = segments

@@ -39,7 +39,7 @@ class Pending(Coroutine[Any, Any, T]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         self._coroutine.close()
         raise TypeError(
-            f"{self._name} is async, and gives a coroutine, which is to be awaited first: write "
+            f"{self._name} is async, and gives a coroutine, which must be awaited first: write "
             f"'await {self._name}', or use the sync Table of resilient_ddb.table(...)"
         )
 
@@ -55,7 +55,7 @@ class Pending(Coroutine[Any, Any, T]):
 
 
 def pending(flow: Flow[T], name: str) -> Pending[T]:
-    """Return what is to be awaited for a flow to run; `name` is that of the verb, with what it is of."""
+    """Return a coroutine that runs a flow; `name` is that of the verb, with what it is of."""
 
     async def call() -> T:
         return await run_async(flow)

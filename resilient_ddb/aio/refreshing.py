@@ -33,7 +33,7 @@ class RefreshLock:
         return holder is not None and holder[0].is_running()
 
     async def __aenter__(self) -> None:
-        while not self._take():  # noqa: ASYNC110 - whoever refreshes may be on another loop
+        while not self._take():  # noqa: ASYNC110 - another loop may be refreshing
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def __aexit__(self, *_: object) -> None:
@@ -50,6 +50,6 @@ class RefreshLock:
 
 
 def share_between_loops(credentials: Any) -> None:
-    """Let the credentials of a session be refreshed on any event loop, if their lock is of one only."""
+    """Make the credentials of a session refreshable on any event loop, if their lock is of one only."""
     if type(getattr(credentials, "_refresh_lock", None)) is asyncio.Lock:
         credentials._refresh_lock = RefreshLock()  # noqa: SLF001 - aiobotocore has no public way

@@ -20,10 +20,10 @@ from boto3.resources.response import RawHandler, ResourceHandler
 from botocore import xform_name
 from botocore.model import ServiceModel
 
-from resilient_ddb.hooks.actions import plain_operation
-from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
+from resilient_ddb.hooks.config import TABLE_OPTIONS, check_options
+from resilient_ddb.hooks.host import with_options
 from resilient_ddb.hooks.loading import plain_loader
-from resilient_ddb.hooks.models import resource_definitions
+from resilient_ddb.hooks.models import plain_operation, resource_definitions
 from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, refuse_unknown
 
 from .lazy import LazyClient, opened

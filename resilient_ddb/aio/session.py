@@ -15,19 +15,18 @@ from aiobotocore.session import AioSession
 from boto3.resources.base import ServiceResource
 from botocore.client import BaseClient
 
-from resilient_ddb.hooks.host import (
+from resilient_ddb.hooks.config import (
     bound,
     check_config,
     check_new_policy,
     check_options,
     check_policy,
     check_service,
-    default_options,
-    set_policy_of_session,
     settled_config,
     ttl_of_tables,
 )
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
+from resilient_ddb.hooks.host import set_policy_of_session
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.living import living
 
@@ -65,9 +64,9 @@ def client(
     Args:
         service_name: `"dynamodb"`.
         args: aiobotocore's further arguments, by position: `region_name`, `api_version`, `use_ssl`, `verify`, ...
-        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+        policy: how calls are made; the default `Policy()` if left out, with the attempts that the Config's
             `retries` or `AWS_MAX_ATTEMPTS` state.
-        session: the aiobotocore (or aioboto3) Session to build on; one of this library's where left out. It stays as
+        session: the aiobotocore (or aioboto3) Session to build on; one of this library's if left out. It stays as
             it is: only this client is hardened.
         ttl: the TTL attributes of tables, by the tables' names: `{"sessions": "expires_at"}`, or a `TimeToLive` in
             place of an attribute's name. Items of theirs that have expired are left out of all answers.
@@ -258,15 +257,13 @@ def _arguments(
 
 async def _open(arguments: dict[str, Any], policy: Policy | None, session: Any, ttl: TtlTables | None) -> Any:
     chosen = _botocore_session(session) or _own_session()
-    config = settled_config(AioConfig(**default_options(policy)), chosen, arguments.get("config"))
+    config = settled_config(AioConfig, policy, chosen, arguments.get("config"))
     given = getattr(arguments.get("config"), "http_session_cls", AIOHTTPSession)
     if given is not AIOHTTPSession:
         config.http_session_cls = given  # aiobotocore 3.0's `merge` loses it
     made = await chosen.create_client(**{**arguments, "config": config}).__aenter__()
-    hardened = AioHost.install(made, policy)
-    core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
-    share_between_loops(core.host.credentials())
+    hardened = AioHost.install_on_own(made, policy, config, arguments, ttl)
+    share_between_loops(hardened._resilience.host.credentials())  # noqa: SLF001 - the attribute is this library's own
     return hardened
 
 

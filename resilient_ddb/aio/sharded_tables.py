@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.bulk.iterators import AsyncItemIterator, Later
 from resilient_ddb.calls.flows import run_async
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from .versioned_tables import AsyncVersionedTable
 
-Response = dict[str, Any]
-
 
 class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):
     """An async Table whose partition keys are stored with suffixes. Made by `table.sharded()`; tasks may share it.
@@ -43,38 +42,22 @@ class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):
     _together = staticmethod(together)
 
     @names_checked
-    def put_item(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[PutParameters],
-    ) -> Pending[Response]:
+    def put_item(self, Item: Mapping[str, Any], **params: Unpack[PutParameters]) -> Pending[Response]:
         """Put an item into a shard: a random one, or the one that is calculated."""
         return pending(self._put(Item, params), "sharded.put_item")
 
     @names_checked
-    def get_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[GetParameters],
-    ) -> Pending[Response]:
+    def get_item(self, Key: Mapping[str, Any], **params: Unpack[GetParameters]) -> Pending[Response]:
         """Read an item: from its shard where that can be calculated from `Key`, else from all."""
         return pending(self._get(Key, params), "sharded.get_item")
 
     @names_checked
-    def update_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[UpdateParameters],
-    ) -> Pending[Response]:
+    def update_item(self, Key: Mapping[str, Any], **params: Unpack[UpdateParameters]) -> Pending[Response]:
         """Update an item; where its shard can't be calculated it is found first, or that is refused."""
         return pending(self._change("update_item", Key, params), "sharded.update_item")
 
     @names_checked
-    def delete_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[DeleteParameters],
-    ) -> Pending[Response]:
+    def delete_item(self, Key: Mapping[str, Any], **params: Unpack[DeleteParameters]) -> Pending[Response]:
         """Delete an item. See `update_item`."""
         return pending(self._change("delete_item", Key, params), "sharded.delete_item")
 
@@ -163,11 +146,11 @@ class AsyncShardedTable(ShardedQueries, AsyncKeysReads, AsyncTableBehind):
 class AsyncShardedBatchWriter(ShardedBatch):
     """A batch writer for an async sharded table."""
 
-    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    async def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item into a shard, now or with a later batch."""
         await run_async(self._put(Item, ttl_seconds))
 
-    async def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    async def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
         await run_async(self._delete(Key))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from boto3.resources.base import ServiceResource
 
-from resilient_ddb.hooks.host import with_timeouts
+from resilient_ddb.hooks.config import with_timeouts
 from resilient_ddb.hooks.models import SharesClient
 from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, names_checked
 
@@ -105,7 +105,7 @@ class AsyncTable(SharesClient, AsyncTableReads, AsyncResource, _TableTypes):
     _owns_client = False
     """Whether the client was made for this Table alone."""
     _restore: Callable[[str, dict[str, Any]], AsyncTable]
-    """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
+    """Makes a Table of its pickled recipe. The module that makes the class hands it in."""
 
     @names_checked
     def batch_writer(

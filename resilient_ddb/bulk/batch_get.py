@@ -35,7 +35,7 @@ _OPERATION = "BatchGetItem"
 _A_REQUEST = 100
 """DynamoDB takes so many keys a request."""
 _IN_HAND = 200
-"""Keys that are taken ahead of the one whose item is to be given next."""
+"""Keys that are taken ahead of the one whose item is given next."""
 _REMEMBERED = 100_000
 """Keys of which is known that they were taken: some 10 MB."""
 _PARAMETERS = (
@@ -282,7 +282,7 @@ class BatchReads:
         elif delay is None:
             attach(given_up, given_up.resilience.replaced(stopped_by=StopReason.MAX_ATTEMPTS, **facts))
         if delay is None:
-            self._fruitless = 0  # whoever goes on begins anew
+            self._fruitless = 0  # a caller that goes on begins anew
             try:
                 raise given_up from (self._foreign or given_up.__cause__)
             finally:

@@ -27,7 +27,6 @@ class BatchBuffer(_BotoBatchWriter):  # type: ignore[misc]  # boto3 has no types
     """What both batch writers share: boto3's attributes, and what there is to see."""
 
     def __init__(self, table_name: str, client: Any, settings: BatchSettings) -> None:
-        """Write to a table by means of a client."""
         self._settings = settings
         self._begin(table_name, client)
         super().__init__(table_name, client, settings.flush_amount, settings.overwrite_by_pkeys)
@@ -168,7 +167,7 @@ _sendings: ContextVar[tuple[_Sending, ...]] = ContextVar("resilient_ddb.sendings
 
 
 def put_request(item: Any) -> Request:
-    """Return the request for an item, which is copied: whoever fills one dict anew for each item means several."""
+    """Return the request for an item, which is copied: a caller that fills one dict anew each time means several."""
     return {"PutRequest": {"Item": dict(item) if isinstance(item, dict) else item}}
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from resilient_ddb.calls import telling
 from resilient_ddb.calls.core import Core
 from resilient_ddb.calls.described import description_now
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.integrity import UnreadableResponseError, foreign_answer
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.errors import DeadlineExceededError, UnprocessedItemsError, attach, call_facts
@@ -24,7 +25,7 @@ from resilient_ddb.policy.policy import Policy
 from .pacing import Pace
 from .passes import Passes
 from .queue import Batch, Queue
-from .refusals import OPERATION, Flow, Refused, is_about_items
+from .refusals import OPERATION, Refused, is_about_items
 from .settings import BatchReport, BatchSettings, Request, Tally
 from .token_bucket import Limiter
 
@@ -63,11 +64,10 @@ class Batching:
     """The state of one batch writer."""
 
     def __init__(self, table: str, settings: BatchSettings) -> None:
-        """Write to `table`."""
         self.queue = Queue(settings.flush_amount, settings.overwrite_by_pkeys)
         self.refused = Refused(self.queue, table)
         self.is_stopped = False
-        """Whether nothing more is to be sent: the block is being left by an exception."""
+        """Whether nothing more will be sent: the block is being left by an exception."""
         self.has_block = False
         """Whether a block is going to be left: until then, what was refused need not be told."""
         self._table, self._settings = table, settings
@@ -100,7 +100,7 @@ class Batching:
         now = self._policy.clock.monotonic()
         return self._tally.report(now, refused=self.refused.count, consumed=consumed, current_rate=rate)
 
-    def flush_flow(self, shell: Shell, least: int) -> Flow:
+    def flush_flow(self, shell: Shell, least: int) -> Flow[None]:
         """Send batches for as long as `least` requests wait. With 1: until all are written, and answered."""
         try:
             yield from self._flush(shell, least)
@@ -108,7 +108,7 @@ class Batching:
             self.refused.explain(error)
             raise
 
-    def _flush(self, shell: Shell, least: int) -> Flow:
+    def _flush(self, shell: Shell, least: int) -> Flow[None]:
         self._tally.go_on()
         yield from self._open(shell)  # each time: a module-level table's client may have been closed
         while True:
@@ -143,11 +143,11 @@ class Batching:
         self.has_block = self.is_stopped = False
 
     def begin_leaving(self, error: BaseException | None) -> bool:
-        """Begin to leave the block, and return whether nothing more is to be sent."""
+        """Begin to leave the block, and return whether nothing more will be sent."""
         self.is_stopped = error is not None and not _is_no_failure(error) and not self._settings.flush_on_error
         return self.is_stopped
 
-    def leave_flow(self, shell: Shell, error: BaseException | None) -> Flow:
+    def leave_flow(self, shell: Shell, error: BaseException | None) -> Flow[None]:
         """End the block, which `error` may have ended."""
         try:
             if error is None or _is_no_failure(error):
@@ -161,7 +161,7 @@ class Batching:
             self.is_stopped, self._failure = False, None
             self._tally.end(self._policy.clock.monotonic())
 
-    def _finish(self, shell: Shell) -> Flow:
+    def _finish(self, shell: Shell) -> Flow[None]:
         self.has_block = True
         take = self._settings.on_unprocessed
         try:
@@ -177,7 +177,7 @@ class Batching:
         if self.refused.untold:
             raise self._of_refused(self.unprocessed)
 
-    def _try_to_finish(self, shell: Shell, error: BaseException) -> Flow:
+    def _try_to_finish(self, shell: Shell, error: BaseException) -> Flow[None]:
         try:
             yield from self._finish(shell)
         except Exception as failure:  # noqa: BLE001 - the error that ended the block is the one to be raised
@@ -185,7 +185,7 @@ class Batching:
 
     # Sending.
 
-    def _open(self, shell: Shell) -> Flow:
+    def _open(self, shell: Shell) -> Flow[None]:
         client = yield shell.open
         if self._client is None:
             self._begin(client)
@@ -206,7 +206,7 @@ class Batching:
         one_by_one = self._passes.fruitless or (self._client is not None and not self._pace.knows_cost)
         return self.queue.under_way < (1 if one_by_one else self._settings.max_workers)
 
-    def _send(self, shell: Shell) -> Flow:
+    def _send(self, shell: Shell) -> Flow[None]:
         if self._settings.max_workers > 1 and not self.queue.knows_keys:
             try:
                 yield from self._learn_keys()
@@ -253,7 +253,7 @@ class Batching:
         self.queue.put_back(batch.requests)
         self.queue.end(batch)
 
-    def _wait(self, shell: Shell, seconds: float, until: str) -> Flow:
+    def _wait(self, shell: Shell, seconds: float, until: str) -> Flow[None]:
         if not seconds or self.is_stopped:  # stopped meanwhile, by another thread or task
             return
         if is_beyond_deadline(seconds):
@@ -262,12 +262,12 @@ class Batching:
             telling.waits(self._core, self._table, OPERATION, seconds, "pass" if until == _NEXT else "rate")
         yield partial(shell.pause, self._policy.clock.wait(seconds))
 
-    def _learn_keys(self) -> Flow:
+    def _learn_keys(self) -> Flow[None]:
         """Find out the key's attributes, for each writer anew: by those of an earlier table, items would be lost."""
         described = yield from description_now(self._client, self._table)
         self.queue.know_keys(described.key.names)
 
-    def _try_to_learn_keys(self) -> Flow:
+    def _try_to_learn_keys(self) -> Flow[None]:
         """Find them out, unless they are known, or can't be had."""
         if self.queue.knows_keys or self._has_no_keys:
             return
@@ -278,13 +278,13 @@ class Batching:
 
     # Answers.
 
-    def _collect(self, shell: Shell) -> Flow:
+    def _collect(self, shell: Shell) -> Flow[None]:
         answers = yield shell.collect
-        if not answers:  # whoever was interrupted here has taken them along
+        if not answers:  # a caller that was interrupted here has taken them along
             self.queue.abandon()
         yield from self._settle(answers)
 
-    def _settle(self, answers: list[Answer]) -> Flow:
+    def _settle(self, answers: list[Answer]) -> Flow[None]:
         for batch, answer in answers:
             if isinstance(answer, BaseException):
                 self._failed(batch, answer)
@@ -292,7 +292,7 @@ class Batching:
                 yield from self._answered(batch, answer)
             self.queue.end(batch)
 
-    def _answered(self, batch: Batch, response: dict[str, Any]) -> Flow:
+    def _answered(self, batch: Batch, response: dict[str, Any]) -> Flow[None]:
         # One table was sent: whatever comes back is its own, under its name or its ARN.
         parts = (response.get("UnprocessedItems") or {}).values()
         returned = [request for part in parts for request in part or ()]
@@ -398,7 +398,7 @@ class Batching:
     def _why_given_up(self) -> str:
         return f"{counted(self._passes.fruitless, 'pass', 'passes')} made no progress"
 
-    def _fail(self) -> Flow:
+    def _fail(self) -> Flow[None]:
         """End with the failure there is; what follows begins anew."""
         failure, self._failure = self._failure, None
         throttling, self._throttling = self._throttling, None

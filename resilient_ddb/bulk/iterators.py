@@ -51,7 +51,6 @@ class _OfTable(Generic[Items]):
     _go_on: Callable[[_Paged], Items]
 
     def __init__(self, reading: _Paged, verb: str, table: Any) -> None:
-        """Iterate over the items of a reading of a table, by one of its verbs."""
         self._reading = reading
         self._items = self._go_on(reading)
         self._is_closed = False

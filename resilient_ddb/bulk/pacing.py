@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,7 @@ _DECREASE_SECONDS = 1.0
 _INCREASE_SHARE = 0.05
 """Share of the stated rate that is won back a second."""
 _SLOWEST_SHARE = 0.02
-"""Share of the stated rate below which it never goes: after an outage, the next batch is to come within reach."""
+"""Share of the stated rate below which it never goes: after an outage, the next batch must come within reach."""
 _LEAST_STATED = 1.0
 _LEARNING = 0.3
 _log = logging.getLogger("resilient_ddb")
@@ -64,12 +64,12 @@ class Pace:
 
     @property
     def asks(self) -> bool:
-        """Return whether DynamoDB is to be asked what was consumed."""
+        """Return whether to ask DynamoDB what was consumed."""
         return self._is_auto or self._limiter is not None
 
     @property
     def knows_cost(self) -> bool:
-        """Return whether it is known what a unit by size costs; where no rate is held, it does not matter."""
+        """Return whether it is known what a unit by size costs; if no rate is held, it does not matter."""
         return self._has_learnt or not self.asks
 
     @property
@@ -84,8 +84,8 @@ class Pace:
         """Return the units a second that it was told to keep to; None if no rate is held."""
         return None if self._limiter is None else self._stated()
 
-    def follow_table(self, describe: Callable[[], Any]) -> Generator[Callable[[], Any], Any, None]:
-        """Where the rate is the table's, see what it is: at first, and every five minutes."""
+    def follow_table(self, describe: Callable[[], Any]) -> Flow[None]:
+        """See what the rate is, if it is the table's: at first, and every five minutes."""
         now = self._clock.monotonic()
         if not self._is_auto or now < self._read_again_at:
             return
@@ -102,7 +102,7 @@ class Pace:
         elif rate is not None:
             self._limiter = CapacityBucket(rate, clock=self._clock)
 
-    def join(self, join: Callable[[Limiter], Any]) -> Generator[Callable[[], Any], Any, None]:
+    def join(self, join: Callable[[Limiter], Any]) -> Flow[None]:
         """Join a rate that is shared with others, before anything is taken from the queue."""
         if self._limiter is not None:
             yield partial(join, self._limiter)
@@ -121,7 +121,7 @@ class Pace:
         Args:
             reserved: what was taken.
             units: by size, of what was written.
-            consumed: what DynamoDB says; None where it does not. An emulator may say too little.
+            consumed: what DynamoDB says; None if it does not. An emulator may say too little.
             written: how many items were written: each takes a unit at least.
         """
         cost = units * self._ratio if consumed is None else max(consumed, float(written))
@@ -201,7 +201,7 @@ class ReadRate:
     ) -> None:
         """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`.
 
-        A part costs `least` units at least, whatever an answer says; the estimate where left out.
+        A part costs `least` units at least, whatever an answer says; the estimate if left out.
         """
         self._least = estimate if least is None else least
         self._limiter = limiter
@@ -246,7 +246,7 @@ class ReadRate:
 
 
 def read_rate(rate: Any, table: Any, params: Mapping[str, Any], estimate: float | None = None) -> ReadRate | None:
-    """Return the pace for a `read_units_per_second` of a table's reads; None where there is none.
+    """Return the pace for a `read_units_per_second` of a table's reads; None if there is none.
 
     A key, or a page, that is read by `params` costs something at least. The first is taken to cost just that, unless
     there is an estimate.

@@ -1,7 +1,7 @@
 """Items across pages: which page to ask for next, and what of it is given.
 
 Filters, and a Table's TTL, leave items out after DynamoDB has counted them towards `Limit`: a page may be short, or
-empty, and not be the last one. Whoever wants so many items has to read on.
+empty, and not be the last one. A caller that wants so many items has to read on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class Trail:
     """
 
     def __init__(self, table: str, start: Mapping[str, Any] | None = None) -> None:
-        """Begin at the beginning, or after a key."""
         self._table = table
         self._recent: deque[Mapping[str, Any]] = deque(() if start is None else (start,), _RECENT)
         # A longer ring is seen by Brent's method: each key is held against one of before, and that is exchanged for the
@@ -73,7 +72,7 @@ def refuse_count(operation: str, params: Mapping[str, Any]) -> None:
         ValueError: `Select` is `COUNT`.
     """
     if params.get("Select") == "COUNT":
-        raise ValueError(f"Select must not be 'COUNT' where items are to be given; call {operation}(...) instead")
+        raise ValueError(f"Select must not be 'COUNT' where items are given; call {operation}(...) instead")
 
 
 class _Place(NamedTuple):

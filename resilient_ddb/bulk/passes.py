@@ -12,7 +12,7 @@ class Passes:
     """Counts passes without any progress, and spaces them by full jitter. One with progress is never counted."""
 
     def __init__(self, policy: Policy, max_attempts: int | None) -> None:
-        """Go by the policy's `retry`; `max_attempts` passes, where that is given."""
+        """Go by the policy's `retry`; `max_attempts` passes, if that is given."""
         self.number = 0
         """That of the present pass. A batch keeps that of the pass which it belongs to."""
         self.fruitless = 0
@@ -57,7 +57,7 @@ class Passes:
             self._pause = Backoff(again, self._uniform, now).delay(1, left, now) or 0.0
 
     def begin_anew(self) -> None:
-        """Forget what there was: whoever goes on after an error has all passes before him."""
+        """Forget what there was: a caller that goes on after an error has all passes again."""
         self.fruitless, self._backoff, self._pause = 0, None, 0.0
 
     def take_pause(self) -> float:

@@ -32,7 +32,7 @@ class Batch:
     __slots__ = ("number", "requests", "reserved", "sent_at", "too_large", "units")
 
     def __init__(self, requests: list[Request], units: list[int], too_large: list[Request]) -> None:
-        """Take the requests and the units of each by size, and apart from them those that are too large to be sent."""
+        """Hold the requests and the units of each by size, and apart from them those that are too large to be sent."""
         self.requests = requests
         self.units = units
         self.too_large = too_large
@@ -52,7 +52,7 @@ class Batch:
 
 
 class Queue:
-    """What is to be written, in order. Everything a writer holds that is not under way is in here."""
+    """What will be written, in order. Everything a writer holds that is not under way is in here."""
 
     def __init__(self, size: int, keys: Sequence[str] | None) -> None:
         """Make batches of `size` at most; `keys` are the key's attributes, if they are known."""
@@ -63,7 +63,7 @@ class Queue:
         self._keys = tuple(keys) if keys else None
         self._must_have_keys = bool(keys)
         self._newest: dict[Key, Request] = {}
-        """What the buffer has for each key. Empty where that is to be looked up again."""
+        """What the buffer has for each key. Empty if that must be looked up again."""
         self._under_way: dict[int, Batch] = {}
         self._numbers = itertools.count()
         self._order: dict[int, int] = {}
@@ -98,7 +98,7 @@ class Queue:
     # In.
 
     def add(self, request: Request) -> None:
-        """Take a request in, in place of an older one for the same key.
+        """Add a request, in place of an older one for the same key.
 
         Raises:
             KeyError: it lacks an attribute of the key.
@@ -126,7 +126,7 @@ class Queue:
         self.buffer[:] = requests
 
     def put_back(self, requests: Iterable[Request]) -> None:
-        """Take requests in again, in their old places; without those for which a newer one has come since."""
+        """Add requests again, in their old places; without those for which a newer one has come since."""
         self._newest.clear()
         waiting = {id(request) for part in (self.buffer, *self._pieces) for request in part}
         wanted = self._still_wanted(request for request in requests if id(request) not in waiting)
@@ -150,7 +150,7 @@ class Queue:
     # Out.
 
     def is_due(self, least: int) -> bool:
-        """Return whether a batch is to be sent: a whole one, or what there is where nothing else can fill it up."""
+        """Return whether to send a batch: a whole one, or what there is if nothing else can fill it up."""
         if self._pieces:
             return True
         if not self._under_way:
@@ -205,7 +205,7 @@ class Queue:
             self.end(batch)
 
     def done(self, requests: Iterable[Request]) -> None:
-        """Let go of requests that are written, or somebody else's."""
+        """Forget requests that are written, or somebody else's."""
         self._forget(requests)
 
     def empty(self) -> None:
@@ -241,7 +241,7 @@ class Queue:
         return list(found.values()), never_sent
 
     def key_of(self, request: Request) -> dict[str, Any] | None:
-        """Return the key of a request, None where the key's attributes are not known."""
+        """Return the key of a request, None if the key's attributes are not known."""
         values = values_of(request)
         if not isinstance(values, Mapping):
             return None
@@ -279,7 +279,7 @@ class Queue:
         return wanted
 
     def _key(self, request: Request) -> Key:
-        """Return what is the same for two requests for one item; no other request's where that can't be told."""
+        """Return what is the same for two requests for one item; no other request's if that can't be told."""
         try:
             values = values_of(request)
             key = tuple([values[name] for name in self._keys or ()])

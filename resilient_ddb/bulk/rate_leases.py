@@ -112,12 +112,12 @@ class RateLease:
 
     @property
     def share(self) -> float:
-        """Units a second that this worker may use now; 0.0 where it has no lease, or waits for others to make room."""
+        """Units a second that this worker may use now; 0.0 if it has no lease, or waits for others to make room."""
         held = self._held
         return 0.0 if self._is_over(held) else float(held.share)
 
     def reserve(self, units: float) -> float | None:
-        """Take units, and return the seconds to wait before they may be used; None where there is no share."""
+        """Take units, and return the seconds to wait before they may be used; None if there is no share."""
         if not self.share:
             return None
         bucket = self._bucket  # read after the share: a new share's bucket is there first
@@ -135,7 +135,7 @@ class RateLease:
         return self._owed_before if bucket is None else bucket.reserve(0.0) * bucket.units_per_second
 
     def pause(self) -> float:
-        """Return the seconds until the next renewal is due: soon, where there is a share to be had."""
+        """Return the seconds until the next renewal is due: soon, if there is a share to get."""
         settled = _as_decimal(self.share) >= self._due() - _STEP
         pause = self._lease_seconds / (_RENEWALS if settled else _LOOKS) * self._uniform(0.8, 1.0)
         now = self._clock.monotonic()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError, ParamValidationError
 
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.errors import UnprocessedItemsError, attach, call_facts
 from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.events import ErrorKind, StopReason
@@ -18,7 +19,6 @@ from .queue import Queue
 from .requests import size_of
 from .settings import OnUnprocessed, RejectedItem, Request
 
-Flow = Generator[Callable[[], Any], Any, None]
 OPERATION = "BatchWriteItem"
 _ABOUT_ITEMS = ("ValidationException", "ItemCollectionSizeLimitExceededException", "413")
 _TOO_LARGE = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded the maximum allowed size"}}
@@ -33,7 +33,6 @@ class Refused:
     """What a batch writer's requests were refused for."""
 
     def __init__(self, queue: Queue, table: str) -> None:
-        """Begin with none."""
         self.count = 0
         self.latest: deque[RejectedItem] = deque(maxlen=_REMEMBERED)
         self.fresh: list[tuple[Request, Exception]] = []
@@ -79,7 +78,7 @@ class Refused:
         """Return all of them that are nobody else's yet."""
         return [*self.kept, *self.handing_over, *(request for request, _ in self.fresh)]
 
-    def deal_with_fresh(self, take: OnUnprocessed) -> Flow:
+    def deal_with_fresh(self, take: OnUnprocessed) -> Flow[None]:
         """Keep the fresh ones, or hand them over."""
         requests = self._describe()
         if take == "raise":
@@ -91,7 +90,7 @@ class Refused:
         if take != "raise" and requests:
             yield from self.hand_over(take)
 
-    def hand_over(self, take: Callable[[list[Request]], Any]) -> Flow:
+    def hand_over(self, take: Callable[[list[Request]], Any]) -> Flow[None]:
         """Pass requests to the caller's function. They are unprocessed until it has returned."""
         requests = list(self.handing_over)
         yield partial(take, requests)

@@ -33,7 +33,7 @@ def values_of(request: Request) -> Mapping[str, Any]:
 
 
 def size_of(request: Request) -> int | None:
-    """Return the bytes of what a request writes; None where a value has no place in DynamoDB."""
+    """Return the bytes of what a request writes; None if a value has no place in DynamoDB."""
     try:
         return item_size(values_of(request))
     except (TypeError, AttributeError, RecursionError):
@@ -44,7 +44,7 @@ def weight_of(request: Request) -> tuple[int, int]:
     """Return the bytes of what a request writes, and its write units.
 
     The units are exact, and so are bytes beyond an item's limit. Fewer bytes may be too many by those of the numbers,
-    which are left unmeasured where they make no difference.
+    which are left unmeasured if they make no difference.
     """
     numbers: list[Any] = []
     try:

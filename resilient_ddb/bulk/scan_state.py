@@ -35,7 +35,7 @@ class Source:
     table: str
     """The table's ARN, which also says its account and region."""
     table_id: str
-    """Another one where the table was deleted and made again."""
+    """Another one if the table was deleted and made again."""
     keys: Mapping[str, str]
     """The attributes of a position, and their types."""
     size: int

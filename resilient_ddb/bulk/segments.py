@@ -2,7 +2,7 @@
 
 DynamoDB divides a table into as many segments as it is told, and each is scanned by itself. At most one page of a
 segment is asked for or held at a time: the next one is asked for when the page is taken up. A page counts as given when
-whoever reads the items comes back from the last one of it; the state says which pages those are.
+the reader of the items comes back from the last one of it; the state says which pages those are.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ class Segments:
     def __init__(
         self, table: Any, *, segments: Any, rate: Any, on_page: Any, resume: Any, params: Mapping[str, Any]
     ) -> None:
-        """Take the arguments of `parallel_scan`, and refuse what can't be meant."""
         for name in _OWN:
             if name in params:
                 raise ValueError(f"{name} must be left to parallel_scan; use scan(...), or give segments and resume")
@@ -88,7 +87,7 @@ class Segments:
         self._trails: dict[int, Trail] = {}
         """Those of the segments under way."""
         self.is_closed = False
-        """Whether whoever reads the items wants no more."""
+        """Whether the reader of the items wants no more."""
         self.at_once = 0
         """Pages that are asked for or held at a time, at most."""
 
@@ -103,7 +102,7 @@ class Segments:
         """Ask for the table's size and keys, and see where to go on from.
 
         Raises:
-            ValueError: what is to be resumed is of another scan.
+            ValueError: the state is of another scan.
             ClientError: the table can't be described.
         """
         table = self.table
@@ -137,7 +136,7 @@ class Segments:
         return self._source is not None and self._unfinished == 0
 
     def wanted(self) -> Iterator[Request]:
-        """Return the pages that are to be asked for now, each of them once."""
+        """Return the pages to ask for now, each of them once."""
         while self._wanted:
             yield self._wanted.popleft()
         while self._active < self.at_once:
@@ -199,7 +198,7 @@ class Segments:
         error.add_note(f"parallel_scan of table {self.table.name!r} was stopped: resume=error.scan_state goes on")
 
     def check_end(self) -> None:
-        """Refuse to be taken for read to the end, where an error stopped it and somebody asks for more.
+        """Refuse to be taken for read to the end, if an error stopped it and somebody asks for more.
 
         Raises:
             RuntimeError: not all pages were given.

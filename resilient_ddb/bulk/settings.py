@@ -106,7 +106,7 @@ class Tally:
         self._started = now
 
     def go_on(self) -> None:
-        """Let the clock run on: more is sent."""
+        """Start the clock again: more is sent."""
         self._ended = None
 
     def end(self, now: float) -> None:
@@ -135,11 +135,11 @@ class RejectedItem:
     """Why a request can't be written. Holds the item's key, and no other value of it."""
 
     key: dict[str, Any] | None
-    """The item's key; None where the table's key attributes could not be found out."""
+    """The item's key; None if the table's key attributes could not be found out."""
     size: int | None
-    """The item's bytes as DynamoDB counts them; None where a value has no place in DynamoDB."""
+    """The item's bytes as DynamoDB counts them; None if a value has no place in DynamoDB."""
     reason: str
-    """What is wrong, in the words of whoever refused it; without the value, where they quote it."""
+    """What is wrong, in the words of DynamoDB, or of the SDK, that refused it; without the value, if they quote it."""
 
     def __str__(self) -> str:
         size = "of unknown size" if self.size is None else f"of {self.size:,} bytes"

@@ -1,7 +1,7 @@
 """A token bucket in capacity units: the rate that writers, readers and threads share.
 
 Taking is a reservation: it always succeeds, may leave the bucket in debt, and says how long the taker has to wait
-before it uses what it took. Whoever reserves first waits least, so the order is fair and nobody starves; and whatever
+before it uses what it took. The one who reserves first waits least, so the order is fair and nobody starves. Whatever
 the sizes, what was used is never more than `rate x time + burst`. What a request really consumed is settled afterwards.
 """
 
@@ -59,7 +59,7 @@ class CapacityBucket:
         tell_child(self)
         self._rate, self._burst = units_per_second, burst
         self._level = self.burst
-        """Units at hand at `_at`; below 0 where more is reserved than came in."""
+        """Units at hand at `_at`; below 0 if more is reserved than came in."""
         self._at = clock.monotonic()
 
     def _in_child(self) -> None:

@@ -57,7 +57,6 @@ class Held(dict[str, Forced]):
     """The circuits that a person holds, by name."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         super().__init__()
         self.told: dict[str, Sequence[Any]] = {}
         """The observers that were told of it before there was a circuit."""
@@ -155,14 +154,14 @@ class Circuit:
         self.hold_by_name: Callable[[str, Forced | None], None] | None = None
         """Holds the circuit of a name, wherever it is kept: for what another process has decided."""
         self.on_forced: Callable[[], None] | None = None
-        """Called when a person has decided something: a storage is to be told."""
+        """Called when a person has decided something: it tells a storage."""
         self.shares_forced = False
         """Whether what a person decides is shared with other processes, by the storage."""
         self.sharing: object = None
         """What stands for its being shared as it is now: another object once it goes by another storage. That storage
         may be the caller's own object, which passes on to one of the library's."""
         self.on_call: Callable[[], None] | None = None
-        """What is to be called as each call begins: a storage that is only looked at while a call is under way."""
+        """Called as each call begins: for a storage that is only looked at while a call is under way."""
         self._changes: list[tuple[str, str, str, bool]] = []
         self._pybreaker: pybreaker.CircuitBreaker | None = None
         self.wake: Any = None
@@ -204,7 +203,7 @@ class Circuit:
             self.lets_all_through = self.standing == CLOSED and self.on_call is None
 
     def admit(self, operation: str) -> int:
-        """Let an attempt through, and return the permit to hand back with `record` or `release`.
+        """Admit an attempt, and return the permit to hand back with `record` or `release`.
 
         Raises:
             CircuitOpenError: the circuit is open, or half-open with every permit taken.
@@ -295,7 +294,7 @@ class Circuit:
             self.on_forced()
 
     def adopt_forced(self, forced: Forced | None) -> None:
-        """Take over what a person has decided in another process."""
+        """Adopt what a person has decided in another process."""
         if self.hold_by_name is None:
             self.force(forced)
         else:
@@ -333,7 +332,7 @@ class Circuit:
             return self._pybreaker
 
     def adopt(self, state: str, reason: str) -> None:
-        """Take over a state that another process has found."""
+        """Adopt a state that another process has found."""
         with self._lock:
             if self.forced is not None:
                 return
@@ -401,7 +400,7 @@ class Circuit:
         return f"{failures} of {calls} attempts failed within {self.settings.window_seconds:g} s, the last with {code}"
 
     def _because(self, reason: str, act: Callable[[], object]) -> None:
-        """Do what may change the state, and keep `reason` if it did."""
+        """Run what may change the state, and keep `reason` if it did."""
         period, old = self._period, self.state
         act()
         if self._period != period:

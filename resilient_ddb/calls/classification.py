@@ -31,9 +31,9 @@ class Classification(Record):
     kind: ErrorKind
     """What the failure is."""
     retryable: bool
-    """True where the same request may be sent again: it may succeed, and can't be applied twice by it."""
+    """True if the same request may be sent again: it may succeed, and can't be applied twice by it."""
     ambiguous: bool = False
-    """True where a write may have been applied although it failed."""
+    """True if a write may have been applied although it failed."""
     counts_against_breaker: bool = False
     """True for signs of an outage: transport failures, 5xx, timeouts."""
     throttling_reasons: tuple[ThrottlingReason, ...] = ()
@@ -43,7 +43,7 @@ class Classification(Record):
     minimum_age: float = 0.0
     """Seconds after the first attempt before which sending again can't help."""
     refresh_credentials: bool = False
-    """True where new credentials are to be fetched before the next attempt."""
+    """True if new credentials must be fetched before the next attempt."""
 
     @property
     def is_hot_partition(self) -> bool:
@@ -135,7 +135,7 @@ def classify(
             that may have been applied is taken for a write's.
         params: the request's parameters, with native or with typed values. They decide whether an update may be
             sent twice; an update without them is taken to be one that may not.
-        now: seconds since the epoch, for telling a skewed clock; the machine's clock where left out.
+        now: seconds since the epoch, for telling a skewed clock; the machine's clock if left out.
 
     Raises:
         TypeError: `error` is neither an exception nor a mapping.
@@ -219,7 +219,7 @@ def _maybe_applied(operation: str | None, params: Params | None) -> Classificati
 
 
 def code_of(response: Mapping[str, Any] | None) -> str:
-    """Return the code of an error response; nothing where there is none."""
+    """Return the code of an error response; nothing if there is none."""
     return str((response or {}).get("Error", {}).get("Code", ""))
 
 
@@ -264,7 +264,7 @@ def _never_connected(error: bx.EndpointConnectionError) -> bool:
     """Distinguish a connection that could not be made from one that was lost.
 
     botocore raises EndpointConnectionError for the first only, aiobotocore for both: there, what aiohttp raised
-    tells them apart. aiohttp is asked for only where it has been imported already.
+    tells them apart. aiohttp is asked for only if it has been imported already.
     """
     aiohttp = sys.modules.get("aiohttp")
     cause = error.kwargs.get("error")

@@ -93,7 +93,6 @@ class Lane:
     __slots__ = ("_core", "_hot_budgets", "budget", "circuit", "hot_budget", "name", "table")
 
     def __init__(self, table: str | None, kind: str, core: Core) -> None:
-        """Begin with a closed circuit and full budgets."""
         self.table = table
         self.name = circuit_name(table, kind)
         self._core = core
@@ -155,7 +154,7 @@ class Lane:
         return circuit
 
     def record(self, permit: int, verdict: Classification | None, elapsed: float, code: str) -> None:
-        """Tell the circuit how an attempt ended: None for a success."""
+        """Record with the circuit how an attempt ended: None for a success."""
         circuit = self.circuit
         if circuit is not None:
             circuit.record(permit, _sign_of(verdict, circuit.settings), elapsed, code)
@@ -163,7 +162,7 @@ class Lane:
     def record_cut(
         self, permit: int, verdict: Classification | None, elapsed: float, code: str, operation: str
     ) -> None:
-        """Tell the circuit of an attempt that the deadline cut, if it had the time that a healthy answer takes."""
+        """Record an attempt that the deadline cut with the circuit, if it had the time that a healthy answer takes."""
         circuit = self.circuit
         if circuit is None:
             return
@@ -192,7 +191,7 @@ class Lane:
                     own.earn()
 
     def spend(self, verdict: Classification, params: Params) -> bool:
-        """Pay for a retry; False where the budget is used up."""
+        """Pay for a retry; False if the budget is used up."""
         bucket = self._hot_budget_of(params) if verdict.is_hot_partition else self.budget
         return bucket is None or bucket.spend()
 
@@ -207,7 +206,7 @@ class Lane:
         return found
 
     def _partition(self, params: Params) -> str | None:
-        """Return what stands for a request's partition key; None where it can't be told."""
+        """Return what stands for a request's partition key; None if it can't be told."""
         values, key = params.get(VALUES), params.get("Key") or params.get("Item")
         if isinstance(values, Mapping) and SHARD in values:
             return repr(values[SHARD])
@@ -245,13 +244,12 @@ class Core:
     """The part of a hardened client that changes. Shared by the views that Tables with options have of it."""
 
     def __init__(self, policy: Policy, host: Host) -> None:
-        """Begin with no circuits: each is made at the first call to its table."""
         self.host = host
         self.ttl: TableOption | None = None
         self.known = Known()
         """What was learnt of tables on behalf of their options."""
         self.timeouts: Timeouts | None = None
-        """Those that hold for each request, where they are not the ones that the client was made with."""
+        """Those that hold for each request, if they are not the ones that the client was made with."""
         self.forced = Held()
         """The circuits that a person holds, by name: apart from the lanes, so that another policy leaves them held."""
         self.last_errors: dict[ErrorKind, tuple[str, float]] = {}
@@ -358,7 +356,7 @@ class Core:
 
     @property
     def own_policy(self) -> Policy | None:
-        """Return the policy of the Table whose view this is, where that is not its client's."""
+        """Return the policy of the Table whose view this is, if that is not its client's."""
         return self.policy if self._has_own_policy else None
 
     @property
@@ -389,9 +387,9 @@ class Core:
             self._make_room()
             policy = self.policy
             lane = self._lanes.setdefault(key, Lane(*key, self))
-            if self.policy is not policy:  # another one was set before this was to be found
+            if self.policy is not policy:  # another one was set before others could find this
                 lane.follow()
-            if self.forced:  # after it is to be found: what is forced from now on finds it
+            if self.forced:  # now that others can find it: what is forced from now on does
                 forced = self.forced.get(lane.name)
                 if forced is not None and self.forced.told.get(lane.name) == self.observers:
                     lane.begin_held(forced)
@@ -414,7 +412,7 @@ class Core:
             self._tell_change(name, old, new, RELEASED if forced is None else forced.reason, forced is not None)
 
     def _make_room(self) -> None:
-        """Let the oldest lane go where there are many: one whose circuit is closed, if there is any."""
+        """Remove the oldest lane if there are many: one whose circuit is closed, if there is any."""
         if len(self._lanes) >= _MOST_LANES:
             lanes = list(self._lanes.items())
             closed = (key for key, lane in lanes if (circuit := lane.circuit) is None or circuit.state == CLOSED)
@@ -439,7 +437,7 @@ class Core:
         return {circuit.name: circuit for circuit in found if circuit is not None}
 
     def circuit_changed(self, circuit: Circuit, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - told as it is
-        """Tell the observers of a circuit's change."""
+        """Report a circuit's change to the observers."""
         self._tell_change(circuit.name, old, new, reason, forced)
 
     def _tell_change(self, name: str, old: str, new: str, reason: str, forced: bool) -> None:  # noqa: FBT001 - as above
@@ -491,7 +489,7 @@ class Core:
                     self._log_failure(each)
 
     def tell(self, event: AnyEvent) -> None:
-        """Tell every observer. One that fails is logged, once, and never fails the call."""
+        """Report an event to every observer. One that fails is logged, once, and never fails the call."""
         if not self.observers or _telling.get():  # an observer that calls a table is not told of its own calls
             return
         _telling.set(True)
@@ -527,7 +525,7 @@ def _make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:
 
 
 def _make_room(kept: dict[Any, Any], most: int) -> None:
-    """Let the oldest go until one more is no more than `most`. Other threads may do so at the same time."""
+    """Remove the oldest until one more is no more than `most`. Other threads may do so at the same time."""
     while len(kept) >= most:
         with suppress(RuntimeError):  # another thread came between the look and the first step
             kept.pop(next(iter(kept), None), None)

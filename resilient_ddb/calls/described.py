@@ -31,7 +31,7 @@ def keep(known: Known, table: str, described: TableDescription | None, until: fl
 def description(
     client: Any, table: str, index: str | None = None, partition: str | None = None
 ) -> Flow[TableDescription]:
-    """Return a table's keys: from DescribeTable, where it is not yet known, or no index of this name or key is.
+    """Return a table's keys: from DescribeTable, if it is not yet known, or no index of this name or key is.
 
     Raises:
         ClientError: the table can't be described.

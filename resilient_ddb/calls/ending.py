@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from resilient_ddb.fallback import UNANSWERED, Call, Chain, Response, is_asked, 
 
 from . import telling
 from .execution import Execution
+from .flows import Flow
 
 if TYPE_CHECKING:
     from .classification import Classification
@@ -27,9 +28,6 @@ _REDIRECTS = range(300, 400)
 _EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.DEADLINE, StopReason.CIRCUIT})
 
 _log = logging.getLogger("resilient_ddb")
-
-Recovery = Generator[Callable[[], Any], Any, Response]
-"""Yields what is to be called, takes in what it gave or raised, and returns the response or raises."""
 
 
 def succeed(execution: Execution, response: Response) -> Response:
@@ -64,7 +62,7 @@ def cancel(execution: Execution) -> None:
     telling.call_ended(execution, Outcome.CANCELLED)
 
 
-def recover(execution: Execution, error: Exception) -> Recovery:
+def recover(execution: Execution, error: Exception) -> Flow[Response]:
     """End a call that failed: as the success it was, with a fallback's answer, or with the error."""
     execution.release()
     if execution.ambiguous or execution.was_answered:
@@ -147,7 +145,7 @@ def _marked(execution: Execution, member: Any, answer: Mapping[str, Any]) -> Res
 
 
 def _fallbacks(execution: Execution) -> list[Any]:
-    """Return the fallbacks to ask: none where the failure is permanent, or a write may have been applied."""
+    """Return the fallbacks to ask: none if the failure is permanent, or a write may have been applied."""
     fallback = execution.core.fallback
     if fallback is None or execution.stopped_by not in _EXHAUSTED or UNANSWERED.get():
         return []
@@ -204,7 +202,7 @@ def _say_where_it_leads(error: Exception) -> None:
 
 
 def _say_where_it_goes(execution: Execution, error: Exception) -> None:
-    """Say of an argument of ours that the SDK refused where it goes. DynamoDB's begin with a capital letter."""
+    """Note on the error where an argument of ours goes that the SDK refused: DynamoDB's begin with a capital letter."""
     unknown = [name for name in execution.params if name[:1].islower()]
     if unknown:
         from resilient_ddb.policy.elsewhere import where_it_goes  # noqa: PLC0415 - as above

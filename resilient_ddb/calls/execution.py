@@ -133,13 +133,13 @@ class Execution:
         self._sent: Mapping[str, Any] | None = None
         self._asked_for_item = False
         self.number = 0
-        """The call's number for observers; 0 where there is none."""
+        """The call's number for observers; 0 if there is none."""
         if core.observers:
             telling.call_started(self)
 
     # Before an attempt.
     def remaining(self) -> float | None:
-        """Return the seconds until the deadline, or None where there is none."""
+        """Return the seconds until the deadline, or None if there is none."""
         return None if self._deadline is None else self._deadline.remaining()
 
     def bounded(self) -> AbstractContextManager[None]:
@@ -147,7 +147,7 @@ class Execution:
         return nullcontext() if self._deadline is None else self._deadline.held()
 
     def admit(self) -> None:
-        """Let an attempt begin.
+        """Admit an attempt.
 
         Raises:
             CircuitOpenError: the circuit refuses it.
@@ -169,7 +169,7 @@ class Execution:
         self._attempt_time = self.core.clock.time()
 
     def admit_again(self) -> None:
-        """Let a further attempt begin. What refuses it ends the call with the error that it had.
+        """Admit a further attempt. What refuses it ends the call with the error that it had.
 
         The process may have stood still since the attempt was scheduled: AWS Lambda freezes it, and a laptop sleeps.
         """
@@ -226,7 +226,7 @@ class Execution:
         """Judge an attempt, and answer the delay in seconds before the next one; None: no further attempt.
 
         Args:
-            status: the HTTP status, where a response came.
+            status: the HTTP status, if a response came.
             parsed: the parsed response.
             error: what was raised instead of a response.
             request: botocore's request dict, whose `body` is what the next attempt sends.
@@ -309,7 +309,7 @@ class Execution:
             self.lane.record_cut(permit, verdict, since_asked, code, self.operation)
 
     def _next_delay(self, verdict: Classification, now: float) -> float | None:  # noqa: C901 - a branch for each reason
-        """Decide on a further attempt; where there is none, keep why."""
+        """Decide on a further attempt; if there is none, keep why."""
         if self._last_response is None and self._deadline is not None and self._deadline.remaining() <= 0:
             self.stopped_by = StopReason.DEADLINE  # an attempt whose read timeout was cut to what the deadline left
             return None
@@ -366,7 +366,7 @@ class Execution:
             self._asked_for_item = True
 
     def _resolve_condition(self, verdict: Classification, parsed: Mapping[str, Any]) -> None:
-        """Say what a failed condition means that follows on an attempt which may have been applied."""
+        """Decide what a failed condition means that follows on an attempt which may have been applied."""
         from . import own_write  # noqa: PLC0415 - as above
 
         finding = own_write.judge(self.operation, self._sent or {}, parsed)
@@ -393,7 +393,7 @@ class Execution:
             self.lane.release(permit)
 
     def forget_errors(self) -> None:
-        """Let go of the attempts' errors. They know the frames and the request of this call, and these know it."""
+        """Forget the attempts' errors. They know the frames and the request of this call, and these know it."""
         self._last_error = self._last_response = self._lost_reply = self.damage = None
 
     def original_error(self) -> Exception:

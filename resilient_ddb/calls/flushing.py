@@ -26,7 +26,7 @@ _observed: weakref.WeakSet[Observed] = weakref.WeakSet()
 
 
 def flush_at_end(observed: Observed) -> None:
-    """Let `flush_observers` flush the observers of something, as long as it lives."""
+    """Have `flush_observers` flush the observers of something, as long as it lives."""
     _observed.add(observed)
 
 

@@ -11,7 +11,7 @@ class TableOption(Protocol):
 
     @property
     def settings(self) -> Any:
-        """What was set, hashable: where it differs, there are other answers to the same calls."""
+        """What was set, hashable: if it differs, there are other answers to the same calls."""
 
     @property
     def by_table(self) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ class AnswerView(Protocol):
         """Change a response with native values, in place."""
 
     def hide(self, response: Any) -> None:
-        """Take away what the caller did not ask for, in place."""
+        """Remove what the caller did not ask for, in place."""
 
     def of_fallback(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Return a fallback's answer as DynamoDB would have given it."""

@@ -3,7 +3,7 @@
 A conditional write that is sent again can meet its own first writing: the condition no longer holds, because it did
 hold. The second request asks for the item in the error (`ReturnValuesOnConditionCheckFailure=ALL_OLD`), so that it
 can be seen whose it is. A write that goes by the item's version asks for it from the first, and the version, and the
-write token where there is one, say more. Everything here works on the wire's JSON.
+write token if there is one, say more. Everything here works on the wire's JSON.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from enum import Enum
 from typing import Any
 
 from resilient_ddb.dynamodb import reserved
-from resilient_ddb.dynamodb.operations import Params, has_token, is_conditional
+from resilient_ddb.dynamodb.operations import RETURN_ON_FAILURE, Params, has_token, is_conditional
 
-_RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _ONLY_CREATES = re.compile(r"\s*attribute_not_exists\s*\([^()]+\)\s*", re.IGNORECASE)
 
 
@@ -38,16 +37,16 @@ class Finding(Enum):
 
 
 def ask_for_item(operation: str, body: bytes, params: Params) -> bytes | None:
-    """Return the body that also asks for the item if the condition fails; None where that is not to be changed."""
+    """Return the body that also asks for the item if the condition fails; None if that is not to be changed."""
     if operation != "PutItem" or not is_conditional(params) or "Expected" in params:
         return None
-    if _RETURN_ON_FAILURE in params:
+    if RETURN_ON_FAILURE in params:
         return None
-    return json.dumps({**json.loads(body), _RETURN_ON_FAILURE: "ALL_OLD"}).encode()
+    return json.dumps({**json.loads(body), RETURN_ON_FAILURE: "ALL_OLD"}).encode()
 
 
 def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Finding:
-    """Say whose doing it is that a condition failed which may have met this call's own first writing.
+    """Return whose doing it is that a condition failed which may have met this call's own first writing.
 
     Args:
         operation: the operation's name.
@@ -56,7 +55,7 @@ def judge(operation: str, params: Params, response: Mapping[str, Any]) -> Findin
     """
     if has_token(operation):  # DynamoDB itself knows what it has applied
         return _judge_transaction(params, response)
-    if params.get(_RETURN_ON_FAILURE) != "ALL_OLD" or operation not in ("PutItem", "UpdateItem"):
+    if params.get(RETURN_ON_FAILURE) != "ALL_OLD" or operation not in ("PutItem", "UpdateItem"):
         return Finding.MAYBE_OWN  # a delete leaves nothing to be told by
     if reserved.is_versioned(params):
         return _judge_by_version(operation, params, response.get("Item") or {})

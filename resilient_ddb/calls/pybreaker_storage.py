@@ -1,6 +1,6 @@
 """The bridge to pybreaker: a circuit as one of its storages, and shared storages off the path of calls.
 
-Imported when a circuit first needs it: pybreaker imports redis where that is installed.
+Imported when a circuit first needs it: pybreaker imports redis if that is installed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
     """A circuit, as pybreaker sees it: the circuit counts, and the counter is the trip test."""
 
     def __init__(self, circuit: Circuit) -> None:
-        """Keep the state in `circuit`."""
         super().__init__(circuit.name)
         self._circuit = circuit
         self._opened_at: datetime | None = None
@@ -59,7 +58,7 @@ class CircuitStorage(pybreaker.CircuitBreakerStorage):
 
     @property
     def counter(self) -> int:
-        """Return 1 where the window says that the circuit should open: pybreaker's `fail_max` is 1."""
+        """Return 1 if the window says that the circuit should open: pybreaker's `fail_max` is 1."""
         return _TRIPPED if self._circuit.is_failing() else 0
 
     @property

@@ -15,9 +15,9 @@ class Turns(Protocol):
     """Who asks first, and who waits."""
 
     def lead(self, key: Any, mark: object) -> Any:
-        """Return at once if nobody else asks for `key`; else when whoever does has ended, or the deadline has passed.
+        """Return at once if nobody else asks for `key`; else when that one has ended, or the deadline has passed.
 
-        Whoever asks while it asks, as an observer may, is nobody else.
+        One that asks while it asks itself, as an observer may, is nobody else.
         """
         ...
 
@@ -29,7 +29,7 @@ class Turns(Protocol):
 def once(turns: Turns, key: Any, look: Callable[[], T | None], learn: Callable[[], Flow[T]]) -> Flow[T]:
     """Return what `look` finds, and else what `learn` asks for: once, however many come at the same time.
 
-    If that fails, whoever waited asks for itself: another's deadline or cancellation is not its own.
+    If that fails, each one that waited asks for itself: another's deadline or cancellation is not its own.
     """
     found = look()
     if found is not None:

@@ -1,4 +1,4 @@
-"""Items that are to expire, and are not put by `PutItem`: they get their TTL before they are sent."""
+"""Items that will expire, and are not put by `PutItem`: they get their TTL before they are sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def stamped(client: Any, table: str, item: Mapping[str, Any], ttl_seconds: Any) 
         client: the client of a Table.
         table: the table's name.
         item: the item; it stays as it is.
-        ttl_seconds: how long it is to live.
+        ttl_seconds: how long it lives.
 
     Raises:
         TypeError, ValueError: `ttl_seconds` can't be meant, or the Table has no TTL.

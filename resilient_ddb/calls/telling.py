@@ -136,7 +136,7 @@ def call_ended(
     response: Mapping[str, Any] | None = None,
     error: BaseException | None = None,
 ) -> None:
-    """Report that a call ended, and how: with a response, or, where there was one, after an error."""
+    """Report that a call ended, and how: with a response, or, if there was one, after an error."""
     core = execution.core
     if not core.observers and not execution.ambiguous:
         return
@@ -194,7 +194,7 @@ class Doubts:
         return not self._is_over
 
     def settle(self, error: BaseException) -> None:
-        """Tell that the call which ended in an error, if it is held, has left nothing in doubt."""
+        """Report that the call which ended in an error, if it is held, has left nothing in doubt."""
         settled = call_facts(error)
         for held in [held for held in self._held if held[0] is settled]:
             self._held.remove(held)
@@ -252,7 +252,7 @@ def _request_id(answer: Any) -> str | None:
 
 
 def consumed_units(response: Mapping[str, Any]) -> float | None:
-    """Return the capacity units that an answer says were consumed; None where it says nothing of them."""
+    """Return the capacity units that an answer says were consumed; None if it says nothing of them."""
     consumed = response.get("ConsumedCapacity")
     if not consumed:
         return None

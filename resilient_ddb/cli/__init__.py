@@ -18,7 +18,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives its exit code: 0 if all went well, 1 where it can't run here, 2 for a wrong usage."""
+    """Run the command; gives its exit code: 0 if all went well, 1 if it can't run here, 2 for a wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:

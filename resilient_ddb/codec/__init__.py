@@ -31,14 +31,14 @@ class Codec:
         self._readers: dict[str, Reader | None] = {}
 
     def typing(self, model: Any) -> Step | None:
-        """Return what types the native values in an operation's parameters; None where that is to be left to boto3."""
+        """Return what types the native values in an operation's parameters; None: boto3 must do it."""
         name = model.name
         if name not in self._typing:
             self._typing[name] = _compiled(compile_typing, model.input_shape)
         return self._typing[name]
 
     def write(self, params: Any, model: Any) -> bytes | None:
-        """Write an operation's parameters, their values typed; None where that is to be left to botocore."""
+        """Write an operation's parameters, their values typed; None: botocore must do it."""
         name = model.name
         if name not in self._checks:
             self._checks[name] = _compiled(compile_check, model.input_shape)
@@ -51,7 +51,7 @@ class Codec:
             return None
 
     def write_native(self, params: Any, model: Any) -> bytes | None:
-        """Write an operation's parameters, their values native; None where that is to be left to boto3 and botocore.
+        """Write an operation's parameters, their values native; None: boto3 and botocore must do it.
 
         What `typing` and `write` do with a copy, in one walk: the parameters stay as they are.
         """
@@ -63,11 +63,11 @@ class Codec:
             return None
         try:
             return self.engine.dumps(make(params))
-        except Exception:  # noqa: BLE001 - whatever is unusual: boto3, or botocore, is to say what becomes of it
+        except Exception:  # noqa: BLE001 - whatever is unusual: boto3, or botocore, says what becomes of it
             return None
 
     def reader(self, model: Any) -> Reader | None:
-        """Return what reads the answers to an operation; None where that is to be left to botocore."""
+        """Return what reads the answers to an operation; None: botocore must do it."""
         name = model.name
         if name not in self._readers:
             self._readers[name] = _compiled(partial(Reader, engine=self.engine), model.output_shape)

@@ -54,12 +54,12 @@ class StandardLibrary:
         return found
 
     def rows(self, piece: Piece) -> list[Piece]:
-        """Take an array for the list of its elements."""
+        """Return an array as the list of its elements."""
         found: list[Piece] = _as(list, piece)
         return found
 
     def rows_by_name(self, piece: Piece) -> dict[str, list[Piece]]:
-        """Take an object of arrays for the lists of their elements."""
+        """Return an object of arrays as the lists of their elements."""
         return {name: _as(list, rows) for name, rows in _as(dict, piece).items()}
 
 
@@ -117,7 +117,6 @@ class LazyEngine(StandardLibrary):
     """
 
     def __init__(self) -> None:
-        """Begin with the standard library."""
         self._texts = 0
 
     def loads(self, piece: Piece) -> Json:
@@ -140,7 +139,7 @@ class LazyEngine(StandardLibrary):
             self._change()
 
     def _change(self) -> Engine:
-        """Take the other engine's methods for one's own: last the one that gives the pieces that the others read."""
+        """Adopt the other engine's methods: last the one that gives the pieces that the others read."""
         engine = fastest()
         for name in ("loads", "dumps", "rows", "rows_by_name", "members"):
             setattr(self, name, getattr(engine, name))

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def part(module: str, name: str) -> Any:
-    """Return a part of a module; None where there is no such part."""
+    """Return a part of a module; None if there is no such part."""
     try:
         return getattr(import_module(module), name, None)
     except ImportError:
@@ -40,7 +40,6 @@ class Parts:
     """What several functions are looked up in, by name."""
 
     def __init__(self, **parts: Any) -> None:
-        """Hold these parts."""
         for name, found in parts.items():
             setattr(self, name, found)  # one by one: what was put into the dict is looked up more slowly
 

@@ -34,7 +34,7 @@ def compile_typing(shape: Any) -> Step:
 
 
 def _nothing(_: Any) -> None:
-    """Do what there is to do with parameters that have no values."""
+    """Do nothing: there are no values to type."""
 
 
 def _typing(shape: Any) -> Step | None:

@@ -29,7 +29,7 @@ _LEFT_OUT = object()
 
 
 class Sieve(Protocol):
-    """Says what is to be left out of an answer, before its values are made native."""
+    """Says what to leave out of an answer, before its values are made native."""
 
     def sift(self, answer: dict[str, Any]) -> None:
         """Leave it out of an answer that was read at once, or of one of its members, in place."""
@@ -60,11 +60,11 @@ class Reader:
 
         Args:
             text: the body.
-            number: makes numbers, where values are to be native; None leaves them typed.
-            sieve: says what is to be left out.
+            number: makes numbers, if values must be native; None leaves them typed.
+            sieve: says what to leave out.
 
         Raises:
-            Exception: any; the answer is unusual, and botocore is to say what becomes of it.
+            Exception: any; the answer is unusual, and botocore says what becomes of it.
         """
         if len(text) >= LARGE_BYTES:
             steps = self.read_in_steps(text, number, sieve)
@@ -134,7 +134,7 @@ class Reader:
 
 
 def _keep_all(_: str | None) -> None:
-    """Return what tells which rows are kept: nothing, where all are."""
+    """Return what tells which rows are kept: nothing, if all are."""
 
 
 def _sifted(name: str, value: Any, sieve: Sieve) -> Any:

@@ -77,7 +77,7 @@ def to_native(value: Typed, number: Number) -> Any:
     """Return the native value of a typed one as it comes from the wire, and take that apart.
 
     Raises:
-        Exception: any; the value is unusual, and boto3's own classes are to say what becomes of it.
+        Exception: any; the value is unusual, and boto3's own classes say what becomes of it.
     """
     kind, inner = value.popitem()
     if value or inner is None:
@@ -161,7 +161,7 @@ def to_typed(value: Typed) -> None:
     """Turn a value as it comes from the wire into the one that botocore gives, in place.
 
     Raises:
-        Exception: any; the value is unusual, and botocore is to say what becomes of it.
+        Exception: any; the value is unusual, and botocore says what becomes of it.
     """
     [(kind, inner)] = value.items()
     if kind in _SCALARS:
@@ -197,7 +197,7 @@ def from_native(value: Any) -> Typed:
     """
     try:
         return surely_typed(value)
-    except Exception:  # noqa: BLE001 - whatever is unusual: boto3 is to say what becomes of it
+    except Exception:  # noqa: BLE001 - whatever is unusual: boto3 says what becomes of it
         typed: Typed = _serializer.serialize(value)
         return typed
 
@@ -206,7 +206,7 @@ def surely_typed(value: Any) -> Typed:  # noqa: PLR0911 - one row for each type 
     """Return the typed value of a native one, which botocore accepts, and which is written to JSON as it stands.
 
     Raises:
-        Exception: any; the value is unusual, and boto3's and botocore's own classes are to say what becomes of it.
+        Exception: any; the value is unusual, and boto3's and botocore's own classes say what becomes of it.
     """
     kind = type(value)
     if kind is str:

@@ -1,25 +1,23 @@
-"""What an update leaves where there was no item: for a transaction, which gives none of it back."""
+"""What an update leaves if there was no item: for a transaction, which gives none of it back."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import Context
 from typing import Any
 
 from resilient_ddb.codec.values import from_native, item_as_native
 
+from .keys import NUMBERS
 from .operations import clauses_of
 from .reserved import NAMES, VALUES
 
-_NUMBERS = Context(prec=38)
-"""DynamoDB's numbers have so many digits."""
 _TOKEN = re.compile(r"\s*([#:]?\w+(?:\s*\.\s*#?\w+|\s*\[\s*\d+\s*\])*|[(),=+\-])")
 """A path counts as one."""
 
 
 def values_begun(update: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the attributes that an update sets where there is no item, with native values as boto3 gives them.
+    """Return the attributes that an update sets if there is no item, with native values as boto3 gives them.
 
     Args:
         update: an update's parameters, with native values. Those of a condition are in its placeholders, too.
@@ -27,7 +25,7 @@ def values_begun(update: Mapping[str, Any], key: Mapping[str, Any]) -> dict[str,
 
     Returns:
         The attributes; None for an expression that can't be followed, such as one with a path within an attribute.
-        DynamoDB refuses such a path where there is no item.
+        DynamoDB refuses such a path if there is no item.
     """
     made: dict[str, Any] = {}
     try:
@@ -71,7 +69,7 @@ class _Reader:
     def _value(self) -> Any:
         value = self._operand()
         if self._tokens and self._tokens[-1] in "+-":
-            combine = _NUMBERS.add if self._tokens.pop() == "+" else _NUMBERS.subtract
+            combine = NUMBERS.add if self._tokens.pop() == "+" else NUMBERS.subtract
             value = combine(value, self._operand())
         return value
 

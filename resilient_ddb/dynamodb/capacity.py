@@ -37,7 +37,7 @@ def read_units(size: int, *, consistent: bool = False) -> float:
 
 
 def least_read_units(params: Mapping[str, Any]) -> float:
-    """Return what a read by these parameters costs at least, of one key or one page, also where there is nothing."""
+    """Return what a read by these parameters costs at least, of one key or one page, also if there is nothing."""
     return read_units(0, consistent=bool(params.get("ConsistentRead")))
 
 

@@ -130,7 +130,7 @@ def join_assignments(
 
 
 def both(own: str, ours: str) -> str | None:
-    """Return an expression that holds where the caller's own and ours do; None where the caller's is none by itself.
+    """Return an expression that holds where the caller's own and ours do; None if the caller's is none by itself.
 
     Within parentheses the caller's stays what it is, whatever it says: but DynamoDB refuses a second pair around it.
     """

@@ -15,7 +15,7 @@ from typing import Any
 
 from resilient_ddb.codec.values import from_native, item_as_native
 
-_NUMBERS = Context(prec=38)
+NUMBERS = Context(prec=38)
 """DynamoDB's numbers have so many digits."""
 _KINDS = ("S", "N", "B")
 
@@ -70,7 +70,7 @@ def _typed(name: str, value: Any) -> dict[str, str]:
     try:
         [(kind, inner)] = from_native(value).items()
         if kind == "N":
-            return {kind: _text(_NUMBERS.normalize(Decimal(inner)))}
+            return {kind: _text(NUMBERS.normalize(Decimal(inner)))}
     except (TypeError, ArithmeticError):
         kind = ""
     if kind == "S":
@@ -88,7 +88,7 @@ def _typed(name: str, value: Any) -> dict[str, str]:
 
 def _text(number: Decimal) -> str:
     """Return a number in the one form that all its spellings share."""
-    is_short = number == number.to_integral_value() and number.adjusted() < _NUMBERS.prec
+    is_short = number == number.to_integral_value() and number.adjusted() < NUMBERS.prec
     return str(int(number)) if is_short else str(number)
 
 

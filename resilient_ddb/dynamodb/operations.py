@@ -19,6 +19,7 @@ PARTIQL = frozenset({"ExecuteStatement", "BatchExecuteStatement"})
 OF_ONE_ITEM = frozenset({"GetItem", "PutItem", "UpdateItem", "DeleteItem"})
 OLD_PARAMETERS = ("Expected", "ConditionalOperator", "AttributeUpdates")
 """Parameters of a write that expressions have taken the place of."""
+RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _BATCHES = ("BatchGetItem", "BatchWriteItem")
 _TRANSACTIONS = ("TransactGetItems", "TransactWriteItems")
 _WITH_TOKEN = ("TransactWriteItems", "ExecuteTransaction")
@@ -62,7 +63,7 @@ def is_read(operation: str, params: Params | None = None) -> bool:
 
 
 def table_of(operation: str, params: Params) -> str | None:
-    """Return the one table (or its ARN) that a request names, or None where it names none or several."""
+    """Return the one table (or its ARN) that a request names, or None if it names none or several."""
     name = params.get("TableName")
     if isinstance(name, str):
         return name
@@ -95,7 +96,7 @@ def _tables_within(operation: str, params: Params) -> list[str]:
     return [table for table, _, _ in entries_of("TransactWriteItems", params) if isinstance(table, str)]
 
 
-_MAPPING = (dict, Mapping)
+MAPPING = (dict, Mapping)
 """What is a mapping: of a dict this is told in a third of the time."""
 
 
@@ -108,7 +109,7 @@ def entries_of(operation: str, params: Params) -> Iterator[tuple[Any, str, Param
         named = params.get("RequestItems")
         for table, entries in named.items() if isinstance(named, Mapping) else ():
             if isinstance(entries, Mapping):
-                yield from ((table, "Get", {"Key": key}) for key in _list(entries.get("Keys")))
+                yield from ((table, "Get", {"Key": key}) for key in list_in(entries.get("Keys")))
             else:
                 yield from ((table, action, inner) for action, inner in _actions(entries))
     elif operation in _TRANSACTIONS:
@@ -119,9 +120,9 @@ def entries_of(operation: str, params: Params) -> Iterator[tuple[Any, str, Param
 
 
 def _actions(entries: Any) -> Iterator[tuple[str, Params]]:
-    for entry in _list(entries):
-        for action, inner in entry.items() if isinstance(entry, _MAPPING) else ():
-            if isinstance(inner, _MAPPING):
+    for entry in list_in(entries):
+        for action, inner in entry.items() if isinstance(entry, MAPPING) else ():
+            if isinstance(inner, MAPPING):
                 yield action, inner
 
 
@@ -175,7 +176,7 @@ def expects_version(params: Params) -> bool:
     """Return whether a write is held against a version that the item must have: applied once, it can't be again."""
     if not reserved.is_versioned(params) or not is_conditional(params):
         return False
-    # Where there is to be no version, the condition holds again once somebody has deleted the item.
+    # If a write expects no version, its condition holds again once somebody has deleted the item.
     return reserved.EXPECTED in (params.get(reserved.VALUES) or {})
 
 
@@ -236,12 +237,13 @@ def _only_selects(params: Params) -> bool:
 
 
 def _statements(params: Params) -> list[str]:
-    entries = [params, *_list(params.get("Statements")), *_list(params.get("TransactStatements"))]
+    entries = [params, *list_in(params.get("Statements")), *list_in(params.get("TransactStatements"))]
     texts = (entry.get("Statement") for entry in entries if isinstance(entry, Mapping))
     return [text for text in texts if isinstance(text, str)]
 
 
-def _list(value: Any) -> list[Any]:
+def list_in(value: Any) -> list[Any]:
+    """Return the members of a list that a request has; none if it has something else."""
     return list(value) if isinstance(value, (list, tuple)) else []
 
 

@@ -1,6 +1,6 @@
 """What this library writes into a request of its own accord, under names that begin with `rddb_`.
 
-Whoever looks at a request on the wire tells by them that it is versioned, and which write token it carries.
+They say of a request on the wire that it is versioned, and which write token it carries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEY = "#rddb_key"
 MOVED = "#rddb_moved"
 """The partition key of an item that is moved from one shard to another, as it is stored."""
 EXPECTED = ":rddb_expected"
-"""The version that the item must have; left out where it must have none."""
+"""The version that the item must have; left out if it must have none."""
 FOLLOWING = ":rddb_following"
 """The version that an update stores."""
 TTL, TTL_MET = "#rddb_ttl", ":rddb_ttl"

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -36,7 +36,7 @@ class CallFacts(Record):
     """What is known of a call that ended in an error: attached to it as `error.resilience`."""
 
     table: str | None
-    """The table's name, or None where the call names none, or several."""
+    """The table's name, or None if the call names none, or several."""
     operation: str
     """The operation, as the service spells it: `GetItem`."""
     kind: ErrorKind
@@ -46,7 +46,7 @@ class CallFacts(Record):
     elapsed: float
     """Seconds from the start of the call to its end, waits included."""
     ambiguous: bool
-    """True where the write may have been applied although the call failed: an attempt had no certain answer."""
+    """True if the write may have been applied although the call failed: an attempt had no certain answer."""
     throttling_reasons: tuple[ThrottlingReason, ...] = ()
     """What DynamoDB named as the limit that was met, if it did."""
     stopped_by: StopReason | None = None
@@ -159,7 +159,7 @@ class CircuitOpenError(ResilienceError):
         self.circuit = circuit
         """The circuit's name: `table/read`, `table/write` or `table/control`."""
         self.state = state
-        """`open`, or `half-open` where all permits for probes are taken."""
+        """`open`, or `half-open` if all permits for probes are taken."""
         self.reason = reason
         """What opened it; if it is forced, the words of the person who did."""
         self.retry_after = retry_after
@@ -233,7 +233,37 @@ class DuplicateShardItemError(ResilienceError):
         super().__init__(_response("DuplicateShardItem", message), operation_name, table=table)
 
 
-class UnprocessedItemsError(ResilienceError):
+class _Leftovers:
+    """What errors about what is left have in common: that another error may be the reason."""
+
+    def __str__(self: Any) -> str:
+        return str(self.args[0])  # whatever the class of the reason makes of its arguments
+
+    def because_of(self, cause: Exception, told: str | None = None) -> Self:
+        """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
+        left: Any = self
+        try:
+            made: Any = _made_of(_class_of_both(type(left), type(cause)))  # type: ignore[arg-type]  # a class can be hashed
+        except TypeError:  # a class that can't have another beside it, such as UnicodeError
+            made = left
+        text = f"{str(cause if told is None else told).removesuffix('.')}; {left.response['Error']['Message']}"
+        response = getattr(cause, "response", None)
+        made.__dict__.update({**cause.__dict__, **left.__dict__})
+        if "__notes__" in cause.__dict__:  # a list of its own: what is added to one of the errors is not the other's
+            made.__notes__ = list(cause.__notes__)
+        facts = call_facts(cause) or left.resilience.replaced(kind=ErrorKind.PERMANENT)
+        made.resilience = facts if facts.table else facts.replaced(table=left.resilience.table)
+        made.__dict__.pop(REDUCE, None)  # that reduces the cause
+        if isinstance(response, dict) and response:
+            made.response = _own(response)
+        if isinstance(made, OSError) and isinstance(cause, OSError):  # it keeps these outside of its __dict__
+            made.errno, made.strerror = cause.errno, cause.strerror
+        made.args = (text,)
+        made.__cause__ = cause
+        return made  # type: ignore[no-any-return]  # of the class of `self`, and of the cause's
+
+
+class UnprocessedItemsError(_Leftovers, ResilienceError):
     """A batch writer could not write everything. `requests` holds every request that is not surely written, in order.
 
     If an error was the reason, this is of that error's class as well, with its `response`. So what catches that keeps
@@ -255,15 +285,8 @@ class UnprocessedItemsError(ResilienceError):
         response = _response("UnprocessedItems", message)
         super().__init__(response, operation_name, table=table, kind=ErrorKind.THROTTLING, attempts=attempts)
 
-    def __str__(self) -> str:
-        return str(self.args[0])  # whatever the class of the reason makes of its arguments
 
-    def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedItemsError:
-        """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
-        return _because_of(self, UnprocessedItemsError, cause, told)
-
-
-class UnprocessedKeysError(ResilienceError):
+class UnprocessedKeysError(_Leftovers, ResilienceError):
     """A `get_items` gave up. `keys` holds every key that it took and whose item it has not given, in order.
 
     If an error was the reason, this is of that error's class as well, with its `response`. So what catches that keeps
@@ -284,13 +307,6 @@ class UnprocessedKeysError(ResilienceError):
         message = f"{counted(len(self.keys), 'key')} of table {table!r} not read: {why}"
         response = _response("UnprocessedKeys", message)
         super().__init__(response, operation_name, table=table, kind=ErrorKind.THROTTLING, attempts=attempts)
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # whatever the class of the reason makes of its arguments
-
-    def because_of(self, cause: Exception, told: str | None = None) -> UnprocessedKeysError:
-        """Return this error as one that is of its cause's class as well, and tells of it: `told`, or its words."""
-        return _because_of(self, UnprocessedKeysError, cause, told)
 
 
 class VersionConflictError(ResilienceError):
@@ -333,32 +349,6 @@ def _version(value: Any) -> str:
     """Return a version that was met, in words; of what is none only its type, as it may be anything."""
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
     return f"version {value}" if is_number else f"a version that is no number, but a {type(value).__name__}"
-
-
-_Left = TypeVar("_Left", UnprocessedItemsError, UnprocessedKeysError)
-
-
-def _because_of(left: _Left, cls: type[_Left], cause: Exception, told: str | None) -> _Left:
-    """Return an error about what is left as one that is of its cause's class as well."""
-    try:
-        made: _Left = _made_of(_class_of_both(cls, type(cause)))  # type: ignore[arg-type]  # a class can be hashed
-    except TypeError:  # a class that can't have another beside it, such as UnicodeError
-        made = left
-    text = f"{str(cause if told is None else told).removesuffix('.')}; {left.response['Error']['Message']}"
-    response = getattr(cause, "response", None)
-    made.__dict__.update({**cause.__dict__, **left.__dict__})
-    if "__notes__" in cause.__dict__:  # a list of its own: what is added to one of the errors is not the other's
-        made.__notes__ = list(cause.__notes__)
-    facts = call_facts(cause) or left.resilience.replaced(kind=ErrorKind.PERMANENT)
-    made.resilience = facts if facts.table else facts.replaced(table=left.resilience.table)
-    made.__dict__.pop(REDUCE, None)  # that reduces the cause
-    if isinstance(response, dict) and response:
-        made.response = _own(response)
-    if isinstance(made, OSError) and isinstance(cause, OSError):  # it keeps these outside of its __dict__
-        made.errno, made.strerror = cause.errno, cause.strerror
-    made.args = (text,)
-    made.__cause__ = cause
-    return made
 
 
 def _made_of(cls: type[Any]) -> Any:

@@ -1,6 +1,6 @@
 """Errors that survive `pickle` and `copy`: an executor, Celery or multiprocessing hands them to another process.
 
-botocore's own reductions lose what was added to an error (`resilience`, notes, `__cause__`), and fail where it holds
+botocore's own reductions lose what was added to an error (`resilience`, notes, `__cause__`), and fail if it holds
 its request. That request knows the client, its credentials and the item: none of these goes into a pickle.
 """
 
@@ -87,7 +87,7 @@ def _portable_members(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _portable(value: Any) -> Any:
-    """Return a value as it can be in a pickle; None where it can't, or must not."""
+    """Return a value as it can be in a pickle; None if it can't, or must not."""
     if isinstance(value, BaseException):
         return _portable_error(value)
     if type(value) is dict:

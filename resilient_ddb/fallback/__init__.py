@@ -47,7 +47,7 @@ class Call(Record):
     params: Mapping[str, Any]
     """The call's parameters, as the application gave them. Not to be changed."""
     table: str | None
-    """The table's name, or None where the call names none, or several."""
+    """The table's name, or None if the call names none, or several."""
     identity: tuple[Any, ...]
     """Who asks whom: credentials, region, endpoint, and whether values are native. Hashable."""
     clock: Clock
@@ -115,7 +115,7 @@ class Chain(Fallback):
         )
 
     def __call__(self, call: Call, error: Exception) -> Any:
-        """Return nothing: the members are asked one by one, by whoever ends the call."""
+        """Return nothing: the members are asked one by one, as the call ends."""
         del call, error
 
     def __repr__(self) -> str:
@@ -157,14 +157,14 @@ class Stale(Fallback):
     def _in_child(self) -> None:
         """Begin anew in a forked process, where a thread of the parent was at work: it may have been in the middle.
 
-        An answer that a write is to drop might not be found then.
+        An answer that a write must drop might not be found then.
         """
         self._lock = threading.RLock()
         if self._is_at_work:
             self._begin()
 
     def _in_turn(self, work: Callable[[Remembered], Any]) -> Any:
-        """Do something with the answers, and drop those that a write may have changed meanwhile.
+        """Call something with the answers, and drop those that a write may have changed meanwhile.
 
         The garbage collector may end a write that was left, within anything, and on this very thread: it can't wait.
         """
@@ -249,7 +249,6 @@ class Stale(Fallback):
         return {"max_age": self._max_age, "max_items": self._max_items, "max_bytes": self._max_bytes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Start empty."""
         self.__init__(**state)  # type: ignore[misc]  # the recipe is the constructor's
 
     def __repr__(self) -> str:
@@ -349,7 +348,7 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
 
     Args:
         region: the other region's name.
-        endpoint_url: the endpoint to use there; the region's own where left out.
+        endpoint_url: the endpoint to use there; the region's own if left out.
 
     Raises:
         TypeError: `region` is no region's name.
@@ -382,7 +381,7 @@ def function(called: FallbackFunction, *, writes: bool = False) -> Fallback:
     name, beside what the function says there: `"cache": True` or `"stale": True`, and `"age"` in seconds.
 
     Args:
-        called: `(call, error)`, which returns a response, or None where it has no answer. Async for the async Table.
+        called: `(call, error)`, which returns a response, or None if it has no answer. Async for the async Table.
         writes: whether it is asked about writes, where these were surely not made, or may be made twice.
 
     Raises:
@@ -396,7 +395,7 @@ for _factory in (stale, replica, response, function):
 
 
 def is_asked(member: FallbackFunction, operation: str, params: Params) -> bool:
-    """Return whether a fallback is asked about an operation: about a read; about a write only where it was made so."""
+    """Return whether a fallback is asked about an operation: about a read; about a write only if it was made so."""
     kind = operation_kind(operation, params)
     return kind == "read" or (kind == "write" and isinstance(member, Fallback) and member.writes)
 

@@ -1,6 +1,6 @@
 """Answers that are kept in memory, within a number and a size, until they are old or a write may have changed them.
 
-For one thread at a time: whoever keeps it has the lock, and the clock.
+For one thread at a time: its owner has the lock, and the clock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class Remembered:
     """The answers."""
 
     def __init__(self, max_items: int, max_bytes: int) -> None:
-        """Begin with none."""
         self._max_items, self._max_bytes = max_items, max_bytes
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
         self._marked: dict[tuple[str, Mark], set[Hashable]] = {}
@@ -52,12 +51,12 @@ class Remembered:
         return len(self._answers)
 
     def get(self, key: Hashable) -> tuple[float, bytes] | None:
-        """Return when an answer was kept, and its content; None where there is none."""
+        """Return when an answer was kept, and its content; None if there is none."""
         found = self._answers.get(key)
         return None if found is None else (found.at, found.content)
 
     def keep(self, key: Hashable, content: bytes, marks: Marks, *, began: float, at: float) -> None:
-        """Keep an answer in place of an older one, and drop the oldest where there is no room.
+        """Keep an answer in place of an older one, and drop the oldest if there is no room.
 
         It is not kept if a write that may have changed it has ended since the read began: which of the two came first
         can't be told.

@@ -65,7 +65,7 @@ class EndpointMemory:
         return tuple(accounts)
 
     def key(self, operation_model: Any, params: Mapping[str, Any] | None, accounts: tuple[Any, ...]) -> Key | None:
-        """Return what an endpoint depends on; None where that is more than can be told."""
+        """Return what an endpoint depends on; None if that is more than can be told."""
         if not self._can_tell:
             return None
         try:  # there is no public way to see whether there are handlers

@@ -64,12 +64,12 @@ def before_call(context: Mapping[str, Any], **_: Any) -> None:
 
 
 def request_created(request: Any, **_: Any) -> None:
-    """Let a further attempt begin, or end the call. The first attempt was admitted before it was serialized."""
+    """Admit a further attempt, or end the call. The first attempt was admitted before it was serialized."""
     begin_attempt(request.context)
 
 
 def begin_attempt(context: MutableMapping[str, Any]) -> None:
-    """Let the attempt begin that a request context counts, if it is a further one, and cut its read timeout."""
+    """Admit the attempt that a request context counts, if it is a further one, and cut its read timeout."""
     execution = execution_of(context)
     if execution is None:
         return
@@ -86,13 +86,13 @@ def begin_attempt(context: MutableMapping[str, Any]) -> None:
 
 
 def own_timeouts() -> Timeouts | None:
-    """Return the timeouts of the present call, where it goes by other ones than its client."""
+    """Return the timeouts of the present call, if it goes by other ones than its client."""
     execution = CURRENT.get()
     return None if execution is None else execution.core.timeouts
 
 
 def before_send(request: Any, **_: Any) -> None:
-    """Record that a request is signed, and show the call's first one to whoever wants to see it.
+    """Record that a request is signed, and show the call's first one to a listener that wants to see it.
 
     It comes before the handlers of others: one of them may send the request by itself. Nothing is sent from here.
     """
@@ -124,7 +124,7 @@ def response_received(
     context: Mapping[str, Any],
     **_: Any,
 ) -> None:
-    """Look whether a response is whole."""
+    """Check whether a response is whole."""
     execution = execution_of(context)
     if execution is not None and response_dict is not None:
         execution.received(response_dict, parsed_response or {})

@@ -6,7 +6,7 @@ import inspect
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,14 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.codec.values import item_as_native
 from resilient_ddb.dynamodb.operations import table_of
 from resilient_ddb.http.fast_path import Counters
-from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven, refuse_unknown
+from resilient_ddb.policy.arguments import NOT_GIVEN, NotGiven
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.living import living
 from resilient_ddb.policy.policy import Policy, Timeouts
-from resilient_ddb.policy.retry import Retry
 
 from . import handlers as hooks
 from . import shortcuts
+from .config import check_client, config_beside, policy_from_config, with_timeouts, with_ttl
 from .listeners import Listeners
 from .values import ValueHandlers
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from .plain_calls import PlainCall, PlainCalls
 
-POOL_CONNECTIONS = 128
-"""Connections kept at most, unless the caller's Config says otherwise. botocore's own default is 10."""
 _EXPIRED = timedelta(minutes=1)
 
 
@@ -62,9 +60,9 @@ class ClientHost(ABC):
     client_class: type
     """What is mixed into the classes of clients."""
     run: Callable[[Flow[Any]], Any]
-    """Runs a flow: at once, or giving what is to be awaited."""
+    """Runs a flow: at once, or returning what must be awaited."""
     signer_class: Any
-    """The SDK's own signer of requests, None where it has none of that name. See `shortcuts`."""
+    """The SDK's own signer of requests, None if it has none of that name. See `shortcuts`."""
     resolver_class: Any
     """The SDK's own resolver of endpoints, likewise."""
     values_class: type[ValueHandlers] = ValueHandlers
@@ -72,7 +70,6 @@ class ClientHost(ABC):
     """Makes the lock under which the SDK's credentials are refreshed."""
 
     def __init__(self, client: Any) -> None:
-        """Serve `client`."""
         self.client = client
         self.region: str | None = client.meta.region_name
         """The region that the client asks."""
@@ -141,6 +138,16 @@ class ClientHost(ABC):
         return client
 
     @classmethod
+    def install_on_own(
+        cls, client: Any, policy: Policy | None, config: Config, arguments: Mapping[str, Any], ttl: TtlTables | None
+    ) -> Any:
+        """Harden a client that this library has made of a Config and further arguments, and return it."""
+        hardened = cls.install(client, policy)
+        core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
+        core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), ttl
+        return hardened
+
+    @classmethod
     def install_on_session(cls, session: Any, policy: Policy | None) -> None:
         """Harden what a session of botocore makes from now on; a second time, only its policy is set."""
         events = session.get_component("event_emitter")
@@ -178,7 +185,7 @@ class ClientHost(ABC):
         """Return a call that goes past the SDK's inside; None for one that goes its way. `client` may be a view."""
         found = self._plain_calls
         if found is None:
-            if not self._was_called:  # it takes milliseconds to load, and the first call is to show the way in any case
+            if not self._was_called:  # it takes milliseconds to load, and the first call shows the way in any case
                 self._was_called = True
                 return None
             found = self._plain_calls = self.new_plain_calls()
@@ -357,28 +364,6 @@ class MakesClients:
 _CREATE_CLIENT = inspect.signature(botocore.session.Session.create_client)
 
 
-def config_beside(given: Config | None, default: Config | None, policy: Policy | None) -> Config:
-    """Return a caller's Config with the policy's timeouts and our pool, wherever it, and a session's, says nothing."""
-    unsaid = {
-        name: value
-        for name, value in default_options(policy).items()
-        if not any(_says(config, name) for config in (given, default))
-    }
-    told = given or Config()
-    made: Config = told.merge(Config(**unsaid))
-    for name, value in vars(told).items():  # `merge` loses what was set later, as boto3's resources do
-        if name not in unsaid and not name.startswith("_"):
-            setattr(made, name, value)
-    return made
-
-
-def _says(config: Config | None, name: str) -> bool:
-    if config is None:
-        return False
-    given = config._user_provided_options  # noqa: SLF001 - botocore has no public way: a default may be said, too
-    return name in given or getattr(config, name) != Config.OPTION_DEFAULTS[name]
-
-
 _HARDENED = "_resilient_ddb_session"
 
 
@@ -407,175 +392,14 @@ def replace_handler(events: Any, event: str, handler: Callable[..., Any]) -> Non
     events.register(event, handler, unique_id=unique_id)
 
 
-def check_service(service_name: Any) -> None:
-    """Refuse the name of another service.
-
-    Raises:
-        ValueError: it is not DynamoDB's.
-    """
-    if service_name != "dynamodb":
-        raise ValueError(f"service_name must be 'dynamodb', the one service this library hardens; got {service_name!r}")
-
-
-def check_client(target: Any) -> None:
-    """Refuse a client that can't be hardened.
-
-    Raises:
-        ValueError: it is not DynamoDB's, or was made in adaptive mode.
-    """
-    service = target.meta.service_model.service_name
-    if service != "dynamodb":
-        raise ValueError(f"target must be a DynamoDB client; got one of {service!r}")
-    retries = getattr(target.meta.config, "retries", None) or {}
-    if retries.get("mode") == "adaptive":
-        raise ValueError(
-            "target must not be a client in retry mode 'adaptive': its rate limiter can't be taken out, and would "
-            "slow down every call beneath this library's retries; make it with mode 'standard' (in its Config, "
-            "AWS_RETRY_MODE or profile), or with resilient_ddb.client(...)"
-        )
-
-
-def policy_from_config(config: Any) -> Policy:
-    """Return the policy of a client for which none was given: the default, with the attempts that its Config states."""
-    attempts = (config.retries or {}).get("total_max_attempts")
-    return Policy(retry=Retry(max_attempts=max(1, int(attempts)))) if attempts is not None else Policy()
-
-
-def check_new_policy(policy: Any) -> None:
-    """Refuse what is no policy to be set.
-
-    Raises:
-        TypeError: it is no Policy.
-    """
-    if not isinstance(policy, Policy):
-        raise TypeError(f"policy must be a resilient_ddb.Policy; got {policy!r}")
-
-
-def check_policy(policy: Any) -> None:
-    """Refuse what is no policy.
-
-    Raises:
-        TypeError: it is neither a Policy nor None.
-    """
-    if policy is not None and not isinstance(policy, Policy):
-        raise TypeError(f"policy must be a resilient_ddb.Policy, or None for the default one; got {policy!r}")
-
-
-def settled_config(own: Config, session: Any, given: Any) -> Any:
-    """Join our defaults, the session's default Config and the caller's: the later wins, option by option.
-
-    Raises:
-        TypeError: `given` is no Config.
-        ValueError: `given` asks for retry mode `adaptive`.
-    """
-    check_config(given)
-    for config in (session.get_default_client_config(), given):
-        if config is not None:  # begun with the caller's, so that the result is of its class
-            own = config.merge(own).merge(config)
-    check_config(own)
-    if (own.retries or {}).get("mode") is None and session.get_config_variable("retry_mode") == "adaptive":
-        # The environment's wish for all clients: there is no such handler in ours to begin with.
-        return own.merge(Config(retries={**(own.retries or {}), "mode": "standard"}))
-    return own
-
-
-def check_config(given: Any) -> None:
-    """Refuse what is no Config, or asks for what can't be had.
-
-    Raises:
-        TypeError: `given` is neither a Config nor None.
-        ValueError: `given` asks for retry mode `adaptive`.
-    """
-    if given is not None and not isinstance(given, Config):
-        raise TypeError(f"config must be a botocore.config.Config; got {given!r}")
-    if given is not None and (given.retries or {}).get("mode") == "adaptive":
-        raise ValueError(
-            "config must not ask for retry mode 'adaptive': the policy is the only retry layer; leave the mode out, "
-            "and set policy=Policy(retry=..., retry_budget=...) instead"
-        )
-
-
-def default_options(policy: Policy | None) -> dict[str, Any]:
-    """Return the Config options that a policy brings along."""
-    timeouts = (policy or Policy()).timeouts
-    return {
-        "connect_timeout": timeouts.connect,
-        "read_timeout": timeouts.read,
-        "max_pool_connections": POOL_CONNECTIONS,
-    }
-
-
-def with_timeouts(config: Config | None, timeouts: Timeouts | None) -> Config | None:
-    """Return a Config with these timeouts in place of its own; None: it stays as it is."""
-    if timeouts is None:
-        return config
-    return (config or Config()).merge(Config(connect_timeout=timeouts.connect, read_timeout=timeouts.read))
-
-
-def ttl_of_tables(ttl: Mapping[str, str | TimeToLive | None] | None) -> TtlTables | None:
-    """Return what the `ttl` of a resource or client says, or None where it has none.
-
-    Raises:
-        TypeError, ValueError: it can't be meant.
-    """
-    if ttl is None:
-        return None
-    from resilient_ddb.ttl.tables import of_mapping  # noqa: PLC0415 - most clients have none
-
-    return of_mapping(ttl)
-
-
-TABLE_OPTIONS = ("name", "policy", "ttl")
-"""The arguments of a resource's `Table(...)`."""
-
-
-def check_options(policy: Any, ttl: Any) -> None:
-    """Refuse a Table's options that can't be meant.
-
-    Raises:
-        TypeError, ValueError: a value is of the wrong type or out of range.
-    """
-    check_policy(policy)
-    if ttl is not None and ttl is not NOT_GIVEN:
-        from resilient_ddb.ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
-
-        time_to_live(ttl)
-
-
 def with_options(client: Any, table: str, policy: Policy | None, ttl: str | TimeToLive | NotGiven | None) -> Any:
-    """Return a client, or, where a Table has options, a view of it that goes by them. See `check_options`."""
+    """Return a client, or, if a Table has options, a view of it that goes by them. See `check_options`."""
     core = made = client._resilience  # noqa: SLF001 - the attribute is this library's own
     if policy is not None:
         made = made.with_policy(policy, table)
     if ttl is not NOT_GIVEN and not (ttl is None and made.ttl is None):
         made = made.with_ttl(with_ttl(made.ttl, table, ttl))
     return client if made is core else copy_with(client, made)
-
-
-def with_ttl(tables: Any, table: str, ttl: Any) -> Any:
-    """Return the TTLs of tables, of which one has another one: a name, a `TimeToLive`, or None for no TTL."""
-    if ttl is None and tables is None:
-        return None
-    from resilient_ddb.ttl.rule import time_to_live  # noqa: PLC0415 - most Tables have none
-    from resilient_ddb.ttl.tables import with_table  # noqa: PLC0415 - as above
-
-    return with_table(tables, table, None if ttl is None else time_to_live(ttl))
-
-
-def bound(
-    function: str, signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments, by name, that the SDK's `signature` makes of those that one of our functions was given.
-
-    Raises:
-        TypeError: it can't take them. Of a name that it has not, the error says what is meant.
-    """
-    try:
-        return signature.bind(*args, **kwargs).arguments
-    except TypeError:
-        taken = [name for name in signature.parameters if name not in ("self", "service_name")]
-        refuse_unknown(function, kwargs, ["policy", "session", "ttl", *taken])
-        raise
 
 
 def by_policy_of(core: Core, sibling: Any, operation: str, params: Mapping[str, Any]) -> Any:

@@ -36,7 +36,7 @@ class PlainFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
     """botocore's, but for the dicts."""
 
     def load_file(self, file_path: str) -> Any:
-        """Return what is in a file, whose path lacks its extension; None where there is none."""
+        """Return what is in a file, whose path lacks its extension; None if there is none."""
         for extension, opened in _OPENED.items():
             path = file_path + extension
             if Path(path).is_file():
@@ -71,7 +71,7 @@ def reading_plainly(session: boto3.session.Session) -> boto3.session.Session:
             or any(key[: len(_MODEL)] == _MODEL for key in loader._cache)  # noqa: SLF001 - there is no public way
         ):
             return session
-    except Exception:  # noqa: BLE001 - whatever is unusual: the session itself is to make the client
+    except Exception:  # noqa: BLE001 - whatever is unusual: the session itself makes the client
         return session
     made = copy.copy(session)
     made._session = _Borrowed(core, paths)  # noqa: SLF001 - as above

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+from boto3.resources import action, factory, response
+from boto3.resources.params import create_request_parameters
+from botocore import xform_name
 from botocore.exceptions import DataNotFoundError
 from botocore.loaders import Loader
 
+from resilient_ddb.codec.originals import Original, home_of
+
 _API_VERSION = "2012-08-10"
+_ACTING = Original(
+    action,
+    ["ServiceAction.__call__", "create_request_parameters", "RawHandler.__call__"],
+    action.__name__,
+    create_request_parameters.__module__,
+    response.__name__,
+)
 
 
 @lru_cache(maxsize=1)
@@ -22,6 +35,36 @@ def resource_definitions() -> Any:
         return loader.load_data(str(Path("dynamodb", _API_VERSION, "resources-1")))
     except DataNotFoundError:
         return loader.load_service_model("dynamodb", "resources-1")
+
+
+# Which verbs of a resource are a call of the client's with the resource's name, and no more.
+
+
+def plain_operation(described: Any) -> str | None:
+    """Return the client's method for an action that fills in the table's name, and returns the response as it is."""
+    if described.resource is not None or described.path or described.request is None:
+        return None
+    filled_in = [(each.target, each.source, each.name) for each in described.request.params]
+    return xform_name(described.request.operation) if filled_in == [("TableName", "identifier", "Name")] else None
+
+
+def is_made_by_boto3(method: Any) -> bool:
+    """Return whether a method is what boto3's own factory makes of an action, and that action boto3's own."""
+    make = getattr(getattr(factory.ResourceFactory, "_create_action", None), "__code__", None)
+    return (
+        make is not None
+        and home_of(method) == factory.__name__
+        and getattr(method, "__code__", None) in make.co_consts
+        and getattr(factory, "ServiceAction", None) is action.ServiceAction
+    )
+
+
+def boto3_acts_as_usual() -> bool:
+    """Return whether boto3's actions are as they were made, and write no debug log."""
+    return _ACTING.stands() and not action.logger.isEnabledFor(logging.DEBUG)
+
+
+# What Tables, and what stands before them, share.
 
 
 class SharesClient:

@@ -74,7 +74,7 @@ _EVENTS = (
 )
 
 Key = tuple[str, str | None]
-"""An operation, and its table where that is given by its ARN."""
+"""An operation, and its table if that is given by its ARN."""
 
 
 class _Notes:
@@ -124,7 +124,7 @@ class PlainCalls:
             return None
         try:
             found = self._begin(client, execution, params, operation)
-        except Exception:  # noqa: BLE001 - whatever is unusual, botocore, or boto3, is to say what becomes of it
+        except Exception:  # noqa: BLE001 - whatever is unusual, botocore, or boto3, says what becomes of it
             found = "the parameters"
         if isinstance(found, PlainCall):
             return found
@@ -149,7 +149,7 @@ class PlainCalls:
         plan = notes.plans.get(key)
         credentials = client._request_signer._credentials  # noqa: SLF001 - there is no public way
         if not _are_settled(credentials):
-            return "credentials that are to be fetched"
+            return "credentials that must be fetched"
         if plan is None:
             execution.witness = Witness(self, client, notes, key, credentials)
             return "the first call"
@@ -180,7 +180,6 @@ class Witness:
     """Looks at the first request of a call that goes the SDK's way, and makes a plan of it."""
 
     def __init__(self, calls: PlainCalls, client: Any, notes: _Notes, key: Key, credentials: Any) -> None:
-        """Wait for the request."""
         self._calls = calls
         self._client = client
         self._notes = notes
@@ -249,7 +248,6 @@ class PlainCall:
         credentials: Any,
         session: Any,
     ) -> None:
-        """Be ready to be signed."""
         self._calls = calls
         self._host = calls.host
         self._client = client
@@ -283,7 +281,7 @@ class PlainCall:
 
     # An attempt.
     def begin_attempt(self) -> None:
-        """Let the attempt begin, as the SDK's event does.
+        """Admit the attempt, as the SDK's event does.
 
         Raises what the call fails with, if a further attempt is refused.
         """
@@ -330,7 +328,7 @@ class PlainCall:
             del error
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, Any], dict[str, Any], Any]:
-        """Return an answer as botocore's events have it, what is read of it, and what is to be awaited, or None."""
+        """Return an answer as botocore's events have it, what is read of it, and what must be awaited, or None."""
         response = {
             "headers": headers,
             "status_code": status,
@@ -385,7 +383,7 @@ class PlainCall:
 
     # The end.
     def ended(self) -> Any:
-        """End the attempts: return what is to be awaited before the response is taken, if anything is.
+        """End the attempts: return what must be awaited before the response is taken, if anything must.
 
         Raises what the last attempt raised.
         """
@@ -423,7 +421,6 @@ class PlainRequest(AWSPreparedRequest):  # type: ignore[misc]  # botocore has no
     """A request as the SDK's errors, and the transports, know it; its headers are there when somebody looks."""
 
     def __init__(self, url: str, body: bytes, message: bytes, context: dict[str, Any]) -> None:
-        """Be the request of a message."""
         self.method = "POST"
         self.url = url
         self.body = body
@@ -441,7 +438,7 @@ class PlainRequest(AWSPreparedRequest):  # type: ignore[misc]  # botocore has no
 
 
 def _key(operation: str, params: Any) -> Key | None:
-    """Return what a plan is kept by; None where the endpoint may depend on more.
+    """Return what a plan is kept by; None if the endpoint may depend on more.
 
     A table's name has no say in where a request goes, but its ARN has: the account is in it.
     """

@@ -1,7 +1,7 @@
 """What lies between a client's `_make_api_call` and its HTTP session: whether all of it is as it was made.
 
 Instrumentation and mocks replace functions of the SDK, on its classes or on one object. A call goes past the SDK's
-inside only while none was replaced: each of them is to see what it sees with boto3. Functions are compared by `is`.
+inside only while none was replaced: each of them must see what it sees with boto3. Functions are compared by `is`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,6 @@ class SdkParts:
     """Functions of the SDK's classes: of the clients that one rim makes."""
 
     def __init__(self, *functions: Functions) -> None:
-        """Know these functions, as they are now."""
         classes: dict[str, Any] = {}
         names: list[str] = []
         homes: set[str] = {"botocore.context", "aiobotocore.context"}  # of what is decorated

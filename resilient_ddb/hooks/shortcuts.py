@@ -31,7 +31,7 @@ _PARTS = {"url_path", "query_string", "method", "headers", "body"}
 
 
 class Host(Protocol):
-    """What is to be known of the client's side."""
+    """What it needs to know of the client's side."""
 
     run: Callable[[Flow[Any]], Any]
     signer_class: Any

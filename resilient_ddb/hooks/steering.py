@@ -33,7 +33,7 @@ class CircuitHandle:
 
     @property
     def reason(self) -> str:
-        """Return why it is in that state; empty where it is closed and not forced."""
+        """Return why it is in that state; empty if it is closed and not forced."""
         forced, circuit = self._forced, self._circuit
         if forced is not None:
             return forced.reason
@@ -173,7 +173,7 @@ def _beforehand(target: Target) -> Core:
 
 def _checked(reason: Any) -> str:
     if not isinstance(reason, str):
-        raise TypeError(f"reason must be text that says why, for whoever sees the error; got {type(reason).__name__}")
+        raise TypeError(f"reason must be text that says why, for those who see the error; got {type(reason).__name__}")
     if not reason.strip():
-        raise ValueError("reason must say why, for whoever sees the error; got an empty text")
+        raise ValueError("reason must say why, for those who see the error; got an empty text")
     return reason

@@ -13,13 +13,13 @@ class Target(NamedTuple):
     client: Any
     """The client, or what stands in for one that is not yet open."""
     table: str | None
-    """The table, where the target stands for one."""
+    """The table, if the target stands for one."""
     writer: Any
-    """What a batch writer decides by, where the target is one."""
+    """What a batch writer decides by, if the target is one."""
 
     @property
     def core(self) -> Core | None:
-        """What its calls go by now; None if the client was never open: whoever keeps this may have come before that."""
+        """What its calls go by now; None if the client was never open: this may have been made before that."""
         known: Core | None = vars(self.client).get("_resilience")
         return self.client.core if known is None else known
 

@@ -2,7 +2,7 @@
 
 A client that serves a resource or a Table takes and gives native values; a low-level client takes and gives DynamoDB's
 typed ones. boto3 makes the difference with four handlers on the client's events, registered anew by each resource
-object under fixed ids. The same ids are used here, so that whoever comes second changes nothing.
+object under fixed ids. The same ids are used here, so that the one who comes second changes nothing.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ class ValueHandlers:
                 leave_to_botocore(operation_model, response_dict)
                 return
             parsed = found.reader.read(response_dict["body"], found.number, found.sieve)
-        except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+        except Exception:  # noqa: BLE001 - whatever is unusual: botocore says what becomes of it
             leave_to_botocore(operation_model, response_dict)
             return
         was_read(found, parsed, response_dict, customized_response_dict)
 
     def values_out(self, parsed: Any, model: Any, context: Any, **_: Any) -> Any:
-        """Handle `after-call`: turn DynamoDB's typed values into native ones, where they are not so already."""
+        """Handle `after-call`: turn DynamoDB's typed values into native ones, if they are not so already."""
         execution = execution_of(context)
         if execution is None or not execution.values_are_native:
             if execution is not None and execution.ttl is not None:
@@ -109,21 +109,21 @@ def copy_params(params: Any, **_: Any) -> Any:
 
 
 class Reading(NamedTuple):
-    """How the response at hand is to be read."""
+    """How to read the response at hand."""
 
     reader: Reader
     number: Number | None
-    """Makes numbers, where values are to be native."""
+    """Makes numbers, if values must be native."""
     is_seen: bool
     """Whether handlers of others see the response before boto3 would make its values native."""
     sieve: Sieve | None
-    """Says what is to be left out."""
+    """Says what to leave out."""
 
 
 def reading(model: Any, response: MutableMapping[str, Any], customized: Mapping[str, Any]) -> Reading | None:
-    """Return how a response is to be read; None: by botocore.
+    """Return how to read a response; None: by botocore.
 
-    Values are made native at once where nobody can tell: boto3 does so when the call ends, and whoever sees the
+    Values are made native at once if nobody can tell: boto3 does so when the call ends, and those who see the
     response before that sees typed ones.
     """
     execution = CURRENT.get()
@@ -169,7 +169,7 @@ def _is_read(execution: Any, model: Any, response: Mapping[str, Any]) -> bool:
         return False
     try:
         reader.read(response["body"], None)
-    except Exception:  # noqa: BLE001 - whatever is unusual: botocore is to say what becomes of it
+    except Exception:  # noqa: BLE001 - whatever is unusual: botocore says what becomes of it
         return False
     return True
 

@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._apart = Context()
-        """Of the timer, which outlives the call that sets it: it is to keep nothing of it."""
+        """Of the timer, which outlives the call that sets it: it must keep nothing of it."""
         self.is_clean = False
         """Whether the last request was sent, and answered, as a whole and with nothing beyond: another may follow."""
         self.idle_since: Moment = (0.0, 0.0)
@@ -130,16 +130,8 @@ class Connection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Close the socket, with no loop that could do it."""
-        transport: Any = self._transport
-        if transport is None:
-            return
-        with suppress(Exception):  # the loop is closed: a transport can't schedule its own end
-            transport.abort()
-        with suppress(Exception):
-            transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
-        beneath: Any = _beneath(transport)
-        with suppress(Exception):  # of TLS: the one below
-            beneath._call_connection_lost(None)  # noqa: SLF001 - as above
+        if self._transport is not None:
+            cut(self._transport)
 
     # Within.
     def _finish(self, answer: asyncio.Future[Response], parser: ResponseParser, response: Response) -> None:
@@ -189,6 +181,17 @@ class Connection(asyncio.Protocol):
             self._wake_at(self._quiet_until)
         else:
             self._fail(aiohttp.ServerTimeoutError("Timeout on reading data from socket"))
+
+
+def cut(transport: Any) -> None:
+    """Close a transport's socket, with no loop that could do it."""
+    with suppress(Exception):  # the loop is closed: a transport can't schedule its own end
+        transport.abort()
+    with suppress(Exception):
+        transport._call_connection_lost(None)  # noqa: SLF001 - what the loop would have called
+    beneath: Any = _beneath(transport)
+    with suppress(Exception):  # of TLS: the one below
+        beneath._call_connection_lost(None)  # noqa: SLF001 - as above
 
 
 def _beneath(transport: Any) -> Any:

@@ -21,7 +21,6 @@ class Names:
     """What names were looked up."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look up on the threads of `loop`."""
         self._loop = loop
         self._found: dict[tuple[str, int], asyncio.Task[Found]] = {}
 

@@ -83,7 +83,7 @@ class Pool:
             raise aiohttp.ClientConnectorError(key, ConnectionResetError(ECONNRESET, "Closed before it was used"))
 
     def refuse(self, target: Target) -> NoReturn:
-        """Say that a connection was there too late.
+        """Raise the error for a connection that was there too late.
 
         Raises:
             aiohttp.ServerTimeoutError: always. Nothing was sent.

@@ -13,7 +13,7 @@ ANOTHER_SESSION = "another HTTP session"
 
 
 class Settings(Protocol):
-    """What is to be known of a policy."""
+    """What it needs to know of a policy."""
 
     @property
     def fast_path(self) -> bool | None:
@@ -22,7 +22,7 @@ class Settings(Protocol):
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Return whether a policy asks for the fast path: where it says nothing, the environment does."""
+    """Return whether a policy asks for the fast path: if it says nothing, the environment does."""
     if settings.fast_path is not None:
         return settings.fast_path
     return os.environ.get(VARIABLE, "").strip().lower() not in _OFF
@@ -35,13 +35,12 @@ class Counters:
     """
 
     def __init__(self) -> None:
-        """Begin at nothing."""
         self.taken = 0
         """Requests that were sent on the fast path."""
         self.declined: dict[str, int] = {}
         """Requests that went the SDK's own way, by reason."""
         self.absent: str | None = None
-        """Why the client has no fast path at all; None where it has one."""
+        """Why the client has no fast path at all; None if it has one."""
         self.calls = 0
         """Calls that went past the SDK's inside as well, from their parameters to the transport and back."""
         self.calls_declined: dict[str, int] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_WITHIN_LINES = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
-_MOST_NAMES = 256
+WITHIN_LINES = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+MOST_NAMES = 256
+"""Names of headers that are remembered: few programs and servers send many."""
 _sound: set[str] = set()
 """Methods and header names that were looked at and are sound: a client sends few."""
 
@@ -28,7 +29,7 @@ def render(method: str, target: str, headers: Iterable[tuple[str, str | bytes]],
         lines.append(f"{name}: {value.decode('latin-1') if isinstance(value, bytes) else value}")
     lines.append("\r\n")
     head = "\r\n".join(lines).encode("latin-1")
-    if head.translate(None, _WITHIN_LINES) != b"\r\n" * len(lines):
+    if head.translate(None, WITHIN_LINES) != b"\r\n" * len(lines):
         raise ValueError("The value of a header has a control character.")
     return head + body
 
@@ -36,8 +37,8 @@ def render(method: str, target: str, headers: Iterable[tuple[str, str | bytes]],
 def _is_sound(name: str) -> bool:
     if name in _sound:
         return True
-    if not _NAME.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         return False
-    if len(_sound) < _MOST_NAMES:
+    if len(_sound) < MOST_NAMES:
         _sound.add(name)
     return True

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .message import MOST_NAMES, TOKEN, WITHIN_LINES
+
 HEAD_LIMIT = 65_536
 BODY_LIMIT = 134_217_728
 """16 MB of items, the most that one answer holds, are below this even if JSON writes six bytes for each."""
@@ -21,19 +23,16 @@ _HEAD_END = b"\r\n\r\n"
 _START = b"HTTP/1."
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 _USUAL = "HTTP/1.1 200 OK"
-_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(r"[0-9]{1,20}", re.ASCII)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*)?)")
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
-_WITHIN_LINES = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _WITHOUT_BODY = (204, 304)
 
-# What a header is to the reader. Names that were seen are remembered with it, as they came: few servers send many.
+# What a header means to the reader. Names that were seen are remembered with it, as they came: few servers send many.
 _PLAIN, _CONTENT_LENGTH, _TRANSFER_ENCODING, _CONNECTION = range(4)
 _ROLES = {"content-length": _CONTENT_LENGTH, "transfer-encoding": _TRANSFER_ENCODING, "connection": _CONNECTION}
-_MOST_NAMES = 256
 _seen: dict[str, int] = {}
 
 _IN_HEAD, _IN_LENGTH, _IN_CHUNKS, _UNTIL_CLOSE, _DONE = range(5)
@@ -45,7 +44,6 @@ class BrokenResponse(Exception):  # noqa: N818 - it names what came, as the othe
     """What came is no answer that HTTP/1.1 allows, or not the whole of one."""
 
     def __init__(self, words: str, *, unanswered: bool = False) -> None:
-        """Say what is wrong, in `words`."""
         super().__init__(words)
         self.unanswered = unanswered
         """Whether the connection was closed before any byte of an answer."""
@@ -233,7 +231,7 @@ class ResponseParser:
 def _read_head(head: bytes) -> tuple[Response, int | None, bool]:
     """Return the response that a head begins, the length of its body if the head says it, and whether chunks follow."""
     lines = head.decode("latin-1").split("\r\n")
-    if head.translate(None, _WITHIN_LINES) != b"\r\n" * (len(lines) - 1):
+    if head.translate(None, WITHIN_LINES) != b"\r\n" * (len(lines) - 1):
         raise BrokenResponse("The head of the answer has control characters.")
     if lines[0] == _USUAL:
         minor, status, reason = "1", 200, "OK"
@@ -289,11 +287,11 @@ def _read_framing(telling: list[tuple[int, str]], *, is_older: bool) -> tuple[in
 
 
 def _role_of(name: str, colon: str) -> int:
-    """Return what the header of a name is to the reader; refuse what can't be a header."""
-    if not colon or not _NAME.fullmatch(name):
+    """Return what the header of a name means to the reader; refuse what can't be a header."""
+    if not colon or not TOKEN.fullmatch(name):
         raise BrokenResponse("A line of the answer's head is no header.")
     role = _ROLES.get(name.lower(), _PLAIN)
-    if len(_seen) < _MOST_NAMES:
+    if len(_seen) < MOST_NAMES:
         _seen[name] = role
     return role
 
@@ -380,7 +378,7 @@ class _Chunks:
 def _check_trailers(block: bytes) -> None:
     """Refuse trailers that are no headers, or that say again how long the body is. Nobody reads them."""
     lines = block.decode("latin-1").split("\r\n")
-    if block.translate(None, _WITHIN_LINES) != b"\r\n" * (len(lines) - 1):
+    if block.translate(None, WITHIN_LINES) != b"\r\n" * (len(lines) - 1):
         raise BrokenResponse("The trailers of the answer have control characters.")
     for line in lines:
         name, colon, _ = line.partition(":")

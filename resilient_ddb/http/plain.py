@@ -52,7 +52,7 @@ def is_plain(request: Any) -> bool:
 
 
 def message_of(request: Any, target: Target) -> bytes | None:
-    """Return the bytes of a plain request; None if the SDK is to send it, or to say what is wrong with its head."""
+    """Return the bytes of a plain request; None if the SDK must send it, or say what is wrong with its head."""
     headers = headers_of(request, target)
     try:
         return None if headers is None else render("POST", target.path, headers, request.body)

@@ -84,7 +84,6 @@ class Connection:
     __slots__ = ("_receive", "_send", "_socket", "_timeout", "is_readable", "waits_since")
 
     def __init__(self, connected: Any) -> None:
-        """Take over a socket, plain or TLS."""
         self._socket = connected
         self._send = connected.sendall
         self._receive = connected.recv
@@ -148,7 +147,6 @@ class Pool:
     """The connections to one server that wait for a request; the one used last is used first."""
 
     def __init__(self, most: int) -> None:
-        """Keep at most `most`."""
         self._most = most
         self._waiting: deque[Connection] = deque()
         self.in_use: set[Connection] = set()

@@ -265,7 +265,6 @@ class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of it
     """botocore's response, of which all is there."""
 
     def __init__(self, url: str, answer: Response) -> None:
-        """Hold what came, under botocore's names."""
         self.url = url
         self.status_code = answer.status
         self.headers = _Headers(answer.headers)
@@ -296,7 +295,6 @@ class _Headers(HeadersDict):  # type: ignore[misc]  # as above
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Hold these names and values."""
         found: dict[str, tuple[str, Any]] = {}
         for name, value in pairs:
             lower = name.lower()
@@ -334,7 +332,7 @@ def _connect_timeout(original: Any) -> float | None:
 
 
 def _read_timeout(original: Any, request: Any, own: Timeouts | None) -> float | None:
-    """Return the seconds without a byte that end an attempt: the request's own where it has any, as botocore has it.
+    """Return the seconds without a byte that end an attempt: the request's own if it has any, as botocore has it.
 
     botocore before 1.43 does not say what the request's are: there the call's `own` hold.
     """

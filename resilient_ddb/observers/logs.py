@@ -143,7 +143,7 @@ class Warnings:
         return lines
 
     def _begin(self, subject: _Subject, now: float) -> list[tuple[str, AnyEvent | None]]:
-        """Begin to count a subject, and return what is to be written of the oldest one, if it makes room for this."""
+        """Begin to count a subject, and return what to write of the oldest one, if that makes room for this."""
         lines: list[tuple[str, AnyEvent | None]] = []
         if len(self._tallies) >= _MOST_SUBJECTS:
             oldest = next(iter(self._tallies))

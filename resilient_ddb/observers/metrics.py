@@ -21,7 +21,7 @@ from resilient_ddb.events import (
 STATES: Mapping[str, int] = {"closed": 0, "half-open": 1, "open": 2}
 """What `circuit_state` is in each state."""
 NO_TABLE = "*"
-"""Stands for the table where a call names none, or several."""
+"""Stands for the table if a call names none, or several."""
 
 
 class Kind(Enum):

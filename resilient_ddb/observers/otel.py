@@ -97,7 +97,7 @@ class OpenTelemetryObserver:
         }
         if event.table is not None:
             attributes["db.collection.name"] = event.table
-        assert self._tracer is not None  # noqa: S101 - asked by whoever calls
+        assert self._tracer is not None  # noqa: S101 - the callers ask
         span = self._tracer.start_span(
             f"DynamoDB.{event.operation}", kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=time.time_ns()
         )

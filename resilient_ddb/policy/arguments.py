@@ -62,7 +62,7 @@ def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) 
     """Refuse names that a function has not.
 
     Raises:
-        TypeError: there is one. It says what is meant, where that is known.
+        TypeError: there is one. It says what is meant, if that is known.
     """
     for name in given:
         if name not in known:

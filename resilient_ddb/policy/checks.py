@@ -19,12 +19,13 @@ def check_number(name: str, value: Any, *, above: float | None = None, least: fl
         raise ValueError(f"{name} must be a number {bound}; got {value!r}")
 
 
-def check_whole(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is no whole number, or is less than `least`."""
+def check_whole(name: str, value: Any, *, least: int, most: int | None = None) -> None:
+    """Refuse what is no whole number, is less than `least`, or is more than `most`."""
+    bound = f"{least} or more" if most is None else f"from {least} to {most}"
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, {least} or more; got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be {least} or more; got {value!r}")
+        raise TypeError(f"{name} must be a whole number, {bound}; got {value!r}")
+    if value < least or (most is not None and value > most):
+        raise ValueError(f"{name} must be {bound}; got {value!r}")
 
 
 def check_share(name: str, value: Any) -> None:
@@ -46,7 +47,7 @@ def check_callable(name: str, value: Any, *, takes: str) -> None:
 
 
 def is_async(value: Any) -> bool:
-    """Return whether what a call gives is to be awaited. An object may have an async `__call__`."""
+    """Return whether what a call gives must be awaited. An object may have an async `__call__`."""
     return _is_of(inspect.iscoroutinefunction, value)
 
 
@@ -95,7 +96,7 @@ def check_plain_methods(name: str, value: Any, *methods: str) -> None:
 
 
 def check_sync_table(value: Any, *methods: str) -> None:
-    """Refuse what is no sync Table: a thread is to call its `methods`, also on behalf of async code."""
+    """Refuse what is no sync Table: a thread will call its `methods`, also on behalf of async code."""
     check_methods("table", value, *methods)
     if hasattr(type(value), "__aenter__"):
         raise TypeError(

@@ -52,7 +52,7 @@ class Deadline:
         return self.at - self.clock.monotonic()
 
     def words_of_end(self) -> str:
-        """Return what is to be said if it is met after its block has ended; nothing before."""
+        """Return what to say if it is met after its block has ended; nothing before."""
         return _ENDED if self.has_ended else ""
 
     def held(self) -> AbstractContextManager[None]:
@@ -79,7 +79,7 @@ _FAR_OFF = 1e6
 """Seconds: longer than any call, and short enough for a socket's timeout."""
 
 # A context variable: tasks inherit it as they are made, and threads that this library starts run in a copy of
-# the context of whoever started them.
+# the context of the code that started them.
 _current: ContextVar[Deadline | None] = ContextVar("resilient_ddb.deadline", default=None)
 
 current_deadline = _current.get

@@ -1,7 +1,7 @@
 """What a forked process must not share with its parent: locks, connections, permits, leases, threads.
 
 A lock may have been held by a thread that the child does not have. A connection is one for both: each would read the
-other's answers. Whoever holds such a thing asks to be told when it wakes up in a child.
+other's answers. An object that holds such a thing asks to be told when it wakes up in a child.
 """
 
 from __future__ import annotations

@@ -103,7 +103,6 @@ class TokenBucket:
     """The state of one `RetryBudget`. Safe to share between threads."""
 
     def __init__(self, budget: RetryBudget, clock: Clock) -> None:
-        """Start full."""
         self._budget = budget
         self._clock = clock
         self._lock = threading.Lock()
@@ -135,7 +134,7 @@ class TokenBucket:
             return self._refill()
 
     def spend(self) -> bool:
-        """Take a token for a retry that is being scheduled; False where none is left."""
+        """Spend a token on a retry that is being scheduled; return False if none is left."""
         with self._lock:
             if self._refill() < 1:
                 return False

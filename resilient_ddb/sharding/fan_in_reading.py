@@ -19,13 +19,13 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import in_shard
 from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.events import ErrorKind
+from resilient_ddb.fallback import Response
 from resilient_ddb.fallback.response_info import SOURCES, response_info
 from resilient_ddb.policy.checks import check_whole
 
 from .fan_in import FanIn, Item, Key
 from .fan_in_requests import Request
 
-Response = dict[str, Any]
 Together = Callable[[Sequence[Callable[[], Any]]], Any]
 """Makes calls at the same time, and gives what each gave or raised, in their order; awaitable on the async Table."""
 OnShardError = Literal["raise", "skip"]

@@ -30,11 +30,11 @@ class Condition:
     """A query's parameters without its partition key, and what was asked of that."""
 
     params: Mapping[str, Any]
-    """The parameters; the partition key's value is to be filled in."""
+    """The parameters, still without the partition key's value."""
     legacy: str | None
     """Under which name it stands in `KeyConditions`; None: in the expression."""
     key: Any
-    """The value that the caller asked for; None where the caller asked for none."""
+    """The value that the caller asked for; None if the caller asked for none."""
 
     def of(self, stored: Any) -> dict[str, Any]:
         """Return the parameters that ask for one partition key."""
@@ -45,7 +45,7 @@ class Condition:
 
 
 def without_key(params: Params, attribute: str, stored_in: str) -> Condition:
-    """Take the partition key out of a query's condition.
+    """Return a query's condition without the partition key.
 
     Args:
         params: the parameters of the query.

@@ -11,10 +11,11 @@ from resilient_ddb.dynamodb.description import TableDescription
 from resilient_ddb.dynamodb.expressions import inject, join_assignments
 from resilient_ddb.dynamodb.operations import attributes_changed
 from resilient_ddb.dynamodb.reserved import NAMES, PREFIX
+from resilient_ddb.policy.retry import Uniform
 
 from .fan_in import Item
 from .fan_in_requests import CURSOR
-from .layout import Layout, Uniform, text_of
+from .layout import Layout, text_of
 
 _EXISTS = re.compile(r"attribute_(?:not_)?exists\s*\(\s*#?\w+\s*\)", re.IGNORECASE)
 _FIRST_OF_PATH = re.compile(r"(?<![\w.#:])#?\w+")
@@ -111,7 +112,7 @@ class ShardKeys:
         return join_assignments(update, assignments, names, values)
 
     def unbegun(self, response: dict[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-        """Take away, in place, what an update has written beside what the caller asked for."""
+        """Remove, in place, what an update has written beside what the caller asked for."""
         if str(update.get("ReturnValues", "NONE")).startswith("UPDATED") and "Attributes" in response:
             for name in self.layout.by:
                 response["Attributes"].pop(name, None)

@@ -8,18 +8,18 @@ the Amazon DynamoDB Developer Guide.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from resilient_ddb.dynamodb.keys import identity, to_json
 from resilient_ddb.policy.checks import check_plain, check_whole
+from resilient_ddb.policy.retry import Uniform
 
 MOST_SHARDS = 1_000
 """A query asks all shards of a key: more than this is a mistake."""
 Shards = int | Callable[[Any], int] | Mapping[Any, int]
-Uniform = Callable[[float, float], float]
 _MOST_DIGITS = 9
 
 
@@ -50,9 +50,7 @@ class Layout:
             raise TypeError(f"separator must be a text, such as '#'; got {self.separator!r}")
         if not self.separator or self.separator[-1].isdigit() or self.separator[0].isdigit():
             raise ValueError(f"separator must have a character, and no digit at either end; got {self.separator!r}")
-        check_whole("pad", self.pad, least=0)
-        if self.pad > _MOST_DIGITS:
-            raise ValueError(f"pad must be {_MOST_DIGITS} at most; got {self.pad!r}")
+        check_whole("pad", self.pad, least=0, most=_MOST_DIGITS)
 
     def count(self, key: Any) -> int:
         """Return the number of shards that a key has now.
@@ -65,8 +63,7 @@ class Layout:
     def stored_keys(self, key: Any) -> list[str]:
         """Return every stored key that items of a key may be under: of now first, in the order of their numbers."""
         text = self.checked(key)
-        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
-        return list(dict.fromkeys(name for count in counts for name in self._all(text, count)))
+        return list(dict.fromkeys(name for count in self._counts(key) for name in self._all(text, count)))
 
     def homes(self, key: Any, attributes: Mapping[str, Any]) -> list[str]:
         """Return the stored keys that an item may be under: the one it belongs to first, then those of before.
@@ -76,8 +73,8 @@ class Layout:
         text = self.checked(key)
         if not self.knows(attributes):
             return self.stored_keys(key)
-        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
-        return list(dict.fromkeys(self._named(text, count, self._number(attributes, count)) for count in counts))
+        number = self._number(attributes)
+        return list(dict.fromkeys(self._named(text, count, number % count) for count in self._counts(key)))
 
     def knows(self, attributes: Mapping[str, Any]) -> bool:
         """Return whether the shard can be calculated from these attributes."""
@@ -95,13 +92,12 @@ class Layout:
         missing = [name for name in self.by if name not in attributes]
         if missing:
             raise ValueError(f"Item must have the attribute {missing[0]!r}: its shard is calculated by that")
-        return self._named(text, count, self._number(attributes, count))
+        return self._named(text, count, self._number(attributes) % count)
 
     def homes_of_key(self, key: Any, table_key: Mapping[str, Any]) -> list[str]:
         """Return the stored keys for an item of which only its key is known: the same for all who ask, now's first."""
         text, number = self.checked(key), _digest(table_key)
-        counts = [_count(shards, key) for shards in (self.shards, *self.previous)]
-        return list(dict.fromkeys(self._named(text, count, number % count) for count in counts))
+        return list(dict.fromkeys(self._named(text, count, number % count) for count in self._counts(key)))
 
     def is_current(self, key: Any, stored: str) -> bool:
         """Return whether items may be put under a stored key of `key` now."""
@@ -132,10 +128,7 @@ class Layout:
         if not separator or not key or not digits.isdecimal() or self.separator in key:
             return "", None
         number = int(digits)
-        is_one = any(
-            number < count and self._named(key, count, number) == stored
-            for count in (_count(shards, key) for shards in (self.shards, *self.previous))
-        )
+        is_one = any(number < count and self._named(key, count, number) == stored for count in self._counts(key))
         return key, number if is_one else None
 
     def checked(self, key: Any) -> str:
@@ -170,8 +163,13 @@ class Layout:
                 "one shard"
             )
 
-    def _number(self, attributes: Mapping[str, Any], count: int) -> int:
-        return _digest({name: attributes[name] for name in self.by}) % count
+    def _counts(self, key: Any) -> Iterator[int]:
+        """Yield how many shards a key has now, and in each layout of before."""
+        return (_count(shards, key) for shards in (self.shards, *self.previous))
+
+    def _number(self, attributes: Mapping[str, Any]) -> int:
+        """Return a number that depends on the attributes of `by` only. Its rest is the shard's."""
+        return _digest({name: attributes[name] for name in self.by})
 
     def _all(self, key: str, count: int) -> list[str]:
         return [self._named(key, count, number) for number in range(count)]
@@ -209,9 +207,7 @@ def _check_shards(argument: str, shards: Any) -> None:
 
 
 def _checked_count(argument: str, count: Any) -> int:
-    check_whole(argument, count, least=1)
-    if count > MOST_SHARDS:
-        raise ValueError(f"{argument} must be {MOST_SHARDS} at most; got {count!r}")
+    check_whole(argument, count, least=1, most=MOST_SHARDS)
     return int(count)
 
 

@@ -22,7 +22,7 @@ _MOST_ATTRIBUTES = 140
 
 
 class Moved(Enum):
-    """What became of an item that was to be moved."""
+    """What became of an item that had to be moved."""
 
     MOVED = "moved"
     OVERTAKEN = "overtaken"

@@ -11,7 +11,7 @@ What fails for its place alone is looked for, and written, again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,21 +19,22 @@ from botocore.exceptions import ClientError
 
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.stamping import stamped
+from resilient_ddb.calls.telling import Doubts
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.begun import values_begun
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, attributes_changed, is_conditional
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, RETURN_ON_FAILURE, attributes_changed, is_conditional
 from resilient_ddb.dynamodb.reserved import NAMES, SHARDED
 from resilient_ddb.errors import attach_facts_of, call_facts
 from resilient_ddb.errors.words import is_failed_condition
+from resilient_ddb.fallback import Response
 
 from .fan_in import Item
-from .fan_in_reading import Response, summed
+from .fan_in_reading import summed
 from .keys import ShardKeys
 from .moving import expired_only
 
 _FAILED = "ConditionalCheckFailed"
-_SHOWN = "ReturnValuesOnConditionCheckFailure"
 ROUNDS = 100
 """So often an item may be moved away just before it is written. Each time, another program has got on."""
 _ACTIONS = {"put_item": "Put", "update_item": "Update", "delete_item": "Delete"}
@@ -45,6 +46,29 @@ _RETURNED = {
 _OF_TRANSACTION = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
 _AGGREGATED = ("ConsumedCapacity", "ItemCollectionMetrics")
 _OF_ANSWER = frozenset({"Item", "CancellationReasons", "Message", "message"})
+
+
+def rounds_flow(
+    tried: Callable[[Doubts], Flow[Response | ClientError]], most: int, what_happened: str
+) -> Flow[Response]:
+    """Try a write until it is made, `most` times at most. The last error is raised.
+
+    `tried` gives the response, or an error that says no more than that the item was not where it had been seen. Such an
+    error leaves nothing in doubt if there is another try.
+    """
+    with Doubts() as doubts:
+        for left in reversed(range(most)):
+            outcome = yield from tried(doubts)
+            if not isinstance(outcome, ClientError):
+                return outcome
+            last: ClientError = outcome
+            if left:
+                doubts.settle(last)
+        last.add_note(f"{what_happened} before each of {most} attempts")
+        try:
+            raise last
+        finally:
+            del last, outcome  # it knows this frame: they would keep each other
 
 
 def refuse_old(params: Mapping[str, Any]) -> None:
@@ -70,7 +94,7 @@ def attributes_written(write: Mapping[str, Any]) -> set[str]:
 def if_there(keys: ShardKeys, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return a write's parameters, on condition that there is an item, which the error shows."""
     made = join_condition(params, f"attribute_exists({SHARDED})", {SHARDED: keys.key}, {})
-    return {**made, _SHOWN: "ALL_OLD"}
+    return {**made, RETURN_ON_FAILURE: "ALL_OLD"}
 
 
 def was_gone(error: ClientError, params: Mapping[str, Any]) -> bool:
@@ -81,7 +105,7 @@ def was_gone(error: ClientError, params: Mapping[str, Any]) -> bool:
     if not is_failed_condition(error):
         return False
     is_absent = "Item" not in error.response
-    if _SHOWN not in params:
+    if RETURN_ON_FAILURE not in params:
         error.response.pop("Item", None)
     facts = call_facts(error)
     # Sent twice, what has no condition of the caller's does no more than once.
@@ -100,7 +124,7 @@ def absences(table: Any, keys: ShardKeys, key: Item, homes: Sequence[str]) -> li
                 "Key": {**key, keys.key: home},
                 "ConditionExpression": f"attribute_not_exists({SHARDED})",
                 NAMES: {SHARDED: keys.key},
-                _SHOWN: "ALL_OLD",
+                RETURN_ON_FAILURE: "ALL_OLD",
             }
         }
         for home in homes
@@ -163,7 +187,7 @@ class Beginning:
         else:
             params["Key"] = place
         made = join_condition(params, f"attribute_not_exists({SHARDED})", {SHARDED: self._keys.key}, {})
-        return {action: {"TableName": self._table.name, **made, _SHOWN: "ALL_OLD"}}
+        return {action: {"TableName": self._table.name, **made, RETURN_ON_FAILURE: "ALL_OLD"}}
 
     def settings(self) -> Item:
         """Return what is said of the transaction as a whole."""

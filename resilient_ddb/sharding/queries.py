@@ -11,10 +11,11 @@ from resilient_ddb.calls.described import description
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
 from resilient_ddb.dynamodb.keys import identity
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.policy import policy_of
 
 from . import fan_in_reading as fan_in_flows
-from .fan_in_reading import OnShardError, Reading, Response, Together, check_on_shard_error
+from .fan_in_reading import OnShardError, Reading, Together, check_on_shard_error
 from .fan_in_requests import Condition, Request, request_for, with_key, without_key
 from .keys import ShardKeys
 from .layout import MOST_SHARDS

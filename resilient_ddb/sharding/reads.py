@@ -9,9 +9,10 @@ from typing import Any
 from resilient_ddb.bulk.batch_get import BatchReads, Drawing
 from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.fallback import Response
 
 from .fan_in import Item
-from .fan_in_reading import Response, joined_facts, summed
+from .fan_in_reading import joined_facts, summed
 
 _RETURNED = "ReturnConsumedCapacity"
 _MOST_AT_ONCE = 100

@@ -135,7 +135,7 @@ def _page(table: Any, keys: ShardKeys, source: str | None, start: Item | None) -
 
 
 def _home(keys: ShardKeys, item: Item, uniform: Callable[[float, float], float]) -> str | None:
-    """Return the stored key that an item belongs under; None where that can't be told."""
+    """Return the stored key that an item belongs under; None if that can't be told."""
     stored = item[keys.key]
     key = keys.layout.key_of(stored)
     if (

@@ -14,11 +14,12 @@ from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.telling import Doubts, in_shard
 from resilient_ddb.dynamodb.operations import expects_version, same_table
 from resilient_ddb.errors import DuplicateShardItemError, attach
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.checks import check_callable
 from resilient_ddb.policy.policy import policy_of
 
 from .fan_in import Item
-from .fan_in_reading import OnShardError, Response, Together, check_on_shard_error
+from .fan_in_reading import OnShardError, Together, check_on_shard_error
 from .keys import ShardKeys
 from .layout import Layout
 from .moving import Moved, move
@@ -32,6 +33,7 @@ from .one_place import (
     if_there,
     reasons_of,
     refuse_old,
+    rounds_flow,
     was_gone,
 )
 from .reads import ShardReads
@@ -203,28 +205,19 @@ class ShardedVerbs:
             )
         refuse_old(params)
         call, there = getattr(self._table, verb), if_there(keys, params)
+
+        def tried(doubts: Doubts) -> Flow[Response | ClientError]:
+            found = yield from self._found(keys, key, homes)
+            if len(found) > 1:
+                raise self._duplicate(keys, found, "UpdateItem" if verb == "update_item" else "DeleteItem")
+            if not found:
+                return (yield from self._change_nothing(keys, verb, key, params, doubts))
+            home = found[0][keys.key]
+            write = doubts.over(partial(call, Key={**key, keys.key: home}, **there))
+            return (yield from self._tried(keys, write, params, home))
+
         attempts = policy_of(self._table).retry.max_attempts
-        with Doubts() as doubts:
-            for left in reversed(range(attempts)):
-                found = yield from self._found(keys, key, homes)
-                if len(found) > 1:
-                    raise self._duplicate(keys, found, "UpdateItem" if verb == "update_item" else "DeleteItem")
-                if not found:
-                    outcome = yield from self._change_nothing(keys, verb, key, params, doubts)
-                else:
-                    home = found[0][keys.key]
-                    write = doubts.over(partial(call, Key={**key, keys.key: home}, **there))
-                    outcome = yield from self._tried(keys, write, params, home)
-                if not isinstance(outcome, ClientError):
-                    return outcome
-                last: ClientError = outcome
-                if left:
-                    doubts.settle(last)
-            last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
-            try:
-                raise last
-            finally:
-                del last, outcome  # it knows this frame: they would keep each other
+        return (yield from rounds_flow(tried, attempts, "the item was moved, or deleted and put anew,"))
 
     def _change_nothing(
         self, keys: ShardKeys, verb: str, key: Item, params: Mapping[str, Any], doubts: Doubts
@@ -260,26 +253,20 @@ class ShardedVerbs:
         home = homes[0]
         beginning, there = Beginning(self._table, keys, verb, key, params), if_there(keys, params)
         place = {} if verb == "put_item" else {"Key": {**key, keys.key: home}}
+        write = partial(getattr(self._table, verb), **place, **there)
         is_there: bool | None = None
-        with Doubts() as doubts:
-            write = doubts.over(partial(getattr(self._table, verb), **place, **there))
-            for left in reversed(range(ROUNDS)):
-                if is_there is None:
-                    is_there = yield from self._brought_home(keys, key, homes, params)
-                if is_there or not beginning.is_possible:
-                    outcome, is_there = (yield from self._tried(keys, write, params, home)), None
-                else:
-                    outcome, is_there = yield from self._begun(keys, beginning, homes, doubts)
-                if not isinstance(outcome, ClientError):
-                    return outcome
-                last: ClientError = outcome
-                if left:
-                    doubts.settle(last)
-            last.add_note(f"the item was moved before each of {ROUNDS} attempts")
-            try:
-                raise last
-            finally:
-                del last, outcome  # it knows this frame: they would keep each other
+
+        def tried(doubts: Doubts) -> Flow[Response | ClientError]:
+            nonlocal is_there
+            if is_there is None:
+                is_there = yield from self._brought_home(keys, key, homes, params)
+            if is_there or not beginning.is_possible:
+                is_there = None
+                return (yield from self._tried(keys, doubts.over(write), params, home))
+            outcome, is_there = yield from self._begun(keys, beginning, homes, doubts)
+            return outcome
+
+        return (yield from rounds_flow(tried, ROUNDS, "the item was moved"))
 
     def _tried(
         self, keys: ShardKeys, write: Callable[[], Any], params: Mapping[str, Any], home: str
@@ -386,36 +373,31 @@ class ShardedVerbs:
     def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
         """Write in a transaction whose entries have the keys that callers see."""
         keys = yield from self._keys()
-        with Doubts() as doubts:
-            for left in reversed(range(ROUNDS)):
-                entries, checks = [], []
-                for entry in params["TransactItems"]:
-                    made = {}
-                    for action, one in entry.items():
-                        made[action] = one
-                        if same_table(one.get("TableName"), self._table.name):
-                            made[action], others = yield from self._stored_action(keys, one)
-                            checks += others
-                    entries.append(made)
-                transact = self._table._transact_write_items  # noqa: SLF001 - ours
-                call = doubts.over(partial(transact, **{**params, "TransactItems": entries + checks}))
-                try:
-                    return (yield from self._send(keys, call))
-                except ClientError as error:
-                    reasons = reasons_of(error)
-                    own, of_checks = reasons[: len(entries)], reasons[len(entries) :]
-                    if not (yield from cleared(self._table, checks, of_checks)):
-                        if of_checks:
-                            error.response["CancellationReasons"] = own
-                        raise
-                    last = error
-                if left:
-                    doubts.settle(last)
-            last.add_note(f"an item was moved before each of {ROUNDS} attempts")
+
+        def tried(doubts: Doubts) -> Flow[Response | ClientError]:
+            entries, checks = [], []
+            for entry in params["TransactItems"]:
+                made = {}
+                for action, one in entry.items():
+                    made[action] = one
+                    if same_table(one.get("TableName"), self._table.name):
+                        made[action], others = yield from self._stored_action(keys, one)
+                        checks += others
+                entries.append(made)
+            transact = self._table._transact_write_items  # noqa: SLF001 - ours
+            call = doubts.over(partial(transact, **{**params, "TransactItems": entries + checks}))
             try:
-                raise last
-            finally:
-                del last  # it knows this frame: they would keep each other
+                return (yield from self._send(keys, call))
+            except ClientError as error:
+                reasons = reasons_of(error)
+                own, of_checks = reasons[: len(entries)], reasons[len(entries) :]
+                if not (yield from cleared(self._table, checks, of_checks)):
+                    if of_checks:
+                        error.response["CancellationReasons"] = own
+                    raise
+                return error
+
+        return (yield from rounds_flow(tried, ROUNDS, "an item was moved"))
 
     def _stored_action(self, keys: ShardKeys, action: Mapping[str, Any]) -> Flow[tuple[Mapping[str, Any], list[Item]]]:
         """Return an action with stored keys, and the entries that keep its item from being elsewhere."""

@@ -83,7 +83,7 @@ def _check_type(kind: Any, name: str, refuse: Callable[[str, str, str], TypeErro
 
 
 def item_of(row: Any, keys: Sequence[str]) -> Item:
-    """Return the item that a Row, or a mapping, is to be written as.
+    """Return the item that a Row, or a mapping, is written as.
 
     Raises:
         TypeError, ValueError: a value has no place in DynamoDB, or an attribute of the key is missing. The message

@@ -19,10 +19,9 @@ from typing import Any, Self
 from resilient_ddb.bulk.batch_writer import BatchBuffer, delete_request, put_request
 from resilient_ddb.bulk.batching import Answer
 from resilient_ddb.bulk.queue import Batch
-from resilient_ddb.bulk.refusals import Flow
 from resilient_ddb.bulk.settings import BatchSettings, Request
 from resilient_ddb.bulk.token_bucket import Limiter
-from resilient_ddb.calls.flows import run
+from resilient_ddb.calls.flows import Flow, run
 from resilient_ddb.calls.stamping import stamped
 from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.policy.deadlines import Deadline, Stop, current_deadline
@@ -49,13 +48,13 @@ class BatchWriter(BatchBuffer):
         self._turn = threading.RLock()
         self._shell = _OneByOne(client) if self._settings.max_workers == 1 else _Threads(client)
 
-    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item, now or with a later batch; on a Table with `ttl=`, one that expires in `ttl_seconds`."""
         if ttl_seconds is not None:
             Item = self._expiring(Item, ttl_seconds)  # noqa: N806 - as above
         self._add_request_and_process(put_request(Item))
 
-    def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item, now or with a later batch."""
         self._add_request_and_process(delete_request(Key))
 
@@ -63,7 +62,7 @@ class BatchWriter(BatchBuffer):
         return run(stamped(self._client, self._table_name, item, ttl_seconds))
 
     def _add_request_and_process(self, request: Request) -> None:
-        if self._is_due(request) and not self._is_within:  # else whoever sends goes on with this
+        if self._is_due(request) and not self._is_within:  # else the one who sends goes on with this
             flow = self._batching.flush_flow(self._shell, self._settings.flush_amount)
             self._in_turn(self._run, flow, current_deadline())
 
@@ -94,11 +93,11 @@ class BatchWriter(BatchBuffer):
         finally:
             self._shell.close()
 
-    # Of threads that share the writer, one sends for all. Whoever leaves the block by an exception waits for its turn
+    # Of threads that share the writer, one sends for all. One who leaves the block by an exception waits for its turn
     # whatever the deadline: the exception has to pass through, and what is sent meanwhile ends with its attempt.
 
     def _in_turn(self, work: Callable[[Any], None], argument: Any, deadline: Deadline | None) -> None:
-        """Do what sends, while no other thread does. A deadline holds for the wait as well."""
+        """Run what sends, while no other thread does. A deadline holds for the wait as well."""
         if deadline is None:
             with self._turn:  # Ctrl-C can't come between the two steps of this
                 work(argument)
@@ -114,10 +113,10 @@ class BatchWriter(BatchBuffer):
             except RuntimeError:  # it was not taken: where Ctrl-C comes just then, nothing else can tell
                 pass
 
-    def _run(self, flow: Flow) -> None:
+    def _run(self, flow: Flow[None]) -> None:
         copy_context().run(self._run_within, flow)  # the mark goes with the context, wherever Ctrl-C comes
 
-    def _run_within(self, flow: Flow) -> None:
+    def _run_within(self, flow: Flow[None]) -> None:
         with self._sending(), self._telling():
             run(_Guarded(flow, self._lock))
 
@@ -125,7 +124,7 @@ class BatchWriter(BatchBuffer):
 class _Guarded(Generator[Callable[[], Any], Any, None]):
     """A flow whose decisions are made under a lock; what it asks for is done without."""
 
-    def __init__(self, flow: Flow, lock: AbstractContextManager[Any]) -> None:
+    def __init__(self, flow: Flow[None], lock: AbstractContextManager[Any]) -> None:
         self._flow = flow
         self._lock = lock
 
@@ -182,7 +181,7 @@ class _OneByOne:
         self._woken.put(None)
 
     def close(self) -> None:
-        """End what is under way: whoever was interrupted here no longer waits for it."""
+        """End what is under way: a caller that was interrupted no longer waits for it."""
         self.end_calls()
         self._begin()
 

@@ -90,7 +90,7 @@ def _make(call: PlainCall, frozen: Any) -> Response:
 
 
 def _learn(witness: Witness) -> None:
-    """Learn from a call that went botocore's way. Its response is there: nothing that fails here is to take it away."""
+    """Learn from a call that went botocore's way. Its response is there: what fails here must not take it away."""
     with contextlib.suppress(Exception):
         witness.learn(witness.credentials.get_frozen_credentials())
 

@@ -62,7 +62,7 @@ class _Pool:
 
 
 def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters, before: LeanSession | None) -> Any:
-    """Return the HTTP session that a client is to have, in place of the one that it has; it may be the same.
+    """Return the HTTP session that a client must have, in place of the one that it has; it may be the same.
 
     `before` is the one that the client had on the fast path the last time: plans know it, and hold for no other.
     """

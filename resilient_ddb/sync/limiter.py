@@ -36,7 +36,7 @@ class Acquiring(ABC):
 
     async def acquire_async(self, units: float = 1.0) -> float:
         """Do what `acquire` does, for a task. One that is cancelled while it waits gives its units back."""
-        import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
+        import asyncio  # noqa: PLC0415 - it is loaded by now
 
         return await run_async(taking_flow(self, units, self._clock, self.reserve_async, asyncio.sleep, _ACQUIRE))
 

@@ -79,7 +79,7 @@ def _items(segments: Segments) -> Generator[Item, None, None]:  # it does not kn
 
 
 class _Workers:
-    """Threads that ask for pages, one each at a time. None of them waits for whoever reads the items."""
+    """Threads that ask for pages, one each at a time. None of them waits for the reader of the items."""
 
     def __init__(self, segments: Segments) -> None:
         self._segments = segments
@@ -90,7 +90,7 @@ class _Workers:
         self._stop = Stop()
 
     def start(self, requests: Iterable[Request]) -> None:
-        """Begin with these requests, in the context of whoever reads the items: a deadline holds."""
+        """Begin with these requests, in the context of the reader of the items: a deadline holds."""
         for request in requests:
             self._calls.begin(request, partial(self._fetch, request))
 

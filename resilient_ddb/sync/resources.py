@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from resilient_ddb.fallback import Chain, Function
-from resilient_ddb.hooks.actions import boto3_acts_as_usual, is_made_by_boto3, plain_operation
-from resilient_ddb.hooks.host import TABLE_OPTIONS, check_options, with_options
+from resilient_ddb.hooks.config import TABLE_OPTIONS, check_options
+from resilient_ddb.hooks.host import with_options
+from resilient_ddb.hooks.models import boto3_acts_as_usual, is_made_by_boto3, plain_operation
 from resilient_ddb.policy.arguments import NOT_GIVEN, refuse_unknown
 
 from .tables import ResilientServiceResource, ResilientTable
@@ -96,22 +97,13 @@ def check_fallback_of(policy: Any) -> None:
     """Refuse a policy whose fallback can't answer for a sync Table.
 
     Raises:
-        TypeError: it can't be called, or is async.
+        TypeError: it is async.
     """
     if policy is not None and policy.fallback is not None:
-        check_fallback(policy.fallback)
-
-
-def check_fallback(fallback: Any) -> None:
-    """Refuse what can't answer for a sync Table.
-
-    Raises:
-        TypeError: it can't be called, or is async.
-    """
-    for member in Chain(fallback).members:
-        called = member.called if isinstance(member, Function) else member
-        if inspect.iscoroutinefunction(called):
-            raise TypeError(
-                f"fallback must not be async on the sync Table; got {called!r}: async fallbacks are for "
-                "resilient_ddb.aio"
-            )
+        for member in Chain(policy.fallback).members:
+            called = member.called if isinstance(member, Function) else member
+            if inspect.iscoroutinefunction(called):
+                raise TypeError(
+                    f"fallback must not be async on the sync Table; got {called!r}: async fallbacks are for "
+                    "resilient_ddb.aio"
+                )

@@ -16,18 +16,15 @@ from boto3.resources.factory import ResourceFactory
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from resilient_ddb.hooks.host import (
+from resilient_ddb.hooks.config import (
     bound,
     check_new_policy,
     check_policy,
     check_service,
-    default_options,
-    hardened_session,
-    replace_handler,
-    set_policy_of_session,
     settled_config,
     ttl_of_tables,
 )
+from resilient_ddb.hooks.host import hardened_session, replace_handler, set_policy_of_session
 from resilient_ddb.hooks.host import set_policy as set_policy_of_client
 from resilient_ddb.hooks.loading import reading_plainly
 from resilient_ddb.hooks.models import resource_definitions
@@ -60,9 +57,9 @@ def client(
     Args:
         service_name: `"dynamodb"`.
         args: boto3's further arguments, by position: `region_name`, `api_version`, `use_ssl`, `verify`, ...
-        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+        policy: how calls are made; the default `Policy()` if left out, with the attempts that the Config's
             `retries` or `AWS_MAX_ATTEMPTS` state.
-        session: the boto3 Session to build on; boto3's default session where left out. It stays as it is: only this
+        session: the boto3 Session to build on; boto3's default session if left out. It stays as it is: only this
             client is hardened.
         ttl: the TTL attributes of tables, by the tables' names: `{"sessions": "expires_at"}`, or a `TimeToLive` in
             place of an attribute's name. Items of theirs that have expired are left out of all answers.
@@ -77,12 +74,9 @@ def client(
     tables = ttl_of_tables(ttl)
     arguments = bound("client", inspect.signature(chosen.client), [service_name, *args], kwargs)
     core_session = chosen._session  # noqa: SLF001 - boto3's Session has no public way to botocore's
-    config = settled_config(Config(**default_options(policy)), core_session, arguments.get("config"))
+    config = settled_config(Config, policy, core_session, arguments.get("config"))
     made = reading_plainly(chosen).client(**{**arguments, "config": config})
-    hardened = SyncHost.install(made, policy)
-    core = hardened._resilience  # noqa: SLF001 - the attribute is this library's own
-    core.host.config, core.host.verify, core.ttl = config, arguments.get("verify"), tables
-    return cast("DynamoDBClient", hardened)
+    return cast("DynamoDBClient", SyncHost.install_on_own(made, policy, config, arguments, tables))
 
 
 def resource(
@@ -190,7 +184,7 @@ def _install_on_session(target: Any, policy: Policy | None) -> None:
 
 
 def _register(events: Any) -> None:
-    """Let boto3 harden the classes of resources that it makes."""
+    """Make boto3 harden the classes of resources that it makes."""
     replace_handler(events, "creating-resource-class.dynamodb.ServiceResource", harden_service_resource_class)
     replace_handler(events, "creating-resource-class.dynamodb.Table", harden_table_class)
 

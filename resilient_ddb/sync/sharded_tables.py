@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from resilient_ddb.bulk.iterators import ItemIterator
 from resilient_ddb.calls.flows import run
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.sharding.batches import ShardedBatch
 from resilient_ddb.sharding.queries import ShardedQueries
@@ -27,24 +28,18 @@ if TYPE_CHECKING:
 
     from .versioned_tables import VersionedTable
 
-Response = dict[str, Any]
-
 
 class ShardedTable(ShardedQueries, KeysReads, TableBehind):
     """A Table whose partition keys are stored with suffixes. Made by `table.sharded()`; threads may share it.
 
     What it takes and gives has the keys as they are without. Verbs that are not named here are the Table's own;
-    `scan` and its kin, whose items have stored keys, are to be had of `sharded.table`.
+    `scan` and its kin, whose items have stored keys, are verbs of `sharded.table`.
     """
 
     _sleep = staticmethod(time.sleep)
 
     @names_checked
-    def put_item(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[PutParameters],
-    ) -> Response:
+    def put_item(self, Item: Mapping[str, Any], **params: Unpack[PutParameters]) -> Response:
         """Put an item into a shard: a random one, or the one that is calculated.
 
         Args:
@@ -58,11 +53,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         return run(self._put(Item, params))
 
     @names_checked
-    def get_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[GetParameters],
-    ) -> Response:
+    def get_item(self, Key: Mapping[str, Any], **params: Unpack[GetParameters]) -> Response:
         """Read an item: from its shard where that can be calculated from `Key`, else from all with one BatchGetItem.
 
         Args:
@@ -75,11 +66,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         return run(self._get(Key, params))
 
     @names_checked
-    def update_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[UpdateParameters],
-    ) -> Response:
+    def update_item(self, Key: Mapping[str, Any], **params: Unpack[UpdateParameters]) -> Response:
         """Update an item; where its shard can't be calculated it is found first, or that is refused.
 
         Args:
@@ -93,11 +80,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         return run(self._change("update_item", Key, params))
 
     @names_checked
-    def delete_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        **params: Unpack[DeleteParameters],
-    ) -> Response:
+    def delete_item(self, Key: Mapping[str, Any], **params: Unpack[DeleteParameters]) -> Response:
         """Delete an item. See `update_item`."""
         return run(self._change("delete_item", Key, params))
 
@@ -128,7 +111,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         Fallbacks are not asked.
 
         Args:
-            max_items: items to give at most; all where left out. `Limit` is the size of a shard's pages.
+            max_items: items to give at most; all if left out. `Limit` is the size of a shard's pages.
             params: the parameters of `query`.
 
         Raises:
@@ -214,7 +197,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
             partition_keys: the partition keys whose items are moved, as callers see them, 1,000 at most; None: all of
                 the table, by a scan.
             write_units_per_second: write capacity units to use at most, a second: a number, or a limiter such as
-                `resilient_ddb.RateLimiter`. No limit where left out. A move takes four times the units of a put.
+                `resilient_ddb.RateLimiter`. No limit if left out. A move takes four times the units of a put.
             resume: what `on_page` was given last, to go on from there.
             on_page: called after each page with where the work stands: a dict for `json.dumps`.
 
@@ -246,11 +229,11 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
 class ShardedBatchWriter(ShardedBatch):
     """A batch writer for a sharded table."""
 
-    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:  # noqa: N803 - boto3's name
+    def put_item(self, Item: Mapping[str, Any], *, ttl_seconds: Any = None) -> None:
         """Put an item into a shard, now or with a later batch. See `BatchWriter.put_item`."""
         run(self._put(Item, ttl_seconds))
 
-    def delete_item(self, Key: Mapping[str, Any]) -> None:  # noqa: N803 - boto3's name
+    def delete_item(self, Key: Mapping[str, Any]) -> None:
         """Delete an item whose shard can be calculated from `Key`, now or with a later batch."""
         run(self._delete(Key))
 

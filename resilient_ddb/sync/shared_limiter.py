@@ -136,7 +136,7 @@ class SharedRateLimiter(Acquiring):
 
     async def reserve_async(self, units: float) -> float:
         """Do what `reserve` does, for a task: the lease table is asked in a thread."""
-        import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
+        import asyncio  # noqa: PLC0415 - it is loaded by now
 
         renew = partial(asyncio.to_thread, self._renew_once)
         return await run_async(self._reserving(units, renew, asyncio.sleep))
@@ -161,7 +161,7 @@ class SharedRateLimiter(Acquiring):
 
     async def aclose(self) -> None:
         """Do what `close` does, for a task."""
-        import asyncio  # noqa: PLC0415 - whoever gets here has loaded it
+        import asyncio  # noqa: PLC0415 - it is loaded by now
 
         await asyncio.to_thread(self.close)
 
@@ -212,7 +212,7 @@ class SharedRateLimiter(Acquiring):
     def _begin(self) -> None:
         """Be a worker that nobody knows yet."""
         self._renewing = threading.Lock()
-        """Held while a request for the lease is under way, by whoever makes it. Callers don't wait for it."""
+        """Held while a request for the lease is under way, by the thread that makes it. Callers don't wait for it."""
         self._stop = threading.Event()
         self._keeper = None
         self._used_until = 0.0
@@ -281,7 +281,7 @@ class SharedRateLimiter(Acquiring):
         self._keeper = keeper
 
     def _keep(self) -> float | None:
-        """Renew the lease, and return the seconds until the next renewal; None where no share is left to renew."""
+        """Renew the lease, and return the seconds until the next renewal; None if no share is left to renew."""
         with self._renewing:
             if self._clock.monotonic() > self._used_until + _IDLE_LEASES * self._lease_seconds:
                 self._leave()

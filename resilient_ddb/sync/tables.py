@@ -91,7 +91,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
     _made_by = "resilient_ddb.resource('dynamodb').Table(name), or resilient_ddb.table(name)"
 
     _restore: Callable[[str, dict[str, Any], Policy | None], ResilientTable]
-    """Makes a Table of its pickled recipe. Whoever makes the class hands it in."""
+    """Makes a Table of its pickled recipe. The module that makes the class hands it in."""
 
     @names_checked
     def batch_writer(

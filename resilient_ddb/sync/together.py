@@ -105,7 +105,6 @@ class Calls(Generic[K]):
     """As many as calls were under way at once."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._calls: list[_Call[K]] = []
         self._begin_anew()
 
@@ -114,7 +113,7 @@ class Calls(Generic[K]):
         self._process = os.getpid()
         self._waiting: SimpleQueue[_Call[K] | None] = SimpleQueue()
         self._arrivals: SimpleQueue[None] = SimpleQueue()
-        """Wakes up whoever collects. An outcome is kept by its call, so that none is lost with what was taken here."""
+        """Wakes up the collector. An outcome is kept by its call, so that none is lost with what was taken here."""
         self._threads = ()
         for call in self._calls:
             call.begin_anew()
@@ -173,7 +172,7 @@ class Calls(Generic[K]):
 
 
 def _make_calls(waiting: SimpleQueue[_Call[Any] | None], arrivals: SimpleQueue[None]) -> None:
-    """Make calls until there are to be no more: on a thread, which knows nothing of whoever has begun it."""
+    """Make calls until there will be no more: on a thread, which knows nothing of the object that began it."""
     while True:
         call = waiting.get()
         if call is None:
@@ -219,7 +218,7 @@ class _Call(Generic[K]):
             return False
         try:
             self._outcome = self._context.run(self._call)
-        except BaseException as error:  # noqa: BLE001 - raised, or judged, by whoever collects
+        except BaseException as error:  # noqa: BLE001 - raised, or judged, by the collector
             self._outcome = error
         self.is_over = True
         return True

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from resilient_ddb.calls.flows import run
+from resilient_ddb.fallback import Response
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_not_async
 from resilient_ddb.versioning.verbs import Change, VersionedVerbs
@@ -16,8 +17,6 @@ from .table_behind import ReadsBehind
 
 if TYPE_CHECKING:
     from resilient_ddb.dynamodb.parameters import DeleteParameters, PutParameters, UpdateParameters
-
-Response = dict[str, Any]
 
 
 class VersionedTable(VersionedVerbs, ReadsBehind):
@@ -30,11 +29,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
     @names_checked
     def put_item(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: Any = FROM_ITEM,
-        **params: Unpack[PutParameters],
+        self, Item: Mapping[str, Any], *, expected_version: Any = FROM_ITEM, **params: Unpack[PutParameters]
     ) -> Response:
         """Write a whole item, if the stored one is still at the version that `Item` was read with.
 
@@ -49,18 +44,14 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
             params: put_item's further parameters. A `ConditionExpression` has to hold as well.
 
         Raises:
-            VersionConflictError: the stored item is at another version, or is there and was to be created.
+            VersionConflictError: the stored item is at another version, or is there although the write creates it.
             TypeError, ValueError: a version is no whole number, or a parameter doesn't go with it. Nothing is sent.
         """
         return run(self._put(Item, params, expected_version))
 
     @names_checked
     def update_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Unpack[UpdateParameters],
+        self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Unpack[UpdateParameters]
     ) -> Response:
         """Update an item, if it is still at the expected version. The next one is stored.
 
@@ -78,11 +69,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
     @names_checked
     def delete_item(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Unpack[DeleteParameters],
+        self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Unpack[DeleteParameters]
     ) -> Response:
         """Delete an item, if it is still at the expected version.
 
@@ -91,13 +78,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
         return run(self._delete(Key, params, expected_version))
 
     @names_checked
-    def modify(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        change: Change,
-        *,
-        max_attempts: int = 10,
-    ) -> dict[str, Any] | None:
+    def modify(self, Key: Mapping[str, Any], change: Change, *, max_attempts: int = 10) -> dict[str, Any] | None:
         """Read an item, change it, and write it if nobody else has written it meanwhile; if so, begin anew.
 
         Without a write token the write is a transaction of one item, which takes twice the write units: DynamoDB then
@@ -105,7 +86,7 @@ class VersionedTable(VersionedVerbs, ReadsBehind):
 
         Args:
             Key: the item's key.
-            change: given a copy of the item, or None where there is none; returns the item to write, the same one
+            change: given a copy of the item, or None if there is none; returns the item to write, the same one
                 changed or a new one, or `rddb.DELETE`. It is called once for each attempt, so it must do nothing
                 else that can't be done twice. What it says of version and write token is not looked at, and the key's
                 attributes may be left out.

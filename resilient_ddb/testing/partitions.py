@@ -30,7 +30,6 @@ class TokenBucket:
     """`rate` tokens a second flow in, up to `size`, which it starts with. Time is told, never asked."""
 
     def __init__(self, rate: float, size: float, now: float) -> None:
-        """Start full at `now`."""
         self._rate = rate
         self._size = size
         self._tokens = size
@@ -113,7 +112,6 @@ class Partitions:
     """The partitions that one plan has seen, each with a bucket for reads and one for writes."""
 
     def __init__(self, limits: PartitionCapacity) -> None:
-        """Begin with none."""
         self._limits = limits
         self._buckets: dict[tuple[str, str, bool], TokenBucket] = {}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from resilient_ddb.dynamodb.operations import PARTIQL, READS, WRITES
 from resilient_ddb.policy.base import Settings
+from resilient_ddb.policy.checks import check_whole
 
 if TYPE_CHECKING:
     from .calls import Call, Part
@@ -67,13 +68,6 @@ def check_number(name: str, value: object, low: float, high: float | None = None
         raise ValueError(f"{name} must be {limits}; got {value!r}")
 
 
-def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
-    """Refuse what is not a whole number from `low` to `high`, both included."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number; got {value!r}")
-    check_number(name, value, low, high)
-
-
 def check_text(name: str, value: object) -> None:
     """Refuse what is not a string, or an empty one."""
     if not isinstance(value, str):
@@ -124,14 +118,13 @@ class Fault(Settings, ABC):
     """The operations that this kind of fault can happen to. None: all."""
 
     def __post_init__(self) -> None:
-        """Check the settings."""
         check_number("rate", self.rate, 0, 1)
         if self.every is not None:
-            check_whole("every", self.every, 1)
+            check_whole("every", self.every, least=1)
             if self.rate != 1:
                 raise ValueError(f"give rate or every, not both; got {self.rate!r} and {self.every!r}")
         if self.times is not None:
-            check_whole("times", self.times, 0)
+            check_whole("times", self.times, least=0)
         if self.table is not None:
             check_text("table", self.table)
         if self.key is not None and not _is_typed(self.key):
@@ -204,7 +197,6 @@ class Plan:
     """A sequence of faults and its counters. The first fault that matches and hits decides."""
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
-        """Begin with counters at zero."""
         if not isinstance(faults, Sequence):
             raise TypeError(f"plan must be a list of faults; got {faults!r}")
         for fault in faults:

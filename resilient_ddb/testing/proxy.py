@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from resilient_ddb.events import explained
 from resilient_ddb.policy.arguments import names_checked
+from resilient_ddb.policy.checks import check_whole
 from resilient_ddb.policy.clock import SYSTEM_CLOCK
 
 from . import wire
 from .calls import Call
 from .messages import Request, Response, error_answer
-from .plan import Act, Answer, End, Fault, Forward, Plan, Refuse, check_text, check_whole
+from .plan import Act, Answer, End, Fault, Forward, Plan, Refuse, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +86,7 @@ class FaultProxy:
     ) -> None:
         """Check the settings; nothing listens before `start`."""
         wire.Upstream(upstream)  # checks it; each start makes one of its own
-        check_whole("port", port, 0, 65535)
+        check_whole("port", port, least=0, most=65535)
         check_text("host", host)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"seed must be a whole number; got {seed!r}")

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
+from resilient_ddb.policy.checks import check_whole
+
 from .calls import TRANSACTIONS, Call, table_arn
 from .messages import error_answer
-from .plan import Act, Fault, Forward, Refuse, check_text, check_whole
+from .plan import Act, Fault, Forward, Refuse, check_text
 
 Pairs: TypeAlias = "Sequence[str | tuple[str, str]]"
 
@@ -49,7 +51,7 @@ class Throttle(Fault):
         if self.reasons is not None:
             _check_pairs("reasons", self.reasons)
         if self.retry_after_ms is not None:
-            check_whole("retry_after_ms", self.retry_after_ms, 0)
+            check_whole("retry_after_ms", self.retry_after_ms, least=0)
 
     def act(self, call: Call, /) -> Act:
         """Answer for the service."""
@@ -83,7 +85,7 @@ class ServerError(Fault):
     """Forward the request first: it is applied, and the client cannot tell."""
 
     def _check(self) -> None:
-        check_whole("status", self.status, 500, 599)
+        check_whole("status", self.status, least=500, most=599)
         check_text("code", self.code)
 
     def act(self, call: Call, /) -> Act:
@@ -106,7 +108,7 @@ class ErrorResponse(Fault):
     """The `Date` header, to show a skewed clock: `"Mon, 01 Jan 2024 00:00:00 GMT"`. None: the real time."""
 
     def _check(self) -> None:
-        check_whole("status", self.status, 400, 599)
+        check_whole("status", self.status, least=400, most=599)
         check_text("code", self.code)
         if not isinstance(self.extra, Mapping):
             raise TypeError(f"extra must be a mapping; got {self.extra!r}")

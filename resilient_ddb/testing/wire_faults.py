@@ -6,8 +6,10 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from resilient_ddb.policy.checks import check_whole
+
 from .messages import Response, crc32, header
-from .plan import Act, End, Fault, Forward, Refuse, check_below_one, check_bytes, check_number, check_text, check_whole
+from .plan import Act, End, Fault, Forward, Refuse, check_below_one, check_bytes, check_number, check_text
 
 if TYPE_CHECKING:
     from .calls import Call
@@ -68,7 +70,19 @@ ResetAfter = LoseReply
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cut(Fault):
+class _Spoilt(Fault):
+    """Forward, then spoil the answer."""
+
+    def act(self, _call: Call, /) -> Act:
+        """Forward, then spoil the answer."""
+        return Forward(change=self._spoil)
+
+    @abstractmethod
+    def _spoil(self, response: Response) -> Response: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut(_Spoilt):
     """Forward, then lose the end of the answer's body."""
 
     keep: float = 0.5
@@ -86,40 +100,18 @@ class _Cut(Fault):
 class TruncateBody(_Cut):
     """Forward, then cut the answer's body; HTTP does not show it, only the whole body's checksum does."""
 
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then cut."""
-
-        def cut(response: Response) -> Response:
-            whole, kept = self._whole(response)
-            return replace(whole, body=whole.body[:kept])
-
-        return Forward(change=cut)
+    def _spoil(self, response: Response) -> Response:
+        whole, kept = self._whole(response)
+        return replace(whole, body=whole.body[:kept])
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShortBody(_Cut):
     """Forward, then close the connection in the middle of the answer's body: short of `Content-Length`."""
 
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then break off."""
-
-        def cut(response: Response) -> Response:
-            whole, kept = self._whole(response)
-            return replace(whole, cut=kept)
-
-        return Forward(change=cut)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Spoilt(Fault):
-    """Forward, then spoil the answer."""
-
-    def act(self, _call: Call, /) -> Act:
-        """Forward, then spoil the answer."""
-        return Forward(change=self._spoil)
-
-    @abstractmethod
-    def _spoil(self, response: Response) -> Response: ...
+    def _spoil(self, response: Response) -> Response:
+        whole, kept = self._whole(response)
+        return replace(whole, cut=kept)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +180,7 @@ class ForeignAnswer(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Redirect(Fault):
-    """Answer that the request is to be sent elsewhere, as a gateway does. Nothing is forwarded."""
+    """Answer that the request must be sent elsewhere, as a gateway does. Nothing is forwarded."""
 
     location: str
     """The URL in the header `Location`."""
@@ -197,7 +189,7 @@ class Redirect(Fault):
 
     def _check(self) -> None:
         check_text("location", self.location)
-        check_whole("status", self.status, 300, 399)
+        check_whole("status", self.status, least=300, most=399)
 
     def act(self, _call: Call, /) -> Act:
         """Answer for what stands before the service."""
@@ -214,7 +206,7 @@ class InterimAnswer(Fault):
     """How long the real answer then takes, in real seconds."""
 
     def _check(self) -> None:
-        check_whole("status", self.status, 100, 199)
+        check_whole("status", self.status, least=100, most=199)
         check_number("seconds", self.seconds, 0)
 
     def act(self, _call: Call, /) -> Act:
@@ -232,7 +224,7 @@ class HtmlError(Fault):
     """Send no body at all."""
 
     def _check(self) -> None:
-        check_whole("status", self.status, 400, 599)
+        check_whole("status", self.status, least=400, most=599)
 
     def act(self, _call: Call, /) -> Act:
         """Answer for what stands before the service."""

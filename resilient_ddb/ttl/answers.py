@@ -1,7 +1,7 @@
 """The answers to a Table with a TTL: what is left of them.
 
 A `TtlCall` belongs to one call of a read. Items are dropped as early as can be. The codec drops them from the text of
-an answer. If others are to see botocore's typed values, they are dropped from those, and else at the call's end.
+an answer. If others must see botocore's typed values, they are dropped from those, and else at the call's end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.fallback import Response
 
 from . import requests as ttl_requests
 from .rule import IsExpired, native_rule, typed_rule
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 Warn = Callable[..., None]
 """Writes a warning of an execution's into the log, once: `(execution, text, *args)`."""
-
-Response = dict[str, Any]
 
 
 class TtlCall:
@@ -40,7 +39,6 @@ class TtlCall:
         settings: TimeToLive,
         warn_once: Warn,
     ) -> None:
-        """Look through the answers to `request`."""
         self._execution = execution
         self._request = request
         self._table = table
@@ -60,7 +58,7 @@ class TtlCall:
         self._sift(answer, self._typed_rule())
 
     def keeper(self, name: str | None) -> Callable[[int, Any], bool] | None:
-        """Return what decides whether a row of the answer is kept, given its position; None where all are.
+        """Return what decides whether a row of the answer is kept, given its position; None if all are.
 
         Args:
             name: the table's, where rows come by table.
@@ -85,7 +83,7 @@ class TtlCall:
         self._is_sifted = True
 
     def parsed(self, answer: Response) -> None:
-        """Leave expired items out of an answer that botocore has parsed, in place, where that has not been done."""
+        """Leave expired items out of an answer that botocore has parsed, in place, if that has not been done."""
         if not self._is_sifted:
             self.sift(answer)
             self._is_sifted = True
@@ -97,7 +95,7 @@ class TtlCall:
     # Of values as the client gives them.
 
     def finish(self, response: Any) -> None:
-        """Leave expired items out of a response, in place, where that has not been done."""
+        """Leave expired items out of a response, in place, if that has not been done."""
         if not self._is_sifted and isinstance(response, dict):
             self._sift(response, self._clients_rule())
             self._is_sifted = True
@@ -116,7 +114,7 @@ class TtlCall:
         return native_rule(self._attribute, self._settings.now(execution.core.clock), self._on_milliseconds)
 
     def hide(self, response: Any) -> None:
-        """Take the TTL attribute away again where the caller did not ask for it, in place."""
+        """Remove the TTL attribute again, in place, if the caller did not ask for it."""
         request = self._request
         if not isinstance(response, dict):
             return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from resilient_ddb.dynamodb import expressions
 from resilient_ddb.dynamodb.description import Index, TableDescription
 from resilient_ddb.dynamodb.expressions import asking_for
-from resilient_ddb.dynamodb.operations import same_table
+from resilient_ddb.dynamodb.operations import list_in, same_table
 from resilient_ddb.dynamodb.reserved import NAMES, NOW, NUMBER, TTL, VALUES
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)  # one that is frozen takes three times as long to make
 class Want:
-    """Of which table, and by which rule, expired items are to be left out."""
+    """Of which table, and by which rule, expired items are left out."""
 
     table: str
     attribute: str
@@ -80,7 +80,7 @@ def _batch(params: Params, want: Want) -> Request:
     made, originals, is_hidden = dict(params["RequestItems"]), {}, False
     for name, entry in made.items():
         if same_table(name, want.table) and isinstance(entry, Mapping):
-            for key in _list(entry.get("Keys")):
+            for key in list_in(entry.get("Keys")):
                 _check_key("Keys", key, want)
             made[name], was_hidden = _asking(entry, want)
             if was_hidden:
@@ -238,7 +238,3 @@ def _with(own: Params, argument: str, ours: Params) -> dict[str, Any]:
         if own.get(name, value) != value:
             raise ValueError(f"{argument} must leave the name {name!r} free, which is that of the Table's ttl")
     return {**own, **ours}
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else []

@@ -43,7 +43,7 @@ def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: 
     Args:
         key: the name of the table's partition key.
         ttl: the name of the TTL attribute.
-        clock: where "now" comes from; the machine's clock where left out.
+        clock: where "now" comes from; the machine's clock if left out.
         skew: seconds by which this clock may be ahead of others: so much later an item counts as expired.
 
     Raises:
@@ -65,7 +65,7 @@ def is_expired(item: Mapping[str, Any], *, ttl: str, clock: Clock = SYSTEM_CLOCK
     Args:
         item: the item, its values native, as a Table gives it, or typed, as they are in the errors of a Table, too.
         ttl: the name of the TTL attribute.
-        clock: where "now" comes from; the machine's clock where left out.
+        clock: where "now" comes from; the machine's clock if left out.
         skew: seconds by which this clock may be ahead of others: so much later an item counts as expired.
 
     Raises:
@@ -83,7 +83,7 @@ def _now(clock: Clock, skew: float) -> int:
 
 
 def _nothing() -> None:
-    """Do what there is to do about milliseconds where nobody is to be told."""
+    """Do nothing: nobody must be told of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ def _decimal(text: Any) -> Decimal:
 
 
 _NO_NUMBER = Decimal(MILLISECONDS - 1)
-"""Stands for what boto3 is to refuse: it has not expired, and says nothing of milliseconds."""
+"""Stands for what boto3 will refuse: it has not expired, and says nothing of milliseconds."""
 
 
 def native_rule(attribute: str, now: int, on_milliseconds: Callable[[], None]) -> IsExpired:

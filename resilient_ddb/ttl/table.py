@@ -6,13 +6,14 @@ A `TableTtl` never changes; what it learns of the table is kept by the core, for
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from resilient_ddb.calls.described import keep, learnt
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.calls.single_flight import once
 from resilient_ddb.calls.unanswered import inside, unanswered
 from resilient_ddb.dynamodb.description import TableDescription, description_of
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 Ask = Callable[[str, dict[str, Any]], Any]
 """Makes a call of the client's, and gives its answer; awaitable on the async client."""
-Steps = Generator[Callable[[], Any], Any, Any]
 Prepared = tuple[Mapping[str, Any], TtlCall | None]
 """The parameters to send, and what the answer is looked through by, or None."""
 
@@ -54,11 +54,11 @@ class TableTtl:
         self.settings = settings
         self._soon = ("Table, soon", table)
 
-    def prepare(self, execution: Execution, ask: Ask, params: Mapping[str, Any]) -> Steps:
-        """Return what is to be sent of a call in place of `params`, and what its answer is looked through by, or None.
+    def prepare(self, execution: Execution, ask: Ask, params: Mapping[str, Any]) -> Flow[Any]:
+        """Return what to send of a call in place of `params`, and what its answer is looked through by, or None.
 
         Raises:
-            ClientError: the table's TTL is to be looked up, and can't be.
+            ClientError: the table's TTL must be looked up, and can't be.
             TypeError, ValueError: expired items can't be left out of the answer, or a value to put can't be meant.
         """
         found = self.at_once(execution, params)
@@ -97,11 +97,11 @@ class TableTtl:
         self._warn_of_converted(execution, puts, attribute)
         return made, None
 
-    def stamped(self, execution: Execution, ask: Ask, item: Mapping[str, Any], seconds: Any) -> Steps:
+    def stamped(self, execution: Execution, ask: Ask, item: Mapping[str, Any], seconds: Any) -> Flow[Any]:
         """Return an item that expires so many seconds from now, for a request that is sent later.
 
         Raises:
-            ClientError: the table's TTL is to be looked up, and can't be.
+            ClientError: the table's TTL must be looked up, and can't be.
             TypeError, ValueError: `seconds` can't be meant, or the table has no TTL.
         """
         attribute = yield from self._attribute(execution, ask)
@@ -136,7 +136,7 @@ class TableTtl:
         )
         return request.params, call
 
-    def _prepare_write(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Steps:
+    def _prepare_write(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Flow[Any]:
         made, puts = self._rewritten(execution, params, attribute)
         if puts.has_attribute and not self._is_key_checked(execution.core, attribute):
             yield from self._check_key_soon(execution, ask, attribute)
@@ -171,7 +171,7 @@ class TableTtl:
         _, gave_up_until = core.known.get(self._soon, (None, now))
         return bool(now < max(until or now, gave_up_until))
 
-    def _check_key_soon(self, execution: Execution, ask: Ask, attribute: str) -> Steps:
+    def _check_key_soon(self, execution: Execution, ask: Ask, attribute: str) -> Flow[Any]:
         """Refuse an attribute of the table's key, if it can be told soon: no put waits for the control plane."""
         soon = _soon(ask, execution.core.clock)
         described = yield from self._learn(execution, soon, self._soon)
@@ -179,8 +179,8 @@ class TableTtl:
 
     # What is known of the table.
 
-    def _attribute(self, execution: Execution, ask: Ask) -> Steps:
-        """Return the TTL attribute's name; None where the table has none that is enabled."""
+    def _attribute(self, execution: Execution, ask: Ask) -> Flow[Any]:
+        """Return the TTL attribute's name; None if the table has none that is enabled."""
         if self.settings.attribute != AUTO:
             return self.settings.attribute
         core, key = execution.core, ("TTL", self.table)
@@ -189,12 +189,12 @@ class TableTtl:
         return name
 
     def _remembered(self, core: Core) -> tuple[str | None, Moment] | None:
-        """Return the attribute's name that was asked for, and when; None if that is to be asked (again)."""
+        """Return the attribute's name that was asked for, and when; None if that must be asked (again)."""
         known: tuple[str | None, Moment] | None = core.known.get(("TTL", self.table))
         is_old = known is not None and have_passed(_RECHECK_SECONDS, known[1], _moment(core.clock))
         return None if is_old else known
 
-    def _learn_attribute(self, execution: Execution, ask: Ask) -> Steps:
+    def _learn_attribute(self, execution: Execution, ask: Ask) -> Flow[Any]:
         core = execution.core
         known: tuple[str | None, Moment] | None = core.known.get(("TTL", self.table))
         try:
@@ -225,8 +225,8 @@ class TableTtl:
         learnt = core.known["TTL", self.table] = (name, _moment(core.clock))
         return learnt
 
-    def _described(self, execution: Execution, ask: Ask, index: str) -> Steps:
-        """Return the table's description; None where it can't be had: then DynamoDB has the last word."""
+    def _described(self, execution: Execution, ask: Ask, index: str) -> Flow[Any]:
+        """Return the table's description; None if it can't be had: then DynamoDB has the last word."""
         core = execution.core
 
         def look() -> tuple[TableDescription | None] | None:
@@ -234,15 +234,15 @@ class TableTtl:
             is_enough = described is not None and index in described.indexes
             return (described,) if is_enough or (until is not None and core.clock.monotonic() < until) else None
 
-        def learn() -> Steps:
+        def learn() -> Flow[Any]:
             before, _ = learnt(core.known, self.table)
             return ((yield from self._learn(execution, ask, ("Table", self.table))) or before,)
 
         (described,) = yield from once(core.host, ("Table", self.table), look, learn)
         return described
 
-    def _learn(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Steps:
-        """Describe the table, and keep and return what is said; None where it can't be had, which `memory` keeps."""
+    def _learn(self, execution: Execution, ask: Ask, memory: tuple[str, str]) -> Flow[Any]:
+        """Describe the table, and keep and return what is said; None if it can't be had, which `memory` keeps."""
         known, clock = execution.core.known, execution.core.clock
         try:
             answer = yield from self._asked(ask, "DescribeTable")
@@ -257,12 +257,12 @@ class TableTtl:
         keep(known, self.table, described, clock.monotonic() + _RECHECK_SECONDS)
         return described
 
-    def _asked(self, ask: Ask, operation: str) -> Steps:
+    def _asked(self, ask: Ask, operation: str) -> Flow[Any]:
         """Describe the table. A fallback knows nothing of that."""
         return (yield unanswered(partial(ask, operation, {"TableName": self.table})))
 
     def expired(self, item: Mapping[str, Any] | None, core: Core) -> Expired | None:
-        """Return an item with native values as one that has expired; None where there is none, or it has not."""
+        """Return an item with native values as one that has expired; None if there is none, or it has not."""
         attribute = self._known(core)
         if item is None or attribute is None:
             return None
@@ -270,12 +270,12 @@ class TableTtl:
         return Expired(item=item, attribute=attribute) if has_expired else None
 
     def until(self, core: Core) -> tuple[str, int] | None:
-        """Return the TTL attribute and the time up to which items have expired; None where there is none to go by."""
+        """Return the TTL attribute and the time up to which items have expired; None if there is none to go by."""
         attribute = self._known(core)
         return None if attribute is None else (attribute, self.settings.now(core.clock))
 
     def _known(self, core: Core) -> str | None:
-        """Return the TTL attribute's name, where it need not be looked up, or was already."""
+        """Return the TTL attribute's name, if it need not be looked up, or was already."""
         if self.settings.attribute != AUTO:
             return self.settings.attribute
         name, _ = core.known.get(("TTL", self.table), (None, None))

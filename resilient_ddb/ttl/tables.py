@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from resilient_ddb.calls.flows import Flow
 from resilient_ddb.dynamodb.operations import plain_name, tables_in
+from resilient_ddb.fallback import Response
 
-from .answers import Response, TtlCall
+from .answers import TtlCall
 from .rule import TimeToLive, time_to_live
-from .table import Ask, Steps, TableTtl
+from .table import Ask, TableTtl
 
 if TYPE_CHECKING:
     from resilient_ddb.calls.execution import Execution
@@ -19,7 +21,6 @@ class TtlTables:
     """Leaves the expired items of its tables out of all answers. It never changes."""
 
     def __init__(self, tables: Mapping[str, TimeToLive]) -> None:
-        """Look after these tables, each by its name or ARN."""
         self.by_table = dict(tables)
         self.settings = frozenset(self.by_table.items())
         """What was set, hashable."""
@@ -44,7 +45,7 @@ class TtlTables:
             execution.ttl, execution.request = call, params
         return params
 
-    def prepare(self, execution: Execution, ask: Ask) -> Steps:
+    def prepare(self, execution: Execution, ask: Ask) -> Flow[Any]:
         """Return the parameters to send for a call, and have its answer looked through. See `TableTtl.prepare`."""
         params, calls = execution.params, []
         for table in self._concerned(execution.operation, params):
@@ -80,12 +81,12 @@ class TtlCalls:
             call.sift(answer)
 
     def keeper(self, name: str | None) -> Callable[[int, Any], bool] | None:
-        """Return what decides whether a row of the answer is kept, given its position; None where all are."""
+        """Return what decides whether a row of the answer is kept, given its position; None if all are."""
         keepers = [keeper for keeper in self._keepers(name) if keeper is not None]
         if len(keepers) <= 1:
             return keepers[0] if keepers else None
         # A transaction's rows all stay in their places: each keeper empties those of its table.
-        return lambda position, row: all([keep(position, row) for keep in keepers])  # noqa: C419 - each is to see it
+        return lambda position, row: all([keep(position, row) for keep in keepers])  # noqa: C419 - each must see it
 
     def _keepers(self, name: str | None) -> Iterator[Callable[[int, Any], bool] | None]:
         return (call.keeper(name) for call in self._calls)
@@ -96,17 +97,17 @@ class TtlCalls:
             call.was_read(answer)
 
     def parsed(self, answer: Response) -> None:
-        """Leave expired items out of an answer that botocore has parsed, in place, where that has not been done."""
+        """Leave expired items out of an answer that botocore has parsed, in place, if that has not been done."""
         for call in self._calls:
             call.parsed(answer)
 
     def finish(self, response: Any) -> None:
-        """Leave expired items out of a response, in place, where that has not been done."""
+        """Leave expired items out of a response, in place, if that has not been done."""
         for call in self._calls:
             call.finish(response)
 
     def hide(self, response: Any) -> None:
-        """Take the TTL attributes away again where the caller did not ask for them, in place."""
+        """Remove the TTL attributes again, in place, if the caller did not ask for them."""
         for call in self._calls:
             call.hide(response)
 
@@ -124,8 +125,6 @@ def of_mapping(ttl: Any) -> TtlTables | None:
     Raises:
         TypeError, ValueError: it can't be meant.
     """
-    if ttl is None:
-        return None
     if not isinstance(ttl, Mapping):
         raise TypeError(
             "ttl of a resource or client must be a mapping of tables to their TTL attributes, such as "

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from resilient_ddb.dynamodb.operations import entries_of, same_table
+from resilient_ddb.dynamodb.operations import MAPPING, entries_of, same_table
 from resilient_ddb.dynamodb.reserved import MOVED, NAMES
 from resilient_ddb.policy.checks import check_number
 
@@ -18,8 +18,6 @@ OPERATIONS = frozenset({"PutItem", "BatchWriteItem", "TransactWriteItems"})
 BY_KEY = frozenset({"UpdateItem", "DeleteItem"})
 ARGUMENT = "ttl_seconds"
 """The argument of `put_item` that is ours."""
-_MAPPING = (dict, Mapping)
-"""What is a mapping: of a dict this is told in a third of the time."""
 _LONGEST = 10**9
 """Seconds, some 30 years: from here on it is a point in time, or milliseconds, by mistake."""
 
@@ -39,7 +37,7 @@ class Puts:
         """The type of a value that was turned into whole seconds."""
 
     def rewrite(self, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a request's parameters with the attribute as it is to be written; nothing of the caller's is changed.
+        """Return a request's parameters with the attribute as it will be written; nothing of the caller's is changed.
 
         Raises:
             TypeError, ValueError: a value can't be meant.
@@ -63,9 +61,9 @@ class Puts:
         return made
 
     def _within(self, entry: Any, action: str) -> Any:
-        put = entry.get(action) if isinstance(entry, _MAPPING) else None
-        item = put.get("Item") if isinstance(put, _MAPPING) else None
-        if not isinstance(item, _MAPPING) or self._attribute not in item:
+        put = entry.get(action) if isinstance(entry, MAPPING) else None
+        item = put.get("Item") if isinstance(put, MAPPING) else None
+        if not isinstance(item, MAPPING) or self._attribute not in item:
             return entry
         return {**entry, action: {**put, "Item": self._item(item, None)}}  # type: ignore[dict-item]  # it has an Item
 
@@ -80,7 +78,7 @@ class Puts:
         return item if value is item[self._attribute] else {**item, self._attribute: value}
 
     def _settled(self, value: Any) -> Any:
-        """Return a value as it is to be written. What is no time at all is left to DynamoDB: it never expires."""
+        """Return a value as it will be written. What is no time at all is left to DynamoDB: it never expires."""
         if isinstance(value, datetime) and value.utcoffset() is None:
             raise ValueError(
                 f"Item[{self._attribute!r}] must be a datetime with a time zone, such as datetime.now(UTC), or a "
@@ -112,7 +110,7 @@ def stamped(
     check_number(ARGUMENT, seconds, above=0)
     if seconds >= _LONGEST:
         raise ValueError(
-            f"{ARGUMENT} is how long the item is to live, in seconds; got {seconds!r}, which looks like "
+            f"{ARGUMENT} is how long the item lives, in seconds; got {seconds!r}, which looks like "
             "milliseconds, or like a point in time"
         )
     stamp = math.ceil(now + seconds)

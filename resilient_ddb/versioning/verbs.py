@@ -1,6 +1,6 @@
 """The verbs of a versioned table, as flows of decisions that the sync and the async table drive.
 
-Whatever table is behind them, they only use its verbs; `modify` also its transactions, where it offers them.
+Whatever table is behind them, they only use its verbs; `modify` also its transactions, if it offers them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from resilient_ddb.policy.retry import Backoff
 from resilient_ddb.ttl.rule import AUTO
 from resilient_ddb.ttl.writes import whole_seconds
 
-from .failed import by_itself, reason_of
+from .idempotent import by_itself, reason_of
 from .writes import DELETE, FROM_ITEM, Versioning, Write, comparable
 
 if TYPE_CHECKING:
@@ -97,11 +97,7 @@ class VersionedVerbs:
 
     @names_checked
     def put_action(
-        self,
-        Item: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: Any = FROM_ITEM,
-        **params: Any,
+        self, Item: Mapping[str, Any], *, expected_version: Any = FROM_ITEM, **params: Any
     ) -> dict[str, Any]:
         """Return the entry of a put for `transact_write_items`, with native values: for a resource's `meta.client`.
 
@@ -116,35 +112,17 @@ class VersionedVerbs:
         return self._given_entry("Put", self._versioning.put(Item, params, expected_version))
 
     @names_checked
-    def update_action(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Any,
-    ) -> dict[str, Any]:
+    def update_action(self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Any) -> dict[str, Any]:
         """Return the entry of an update for `transact_write_items`. See `update_item` and `put_action`."""
         return self._given_entry("Update", self._versioning.update(Key, params, expected_version))
 
     @names_checked
-    def delete_action(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Any,
-    ) -> dict[str, Any]:
+    def delete_action(self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Any) -> dict[str, Any]:
         """Return the entry of a delete for `transact_write_items`. See `delete_item` and `put_action`."""
         return self._given_entry("Delete", self._versioning.delete(Key, params, expected_version))
 
     @names_checked
-    def check_action(
-        self,
-        Key: Mapping[str, Any],  # noqa: N803 - boto3's name
-        *,
-        expected_version: int | None,
-        **params: Any,
-    ) -> dict[str, Any]:
+    def check_action(self, Key: Mapping[str, Any], *, expected_version: int | None, **params: Any) -> dict[str, Any]:
         """Return the entry for `transact_write_items` that checks an item's version, and writes nothing.
 
         The transaction is made only if the item is still as it was read. See `delete_item` and `put_action`.
@@ -206,7 +184,7 @@ class VersionedVerbs:
                 write = again
 
     def _anew(self, write: Write, conflict: VersionConflictError) -> Write | None:
-        """Return the write that takes the place of the expired item that was met; None where it was not one."""
+        """Return the write that takes the place of the expired item that was met; None if it was not one."""
         if write.remade is None or not _is_lost_race(conflict):
             return None
         if conflict.current is None:  # what had expired has been deleted meanwhile
@@ -224,7 +202,7 @@ class VersionedVerbs:
     # Read, change, write.
 
     def _modify(self, key: Any, change: Change, max_attempts: int) -> Flow[Item | None]:
-        check_callable("change", change, takes="the item, or None where there is none")
+        check_callable("change", change, takes="the item, or None if there is none")
         check_whole("max_attempts", max_attempts, least=1)
         self._versioning.check_key(key)
         key = copied(dict(key))
@@ -275,7 +253,7 @@ class VersionedVerbs:
         return None if found is None else self._versioning.version_in(found, f"the item in table {self._table.name!r}")
 
     def _write_of(self, key: Item, found: Item | None, expected: int | None, wanted: Any) -> Write | None:
-        """Return the write that makes of `found` what is wanted; None where there is nothing to write.
+        """Return the write that makes of `found` what is wanted; None if there is nothing to write.
 
         Raises:
             TypeError, ValueError: what is wanted can't be written.

@@ -20,7 +20,7 @@ from resilient_ddb.calls.own_write import normalise
 from resilient_ddb.codec.values import from_native, item_as_native
 from resilient_ddb.dynamodb import reserved
 from resilient_ddb.dynamodb.expressions import join_condition
-from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, set_as_well
+from resilient_ddb.dynamodb.operations import OLD_PARAMETERS, RETURN_ON_FAILURE, set_as_well
 from resilient_ddb.errors import VersionConflictError, attach_facts_of, conflict_class
 from resilient_ddb.errors.words import is_failed_condition
 
@@ -29,7 +29,6 @@ from .numbers import check_version, check_whole_version, version_after
 if TYPE_CHECKING:
     from resilient_ddb.ttl.rule import Expired
 
-_RETURN_ON_FAILURE = "ReturnValuesOnConditionCheckFailure"
 _MOST_NAMES = 100
 """Attributes that one condition can name: 300 operators and functions, and 4 KB."""
 _Item = Mapping[str, Any]
@@ -58,7 +57,7 @@ class FromItem(Enum):
 
 
 FROM_ITEM: Final = FromItem.FROM_ITEM
-"""Stands for the version that the item itself holds: none means that it is to be created."""
+"""Stands for the version that the item itself holds: none means that the write creates it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +69,13 @@ class Write:
     expected: int | None
     """The version that the item must have; None: none."""
     there: bool | None = None
-    """Where the item must have no version: whether it must be there; None: either way."""
+    """If the item must have no version: whether it must be there; None: either way."""
     version: int | None = None
     """The version that is stored; None for a delete."""
     over: Expired | None = None
     """The expired item in whose place this one is put; it must be as it was met."""
     remade: Callable[..., Write] | None = None
-    """Makes the write anew, given what it is `over`; None where it is not of a new item."""
+    """Makes the write anew, given what it is `over`; None if it is not of a new item."""
 
 
 def _new_token() -> str:
@@ -126,10 +125,10 @@ class Versioning:
             params: put_item's further parameters.
             expected: the version that the stored item must have, or None for an item without one; by default what
                 `item` says.
-            key: the item's key, where it is known.
-            is_there: whether an item that is to have no version must be there.
+            key: the item's key, if it is known.
+            is_there: whether the item must be there, if no version is expected of it.
             over: an expired item, which stands for none, and in whose place the new one is put. Its version goes on:
-                were it to begin anew, whoever read the expired one at version 1 would take the new one for it.
+                if it began anew, a reader of the expired one at version 1 would take the new one for it.
 
         Raises:
             TypeError, ValueError: the item can't be written, or says something else than `expected`.
@@ -164,7 +163,7 @@ class Versioning:
             stored[self.write_token] = reserved.marks_after(mark, self._marks_in(over.item if over else item))
             names[reserved.WRITE_TOKEN_NAME], values[reserved.WRITE_TOKEN] = self.write_token, mark
             condition += f" AND NOT contains({reserved.WRITE_TOKEN_NAME}, {reserved.WRITE_TOKEN})"
-        joined = join_condition({**params, "Item": stored, _RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
+        joined = join_condition({**params, "Item": stored, RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
         there = False if creates else True if is_there else None
         remade = partial(self.put, item, params, expected, key=key) if wanted is None and not is_there else None
         return Write(params=joined, expected=wanted, there=there, version=following, over=over, remade=remade)
@@ -185,7 +184,7 @@ class Versioning:
         expression = params.get("UpdateExpression")
         if expression is not None and not isinstance(expression, str):
             raise TypeError(f"UpdateExpression must be a string; got {type(expression).__name__}")
-        joined = join_condition({**params, "Key": key, _RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
+        joined = join_condition({**params, "Key": key, RETURN_ON_FAILURE: "ALL_OLD"}, condition, names, values)
         joined["UpdateExpression"] = set_as_well(expression, assignments)
         return Write(params=joined, expected=version, version=following)
 
@@ -194,7 +193,7 @@ class Versioning:
         _refuse_old(params)
         self.check_key(key)
         version = check_version("expected_version", expected)
-        joined = join_condition({**params, "Key": key, _RETURN_ON_FAILURE: "ALL_OLD"}, *self._condition(version))
+        joined = join_condition({**params, "Key": key, RETURN_ON_FAILURE: "ALL_OLD"}, *self._condition(version))
         return Write(params=joined, expected=version)
 
     def conflict(self, write: Write, error: ClientError, table: str) -> VersionConflictError | None:
@@ -238,7 +237,7 @@ class Versioning:
         return write.expected is not None and isinstance(found, Decimal) and found == write.expected
 
     def version_in(self, item: _Item, of: str) -> int | None:
-        """Return the version that an item holds; None where it holds none.
+        """Return the version that an item holds; None if it holds none.
 
         Raises:
             TypeError, ValueError: it is no whole number, or one of too many digits.
@@ -306,14 +305,14 @@ def _refuse_old(params: Mapping[str, Any]) -> None:
     for name in OLD_PARAMETERS:
         if name in params:
             raise ValueError(f"{name} does not go with a version: use expressions (ConditionExpression, ...) instead")
-    if params.get(_RETURN_ON_FAILURE, "ALL_OLD") != "ALL_OLD":
-        raise ValueError(f"{_RETURN_ON_FAILURE} is always 'ALL_OLD' on a versioned table: a conflict is told by it")
+    if params.get(RETURN_ON_FAILURE, "ALL_OLD") != "ALL_OLD":
+        raise ValueError(f"{RETURN_ON_FAILURE} is always 'ALL_OLD' on a versioned table: a conflict is told by it")
 
 
 def _possible_keys(item: _Item, versioning: Versioning) -> list[str]:
-    """Return the attributes that may be the key: all of them are absent exactly where there is no item.
+    """Return the attributes that may be the key: all of them are absent exactly if there is no item.
 
-    Whoever has written the item has written its key. So the table need not be described first.
+    The write that made the item has written its key. So the table need not be described first.
     """
     own = (versioning.attribute, versioning.write_token)
     found = [name for name, value in item.items() if name not in own and _may_be_key(value)]

@@ -458,7 +458,7 @@ def test_what_indexes_cost_is_learnt_from_the_first_answer():
 class Understating(FakeTable):
     """Says that a batch has taken one unit, as moto does."""
 
-    def batch_write_item(self, RequestItems, **asked):  # noqa: N803 - boto3's name
+    def batch_write_item(self, RequestItems, **asked):
         response = super().batch_write_item(RequestItems, **asked)
         response["ConsumedCapacity"] = [{"TableName": "t", "CapacityUnits": 1.0}]
         return response

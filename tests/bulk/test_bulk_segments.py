@@ -84,7 +84,7 @@ class Service:
         )
         self.table = SimpleNamespace(name="t", scan=self.scan, meta=SimpleNamespace(client=client))
 
-    def describe_table(self, TableName):  # noqa: N803 - boto3's name
+    def describe_table(self, TableName):
         assert TableName == "t"
         return {"Table": copy.deepcopy(self.description)}
 

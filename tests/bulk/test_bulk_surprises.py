@@ -95,7 +95,7 @@ def test_what_is_no_item_stands_alone_as_well(poison):
     table = FakeTable()
     write = table.batch_write_item
 
-    def checked(RequestItems, **asked):  # noqa: N803 - boto3's name
+    def checked(RequestItems, **asked):
         for request in RequestItems["t"]:
             values = values_of(request)
             if not isinstance(values, dict):

@@ -155,7 +155,7 @@ def test_an_item_of_which_only_the_key_is_known_has_one_home():
         ({"shards": 2.0}, "shards"),
         ({"shards": "10"}, "shards"),
         ({"shards": None}, "shards"),
-        ({"shards": 1001}, "shards must be 1000 at most"),
+        ({"shards": 1001}, "shards must be from 1 to 1000"),
         ({"shards": {"a": 0}}, "shards"),
         ({"previous": 10}, r"previous must be a sequence of earlier shards, such as \(10,\)"),
         ({"previous": (0,)}, "each of previous"),
@@ -167,7 +167,7 @@ def test_an_item_of_which_only_the_key_is_known_has_one_home():
         ({"separator": "#1"}, "separator"),
         ({"separator": None}, "separator must be a text"),
         ({"pad": -1}, "pad"),
-        ({"pad": 10}, "pad must be 9 at most"),
+        ({"pad": 10}, "pad must be from 0 to 9"),
     ],
 )
 def test_a_layout_that_cannot_be_meant_is_refused(arguments, says):

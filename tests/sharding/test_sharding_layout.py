@@ -38,7 +38,7 @@ class Table:
         self.described += 1
         return {"Table": {"KeySchema": schema(*self.keys), "GlobalSecondaryIndexes": self.indexes}}
 
-    def put_item(self, Item, **_):  # noqa: N803 - boto3's name
+    def put_item(self, Item, **_):
         self.puts.append(Item)
         return dict(METADATA)
 

@@ -83,7 +83,7 @@ def test_a_table_that_is_not_there_fails_the_job(spark, world):
     [
         ({"segments": 0}, ValueError, "segments must be 1 or more; got 0"),
         ({"Segment": 1}, ValueError, "Segment must be left to read_table; give segments instead"),
-        ({"Select": "COUNT"}, ValueError, "Select must not be 'COUNT' where items are to be given"),
+        ({"Select": "COUNT"}, ValueError, "Select must not be 'COUNT' where items are given"),
         ({"read_units_per_second": -1}, ValueError, "read_units_per_second must be a number greater than 0; got -1"),
         ({"table": None}, TypeError, "table must be a hardened Table"),
         ({"schema": ["pk"]}, TypeError, r"schema must be a StructType, or text such as .*; got \['pk'\]"),

@@ -188,7 +188,7 @@ class Readable:
         client = SimpleNamespace(_resilience=core, batch_get_item=self.batch_get_item)
         self.meta = SimpleNamespace(client=client)
 
-    def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's name
+    def batch_get_item(self, RequestItems):
         keys = RequestItems["t"]["Keys"]
         undone = {"t": {"Keys": keys[3:]}} if len(keys) > 3 else {}
         return {"Responses": {"t": [dict(key) for key in keys[:3] if key != {"pk": 5}]}, "UnprocessedKeys": undone}

@@ -20,8 +20,8 @@ def add_load(commands: Any) -> None:
         help="write files of items into a table, at a stated rate, resumable",
         description=(
             "Writes JSON Lines, CSV, Parquet or DynamoDB JSON into a table that exists. Stopped at any moment, the "
-            "same command goes on where it was. Refused rows go to FILE.TABLE.refused.jsonl. Ends with 0 where all "
-            "was written, 3 where rows were refused, 4 where it was stopped and can be resumed, 1 where it can't "
+            "same command goes on where it was. Refused rows go to FILE.TABLE.refused.jsonl. Ends with 0 if all "
+            "was written, 3 if rows were refused, 4 if it was stopped and can be resumed, 1 if it can't "
             "run, 2 for a wrong usage."
         ),
     )
@@ -96,8 +96,8 @@ def add_export(commands: Any) -> None:
         description=(
             "Reads a table in parallel and writes its items to standard output or to a file. With --output it can be "
             "stopped at any moment, and the same command goes on where it was. A scan is no snapshot: items that are "
-            "written meanwhile may be in it, or not. Ends with 0 where all was read, 4 where it was stopped and can be "
-            "resumed, 1 where it can't run, 2 for a wrong usage."
+            "written meanwhile may be in it, or not. Ends with 0 if all was read, 4 if it was stopped and can be "
+            "resumed, 1 if it can't run, 2 for a wrong usage."
         ),
     )
     export.add_argument("table", metavar="TABLE", help="the table, by its name or its ARN")

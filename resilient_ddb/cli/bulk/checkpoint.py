@@ -29,7 +29,7 @@ class Checkpoint:
         self._work = json.loads(json.dumps(work))
 
     def read(self) -> dict[str, Any] | None:
-        """Return the state that was saved last; None where there is none.
+        """Return the state that was saved last; None if there is none.
 
         Raises:
             BulkError: it is of other work, or can't be read.
@@ -109,7 +109,7 @@ class Checkpoint:
         self.remove()
 
     def remove(self) -> None:
-        """Let go of it: the work is done, or begins anew."""
+        """Remove it: the work is done, or begins anew."""
         self.path.unlink(missing_ok=True)
 
 

@@ -90,7 +90,7 @@ def _export(options: ExportOptions, figures: Figures) -> int:
         raise UsageError("Parquet needs --output, a folder")
     output = options.output
     if output is not None and options.form != "parquet" and _is_no_file(output):
-        raise BulkError(f"{output} is a folder, a device, a pipe or a link: --output is to be a file")
+        raise BulkError(f"{output} is a folder, a device, a pipe or a link: --output must be a file")
     target = connect(options.access, ttl=options.ttl)
     with (
         nullcontext() if output is None else alone(output.with_name(output.name + ".lock")),
@@ -136,7 +136,7 @@ def _print(lines: Iterable[str]) -> None:
 
 
 def _guarded(work: Callable[[], int], figures: Figures, go_on: GoOn, *, verbose: bool) -> int:
-    """Say in one line what stops the work."""
+    """Run the work, print in one line what stops it, and return the exit code."""
     if verbose:
         logging.basicConfig(format="%(name)s: %(message)s")
         logging.getLogger("resilient_ddb").setLevel(logging.INFO)  # botocore's would show items
@@ -177,7 +177,7 @@ def _ended(figures: Figures, go_on: GoOn, *, passes: bool) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C."""
+    """Treat SIGTERM as Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():  # only there Python takes signals
         yield
         return

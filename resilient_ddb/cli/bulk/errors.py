@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class BulkError(Exception):
-    """Stops a load or an export. Its text is one line for whoever sits at the terminal."""
+    """Stops a load or an export. Its text is one line for the person at the terminal."""
 
 
 class UsageError(BulkError):

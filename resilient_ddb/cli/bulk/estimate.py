@@ -82,7 +82,7 @@ class Estimate:
                 self.index_units += write_units(projected)
 
     def lines(self, refused: int) -> list[str]:
-        """Say what came of it."""
+        """Return the lines that say what came of it."""
         units = self.units + self.index_units
         mean = self.bytes / self.items if self.items else 0.0
         rate, by = self._pace
@@ -111,7 +111,7 @@ class _Index:
         self._projected = self._keys | own | set(projection.get("NonKeyAttributes", ()))
 
     def size(self, item: Mapping[str, Any], size: int) -> int | None:
-        """Return what the index holds of an item, in bytes; None where it does not hold it."""
+        """Return what the index holds of an item, in bytes; None if it does not hold it."""
         if not item.keys() >= self._keys:
             return None
         return size if self._all else item_size({name: item[name] for name in self._projected & item.keys()})

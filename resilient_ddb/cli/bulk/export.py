@@ -60,7 +60,7 @@ class Export:
             shown.say(f"{counted(self._before, 'item was', 'items were')} read before{rest}")
 
     def _opened_checkpoint(self) -> Checkpoint | None:
-        """Return the checkpoint of an export to a file; what another run began is removed, if it is to begin anew."""
+        """Return the checkpoint of an export to a file; what another run began is removed, if this one begins anew."""
         output = self._options.output
         if output is None:
             return None

@@ -30,7 +30,7 @@ _DELIMITERS = {".tsv": "\t"}
 class Rows(Protocol):
     """Reads a source. `position` is where the last row that was given ended.
 
-    Some have `notes`: lines that whoever loads the source should read.
+    Some have `notes`: lines that the person who loads the source should read.
     """
 
     @property
@@ -83,7 +83,7 @@ def open_rows(
         source: the input.
         form: its format.
         position: where to begin.
-        options: what is known of types, and what separates cells; by the source's name where that is None.
+        options: what is known of types, and what separates cells; by the source's name if that is None.
         keys: the attributes of the table's keys. Their types hold for CSV, whose cells are all text.
 
     Raises:

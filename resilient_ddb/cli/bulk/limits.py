@@ -95,7 +95,7 @@ class KeyAttribute:
 
     name: str
     kind: str | None
-    """`S`, `N` or `B`; None where the table was not described."""
+    """`S`, `N` or `B`; None if the table was not described."""
     role: str
     """In words: `the table's partition key`."""
     max_bytes: int

@@ -63,7 +63,7 @@ class Load:
                 if self.options.restart and index == 0:
                     self._forget()
                 file = self._file(index, source)
-                if not (file.is_done or are_later_forgotten):  # what is written now, their rows are to replace again
+                if not (file.is_done or are_later_forgotten):  # their rows must replace again what is written now
                     self._forget(index + 1)
                     are_later_forgotten = True
                 file.run()
@@ -85,13 +85,13 @@ class Load:
         return FileLoad(self, source, form, checkpoint, self.options.beside(name, "refused.jsonl"))
 
     def _forget(self, begin: int = 0) -> None:
-        """Remove the checkpoints, the last file's first: where a file is loaded again, so are those after it."""
+        """Remove the checkpoints, the last file's first: if a file is loaded again, so are those after it."""
         for name in reversed(self.options.files[begin:]):
             if name != STDIN:
                 self.options.beside(name, "checkpoint").unlink(missing_ok=True)
 
     def share(self, of_file: float, size: int) -> float | None:
-        """Return the share of all input that is done; None where standard input is a part of it."""
+        """Return the share of all input that is done; None if standard input is a part of it."""
         total = sum(self._sizes)
         return None if STDIN in self.options.files or not total else (self._done + of_file * size) / total
 
@@ -131,7 +131,7 @@ class FileLoad:
         self._refusals = Refusals(refused_path, number, kept)
         self._state = {**state, "position": self._rows.position, "columns": self._columns, "done": False}
         if not self._refusals.number:
-            self._state["refused_bytes"] = 0  # whoever removed the file has seen to its rows
+            self._state["refused_bytes"] = 0  # the person who removed the file has seen to its rows
         if state:
             self._resumed()
         elif checkpoint is not None:

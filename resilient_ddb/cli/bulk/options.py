@@ -50,7 +50,7 @@ class LoadOptions:
     types: Mapping[str, str] = field(default_factory=dict)
     """Types of attributes."""
     key: Sequence[str] = ()
-    """The names of the table's key attributes; the table is described where there are none."""
+    """The names of the table's key attributes; the table is described if there are none."""
     ttl: str | None = None
     """The TTL attribute."""
     shards: int | None = None
@@ -68,7 +68,7 @@ class LoadOptions:
     folder: Path | None = None
     """Where checkpoints and refused rows go; beside each file where None."""
     restart: bool = False
-    """Whether to begin anew where an earlier run was stopped."""
+    """Whether to begin anew if an earlier run was stopped."""
     price: float = PRICE_PER_MILLION
     """US dollars for a million write units, for an estimate."""
     live: bool = True
@@ -124,6 +124,6 @@ class ExportOptions:
     consistent_read: bool = False
     """Whether to read with strong consistency, which costs twice as much."""
     restart: bool = False
-    """Whether to begin anew where an earlier run was stopped."""
+    """Whether to begin anew if an earlier run was stopped."""
     live: bool = True
     """Whether a bar may be shown."""

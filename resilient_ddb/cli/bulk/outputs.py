@@ -41,7 +41,7 @@ class Output(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close what is open."""
         ...
 
 
@@ -100,7 +100,7 @@ class Stream:
         """Do nothing: all is where it is found."""
 
     def close(self) -> None:
-        """Leave it open, as it is not ours. Where nobody reads it any more, Python is not to write to it at its end."""
+        """Leave it open, as it is not ours. If nobody reads it any more, Python must not write to it at its end."""
         try:
             sys.stdout.flush()
         except OSError:

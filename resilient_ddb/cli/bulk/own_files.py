@@ -44,7 +44,7 @@ def reopen(path: Path) -> IO[bytes]:
     Raises:
         OSError: it is not there, or it is a link, or none of its own: a device, a pipe, or another file's second name.
     """
-    file = open(path, "r+b", opener=_opener())  # noqa: SIM115 - whoever asks for it closes it
+    file = open(path, "r+b", opener=_opener())  # noqa: SIM115 - the caller closes it
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         file.close()

@@ -111,7 +111,7 @@ def _longest(file: BinaryIO, page: _Page, compression: str) -> int:
     file.seek(page.at)
     octets = file.read(page.compressed)
     if compression != "UNCOMPRESSED":
-        from pyarrow import ArrowException, decompress  # noqa: PLC0415 - loaded by whoever gets here
+        from pyarrow import ArrowException, decompress  # noqa: PLC0415 - it is loaded by now
 
         try:
             octets = decompress(octets, page.size, _CODECS.get(compression, compression.lower()), asbytes=True)

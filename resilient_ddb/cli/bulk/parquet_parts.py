@@ -21,7 +21,7 @@ from resilient_ddb.dynamodb.capacity import item_size
 from . import own_files
 from .errors import BulkError
 from .outputs import part_of
-from .parquet_rows import REST, TYPE
+from .parquet_rows import REST, TYPE, arrow
 from .typed_json import bytes_of, typed
 
 _PART_ROWS = 20_000
@@ -45,18 +45,13 @@ class ParquetParts:
             BulkError: pyarrow is not installed, the folder is there already, something else is where the parts go to,
                 or a part is not there.
         """
-        try:
-            import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
-            from pyarrow import parquet  # noqa: PLC0415 - as above
-        except ImportError:
-            raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
-        self._pa, self._parquet = pa, parquet
+        self._pa, self._parquet = arrow()
         if os.path.lexists(path):
             raise BulkError(f"{path} is there already: Parquet is written to a new folder")
         self._path = path
         self._folder = part_of(path)
         if self._folder.is_symlink():
-            raise BulkError(f"{self._folder} is a link, and is where parts are to be written")
+            raise BulkError(f"{self._folder} is a link, and is where the parts go")
         self._folder.mkdir(exist_ok=True)
         self._parts = parts
         self._rows: list[Mapping[str, Any]] = []
@@ -137,7 +132,7 @@ def own_parts(folder: Path) -> set[Path]:
     """
     found = set(folder.iterdir())
     if not all(_OWN.fullmatch(path.name) for path in found):  # Spark's parts are named much like ours
-        raise BulkError(f"{folder} has something else in it, and is where parts are to be written")
+        raise BulkError(f"{folder} has something else in it, and is where the parts go")
     return found
 
 

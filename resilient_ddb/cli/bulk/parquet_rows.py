@@ -33,6 +33,20 @@ _FEW_FLOAT_DIGITS = range(6, 10)
 Convert = Callable[[Any], Any]
 
 
+def arrow() -> tuple[Any, Any]:
+    """Return pyarrow, and its part for Parquet.
+
+    Raises:
+        BulkError: it is not installed.
+    """
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
+        from pyarrow import parquet  # noqa: PLC0415 - as above
+    except ImportError:
+        raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
+    return pa, parquet
+
+
 class ParquetRows:
     """The rows of a Parquet file."""
 
@@ -47,11 +61,7 @@ class ParquetRows:
         Raises:
             BulkError: pyarrow is not installed, the file is none of Parquet's, or it ends before the position.
         """
-        try:
-            import pyarrow as pa  # noqa: PLC0415 - 60 MB that only Parquet needs
-            from pyarrow import parquet  # noqa: PLC0415 - as above
-        except ImportError:
-            raise BulkError("Parquet needs pyarrow: pip install 'resilient_ddb[bulk]'") from None
+        pa, parquet = arrow()
         if source.path is None:
             raise BulkError("Parquet can't be read from standard input: its index is at the end")
         pa.set_memory_pool(pa.system_memory_pool())  # this program's: Arrow's own keeps what it once had
@@ -64,7 +74,7 @@ class ParquetRows:
         except self._broken as error:
             raise BulkError(f"{source.name} can't be read as Parquet: {_first_line(error)}") from error
         self.notes: list[str] = []
-        """What whoever loads the file should know of it."""
+        """What the person who loads the file should know of it."""
         if _PANDAS in (schema.metadata or {}):
             self._leave_out_index(wanted)
         names = [name for _, name, _ in self._columns]
@@ -182,7 +192,7 @@ class ParquetRows:
 
 def _bytes(values: Any) -> int:
     """Return the bytes that values take, each as often as it occurs. For those of an array's slice."""
-    from pyarrow import compute, types  # noqa: PLC0415 - loaded by whoever gets here
+    from pyarrow import compute, types  # noqa: PLC0415 - it is loaded by now
 
     kind, places = values.type, len(values) * _PLACE_BYTES
     if types.is_dictionary(kind):
@@ -198,7 +208,7 @@ def _bytes(values: Any) -> int:
 
 
 def _is_text(kind: Any) -> bool:
-    from pyarrow import types  # noqa: PLC0415 - loaded by whoever gets here
+    from pyarrow import types  # noqa: PLC0415 - it is loaded by now
 
     return bool(
         types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind)
@@ -217,7 +227,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _column(field: Any) -> Convert:
-    from pyarrow import types  # noqa: PLC0415 - loaded by whoever gets here
+    from pyarrow import types  # noqa: PLC0415 - it is loaded by now
 
     if field.metadata and TYPE in field.metadata and types.is_string(field.type):
         return lambda text: native_value(loads(text), 2)
@@ -226,7 +236,7 @@ def _column(field: Any) -> Convert:
 
 def _converter(kind: Any) -> Convert:
     """Return what makes a native value of one that Arrow gives for a type."""
-    from pyarrow import types  # noqa: PLC0415 - loaded by whoever gets here
+    from pyarrow import types  # noqa: PLC0415 - it is loaded by now
 
     if types.is_float32(kind) or types.is_float16(kind):
         return _float32

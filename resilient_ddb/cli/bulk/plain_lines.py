@@ -20,7 +20,7 @@ class PlainLines:
 
     def __init__(self) -> None:
         self._changed: dict[str, str | None] = {}
-        """Attributes with values that JSON has no type for, and which: None where they are inside of others."""
+        """Attributes with values that JSON has no type for, and which: None if they are inside of others."""
         self._is_exact = True
 
     def line(self, item: Mapping[str, Any]) -> str:
@@ -34,7 +34,7 @@ class PlainLines:
         return "{" + ",".join(members) + "}"
 
     def hints(self) -> list[str]:
-        """Say what reads the items back as they are."""
+        """Return the lines that say what reads the items back as they are."""
         found = []
         for name, kind in sorted(self._changed.items()):
             if kind is None:

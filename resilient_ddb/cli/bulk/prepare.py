@@ -33,7 +33,7 @@ class Preparation:
         self._layout = _layout(options, keys)
 
     def __call__(self, row: Row) -> tuple[dict[str, Any], int]:
-        """Return a row's item as it is to be written, and its size in bytes.
+        """Return a row's item as it will be written, and its size in bytes.
 
         Raises:
             RefusedRowError: it can't be written.

@@ -35,9 +35,9 @@ class Figures:
     units: float = 0.0
     """Capacity units consumed."""
     throttled: float | None = None
-    """The share of batches that were held up, by a limit or a lost reply, 0 to 1; None where it is not counted."""
+    """The share of batches that were held up, by a limit or a lost reply, 0 to 1; None if it is not counted."""
     share: float | None = None
-    """The share of the work that is done, 0 to 1; None where it can't be known."""
+    """The share of the work that is done, 0 to 1; None if it can't be known."""
     share_before: float = 0.0
     """The share that an earlier run did."""
     _said: int = 0
@@ -53,7 +53,7 @@ class Figures:
             say("further refused rows are not shown here")
 
     def line(self, now: float) -> str:
-        """Say it all in one line."""
+        """Return it all in one line."""
         elapsed = max(now - self.began, 0.001)
         parts = [counted(self.items, "item"), f"{self.items / elapsed:,.0f} items/s"]
         if self.units:
@@ -68,7 +68,7 @@ class Figures:
         return ", ".join(parts)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the seconds that the rest takes at the rate so far; None where that can't be told."""
+        """Return the seconds that the rest takes at the rate so far; None if that can't be told."""
         if self.share is None or self.share <= self.share_before:
             return None
         return (now - self.began) / (self.share - self.share_before) * (1.0 - self.share)
@@ -89,7 +89,6 @@ class Progress:
     """Seconds between two looks."""
 
     def __init__(self, title: str, figures: Figures) -> None:
-        """Begin to show `figures`, which change."""
         self._title = title
         self._figures = figures
         self._due = time.monotonic() + self.every
@@ -106,7 +105,7 @@ class Progress:
         say(f"{self._title}: {line}")
 
     def say(self, line: str) -> None:
-        """Say something that stays."""
+        """Print a line that stays."""
         say(line)
 
     def close(self) -> None:
@@ -119,7 +118,6 @@ class Bar(Progress):
     every = _BAR_SECONDS
 
     def __init__(self, title: str, figures: Figures) -> None:
-        """Begin to show `figures`, which change."""
         from rich.console import Console  # noqa: PLC0415 - only on a terminal
         from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn  # noqa: PLC0415 - as above
         from rich.progress import Progress as RichProgress  # noqa: PLC0415 - as above
@@ -145,12 +143,12 @@ class Bar(Progress):
             self._live.update(self._task, total=total, completed=share or 0.0, line=printable(line))
 
     def say(self, line: str) -> None:
-        """Say something above the bar."""
+        """Print a line above the bar."""
         with _heard_or_not():
             self._live.console.print(printable(line), markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the last figures in, and leave the bar as it is."""
+        """Show the last figures, and leave the bar as it is."""
         self.show(self._figures.line(time.monotonic()))
         with _heard_or_not():
             self._live.stop()

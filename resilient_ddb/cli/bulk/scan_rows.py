@@ -136,7 +136,7 @@ class _Text:
         self.names_items = False
 
     def go_to_items(self) -> bool:
-        """Go to behind the beginning of the next list of items. Return whether there is one."""
+        """Move behind the beginning of the next list of items. Return whether there is one."""
         while True:
             if not self.is_in_document:
                 if not self.skip(_SPACE if self.offset else _BEFORE_ALL):
@@ -168,7 +168,7 @@ class _Text:
                 return self._held[self._at : self._at + 1]
 
     def take(self, character: str) -> None:
-        """Go behind a character that must stand here."""
+        """Move behind a character that must stand here."""
         found = self._held[self._at : self._at + 1]
         if not found:
             raise _CutError

@@ -18,7 +18,6 @@ class Sink:
     """Writes items, and tells which of them DynamoDB refused. A context manager, as the writer is."""
 
     def __init__(self, target: Target, options: LoadOptions) -> None:
-        """Write to a table as the options say."""
         self._table = options.access.table
         self._keys = target.key_names
         self._batch = target.table.batch_writer(
@@ -45,7 +44,7 @@ class Sink:
         return report.throttled_batches / report.batches if report.batches else 0.0
 
     def put(self, row: Row, item: Mapping[str, Any]) -> None:
-        """Take a row's item in.
+        """Accept a row's item.
 
         Raises:
             ClientError, BotoCoreError: not all of what was taken in can be written.
@@ -69,7 +68,7 @@ class Sink:
         return list(refused.values())
 
     def _take(self, requests: Sequence[Mapping[str, Any]]) -> None:
-        """Take what the writer has left over: refused requests, or all that wait when it gives up."""
+        """Accept what the writer has left over: refused requests, or all that wait when it gives up."""
         refused = self._batch.report.refused
         if refused == self._told:
             why = "DynamoDB took none of them, however often they were sent"

@@ -25,7 +25,7 @@ _GZIP = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 _SHOWN_BYTES = 1000
 BROKEN = (OSError, EOFError, zlib.error)
-"""What reading raises where a file is damaged, or its disk."""
+"""What reading raises if a file is damaged, or its disk."""
 
 
 class Position(NamedTuple):
@@ -48,7 +48,7 @@ class Row(NamedTuple):
     """The line that it begins on, from 1; 0 in Parquet."""
     item: dict[str, Any] | None
     reason: str
-    """Why it is refused; nothing where it is an item."""
+    """Why it is refused; nothing if it is an item."""
     text: bytes
     """What was read; of a line that is too long, its beginning; nothing in Parquet."""
 
@@ -59,7 +59,7 @@ class TooLong(NamedTuple):
     beginning: bytes
     size: int
     quotes: int
-    """How many quotation marks it has: CSV goes on in the next line where they don't pair up."""
+    """How many quotation marks it has: CSV goes on in the next line if they don't pair up."""
 
 
 class Source:

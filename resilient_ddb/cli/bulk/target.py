@@ -42,7 +42,7 @@ class Target:
     keys: tuple[KeyAttribute, ...]
     """The attributes of its key, and of its indexes' keys."""
     description: Mapping[str, Any]
-    """What DescribeTable said; empty where it was not asked, or not allowed."""
+    """What DescribeTable said; empty if it was not asked, or not allowed."""
     identity: Mapping[str, Any]
     """What tells this table from any other, also from one of the same name that was made later."""
 
@@ -57,8 +57,8 @@ def connect(access: Access, *, key: Sequence[str] = (), ttl: str | None = None) 
 
     Args:
         access: how it is reached.
-        key: the names of its key attributes, where they are given: then it may be that DescribeTable is not allowed.
-        ttl: the TTL attribute, where expired items are to be left out.
+        key: the names of its key attributes, if they are given: then it may be that DescribeTable is not allowed.
+        ttl: the TTL attribute, if expired items must be left out.
 
     Raises:
         BulkError: there is no such table, or it can't be reached.

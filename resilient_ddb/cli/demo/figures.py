@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,6 +45,48 @@ class Figure:
     """Exactly what was counted."""
 
 
+_TOOK_NO_LONGER = "calls, failed ones included, took no longer, from when they were due."
+_NUMBERS: Mapping[tuple[Group, Tone], Mapping[str, tuple[str, str]]] = {
+    (Group.WRONG, Tone.WRONG): {
+        "lost_rows": ("rows lost", "batch.put_item returned, no error ever named the row, and it is not in the table."),
+        "counted_twice": (
+            "counted twice",
+            "Counters above 1. Each is incremented by one call, which the application makes once.",
+        ),
+        "lost_counts": ("answered, but not counted", "Counters at 0, although update_item returned."),
+        "counted_unsaid": (
+            "counted, but reported as failed",
+            "update_item raised an error that does not say the write may have been applied, and it was.",
+        ),
+        "phantoms": ("'not found' of a row that is there", "get_item gave no Item, and no error."),
+    },
+    (Group.SAID, Tone.FAILED): {
+        "failed_rows": (
+            "rows failed with an error",
+            "An error was raised about the row, and it is not in the table.",
+        ),
+        "failed_calls": (
+            "calls failed with an error",
+            (
+                "get_item, update_item and query calls that raised. Those are among them that an open circuit refused "
+                "at once: this is what it does in an outage, in which boto3 makes its callers wait."
+            ),
+        ),
+        "unsure_said": (
+            "of these: perhaps counted",
+            "update_item raised an error that says the write may have been applied (error.resilience.ambiguous).",
+        ),
+    },
+    (Group.SAID, Tone.CACHED): {
+        "cached": (
+            "reads answered from cache",
+            "Reads answered with an earlier answer, and marked as stale (fallback.stale).",
+        ),
+    },
+}
+"""The numbers that are shown, by their fields in a `Tally`: the label, and exactly what was counted."""
+
+
 def figures(tallies: Sequence[Tally]) -> list[Figure]:
     """Return the lines for these runs, group by group."""
 
@@ -52,8 +94,8 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
         values = [text(tally) for tally in tallies]
         return Figure(group=group, label=label, values=values, tones=[Tone.PLAIN] * len(tallies), meaning=meaning)
 
-    def number(group: Group, tone: Tone, label: str, count: Callable[[Tally], int], meaning: str) -> Figure:
-        numbers = [count(tally) for tally in tallies]
+    def number(group: Group, tone: Tone, name: str, label: str, meaning: str) -> Figure:
+        numbers = [getattr(tally, name) for tally in tallies]
         tones = [tone if value else Tone.PLAIN for value in numbers]
         return Figure(
             group=group, label=label, values=[f"{value:,}" for value in numbers], tones=tones, meaning=meaning
@@ -66,109 +108,23 @@ def figures(tallies: Sequence[Tally]) -> list[Figure]:
             lambda tally: f"{tally.written:,} of {tally.rows:,}",
             "Rows that are in the table afterwards, read from the emulator itself.",
         ),
-        number(
-            Group.WRONG,
-            Tone.WRONG,
-            "rows lost",
-            lambda tally: tally.lost_rows,
-            "batch.put_item returned, no error ever named the row, and it is not in the table.",
-        ),
-        number(
-            Group.WRONG,
-            Tone.WRONG,
-            "counted twice",
-            lambda tally: tally.counted_twice,
-            "Counters above 1. Each is incremented by one call, which the application makes once.",
-        ),
-        number(
-            Group.WRONG,
-            Tone.WRONG,
-            "answered, but not counted",
-            lambda tally: tally.lost_counts,
-            "Counters at 0, although update_item returned.",
-        ),
-        number(
-            Group.WRONG,
-            Tone.WRONG,
-            "counted, but reported as failed",
-            lambda tally: tally.counted_unsaid,
-            "update_item raised an error that does not say the write may have been applied, and it was.",
-        ),
-        number(
-            Group.WRONG,
-            Tone.WRONG,
-            "'not found' of a row that is there",
-            lambda tally: tally.phantoms,
-            "get_item gave no Item, and no error.",
-        ),
-        number(
-            Group.SAID,
-            Tone.FAILED,
-            "rows failed with an error",
-            lambda tally: tally.failed_rows,
-            "An error was raised about the row, and it is not in the table.",
-        ),
-        number(
-            Group.SAID,
-            Tone.FAILED,
-            "calls failed with an error",
-            lambda tally: tally.failed_calls,
-            "get_item, update_item and query calls that raised. Those are among them that an open circuit refused at "
-            "once: this is what it does in an outage, in which boto3 makes its callers wait.",
-        ),
-        number(
-            Group.SAID,
-            Tone.FAILED,
-            "of these: perhaps counted",
-            lambda tally: tally.unsure_said,
-            "update_item raised an error that says the write may have been applied (error.resilience.ambiguous).",
-        ),
-        number(
-            Group.SAID,
-            Tone.CACHED,
-            "reads answered from cache",
-            lambda tally: tally.cached,
-            "Reads answered with an earlier answer, and marked as stale (fallback.stale).",
-        ),
+        *(number(*kind, name, *words) for kind, numbers in _NUMBERS.items() for name, words in numbers.items()),
     ]
     if any(tally.skipped for tally in tallies):
-        lines.append(
-            number(
-                Group.SAID,
-                Tone.FAILED,
-                "calls never made",
-                lambda tally: tally.skipped,
-                "No worker was free before time ran out.",
-            )
-        )
-    return [
-        *lines,
-        line(
-            Group.COST,
-            "requests sent",
-            lambda tally: f"{tally.requests:,}",
-            "All requests on the wire, retries included.",
-        ),
-        line(
-            Group.COST,
+        why = "No worker was free before time ran out."
+        lines.append(number(Group.SAID, Tone.FAILED, "skipped", "calls never made", why))
+    costs: Sequence[tuple[str, Callable[[Tally], str], str]] = (
+        ("requests sent", lambda tally: f"{tally.requests:,}", "All requests on the wire, retries included."),
+        (
             "of these: in the outage",
             lambda tally: f"{tally.outage_requests:,}",
             "Requests sent to a service that could not answer.",
         ),
-        line(Group.COST, "time", lambda tally: f"{tally.seconds:.1f} s", "From the first row to the last call or row."),
-        line(
-            Group.COST,
-            "median wait",
-            lambda tally: duration(tally.p50),
-            "Half of the calls, failed ones included, took no longer, from when they were due.",
-        ),
-        line(
-            Group.COST,
-            "p99 wait",
-            lambda tally: duration(tally.p99),
-            "99% of the calls, failed ones included, took no longer, from when they were due.",
-        ),
-    ]
+        ("time", lambda tally: f"{tally.seconds:.1f} s", "From the first row to the last call or row."),
+        ("median wait", lambda tally: duration(tally.p50), f"Half of the {_TOOK_NO_LONGER}"),
+        ("p99 wait", lambda tally: duration(tally.p99), f"99% of the {_TOOK_NO_LONGER}"),
+    )
+    return [*lines, *(line(Group.COST, *cost) for cost in costs)]
 
 
 def headline(tallies: Sequence[Tally]) -> str:

@@ -48,12 +48,12 @@ def capacity(
 
 
 def calls_per_second(answered: float) -> float:
-    """Return how many calls a second are to be made, given how many the emulator answers."""
+    """Return how many calls to make a second, given how many the emulator answers."""
     return min(CALLS_PER_SECOND, max(LEAST_PER_SECOND, answered / _ROOM // 1))
 
 
 def note_before(answered: float, chosen: float) -> str | None:
-    """Return what is to be said of a pace before anything is run; None: nothing."""
+    """Return what to say of a pace before anything is run; None: nothing."""
     if chosen >= CALLS_PER_SECOND:
         return None
     if answered < chosen * _LEAST_ROOM:
@@ -69,7 +69,7 @@ def note_before(answered: float, chosen: float) -> str | None:
 
 
 def note_after(answered: float, chosen: float) -> str | None:
-    """Return what is to be said of a pace when all was run; None: nothing."""
+    """Return what to say of a pace when all was run; None: nothing."""
     if answered >= chosen * _LEAST_ROOM:
         return None
     return (
@@ -80,7 +80,7 @@ def note_after(answered: float, chosen: float) -> str | None:
 
 
 def note_waits(quiet: float, troubled: float) -> str | None:
-    """Return what is to be said of waits; None: nothing.
+    """Return what to say of waits; None: nothing.
 
     Args:
         quiet: the p99 wait without any trouble, in seconds.

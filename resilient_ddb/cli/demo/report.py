@@ -116,7 +116,7 @@ def _pictures(runs: Sequence[RunRecord]) -> str:
 
 
 def _plan(scenario: Scenario) -> str:
-    """Say what was done and what went wrong, from the plan itself."""
+    """Return what was done and what went wrong, from the plan itself."""
     rows = [
         ("load", f"{len(scenario.loaded):,} rows, as fast as it goes, with batch_writer", scenario.load_faults()),
         (

@@ -1,4 +1,4 @@
-"""What the demo shows in the terminal: a live progress bar, or plain lines where nobody watches, and the table."""
+"""What the demo shows in the terminal: a live progress bar, or plain lines if nobody watches, and the table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Screen:
         self._live = progress and self._console.is_terminal
 
     def intro(self, scenario: Scenario, endpoint_url: str | None) -> None:
-        """Say what is going to happen."""
+        """Print what is going to happen."""
         where = endpoint_url or "an emulator on this machine (moto's server)"
         self._console.print(
             f"{scenario.rows:,} airports and {len(scenario.calls):,} calls at {scenario.calls_per_second:.0f} a second,"
@@ -81,7 +81,7 @@ class Screen:
             self._console.print(sentence, soft_wrap=not self._console.is_terminal)
 
     def done(self, report: Path, seconds: float) -> None:
-        """Say where the report is."""
+        """Print where the report is."""
         self._console.print(
             f"Everything was read back from the table itself. Report: {report} ({seconds:.0f} s in all)", soft_wrap=True
         )

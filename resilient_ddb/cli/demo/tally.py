@@ -18,7 +18,7 @@ class Tally:
 
     client: str
     rows: int
-    """Rows that were to be written."""
+    """Rows that had to be written."""
     written: int
     """Rows that are in the table."""
     lost_rows: int
@@ -113,7 +113,7 @@ def _is_counted_unsaid(call: CallRecord, run: RunRecord) -> bool:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that `percent` % of the values don't exceed (nearest rank); 0.0 where there is none."""
+    """Return the smallest value that `percent` % of the values don't exceed (nearest rank); 0.0 if there is none."""
     if not values:
         return 0.0
     rank = math.ceil(percent / 100 * len(values))

@@ -140,7 +140,7 @@ class Application:
 
     @staticmethod
     def _judge(planned: Planned, response: Any, known: frozenset[str]) -> Outcome:
-        """Say what an answer was worth."""
+        """Return what an answer was worth."""
         if "Resilience" in response["ResponseMetadata"]:
             return Outcome.CACHED
         if planned.verb is Verb.GET and "Item" not in response and planned.iata in known:
