@@ -138,7 +138,7 @@ class PlainCalls:
         key = _key(operation, params)
         if key is None:
             return "the tables' names"
-        if not self.parts.stand():
+        if not self.parts.stands():
             return "somebody's own parts within botocore"
         watched = somebody_watches()
         if watched is not None:
@@ -217,7 +217,7 @@ class Witness:
         calls, client, notes = self._calls, self._client, self._notes
         emitter = client.meta.events._emitter  # noqa: SLF001 - see above
         operation = self._key[0]
-        if not calls.parts.stand() or emitter._lookup_cache is not notes.emitter_cache:  # noqa: SLF001 - as above
+        if not calls.parts.stands() or emitter._lookup_cache is not notes.emitter_cache:  # noqa: SLF001 - as above
             return "somebody's own parts within botocore"
         if not _is_usual(client) or not _listen_only(client, calls.host, operation):
             return "handlers of others'"

@@ -17,28 +17,19 @@ from botocore.auth import SigV4Auth
 from resilient_ddb.codec.originals import Original
 
 _LEFT_TO_BOTOCORE = frozenset({"host", "x-amz-content-sha256"})
-_SIGNING = Original(
-    SigV4Auth,
-    [
-        "canonical_request",
-        "canonical_headers",
-        "canonical_query_string",
-        "signed_headers",
-        "headers_to_sign",
-        "payload",
-        "signature",
-        "_header_value",
-        "_normalize_url_path",
-        "_sign",
-    ],
-    botocore.auth.__name__,
+METHODS = (
+    *("canonical_request", "canonical_headers", "canonical_query_string", "signed_headers", "headers_to_sign"),
+    *("payload", "signature", "_header_value", "_normalize_url_path", "_sign"),
 )
-_HAS_BLACKLIST = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
+"""Of botocore's signer: what is done here in another way, or relied on."""
+_SIGNING = Original(SigV4Auth, METHODS, botocore.auth.__name__)
+HAS_BLACKLIST = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
+"""Whether botocore says which headers it does not sign."""
 
 
 def botocore_signs_as_usual() -> bool:
     """Return whether botocore's signer is as it was made: some programs replace its methods."""
-    return _HAS_BLACKLIST and _SIGNING.stands()
+    return HAS_BLACKLIST and _SIGNING.stands()
 
 
 class SigningKey:

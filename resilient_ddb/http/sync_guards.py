@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Callable
 from operator import attrgetter
 from types import FunctionType
-from typing import Any
 
 import botocore.awsrequest
 import botocore.httpsession
@@ -72,49 +72,31 @@ _CLASSES = {
 }
 
 
-class _Place:
-    """Something that is to be there, and may be replaced."""
-
-    def __init__(self, root: Any, *names: str) -> None:
-        self._root = root
-        self.found = [attrgetter(name)(root) for name in names]
-        self._are_same = sameness(names, self.found)
-
-    def stands(self) -> bool:
-        return self._are_same(self._root)
-
-
-def _functions() -> _Place | None:
-    try:
-        place = _Place(_PARTS, *_FUNCTIONS)
-    except AttributeError:  # an SDK that is built otherwise
-        return None
-    sound = all(type(function) is FunctionType and home_of(function) in _HOMES for function in place.found)
-    return place if sound else None
-
-
-def _classes() -> _Place | None:
-    """Return the classes of which the parts are made; None if one was replaced before this library was loaded."""
-    root = Parts(
+def _as_made() -> Callable[[], bool]:
+    """Return what says whether all is as it was made; never, if a part was replaced before this library was loaded."""
+    places = Parts(
+        functions=_PARTS,
         aws=botocore.awsrequest,
         pools=urllib3.connectionpool,
         urllib=urllib3.connection,
         http=http.client,
         socket=socket,
     )
-    place = _Place(root, *_CLASSES)
-    sound = all(cls.__module__ == home for cls, home in zip(place.found, _CLASSES.values(), strict=True))
-    return place if sound else None
+    functions = [f"functions.{name}" for name in _FUNCTIONS]
+    try:
+        found = [attrgetter(name)(places) for name in functions]
+    except AttributeError:  # an SDK that is built otherwise
+        return _never
+    classes = [attrgetter(name)(places) for name in _CLASSES]
+    sound = all(type(function) is FunctionType and home_of(function) in _HOMES for function in found)
+    if sound and all(cls.__module__ == home for cls, home in zip(classes, _CLASSES.values(), strict=True)):
+        return sameness([*functions, *_CLASSES], [*found, *classes], places)
+    return _never
 
 
-_made_functions, _made_classes = _functions(), _classes()
+def _never() -> bool:
+    return False
 
 
-def is_untouched() -> bool:
-    """Return whether nothing between botocore and the wire was replaced or wrapped."""
-    return (
-        _made_functions is not None
-        and _made_classes is not None
-        and _made_functions.stands()
-        and _made_classes.stands()
-    )
+is_untouched = _as_made()
+"""Returns whether nothing between botocore and the wire was replaced or wrapped."""
