@@ -167,8 +167,9 @@ class PlainCalls:
         host = self.host
         model = plan.model
         if host.native:
-            params = {**params}
-            expressions.inject_condition_expressions(params, model)
+            if not expressions.PLACES.isdisjoint(params):
+                params = {**params}
+                expressions.inject_condition_expressions(params, model)
             body = host.values.codec.write_native(params, model)
         else:
             body = host.values.codec.write(params, model)
