@@ -34,7 +34,6 @@ class TtlCall:
         self,
         execution: Execution,
         request: ttl_requests.Request,
-        *,
         table: str,
         attribute: str,
         settings: TimeToLive,
@@ -118,7 +117,7 @@ class TtlCall:
     def hide(self, response: Any) -> None:
         """Take the TTL attribute away again where the caller did not ask for it, in place."""
         request = self._request
-        if not isinstance(response, dict):
+        if not isinstance(response, dict) or request.is_as_given:
             return
         if request.is_hidden:
             for item in self._items(response):

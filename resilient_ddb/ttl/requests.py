@@ -45,6 +45,8 @@ class Request:
     """BatchGetItem: what the caller asked of the table, under the name given."""
     positions: Mapping[int, bool] | None = None
     """TransactGetItems: the positions of the items of the table, and whether the attribute was asked for there."""
+    is_as_given: bool = False
+    """Whether it is the caller's, and its answer has what the caller asked for."""
 
 
 @dataclass(slots=True, kw_only=True)  # one that is frozen takes three times as long to make
@@ -68,6 +70,18 @@ def rewrite(operation: str, params: Params, want: Want) -> Request:
         ValueError: expired items can't be told, or left out, in the answer.
     """
     return _REWRITES[operation](params, want)
+
+
+def of_whole_item(operation: str, params: Params, table: str, attribute: str) -> Request | None:
+    """Return the request for one item with all its attributes: most reads are that. None for any other.
+
+    Raises:
+        ValueError: as `rewrite`.
+    """
+    if operation != "GetItem" or _PROJECTION in params or _LEGACY_PROJECTION in params:
+        return None
+    check_key("Key", params.get("Key"), table, attribute)
+    return Request(params=params, is_as_given=True)
 
 
 def _get(params: Params, want: Want) -> Request:
