@@ -10,7 +10,6 @@ DynamoDB; an answer to HEAD has other rules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 HEAD_LIMIT = 65_536
 BODY_LIMIT = 134_217_728
@@ -64,19 +63,22 @@ class BrokenResponse(Exception):  # noqa: N818 - it names what came, as the othe
         """The answer with what came of its body, if that was cut short of its stated length."""
 
 
-@dataclass(slots=True)
 class Response:
     """A whole answer."""
 
-    status: int
-    reason: str
-    headers: Headers
-    """Names and values as they came, in their order; a name may be there more than once."""
-    body: bytes
-    keep_alive: bool
-    """Whether another request may be sent on the connection, as far as can be known from this answer."""
-    by_name: dict[str, str] | None = field(default=None, compare=False, repr=False)
-    """The values by names in lower case, if they were read so: then no name is there more than once."""
+    __slots__ = ("body", "by_name", "headers", "keep_alive", "reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers, by_name: dict[str, str] | None = None) -> None:
+        """Begin with the head of the answer."""
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        """Names and values as they came, in their order; a name may be there more than once."""
+        self.by_name = by_name
+        """The values by names in lower case, if they were read so: then no name is there more than once."""
+        self.body = b""
+        self.keep_alive = True
+        """Whether another request may be sent on the connection, as far as can be known from this answer."""
 
 
 class ResponseParser:
@@ -272,7 +274,9 @@ def _read_head(head: bytes) -> tuple[Response, int | None, bool]:
     length, chunked, keep_alive = _read_framing(telling, is_older=minor == "0")
     if text.startswith(_USUAL_LINE) and length is not None:
         _learn_form(tuple([name for name, _ in headers]))
-    return Response(status, reason, headers, b"", keep_alive), length, chunked
+    made = Response(status, reason, headers)
+    made.keep_alive = keep_alive
+    return made, length, chunked
 
 
 class _Form:
@@ -297,7 +301,7 @@ class _Form:
         values = found.groups()
         headers = list(zip(self._names, values))  # noqa: B905 - `strict` takes a third more, and they are as many
         by_name = dict(zip(self._by_name, values))  # noqa: B905 - as above
-        return Response(200, "OK", headers, b"", True, by_name), int(values[self._length_at]), False
+        return Response(200, "OK", headers, by_name), int(values[self._length_at]), False
 
 
 def _learn_form(names: tuple[str, ...]) -> None:
