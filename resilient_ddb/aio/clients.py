@@ -145,7 +145,7 @@ async def _make(call: PlainCall, frozen: Any) -> Response:
         except Exception as error:  # noqa: BLE001 - as aiobotocore: it is judged, and raised in the end
             delay = call.failed(error)
         else:
-            headers = {name.lower(): value for name, value in answer.headers}
+            headers = answer.by_name or {name.lower(): value for name, value in answer.headers}
             read, customized, waits = call.read(answer.status, headers, answer.body)
             if waits is not None:
                 await waits

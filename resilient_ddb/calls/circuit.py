@@ -44,6 +44,10 @@ class HealthSign(Enum):
     NEITHER = "neither"
 
 
+_FAILURE, _NEITHER = HealthSign.FAILURE, HealthSign.NEITHER
+"""Python 3.11 takes long to find a member in its class, and each attempt asks for them."""
+
+
 class Forced(NamedTuple):
     """What a person has decided for a circuit, until it is released."""
 
@@ -255,7 +259,7 @@ class Circuit:
         with self._lock:
             if permit != self._period:
                 return
-            if sign is not HealthSign.NEITHER:
+            if sign is not _NEITHER:
                 self._count(sign, elapsed, code)
             elif self.state == HALF_OPEN and self.forced is None:
                 self._probes -= 1
@@ -263,7 +267,7 @@ class Circuit:
 
     def release(self, permit: int) -> None:
         """Return a permit unused: the attempt was cancelled, or never came about."""
-        self.record(permit, HealthSign.NEITHER, 0.0)
+        self.record(permit, _NEITHER, 0.0)
 
     @property
     def standing(self) -> str:
@@ -345,7 +349,7 @@ class Circuit:
     def _count(self, sign: HealthSign, elapsed: float, code: str) -> None:
         limit = self.settings.slow_call_duration
         slow = limit is not None and elapsed > limit
-        failed = sign is HealthSign.FAILURE
+        failed = sign is _FAILURE
         now = self.clock.monotonic()
         if self.forced is not None:
             self._window.add(now, failed=failed, slow=slow)

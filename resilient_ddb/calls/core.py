@@ -34,6 +34,7 @@ _MOST_HOT_KEYS = 1_000
 _MOST_LANES = 2_000
 _MOST_KNOWN = 5_000
 _MOST_OWN = 500
+_SUCCESS = HealthSign.SUCCESS
 _TELLING_SECONDS = 0.1
 """What DynamoDB answers a call about one item within, if it is well: several times over. A deadline that cut an attempt
 sooner says nothing of the table."""
@@ -534,7 +535,7 @@ def _make_room(kept: dict[Any, Any], most: int) -> None:
 def _sign_of(verdict: Classification | None, settings: CircuitBreaker) -> HealthSign:
     """Return what an attempt says about the health of its table."""
     if verdict is None or verdict.kind is ErrorKind.CONDITIONAL:
-        return HealthSign.SUCCESS
+        return _SUCCESS
     if verdict.counts_against_breaker:
         return HealthSign.FAILURE
     if settings.count_throttling and verdict.kind is ErrorKind.THROTTLING and not verdict.is_hot_partition:

@@ -23,6 +23,7 @@ from .flows import Flow
 if TYPE_CHECKING:
     from .classification import Classification
 
+_SUCCESS = Outcome.SUCCESS
 _CHANGES_ALL = ("DeleteTable",)
 _REDIRECTS = range(300, 400)
 _EXHAUSTED = frozenset({StopReason.MAX_ATTEMPTS, StopReason.BUDGET, StopReason.DEADLINE, StopReason.CIRCUIT})
@@ -49,7 +50,7 @@ def succeed(execution: Execution, response: Response) -> Response:
                 _log.warning("fallback %s can't remember an answer", name_of(member), exc_info=True)
     if ttl is not None:  # what is remembered has its TTL, and may expire yet
         ttl.hide(response)
-    telling.call_ended(execution, Outcome.SUCCESS, response)
+    telling.call_ended(execution, _SUCCESS, response)
     return response
 
 

@@ -6,8 +6,10 @@ somebody has put around one, as instrumentation does, is equal to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
+from itertools import count
 from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any
@@ -44,41 +46,100 @@ class Parts:
             setattr(self, name, found)  # one by one: what was put into the dict is looked up more slowly
 
 
-def sameness(names: Sequence[str], found: Sequence[Any]) -> Callable[[Any], bool]:
+def sameness(
+    names: Sequence[str],
+    found: Sequence[Any],
+    root: Any = None,
+    *,
+    without: Sequence[tuple[Mapping[str, Any], Iterable[str]]] = (),
+) -> Callable[..., bool]:
     """Return a function that says whether these (dotted) names, in an object, stand for the very objects found.
 
-    It is compiled: each call asks for some 150 names, and a loop over them takes more than twice as long.
+    It is compiled: each call asks for some 150 names, and a loop over them takes more than twice as long. An object
+    that several names lead through is looked up once. A name that stands for nothing is not the same.
 
-    The function raises AttributeError: a name stands for nothing.
+    Args:
+        names: the names.
+        found: what they stand for.
+        root: the object, if the function is not given one.
+        without: mappings, and names that are not to be in them.
     """
-    each = " and ".join(f"root.{name} is found{at}" for at, name in enumerate(names))
-    known = {f"found{at}": part for at, part in enumerate(found)}
-    compiled: Callable[[Any], bool] = eval(f"lambda root: {each}", known)  # noqa: S307 - of names in this package
-    return compiled
+    known: dict[str, Any] = {f"found{at}": each for at, each in enumerate(found)} | {"given": root}
+    known |= {f"held{at}": mapping for at, (mapping, _) in enumerate(without)}
+    conditions = _conditions(names)
+    conditions += [f"{name!r} not in held{at}" for at, (_, members) in enumerate(without) for name in sorted(members)]
+    exec(_FUNCTION.format(" and ".join(conditions)), known)  # noqa: S102 - of names in this package
+    made: Callable[..., bool] = known["are_same"]
+    return made
+
+
+_FUNCTION = """
+def are_same(root=given):
+    try:
+        return {}
+    except AttributeError:
+        return False
+"""
+
+
+def _conditions(names: Sequence[str]) -> list[str]:
+    """Return what is to be asked for each name. What comes before its last part has a variable."""
+    places = {name: at for at, name in enumerate(names)}
+    homes = {name.rpartition(".")[0] for name in names}
+    homes |= {home.rpartition(".")[0] for home in homes}
+    variables = {"": "root"}
+
+    def variable_of(home: str) -> str:
+        if home in variables:
+            return variables[home]
+        before, _, last = home.rpartition(".")
+        expression = f"{variable_of(before)}.{last}"
+        variables[home] = f"part{len(variables)}"
+        return f"({variables[home]} := {expression})"
+
+    conditions = []
+    for name in sorted(names, key=lambda name: (name.rpartition(".")[0], name)):  # each after what it is within
+        home, _, last = name.rpartition(".")
+        expression = f"{variable_of(home)}.{last}"
+        if name in homes and name not in variables:
+            variables[name] = f"part{len(variables)}"
+            expression = f"({variables[name]} := {expression})"
+        conditions.append(f"{expression} is found{places[name]}")
+    return conditions
 
 
 class Original:
     """Functions within an object: whether they are still those that its module was made with."""
 
+    stands: Callable[[], bool]
+    """Returns whether all are there, and none was replaced or wrapped: some programs do that, and mean it."""
+
     def __init__(self, root: Any, names: Sequence[str], *modules: str) -> None:
         """Remember the functions of these (dotted) names, if they are all there and of these modules."""
-        self._root = root
-        self._are_same: Callable[[Any], bool] | None = None
+        self.stands = _never
         try:
             found = [attrgetter(name)(root) for name in names]
         except AttributeError:
             return
         if all(type(function) is FunctionType and home_of(function) in modules for function in found):
-            self._are_same = sameness(names, found)
+            self.stands = partial(self._stands_at_first, root, names, found, count(1))
 
-    def stands(self) -> bool:
-        """Return whether all are there, and none was replaced or wrapped: some programs do that, and mean it."""
-        if self._are_same is None:
-            return False
+    def _stands_at_first(self, root: Any, names: Sequence[str], found: Sequence[Any], calls: Iterator[int]) -> bool:
+        """Return what `stands` does, without it being compiled yet: that takes as long as a hundred looks."""
+        if next(calls) > _FEW:
+            self.stands = sameness(names, found, root)
+            return self.stands()
         try:
-            return self._are_same(self._root)
+            return all(attrgetter(name)(root) is each for name, each in zip(names, found, strict=True))
         except AttributeError:
             return False
+
+
+def _never() -> bool:
+    return False
+
+
+_FEW = 10
 
 
 def is_own(module: str, cls: str, method: str) -> bool:

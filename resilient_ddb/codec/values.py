@@ -62,7 +62,8 @@ class UnusualError(Exception):
 def boto3_serializes_as_usual() -> bool:
     """Return whether boto3 types values as it was made to: some programs replace its methods, or change its context."""
     context = types.DYNAMODB_CONTEXT
-    return _SERIALIZING.stands() and min(context.prec, context.Emax, -context.Emin) >= _DIGITS
+    holds_all = context.prec >= _DIGITS and context.Emax >= _DIGITS and context.Emin <= -_DIGITS
+    return holds_all and _SERIALIZING.stands()
 
 
 def boto3_deserializes_as_usual() -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from resilient_ddb.events import Record
 
-@dataclass(frozen=True, slots=True)
-class KeySchema:
+
+class KeySchema(Record):
     """The attributes of a key."""
 
     partition: str
-    sort: str | None = None
+    sort: str | None
+
+    def __init__(self, partition: str, sort: str | None = None) -> None:
+        """Be the key of these attributes."""
+        super().__init__(partition=partition, sort=sort)
 
     @property
     def names(self) -> list[str]:
@@ -20,8 +24,7 @@ class KeySchema:
         return [self.partition] if self.sort is None else [self.partition, self.sort]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
+class Index(Record):
     """An index of a table."""
 
     is_global: bool
@@ -37,8 +40,7 @@ class Index:
         return self.projected is None or attribute in self.projected
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableDescription:
+class TableDescription(Record):
     """A table, and its indexes by their names."""
 
     key: KeySchema

@@ -31,6 +31,9 @@ EQUALITIES = (
 """Patterns of what a key condition wants to be equal, either way round."""
 _PROJECTION, _LEGACY = "ProjectionExpression", "AttributesToGet"
 _CONDITIONS = ("KeyConditionExpression", "FilterExpression", "ConditionExpression")
+_ENTRIES = "TransactItems"
+PLACES = frozenset({*_CONDITIONS, _ENTRIES})
+"""The parameters that may be, or have within them, condition objects."""
 
 
 class _PrefixedBuilder(ConditionExpressionBuilder):  # type: ignore[misc]  # boto3 has no types of its own
@@ -51,9 +54,9 @@ def inject_condition_expressions(params: dict[str, Any], model: Any, **_: Any) -
         ValueError: the caller's placeholders take both the ordinary and the reserved names.
     """
     inject(params, model.input_shape.members)
-    entries = params.get("TransactItems")
+    entries = params.get(_ENTRIES)
     for entry in entries if isinstance(entries, list) else ():
-        actions = model.input_shape.members["TransactItems"].member.members
+        actions = model.input_shape.members[_ENTRIES].member.members
         for name, action in entry.items() if isinstance(entry, Mapping) else ():
             if isinstance(action, dict) and name in actions:
                 inject(action, actions[name].members)

@@ -6,7 +6,6 @@ same signature. So whatever makes up a signature (path, host, region, awscrt) is
 
 from __future__ import annotations
 
-import hmac
 import os
 import re
 import time
@@ -142,7 +141,7 @@ class Plan:
         )
         hashed = sha256(canonical.encode()).hexdigest()
         key = self._memory.signing_key(keys.secret_key, date, self._region, self._service)
-        signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{hashed}".encode(), "sha256").hex()
+        signature = key.sign(f"AWS4-HMAC-SHA256\n{timestamp}\n{scope}\n{hashed}")
         trace_header = f"\r\nX-Amzn-Trace-Id: {trace}" if trace is not None else ""
         head = (
             f"{self._head}\r\nX-Amz-Date: {timestamp}{token_header}{trace_header}\r\n"

@@ -17,7 +17,7 @@ from botocore.history import HISTORY_RECORDER
 
 from resilient_ddb.codec.originals import Original, Parts, home_of, part, sameness
 
-from .signing import botocore_signs_as_usual
+from . import signing
 
 Functions = Mapping[tuple[str, str], Sequence[str]]
 """The names of functions by the module and the class that they are found in."""
@@ -43,7 +43,7 @@ BOTOCORE: Functions = {
     ("botocore.signers", "RequestSigner"): _OF_SIGNER,
     ("botocore.hooks", "EventAliaser"): _OF_EVENTS,
     ("botocore.hooks", "HierarchicalEmitter"): _OF_EMITTER,
-    ("botocore.auth", "SigV4Auth"): ("add_auth", "string_to_sign", "scope", "credential_scope"),
+    ("botocore.auth", "SigV4Auth"): ("add_auth", "string_to_sign", "scope", "credential_scope", *signing.METHODS),
     ("botocore.awsrequest", "AWSRequest"): ("prepare",),
     ("botocore.awsrequest", "AWSRequestPreparer"): ("prepare",),
     ("botocore.parsers", "ResponseParser"): ("parse",),
@@ -57,9 +57,12 @@ BOTOCORE: Functions = {
 """For the clients of boto3, and beneath those of aiobotocore."""
 
 _LOGS = [
-    logging.getLogger(f"botocore.{name}")
+    (log, log._cache if type(log) is logging.Logger else {})  # type: ignore[attr-defined]  # noqa: SLF001 - see below
     for name in ("hooks", "endpoint", "parsers", "auth", "regions", "client", "credentials", "awsrequest")
+    for log in [logging.getLogger(f"botocore.{name}")]
 ]
+"""The loggers, and where each keeps what `isEnabledFor` has found, until somebody sets a level: that is half the work
+to look at."""
 _SIGNATURE = "v4"
 _HOMES_OF_SIGNING = ("botocore.auth", "botocore.crt.auth")
 _get_context = part("botocore.context", "get_context")
@@ -87,7 +90,7 @@ def _signing() -> Any:
     return botocore.auth.AUTH_TYPE_MAPS[_SIGNATURE].add_auth
 
 
-class SdkParts:
+class SdkParts(Original):
     """Functions of the SDK's classes: of the clients that one rim makes."""
 
     def __init__(self, *functions: Functions) -> None:
@@ -96,21 +99,17 @@ class SdkParts:
         homes: set[str] = {"botocore.context", "aiobotocore.context"}  # of what is decorated
         for known in functions:
             for (module, cls), members in known.items():
-                found = part(module, cls)
+                found = part(module, cls) if signing.HAS_BLACKLIST else None
                 classes[f"c{len(classes)}"] = found
                 names += [f"c{len(classes) - 1}.{member}" for member in members]
                 homes |= {getattr(base, "__module__", "") for base in getattr(found, "__mro__", ())}
-        self._functions = Original(Parts(**classes), names, *homes)
-
-    def stand(self) -> bool:
-        """Return whether none was replaced or wrapped."""
-        return self._functions.stands() and botocore_signs_as_usual()
+        super().__init__(Parts(**classes), names, *homes)
 
 
 def somebody_watches() -> str | None:
     """Return what takes note of all that botocore does, or of who asked for it; None if nothing does."""
-    for log in _LOGS:
-        if log.isEnabledFor(logging.DEBUG):
+    for log, known in _LOGS:
+        if known.get(logging.DEBUG) is not False and log.isEnabledFor(logging.DEBUG):
             return "a debug log of botocore's"
     if getattr(HISTORY_RECORDER, "_enabled", True):
         return "botocore's history"
@@ -142,28 +141,26 @@ class Pieces:
         sdks = next(at for at, cls in enumerate(mro) if (cls.__module__, cls.__qualname__) in _SDKS_CLIENTS)
         for name in _OF_CLIENT:
             by_name[f"__class__.{name}"] = getattr(mro[sdks], name)
-        self._are_same = sameness(list(by_name), list(by_name.values()))
-        api_call = frozenset(("_make_api_call",))
-        self._without: list[tuple[Any, frozenset[str]]] = [
-            *((vars(cls).keys(), api_call) for cls in mro[behind + 1 : sdks]),
-            (vars(client._endpoint).keys(), frozenset(_OF_ENDPOINT)),  # noqa: SLF001 - there is no public way
-            (vars(client._request_signer).keys(), frozenset({*_OF_SIGNER} - {"get_auth_instance"})),  # noqa: SLF001 - as above
-            (vars(client._serializer).keys(), frozenset(("serialize_to_request",))),  # noqa: SLF001 - as above
-            (vars(client._endpoint.http_session).keys(), frozenset(("send",))),  # noqa: SLF001 - as above
-            (vars(client.meta.events).keys(), frozenset(_OF_EVENTS)),
-            (vars(client.meta.events._emitter).keys(), frozenset(_OF_EMITTER)),  # noqa: SLF001 - as above
-        ]
+        self._are_same = sameness(
+            list(by_name),
+            list(by_name.values()),
+            without=[
+                *((vars(cls), ("_make_api_call",)) for cls in mro[behind + 1 : sdks]),
+                (vars(client._endpoint), _OF_ENDPOINT),  # noqa: SLF001 - there is no public way
+                (vars(client._request_signer), {*_OF_SIGNER} - {"get_auth_instance"}),  # noqa: SLF001 - as above
+                (vars(client._serializer), ("serialize_to_request",)),  # noqa: SLF001 - as above
+                (vars(client._endpoint.http_session), ("send",)),  # noqa: SLF001 - as above
+                (vars(client.meta.events), _OF_EVENTS),
+                (vars(client.meta.events._emitter), _OF_EMITTER),  # noqa: SLF001 - as above
+            ],
+        )
 
     def stand(self, client: Any) -> bool:
         """Return whether a client, or a view of it, is made of just these, and nobody put a function into one."""
-        try:
-            if not self._are_same(client) or _signing() is not self._add_auth:
-                return False
-        except AttributeError:
+        if not self._are_same(client) or _signing() is not self._add_auth:
             return False
-        if not vars(client).keys().isdisjoint(_OF_CLIENT):
-            return False
-        for names, watched in self._without:  # noqa: SIM110 - a generator takes half as long again
-            if not names.isdisjoint(watched):
+        held = vars(client)
+        for name in _OF_CLIENT:  # noqa: SIM110 - a generator takes half as long again
+            if name in held:
                 return False
         return True

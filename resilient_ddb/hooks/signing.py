@@ -17,47 +17,63 @@ from botocore.auth import SigV4Auth
 from resilient_ddb.codec.originals import Original
 
 _LEFT_TO_BOTOCORE = frozenset({"host", "x-amz-content-sha256"})
-_SIGNING = Original(
-    SigV4Auth,
-    [
-        "canonical_request",
-        "canonical_headers",
-        "canonical_query_string",
-        "signed_headers",
-        "headers_to_sign",
-        "payload",
-        "signature",
-        "_header_value",
-        "_normalize_url_path",
-        "_sign",
-    ],
-    botocore.auth.__name__,
+METHODS = (
+    *("canonical_request", "canonical_headers", "canonical_query_string", "signed_headers", "headers_to_sign"),
+    *("payload", "signature", "_header_value", "_normalize_url_path", "_sign"),
 )
-_HAS_BLACKLIST = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
+"""Of botocore's signer: what is done here in another way, or relied on."""
+_SIGNING = Original(SigV4Auth, METHODS, botocore.auth.__name__)
+HAS_BLACKLIST = hasattr(botocore.auth, "SIGNED_HEADERS_BLACKLIST")
+"""Whether botocore says which headers it does not sign."""
 
 
 def botocore_signs_as_usual() -> bool:
     """Return whether botocore's signer is as it was made: some programs replace its methods."""
-    return _HAS_BLACKLIST and _SIGNING.stands()
+    return HAS_BLACKLIST and _SIGNING.stands()
+
+
+class SigningKey:
+    """HMAC-SHA256 by one key (RFC 2104), whose two hashes are begun once: `hmac.digest` takes twice as long."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        """Sign by a key of at most 64 bytes."""
+        padded = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(padded.translate(_INNER_PAD))
+        self._outer = sha256(padded.translate(_OUTER_PAD))
+
+    def sign(self, text: str) -> str:
+        """Return a text's signature."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
+_BLOCK_BYTES = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class SigningMemory:
     """What one client's signatures have in common, as of the last one."""
 
     def __init__(self) -> None:
-        self.key: tuple[tuple[str, ...], bytes] = ((), b"")
+        self.key: tuple[tuple[str, ...], SigningKey] = ((), SigningKey(b""))
         """What the signing key was derived from, and the key. The secret is in memory anyway, in the credentials."""
         self.url: tuple[str | None, tuple[str, str, str]] = (None, ("", "", ""))
         """A URL, and its path, query and host in canonical form."""
 
-    def signing_key(self, secret: str, date: str, region: str, service: str) -> bytes:
+    def signing_key(self, secret: str, date: str, region: str, service: str) -> SigningKey:
         """Return what a day's requests are signed with."""
         derived_from = (secret, date, region, service)
         known, key = self.key
         if known != derived_from:
-            key = f"AWS4{secret}".encode()
+            derived = f"AWS4{secret}".encode()
             for part in (*derived_from[1:], "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
+                derived = hmac.digest(derived, part.encode(), "sha256")
+            key = SigningKey(derived)
             self.key = derived_from, key
         return key
 
@@ -114,8 +130,7 @@ class QuickSigV4Auth(SigV4Auth):  # type: ignore[misc]  # botocore has no types 
     def signature(self, string_to_sign: str, request: Any) -> str:
         """Return the signature."""
         secret, date = self.credentials.secret_key, request.context["timestamp"][:8]
-        key = self.memory.signing_key(secret, date, self._region_name, self._service_name)
-        return hmac.digest(key, string_to_sign.encode(), "sha256").hex()
+        return self.memory.signing_key(secret, date, self._region_name, self._service_name).sign(string_to_sign)
 
     def signed_headers(self, headers_to_sign: Any) -> str:
         """Return the names of the headers that are signed."""

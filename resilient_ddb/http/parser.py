@@ -10,7 +10,6 @@ DynamoDB; an answer to HEAD has other rules.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from .message import MOST_NAMES, TOKEN, WITHIN_LINES
 
@@ -23,6 +22,7 @@ _HEAD_END = b"\r\n\r\n"
 _START = b"HTTP/1."
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 _USUAL = "HTTP/1.1 200 OK"
+_USUAL_LINE = f"{_USUAL}\r\n"
 _LENGTH = re.compile(r"[0-9]{1,20}", re.ASCII)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*)?)")
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
@@ -34,6 +34,16 @@ _WITHOUT_BODY = (204, 304)
 _PLAIN, _CONTENT_LENGTH, _TRANSFER_ENCODING, _CONNECTION = range(4)
 _ROLES = {"content-length": _CONTENT_LENGTH, "transfer-encoding": _TRANSFER_ENCODING, "connection": _CONNECTION}
 _seen: dict[str, int] = {}
+
+# Heads are written alike by one server: they differ in their values only.
+_VALUE = r"([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)"
+_VALUES = {"content-length": "([0-9]{1,20})", "connection": "(keep-alive)"}
+_FEW = 20
+"""A form is compiled once it was seen more often: that takes as long as a hundred heads."""
+_MOST_FORMS = 16
+_forms: dict[tuple[str, ...], _Form | int] = {}
+"""The forms by the names of their headers; those that are not compiled yet by how often they were seen."""
+_last_form: _Form | None = None
 
 _IN_HEAD, _IN_LENGTH, _IN_CHUNKS, _UNTIL_CLOSE, _DONE = range(5)
 
@@ -51,17 +61,22 @@ class BrokenResponse(Exception):  # noqa: N818 - it names what came, as the othe
         """The answer with what came of its body, if that was cut short of its stated length."""
 
 
-@dataclass(slots=True)
 class Response:
     """A whole answer."""
 
-    status: int
-    reason: str
-    headers: Headers
-    """Names and values as they came, in their order; a name may be there more than once."""
-    body: bytes
-    keep_alive: bool
-    """Whether another request may be sent on the connection, as far as can be known from this answer."""
+    __slots__ = ("body", "by_name", "headers", "keep_alive", "reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers, by_name: dict[str, str] | None = None) -> None:
+        """Begin with the head of the answer."""
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        """Names and values as they came, in their order; a name may be there more than once."""
+        self.by_name = by_name
+        """The values by names in lower case, if they were read so: then no name is there more than once."""
+        self.body = b""
+        self.keep_alive = True
+        """Whether another request may be sent on the connection, as far as can be known from this answer."""
 
 
 class ResponseParser:
@@ -230,7 +245,10 @@ class ResponseParser:
 
 def _read_head(head: bytes) -> tuple[Response, int | None, bool]:
     """Return the response that a head begins, the length of its body if the head says it, and whether chunks follow."""
-    lines = head.decode("latin-1").split("\r\n")
+    text = head.decode("latin-1")
+    if _last_form is not None and (found := _last_form.read(text)) is not None:
+        return found
+    lines = text.split("\r\n")
     if head.translate(None, WITHIN_LINES) != b"\r\n" * (len(lines) - 1):
         raise BrokenResponse("The head of the answer has control characters.")
     if lines[0] == _USUAL:
@@ -252,7 +270,49 @@ def _read_head(head: bytes) -> tuple[Response, int | None, bool]:
         if role:
             telling.append((role, value))
     length, chunked, keep_alive = _read_framing(telling, is_older=minor == "0")
-    return Response(status, reason, headers, b"", keep_alive), length, chunked
+    if text.startswith(_USUAL_LINE) and length is not None:
+        _learn_form(tuple([name for name, _ in headers]))
+    made = Response(status, reason, headers)
+    made.keep_alive = keep_alive
+    return made, length, chunked
+
+
+class _Form:
+    """The heads of successful answers that have the same names in the same order.
+
+    One look reads such a head, in a fifth of the time. What differs in any other way is read name by name.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """Read heads with these names, of which none is there twice. One is the length's."""
+        self._names = names
+        self._by_name = tuple([name.lower() for name in names])
+        self._length_at = self._by_name.index("content-length")
+        lines = [f"{re.escape(name)}: {_VALUES.get(name.lower(), _VALUE)}" for name in names]
+        self._match = re.compile("\r\n".join([re.escape(_USUAL), *lines])).fullmatch
+
+    def read(self, text: str) -> tuple[Response, int, bool] | None:
+        """Return what `_read_head` returns; None for a head of another form."""
+        found = self._match(text)
+        if found is None:
+            return None
+        values = found.groups()
+        headers = list(zip(self._names, values))  # noqa: B905 - `strict` takes a third more, and they are as many
+        by_name = dict(zip(self._by_name, values))  # noqa: B905 - as above
+        return Response(200, "OK", headers, by_name), int(values[self._length_at]), False
+
+
+def _learn_form(names: tuple[str, ...]) -> None:
+    """Count a head with these names, and read those that follow by its form if there were a few."""
+    global _last_form  # noqa: PLW0603 - one server's answers come after each other
+    known = _forms.get(names, 0)
+    if isinstance(known, _Form):
+        _last_form = known
+    elif known < _FEW:
+        if known or len(_forms) < _MOST_FORMS:
+            _forms[names] = known + 1
+    elif len({name.lower() for name in names}) == len(names):
+        _last_form = _forms[names] = _Form(names)
 
 
 def _read_status_line(line: str) -> tuple[str, int, str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Callable
 from operator import attrgetter
+from types import FunctionType
 
 import botocore.awsrequest
 import botocore.httpsession
@@ -19,7 +21,7 @@ import urllib3.connectionpool
 import urllib3.poolmanager
 import urllib3.response
 
-from resilient_ddb.codec.originals import Original, Parts, sameness
+from resilient_ddb.codec.originals import Parts, home_of, sameness
 
 _HOMES = (
     "botocore.awsrequest",
@@ -56,15 +58,7 @@ _FUNCTIONS = (
     *("base._send_request", "base._send_output", "base.getresponse", "base.connect", "response.begin", "response.read"),
     *("answer.stream", "answer.read"),
 )
-_functions = Original(_PARTS, _FUNCTIONS, *_HOMES)
-_MODULES = Parts(
-    aws=botocore.awsrequest,
-    pools=urllib3.connectionpool,
-    urllib=urllib3.connection,
-    http=http.client,
-    socket=socket,
-)
-# The names under which the classes of the parts are found, and the modules that they are of.
+# The names under which classes are found, and the modules that they are of.
 _CLASSES = {
     "aws.AWSHTTPConnectionPool.ConnectionCls": "botocore.awsrequest",
     "aws.AWSHTTPSConnectionPool.ConnectionCls": "botocore.awsrequest",
@@ -76,12 +70,33 @@ _CLASSES = {
     "http.HTTPResponse": "http.client",
     "socket.socket": "socket",
 }
-_classes = [attrgetter(name)(_MODULES) for name in _CLASSES]
-_were_made = all(cls.__module__ == home for cls, home in zip(_classes, _CLASSES.values(), strict=True))
-"""False if one was replaced before this library was loaded."""
-_are_same = sameness(tuple(_CLASSES), _classes)
 
 
-def is_untouched() -> bool:
-    """Return whether nothing between botocore and the wire was replaced or wrapped."""
-    return _were_made and _functions.stands() and _are_same(_MODULES)
+def _as_made() -> Callable[[], bool]:
+    """Return what says whether all is as it was made; never, if a part was replaced before this library was loaded."""
+    places = Parts(
+        functions=_PARTS,
+        aws=botocore.awsrequest,
+        pools=urllib3.connectionpool,
+        urllib=urllib3.connection,
+        http=http.client,
+        socket=socket,
+    )
+    functions = [f"functions.{name}" for name in _FUNCTIONS]
+    try:
+        found = [attrgetter(name)(places) for name in functions]
+    except AttributeError:  # an SDK that is built otherwise
+        return _never
+    classes = [attrgetter(name)(places) for name in _CLASSES]
+    sound = all(type(function) is FunctionType and home_of(function) in _HOMES for function in found)
+    if sound and all(cls.__module__ == home for cls, home in zip(classes, _CLASSES.values(), strict=True)):
+        return sameness([*functions, *_CLASSES], [*found, *classes], places)
+    return _never
+
+
+def _never() -> bool:
+    return False
+
+
+is_untouched = _as_made()
+"""Returns whether nothing between botocore and the wire was replaced or wrapped."""

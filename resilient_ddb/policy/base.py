@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import Field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 
 class Settings:
-    """The base of the frozen dataclasses that hold settings."""
+    """The base of the frozen dataclasses that hold settings.
+
+    They are compared, and shown, by what stands here: a dataclass compiles methods of its own for that, as each process
+    begins.
+    """
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in _fields_of(self) if one.repr)
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, one.name) for one in _fields_of(self)])
 
     if not TYPE_CHECKING:  # type checkers go by the fields
 
@@ -35,3 +54,7 @@ class Settings:
             TypeError, ValueError: there is no such setting, or a value is of the wrong type or out of range.
         """
         return replace(self, **changes)  # type: ignore[type-var]  # each class beneath is a dataclass
+
+
+def _fields_of(settings: Any) -> tuple[Field[Any], ...]:
+    return fields(settings)

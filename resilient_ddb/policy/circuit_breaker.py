@@ -33,7 +33,7 @@ class SharedCircuits(Protocol):
 
 
 @explained
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class CircuitBreaker(Settings):
     """One circuit for each table and operation kind (read, write, control) opens by these rules.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Protocol, TypeVar, cast
 
@@ -27,18 +26,32 @@ class Block:
         self.has_ended = False
 
 
-@dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment on a monotonic clock."""
+    """A moment on a monotonic clock. It never changes."""
 
-    at: float
-    clock: Clock
-    call_timeout: float | None = None
-    """What the policy says, if this is the deadline of one call that `Timeouts(call=...)` sets."""
-    stops: tuple[Stop, ...] = ()
-    """What makes it come earlier."""
-    block: Block = field(default_factory=Block, compare=False, repr=False)
-    """What it is the deadline of; those that are made of this one are of the same."""
+    __slots__ = ("at", "block", "call_timeout", "clock", "stops")
+
+    def __init__(
+        self,
+        at: float,
+        clock: Clock,
+        call_timeout: float | None = None,
+        stops: tuple[Stop, ...] = (),
+        block: Block | None = None,
+    ) -> None:
+        """Pass at a moment on a clock."""
+        self.at = at
+        self.clock = clock
+        self.call_timeout = call_timeout
+        """What the policy says, if this is the deadline of one call that `Timeouts(call=...)` sets."""
+        self.stops = stops
+        """What makes it come earlier."""
+        self.block = block or Block()
+        """What it is the deadline of; those that are made of this one are of the same."""
+
+    def stopped_by(self, *stops: Stop) -> Deadline:
+        """Return this deadline with other stops."""
+        return Deadline(self.at, self.clock, self.call_timeout, stops, self.block)
 
     @property
     def has_ended(self) -> bool:
@@ -68,7 +81,7 @@ class Stop:
     def watched(self) -> AbstractContextManager[None]:
         """Hold the calls within to this, beside the deadline that there is."""
         outer = _current.get() or _far_off()
-        return replace(outer, stops=(*outer.stops, self)).held()
+        return outer.stopped_by(*outer.stops, self).held()
 
 
 _ENDED = (
@@ -101,7 +114,7 @@ def earliest(new: Deadline, outer: Deadline | None) -> Deadline:
         return new
     if new.remaining() >= outer.remaining():
         return outer
-    return replace(new, stops=outer.stops) if outer.stops else new
+    return new.stopped_by(*outer.stops) if outer.stops else new
 
 
 class LambdaContext(Protocol):
@@ -166,7 +179,7 @@ class Bound:
 
 def _lifted(outer: Deadline | None) -> Deadline | None:
     """Return what is left of a deadline that is lifted: what may stop it."""
-    return replace(_far_off(), stops=outer.stops) if outer is not None and outer.stops else None
+    return _far_off().stopped_by(*outer.stops) if outer is not None and outer.stops else None
 
 
 @names_checked

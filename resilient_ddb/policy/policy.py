@@ -22,7 +22,7 @@ else:  # annotations can be evaluated without loading what only observers need
 
 
 @explained
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Timeouts(Settings):
     """How long one attempt may take, and a whole call.
 
@@ -54,7 +54,7 @@ class Timeouts(Settings):
 
 
 @explained
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Policy(Settings):
     """How calls are made. Immutable, and shared by any number of clients: what changes is kept by each client.
 

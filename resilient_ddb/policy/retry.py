@@ -35,7 +35,7 @@ _MOST_DIGITS = 15
 
 
 @explained
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Retry(Settings):
     """How often, and how far apart, a call is attempted.
 
@@ -75,7 +75,7 @@ class Retry(Settings):
 
 
 @explained
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class RetryBudget(Settings):
     """What retries may cost: a token bucket for each table and operation kind.
 

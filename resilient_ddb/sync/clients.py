@@ -79,7 +79,8 @@ def _make(call: PlainCall, frozen: Any) -> Response:
         except Exception as error:  # noqa: BLE001 - as botocore: it is judged, and raised in the end
             delay = call.failed(error)
         else:
-            read, customized, _ = call.read(answer.status, headers_by_name(answer.headers), answer.body)
+            headers = answer.by_name or headers_by_name(answer.headers)
+            read, customized, _ = call.read(answer.status, headers, answer.body)
             delay = call.answered(read, customized, answer.body)
         if delay is None:
             break

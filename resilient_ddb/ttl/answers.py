@@ -33,7 +33,6 @@ class TtlCall:
         self,
         execution: Execution,
         request: ttl_requests.Request,
-        *,
         table: str,
         attribute: str,
         settings: TimeToLive,
@@ -116,7 +115,7 @@ class TtlCall:
     def hide(self, response: Any) -> None:
         """Remove the TTL attribute again, in place, if the caller did not ask for it."""
         request = self._request
-        if not isinstance(response, dict):
+        if not isinstance(response, dict) or request.is_as_given:
             return
         if request.is_hidden:
             for item in self._items(response):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.dynamodb import expressions
@@ -33,32 +32,68 @@ _WORD = re.compile(r"(?<![\w:#])#?[A-Za-z_]\w*")
 Params = Mapping[str, Any]
 
 
-@dataclass(slots=True, kw_only=True)
 class Request:
     """A read's request, as it is sent for a Table with a TTL."""
 
-    params: Params
-    """Its parameters. What of them was changed is not the caller's."""
-    is_hidden: bool = False
-    """Whether the TTL attribute was asked for on top of what the caller asked for."""
-    originals: Mapping[str, Params] | None = None
-    """BatchGetItem: what the caller asked of the table, under the name given."""
-    positions: Mapping[int, bool] | None = None
-    """TransactGetItems: the positions of the items of the table, and whether the attribute was asked for there."""
+    __slots__ = ("is_as_given", "is_hidden", "originals", "params", "positions")
+
+    def __init__(
+        self,
+        params: Params,
+        *,
+        is_hidden: bool = False,
+        originals: Mapping[str, Params] | None = None,
+        positions: Mapping[int, bool] | None = None,
+        is_as_given: bool = False,
+    ) -> None:
+        """Be the request of these parameters. What of them was changed is not the caller's.
+
+        Args:
+            params: the parameters.
+            is_hidden: whether the TTL attribute was asked for on top of what the caller asked for.
+            originals: BatchGetItem: what the caller asked of the table, under the name given.
+            positions: TransactGetItems: the positions of the items of the table, and whether the attribute was asked
+                for there.
+            is_as_given: whether it is the caller's, and its answer has what the caller asked for.
+        """
+        self.params = params
+        self.is_hidden = is_hidden
+        self.originals = originals
+        self.positions = positions
+        self.is_as_given = is_as_given
 
 
-@dataclass(slots=True, kw_only=True)  # one that is frozen takes three times as long to make
 class Want:
     """Of which table, and by which rule, expired items are left out."""
 
-    table: str
-    attribute: str
-    settings: TimeToLive
-    clock: Clock
-    index: Index | None = None
-    """What is known of the index that is read."""
-    native: bool = True
-    """Whether values are native, or typed."""
+    __slots__ = ("attribute", "clock", "index", "native", "settings", "table")
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        attribute: str,
+        settings: TimeToLive,
+        clock: Clock,
+        index: Index | None = None,
+        native: bool = True,
+    ) -> None:
+        """Say so.
+
+        Args:
+            table: the table's name.
+            attribute: its TTL attribute.
+            settings: its TTL.
+            clock: where "now" comes from.
+            index: what is known of the index that is read.
+            native: whether values are native, or typed.
+        """
+        self.table = table
+        self.attribute = attribute
+        self.settings = settings
+        self.clock = clock
+        self.index = index
+        self.native = native
 
 
 def rewrite(operation: str, params: Params, want: Want) -> Request:
@@ -70,10 +105,22 @@ def rewrite(operation: str, params: Params, want: Want) -> Request:
     return _REWRITES[operation](params, want)
 
 
+def of_whole_item(operation: str, params: Params, table: str, attribute: str) -> Request | None:
+    """Return the request for one item with all its attributes: most reads are that. None for any other.
+
+    Raises:
+        ValueError: as `rewrite`.
+    """
+    if operation != "GetItem" or _PROJECTION in params or _LEGACY_PROJECTION in params:
+        return None
+    check_key("Key", params.get("Key"), table, attribute)
+    return Request(params, is_as_given=True)
+
+
 def _get(params: Params, want: Want) -> Request:
     _check_key("Key", params.get("Key"), want)
     made, is_hidden = _asking(params, want)
-    return Request(params=made, is_hidden=is_hidden)
+    return Request(made, is_hidden=is_hidden)
 
 
 def _batch(params: Params, want: Want) -> Request:
@@ -85,7 +132,7 @@ def _batch(params: Params, want: Want) -> Request:
             made[name], was_hidden = _asking(entry, want)
             if was_hidden:
                 originals[name], is_hidden = entry, True
-    return Request(params={**params, "RequestItems": made}, is_hidden=is_hidden, originals=originals)
+    return Request({**params, "RequestItems": made}, is_hidden=is_hidden, originals=originals)
 
 
 def _transaction(params: Params, want: Want) -> Request:
@@ -96,7 +143,7 @@ def _transaction(params: Params, want: Want) -> Request:
             _check_key("Key", get.get("Key"), want)
             asking, positions[position] = _asking(get, want)
             made[position] = {**entry, "Get": asking}
-    return Request(params={**params, "TransactItems": made}, positions=positions)
+    return Request({**params, "TransactItems": made}, positions=positions)
 
 
 def _pages(params: Params, want: Want) -> Request:
@@ -111,14 +158,14 @@ def _pages(params: Params, want: Want) -> Request:
         _check_projection(params, index, want)
     if params.get("Select") == "COUNT":
         _check_count(params, index, want)
-        return Request(params=_filtering(params, want))
+        return Request(_filtering(params, want))
     can_filter = index is None or (index.has(want.attribute) and want.attribute not in index.keys)
     names_key = index_name is not None and _names_in_key_condition(params, want.attribute)
     on_server = want.settings.filter == "server"
     if on_server and can_filter and not names_key and not any(name in params for name in _LEGACY):
         params = _filtering(params, want)
     made, is_hidden = _asking(params, want)
-    return Request(params=made, is_hidden=is_hidden)
+    return Request(made, is_hidden=is_hidden)
 
 
 _REWRITES = {"GetItem": _get, "BatchGetItem": _batch, "TransactGetItems": _transaction, "Query": _pages, "Scan": _pages}

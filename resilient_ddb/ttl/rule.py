@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
-from resilient_ddb.events import explained
+from resilient_ddb.events import Record, explained
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.base import Settings
 from resilient_ddb.policy.checks import check_methods, check_number
@@ -86,8 +86,7 @@ def _nothing() -> None:
     """Do nothing: nobody must be told of milliseconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expired:
+class Expired(Record):
     """An item that has expired and is still there."""
 
     item: Mapping[str, Any]
@@ -97,7 +96,7 @@ class Expired:
 
 
 @explained
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class TimeToLive(Settings):
     """What the TTL of a table is: `ttl=` of a Table, and in the mapping of a resource or client.
 

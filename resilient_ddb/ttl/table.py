@@ -116,25 +116,19 @@ class TableTtl:
         if described is not None:
             index = described.indexes.get(params["IndexName"])
             check_keys(described, self.table, attribute)
-        core = execution.core
-        want = Want(
-            table=self.table,
-            attribute=attribute,
-            settings=self.settings,
-            clock=core.clock,
-            index=index,
-            native=core.host.native,
-        )
-        request = ttl_requests.rewrite(execution.operation, params, want)
-        call = TtlCall(
-            execution,
-            request,
-            table=self.table,
-            attribute=attribute,
-            settings=self.settings,
-            warn_once=self.warn_once,
-        )
-        return request.params, call
+        request = ttl_requests.of_whole_item(execution.operation, params, self.table, attribute)
+        if request is None:
+            core = execution.core
+            want = Want(
+                table=self.table,
+                attribute=attribute,
+                settings=self.settings,
+                clock=core.clock,
+                index=index,
+                native=core.host.native,
+            )
+            request = ttl_requests.rewrite(execution.operation, params, want)
+        return request.params, TtlCall(execution, request, self.table, attribute, self.settings, self.warn_once)
 
     def _prepare_write(self, execution: Execution, ask: Ask, params: Mapping[str, Any], attribute: str) -> Flow[Any]:
         made, puts = self._rewritten(execution, params, attribute)

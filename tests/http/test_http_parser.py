@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import h11
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from properties import examples
 
+from resilient_ddb.http import parser as parsing
 from resilient_ddb.http.parser import BrokenResponse, Response, ResponseParser
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -28,6 +30,13 @@ def read(*pieces: bytes, closes: bool = True, **limits: int) -> tuple[Response |
     if closes:
         answer = parser.ended() or answer
     return answer, parser.surplus
+
+
+def told(answer: Response | None) -> tuple[object, ...]:
+    """Return what an answer says."""
+    if answer is None:
+        return (None, False)
+    return answer.status, answer.reason, answer.headers, answer.body, answer.keep_alive
 
 
 def read_by_h11(data: bytes) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes, bytes] | None:
@@ -184,8 +193,8 @@ def test_it_does_not_matter_in_which_pieces_an_answer_comes(head, body, cuts):
         except BrokenResponse:
             return "broken"
         # What comes after a whole answer is seen later if it comes in another piece: the connection ends either way.
-        kept = response is not None and response.keep_alive and not surplus
-        return response and replace(response, keep_alive=kept), surplus
+        *facts, keep_alive = told(response)
+        return facts, keep_alive and not surplus, surplus
 
     whole = outcome(data)
     assert outcome(*(data[a:b] for a, b in itertools.pairwise(places))) == whole
@@ -206,7 +215,7 @@ def test_a_good_answer_is_accepted_and_is_whole_with_its_last_byte_only(data):
     assert check_as_h11(data) is not None
     parser = ResponseParser()
     answers = [parser.feed(memoryview(data)[at : at + 1]) for at in range(len(data))]
-    assert answers[-1] == read(data)[0]
+    assert told(answers[-1]) == told(read(data)[0])
     assert not any(answers[:-1])
     for end in range(len(data)):
         with pytest.raises(BrokenResponse) as refused:
@@ -243,7 +252,7 @@ def test_of_a_body_that_was_cut_what_came_is_handed_on_as_not_whole():
     assert parser.feed(PLAIN[:-1]) is None
     with pytest.raises(BrokenResponse) as refused:
         parser.ended()
-    assert refused.value.received == Response(200, "OK", [("Content-Length", "2")], b"{", keep_alive=False)
+    assert told(refused.value.received) == (200, "OK", [("Content-Length", "2")], b"{", False)
     for data in (CHUNKS[:-1], PLAIN[:20]):
         with pytest.raises(BrokenResponse) as refused:
             read(data)
@@ -254,7 +263,7 @@ def test_an_answer_without_a_length_ends_as_the_connection_does():
     parser = ResponseParser()
     assert parser.feed(OK + b"\r\n{") is None
     assert parser.feed(b"}") is None
-    assert parser.ended() == Response(200, "OK", [], b"{}", keep_alive=False)
+    assert told(parser.ended()) == (200, "OK", [], b"{}", False)
 
 
 REFUSED = {
@@ -303,11 +312,102 @@ def test_nothing_is_read_without_bound(data):
 
 
 def test_names_that_servers_make_up_are_not_remembered_without_bound():
-    from resilient_ddb.http import parser  # noqa: PLC0415 - its memory is looked into
-
     for number in range(1000):
         read(OK + b"x-%d: y\r\nContent-Length: 0\r\n\r\n" % number)
-    assert len(parser._seen) <= 256  # noqa: SLF001 - memory that must not grow
+    assert len(parsing._seen) <= 256  # noqa: SLF001 - memory that must not grow
+    assert len(parsing._forms) <= 16  # noqa: SLF001 - as above
+
+
+# Answers of one server are read by their form, once a few were seen.
+
+USUAL = OK + (
+    b"Server: Server\r\nDate: Mon, 30 Nov 2026 11:10:11 GMT\r\nContent-Type: application/x-amz-json-1.0\r\n"
+    b"Content-Length: 2\r\nConnection: keep-alive\r\nx-amzn-RequestId: 4KBNVRGD25RG1KEO9UT4V3\r\n"
+    b"x-amz-crc32: 2326446574\r\n\r\n{}"
+)
+
+
+@contextmanager
+def forms(seen: bytes, times: int) -> Iterator[None]:
+    """Have an answer be seen so many times, and no other before."""
+    was = dict(parsing._forms), parsing._last_form  # noqa: SLF001 - its memory is what is tested
+    parsing._forms.clear()  # noqa: SLF001 - as above
+    parsing._last_form = None  # noqa: SLF001 - as above
+    for _ in range(times):
+        read(seen)
+    try:
+        yield
+    finally:
+        parsing._forms.clear()  # noqa: SLF001 - as above
+        parsing._forms.update(was[0])  # noqa: SLF001 - as above
+        parsing._last_form = was[1]  # noqa: SLF001 - as above
+
+
+def outcome_of(data: bytes) -> object:
+    try:
+        answer, surplus = read(data)
+        return told(answer), surplus
+    except BrokenResponse as broken:
+        return str(broken)
+
+
+def check_as_before(data: bytes, seen: bytes = USUAL) -> None:
+    """See that an answer is read by the form of another as it is read without."""
+    with forms(seen, 0):
+        expected = outcome_of(data)
+    with forms(seen, 30):
+        assert parsing._last_form is not None  # noqa: SLF001 - as above
+        assert outcome_of(data) == expected
+        check_as_h11(data)
+
+
+@given(st.integers(0, len(USUAL)), noise, st.integers(0, 3))
+@examples(400)
+def test_an_answer_that_was_spoilt_is_read_by_its_form_as_it_is_read_without(at, put_in, cut_out):
+    check_as_before(USUAL[:at] + put_in + USUAL[at + cut_out :])
+
+
+NEAR = {
+    "itself": (b"", b""),
+    "another length": (b"Length: 2", b"Length: 02"),
+    "a longer length": (b"Length: 2", b"Length: 99999999999999999999999"),
+    "a length in other digits": (b"Length: 2", b"Length: \xb2"),
+    "a connection that closes": (b"keep-alive", b"close"),
+    "other words for a connection": (b"keep-alive", b"Keep-Alive, x"),
+    "no blank": (b"Date: ", b"Date:"),
+    "more blanks": (b"Date: Mon", b"Date: \t Mon \t"),
+    "no value": (b"Server: Server", b"Server: "),
+    "one letter": (b"Server: Server", b"Server: \xff"),
+    "a control character": (b"Server: Server", b"Server: S\x00"),
+    "another name": (b"Server", b"server"),
+    "a header more": (b"Server: Server", b"Server: Server\r\na: b"),
+    "a length more": (b"Server: Server", b"Server: Server\r\nContent-Length: 2"),
+    "chunks": (b"Server: Server", b"Server: Server\r\nTransfer-Encoding: chunked"),
+    "a line that ends with LF": (b"Server: Server\r", b"Server: Server"),
+    "an error": (b"200 OK", b"400 Bad Request"),
+    "an old version": (b"1.1", b"1.0"),
+    "another body": (b"{}", b"{}x"),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), NEAR.values(), ids=NEAR)
+def test_an_answer_near_to_a_form_is_read_as_it_is_read_without(old, new):
+    check_as_before(USUAL.replace(old, new, 1))
+
+
+def test_by_its_form_an_answer_has_its_values_by_name():
+    with forms(USUAL, 30):
+        answer, _ = read(USUAL)
+    assert answer.by_name == {name.lower(): value for name, value in answer.headers}
+    assert list(answer.by_name) == [name.lower() for name, _ in answer.headers]
+    for twice in (USUAL.replace(b"Date", b"server"), PLAIN.replace(b"\r\n\r\n", b"\r\na: b\r\nA: c\r\n\r\n")):
+        with forms(twice, 30):
+            assert read(twice)[0].by_name is None
+
+
+def test_a_few_answers_are_read_without_their_form_being_compiled():
+    with forms(USUAL, 10):
+        assert parsing._last_form is None  # noqa: SLF001 - it takes as long as a hundred heads
 
 
 def test_an_error_shows_nothing_of_what_came():

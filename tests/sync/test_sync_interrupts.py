@@ -234,7 +234,7 @@ def test_no_item_is_lost_wherever_ctrl_c_comes_and_the_reading_goes_on(watchdog,
 
 
 class AsyncReadable(Readable):
-    async def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's name
+    async def batch_get_item(self, RequestItems):
         return super().batch_get_item(RequestItems)
 
 
