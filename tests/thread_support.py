@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import sys
+import threading
 import time
 
 import resilient_ddb.sync.together
@@ -34,3 +36,35 @@ def _has_a_call(frame):
             return "waiting.get()" not in linecache.getline(_HOME, frame.f_lineno)
         frame = frame.f_back
     return False
+
+
+def on_a_thread_of_its_own(test):
+    """Run a test whose trace function raises. Python 3.11 may keep what was being handled then, for that thread."""
+
+    @functools.wraps(test)
+    def run(*args, **params):
+        raised = []
+
+        def body():
+            try:
+                test(*args, **params)
+            except BaseException as error:  # noqa: BLE001 - it is raised again
+                raised.append(error)
+
+        thread = threading.Thread(target=body, name=ON_ITS_OWN, daemon=True)
+        thread.start()
+        thread.join()
+        if raised:
+            raise raised.pop()
+
+    return run
+
+
+ON_ITS_OWN = "a test that is traced"
+
+
+def where_it_is():
+    """Return the file and line that a test on a thread of its own runs."""
+    idents = [thread.ident for thread in threading.enumerate() if thread.name == ON_ITS_OWN]
+    frames = [sys._current_frames().get(ident) for ident in idents]  # noqa: SLF001 - as above
+    return [f"{frame.f_code.co_filename}:{frame.f_lineno}" for frame in frames if frame is not None]

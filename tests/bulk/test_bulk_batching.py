@@ -13,6 +13,7 @@ from batch_support import Concurrent, FakeTable, Immediate, Writer, invalid, pla
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
+from thread_support import on_a_thread_of_its_own
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk.pacing import Pace, auto_rate
@@ -791,6 +792,7 @@ def no_garbage_collection():
 @pytest.mark.usefixtures("no_garbage_collection")
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.long)])
+@on_a_thread_of_its_own
 def test_ctrl_c_between_any_two_lines_loses_nothing(workers, stride):
     """Whatever put_item has taken is written or left over, wherever the interrupt comes."""
     interrupted, at = 0, 0

@@ -15,7 +15,7 @@ import pytest
 from batch_support import FakeTable
 from botocore.exceptions import PaginationError
 from fan_in_support import Shelf, making, requested
-from thread_support import end_soon
+from thread_support import end_soon, on_a_thread_of_its_own, where_it_is
 
 import resilient_ddb as rddb
 from resilient_ddb.bulk.iterators import ItemIterator
@@ -38,7 +38,7 @@ _SECONDS = 30
 
 
 class Interrupt:
-    """Raises KeyboardInterrupt at the nth line that the main thread runs, in whatever module but the tests'."""
+    """Raises KeyboardInterrupt at the nth line that the thread runs, in whatever module but the tests'."""
 
     def __init__(self, at):
         self.left = at
@@ -67,10 +67,10 @@ class SharedTable(FakeTable):
 
 @pytest.fixture
 def watchdog():
-    """Return what is to be called before each run. One that hangs fails, with what the main thread was doing."""
+    """Return what is to be called before each run. One that hangs fails, and says where."""
 
-    def bark(_, frame):
-        raise AssertionError(f"it hangs in {frame.f_code.co_filename}:{frame.f_lineno}")
+    def bark(*_):
+        raise AssertionError(f"it hangs in {where_it_is()}")
 
     before = signal.signal(signal.SIGALRM, bark)
     gc.disable()  # a finalizer swallows the KeyboardInterrupt that is raised in it
@@ -81,6 +81,7 @@ def watchdog():
 
 
 @pytest.mark.parametrize("start", [1, 7])
+@on_a_thread_of_its_own
 def test_the_block_ends_wherever_ctrl_c_comes(watchdog, start):
     interrupted = 0
     for runs in itertools.count():
@@ -125,6 +126,7 @@ def interrupted_in_turn(at):
     return lambda frame, _, __: lines if frame.f_code.co_name == "_in_turn" else None
 
 
+@on_a_thread_of_its_own
 def test_no_turn_is_kept_where_ctrl_c_comes_as_it_is_taken_within_a_deadline(watchdog):
     for at in itertools.count(1):
         watchdog()
@@ -157,6 +159,7 @@ class Client:
             max_pool_connections = 2
 
 
+@on_a_thread_of_its_own
 def test_calls_that_are_made_together_end_wherever_ctrl_c_comes(watchdog):
     for at in itertools.count(1):
         watchdog()
@@ -212,6 +215,7 @@ def query_all(table):
 
 
 @pytest.mark.parametrize("read", [get_all, get_all_of_a_generator, query_all])
+@on_a_thread_of_its_own
 def test_no_item_is_lost_wherever_ctrl_c_comes_and_the_reading_goes_on(watchdog, read):
     for at in itertools.count(1, 5):
         watchdog()
@@ -264,6 +268,7 @@ async def later():
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a coroutine that nobody came to await
 @pytest.mark.parametrize("keys", [lambda: [{"pk": number} for number in NUMBERS], later])
+@on_a_thread_of_its_own
 def test_no_item_of_an_async_table_is_lost_wherever_ctrl_c_comes(watchdog, keys):
     pytest.importorskip("aiobotocore")  # there are runs without it
     from resilient_ddb.aio.batch_get import AsyncBatchGet  # noqa: PLC0415 - as above
@@ -309,6 +314,7 @@ class InterruptBetweenItems(Interrupt):
         return super().__call__(frame, event, arg)
 
 
+@on_a_thread_of_its_own
 def test_no_item_of_several_keys_is_lost_in_silence_wherever_ctrl_c_comes(watchdog):
     whole = [f"{number}{name}" for number in range(4) for name in "abc"]
     refused = 0
