@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resilient_ddb.dynamodb.operations import entries_of, plain_name
+from resilient_ddb.dynamodb.operations import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 READS = frozenset({"GetItem", "BatchGetItem", "TransactGetItems", "Query", "Scan", "DescribeTable", "ListTables"})
 BATCHES = frozenset({"BatchWriteItem", "BatchGetItem"})
@@ -42,12 +42,11 @@ class Call:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The request's entries; what is no entry as DynamoDB takes it is left out."""
-        return tuple(
-            Part(table=plain_name(table), values=inner.get("Item") or inner.get("Key") or {})
-            for table, _, inner in entries_of(self.operation, self.params)
-            if isinstance(table, str)
-        )
+        """The request's entries; none for a request that is not well-formed."""
+        try:
+            return tuple(_parts(self.operation, self.params))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return ()
 
     @property
     def table(self) -> str | None:
@@ -64,3 +63,22 @@ class Call:
 def table_arn(name: str | None) -> str:
     """Make up a table's ARN, for the errors that carry one."""
     return f"arn:aws:dynamodb:us-east-1:000000000000:table/{name or '*'}"
+
+
+def _parts(operation: str, params: Mapping[str, Any]) -> Iterator[Part]:
+    if operation == "BatchWriteItem":
+        for table, requests in params["RequestItems"].items():
+            for request in requests:
+                ((_, body),) = request.items()
+                yield Part(table=plain_name(table), values=body.get("Item") or body["Key"])
+    elif operation == "BatchGetItem":
+        for table, wanted in params["RequestItems"].items():
+            for key in wanted["Keys"]:
+                yield Part(table=plain_name(table), values=key)
+    elif operation in {"TransactWriteItems", "TransactGetItems"}:
+        for entry in params["TransactItems"]:
+            ((_, body),) = entry.items()
+            yield Part(table=plain_name(body["TableName"]), values=body.get("Item") or body["Key"])
+    elif "TableName" in params:
+        values = params.get("Item") or params.get("Key") or {}
+        yield Part(table=plain_name(params["TableName"]), values=values)

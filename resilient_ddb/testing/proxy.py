@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import threading
 from concurrent.futures import Future
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
+from resilient_ddb.dynamodb.operations import params_on_the_wire
 from resilient_ddb.events import explained
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_whole
@@ -183,7 +183,7 @@ class FaultProxy:
 
     def _decide(self, request: Request) -> tuple[int, Act]:
         """Note a request's arrival and say what to do with it."""
-        params = _parse(request.body)
+        params = params_on_the_wire(request.body)
         headers = {name.lower(): value for name, value in request.headers}
         with self._lock:
             now = self._clock.monotonic()
@@ -212,14 +212,6 @@ class FaultProxy:
             if seen is not None:
                 known = seen.forwarded if forwarded is None else forwarded
                 self._seen[serial] = replace(seen, forwarded=known, status=status)
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        params = json.loads(body)
-    except ValueError:
-        return {}
-    return params if isinstance(params, dict) else {}
 
 
 class _Server:

@@ -114,6 +114,10 @@ def test_a_fault_that_fits_few_operations_leaves_the_rest():
     assert not faults.CancelTransaction().matches(get())
     assert not faults.Unprocessed().matches(get())
     assert faults.Unprocessed().act(Call(operation="BatchWriteItem", params={"RequestItems": 3})) is None
+    keys = [{"pk": {"S": "a"}}, {"pk": {"S": "b"}}]
+    for odd in ({}, [{"Get": {"Key": keys[0]}}]):  # one table of a batch that is not as DynamoDB takes it
+        call = Call(operation="BatchGetItem", params={"RequestItems": {"orders": {"Keys": keys}, "odd": odd}})
+        assert faults.Unprocessed(share=1.0).act(call) is None
 
 
 def test_too_small_a_batch_goes_unharmed_and_is_not_counted():

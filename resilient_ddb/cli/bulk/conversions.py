@@ -202,3 +202,11 @@ def loads(text: str) -> Any:
         raise RefusedRowError(f"not JSON: {error.msg}, at character {error.pos + 1}") from None
     except RecursionError:
         raise RefusedRowError("nested far too deep") from None
+
+
+def loads_object(text: str) -> dict[str, Any]:
+    """Read a JSON object. Raises as `loads`, and for anything else."""
+    value = loads(text)
+    if type(value) is not dict:
+        raise RefusedRowError("not a JSON object")
+    return value

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .conversions import loads
+from .conversions import loads, loads_object
 from .errors import RefusedRowError
 from .scan_rows import ScanRows, is_scan_output
 from .sources import BOM, TOO_LONG, Lines, Position, Row, Source, TooLong
@@ -53,10 +53,7 @@ class JsonRows:
             decoded = text.decode()
         except UnicodeDecodeError as error:
             raise RefusedRowError(f"not UTF-8, at byte {error.start + 1}") from None
-        value = loads(decoded)
-        if type(value) is not dict:
-            raise RefusedRowError("not a JSON object")
-        return self._read(value)
+        return self._read(loads_object(decoded))
 
 
 def json_lines(source: Source, position: Position) -> JsonRows:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from .conversions import loads
+from .conversions import loads_object
 from .errors import BulkError, RefusedRowError
 from .limits import KINDS, MAX_LINE_BYTES, shown
 from .sources import BROKEN, Position, Row, Source
@@ -100,10 +100,7 @@ def _item(text: str) -> dict[str, object]:
         text.encode()
     except UnicodeEncodeError:
         raise RefusedRowError("not UTF-8") from None
-    value = loads(text)
-    if type(value) is not dict:
-        raise RefusedRowError("not a JSON object")
-    return native_item(value)
+    return native_item(loads_object(text))
 
 
 def is_scan_output(head: bytes) -> bool:
