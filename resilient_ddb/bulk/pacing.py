@@ -201,7 +201,7 @@ class ReadRate:
     ) -> None:
         """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`.
 
-        A part costs `least` units at least, whatever an answer says; the estimate where left out.
+        A part costs `least` units at least, whatever an answer says; the estimate if left out.
         """
         self._least = estimate if least is None else least
         self._limiter = limiter

@@ -133,7 +133,7 @@ def classify(
             that may have been applied is taken for a write's.
         params: the request's parameters, with native or with typed values. They decide whether an update may be
             sent twice; an update without them is taken to be one that may not.
-        now: seconds since the epoch, for telling a skewed clock; the machine's clock where left out.
+        now: seconds since the epoch, for telling a skewed clock; the machine's clock if left out.
 
     Raises:
         TypeError: `error` is neither an exception nor a mapping.

@@ -355,7 +355,7 @@ def replica(region: str, *, endpoint_url: str | None = None) -> Fallback:
 
     Args:
         region: the other region's name.
-        endpoint_url: the endpoint to use there; the region's own where left out.
+        endpoint_url: the endpoint to use there; the region's own if left out.
 
     Raises:
         TypeError: `region` is no region's name.

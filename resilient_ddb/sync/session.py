@@ -60,9 +60,9 @@ def client(
     Args:
         service_name: `"dynamodb"`.
         args: boto3's further arguments, by position: `region_name`, `api_version`, `use_ssl`, `verify`, ...
-        policy: how calls are made; the default `Policy()` where left out, with the attempts that the Config's
+        policy: how calls are made; the default `Policy()` if left out, with the attempts that the Config's
             `retries` or `AWS_MAX_ATTEMPTS` state.
-        session: the boto3 Session to build on; boto3's default session where left out. It stays as it is: only this
+        session: the boto3 Session to build on; boto3's default session if left out. It stays as it is: only this
             client is hardened.
         ttl: the TTL attributes of tables, by the tables' names: `{"sessions": "expires_at"}`, or a `TimeToLive` in
             place of an attribute's name. Items of theirs that have expired are left out of all answers.

@@ -128,7 +128,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
         Fallbacks are not asked.
 
         Args:
-            max_items: items to give at most; all where left out. `Limit` is the size of a shard's pages.
+            max_items: items to give at most; all if left out. `Limit` is the size of a shard's pages.
             params: the parameters of `query`.
 
         Raises:
@@ -214,7 +214,7 @@ class ShardedTable(ShardedQueries, KeysReads, TableBehind):
             partition_keys: the partition keys whose items are moved, as callers see them, 1,000 at most; None: all of
                 the table, by a scan.
             write_units_per_second: write capacity units to use at most, a second: a number, or a limiter such as
-                `resilient_ddb.RateLimiter`. No limit where left out. A move takes four times the units of a put.
+                `resilient_ddb.RateLimiter`. No limit if left out. A move takes four times the units of a put.
             resume: what `on_page` was given last, to go on from there.
             on_page: called after each page with where the work stands: a dict for `json.dumps`.
 

@@ -39,7 +39,7 @@ class KeysReads:
 
         Args:
             partition_keys: as for `query_many`.
-            max_items: items to give at most; all where left out. `Limit` is the size of a key's pages.
+            max_items: items to give at most; all if left out. `Limit` is the size of a key's pages.
             params: as for `query_many`.
 
         Raises:
@@ -115,7 +115,7 @@ class TableReads(KeysReads):
         Args:
             keys: the keys, all with the same attributes. At most 200 are taken ahead of the item that is given.
             read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
-                limit where left out.
+                limit if left out.
             params: `ConsistentRead`, `ProjectionExpression`, `ExpressionAttributeNames`, as of `batch_get_item`.
 
         Returns:
@@ -151,7 +151,7 @@ class TableReads(KeysReads):
             segments: how many. `"auto"`: one for each 2 GB of the table, 32 at most. More than 32 are scanned 32 at a
                 time, or as many as the client has connections.
             read_units_per_second: read capacity units to use at most, a second: a number, or a `RateLimiter`. No
-                limit where left out.
+                limit if left out.
             on_page: called with the state after each page, when all of its items were given: when the item after the
                 page's last was asked for.
             resume: a state to go on from. What it counts as given does not come again; of the page that was being

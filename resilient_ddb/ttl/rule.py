@@ -43,7 +43,7 @@ def absent_or_expired(key: str, *, ttl: str, clock: Clock = SYSTEM_CLOCK, skew: 
     Args:
         key: the name of the table's partition key.
         ttl: the name of the TTL attribute.
-        clock: where "now" comes from; the machine's clock where left out.
+        clock: where "now" comes from; the machine's clock if left out.
         skew: seconds by which this clock may be ahead of others: so much later an item counts as expired.
 
     Raises:
@@ -65,7 +65,7 @@ def is_expired(item: Mapping[str, Any], *, ttl: str, clock: Clock = SYSTEM_CLOCK
     Args:
         item: the item, its values native, as a Table gives it, or typed, as they are in the errors of a Table, too.
         ttl: the name of the TTL attribute.
-        clock: where "now" comes from; the machine's clock where left out.
+        clock: where "now" comes from; the machine's clock if left out.
         skew: seconds by which this clock may be ahead of others: so much later an item counts as expired.
 
     Raises:
