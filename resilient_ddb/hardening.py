@@ -19,9 +19,9 @@ def harden(target: Target, policy: Policy | None = None) -> Target:
 
     A Session hardens what it makes from now on: its clients have the policy's timeouts and 128 connections, unless a
     Config says otherwise. A Table or resource shares its client with whatever was made from it: they are hardened
-    together. A client that exists keeps its connections. Its timeouts stay, too, unless the policy states others than
-    the default ones: these hold for each request from now on. What is hardened already, `aio.table(...)` among it,
-    stays so; with a `policy`, that is set as by `set_policy`.
+    together. A client that exists keeps its connections. Its timeouts stay, too, unless any field of the policy's is
+    not the default: then all of them hold for each request from now on. What is hardened already, `aio.table(...)`
+    among it, stays so; with a `policy`, that is set as by `set_policy`.
 
     Args:
         target: a boto3, aiobotocore or aioboto3 Session, client, resource or Table.

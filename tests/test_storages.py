@@ -439,6 +439,23 @@ def test_what_is_forced_in_one_process_is_forced_in_all_until_one_releases_it(pr
     assert items.count("PutItem") == 2
 
 
+@pytest.mark.parametrize("kept", [{}, {"state": {"S": CLOSED}, "revision": {"N": "7"}}])
+def test_what_a_person_writes_into_the_item_holds_and_can_be_released_by_a_process(process, items, kept):
+    """As docs/circuit-breaker.rst has it done from a console, by `ADD revision :one`."""
+    one, two = process(), process()
+    if kept:
+        items.items["t/read"] = {"circuit": {"S": "t/read"}, **kept}
+    one.call(), two.call()
+    revision = {"N": str(int(kept["revision"]["N"]) + 1 if kept else 1)}
+    by_hand = {"forced": {"S": OPEN}, "reason": {"S": "maintenance"}, "revision": revision}
+    items.items["t/read"] = {"circuit": {"S": "t/read"}, **kept, **by_hand}
+    one.later(), two.later()
+    assert (one.circuit.forced, two.circuit.forced) == (SHUT, SHUT)
+    two.circuit.force(None)
+    two.sync(), one.later()
+    assert (one.circuit.forced, "forced" in items.items["t/read"]) == (None, False)
+
+
 def test_a_decision_and_a_change_that_come_at_once_are_both_kept(process, items):
     one, two = process(), process()
     one.call(), two.call()

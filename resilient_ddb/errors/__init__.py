@@ -312,6 +312,8 @@ class UnprocessedKeysError(_Leftovers, ResilienceError):
 class VersionConflictError(ResilienceError):
     """The item is not at the version that a write expected: somebody else was quicker. Nothing was written.
 
+    If `resilience.ambiguous` is true, an earlier attempt got no answer, and may still be applied.
+
     Raised by a client, it is that client's `ConditionalCheckFailedException` as well, so that what catches this keeps
     working; `response` is DynamoDB's. Unpickled, it no longer is: those classes belong to their client.
     """

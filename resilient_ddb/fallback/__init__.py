@@ -20,10 +20,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from resilient_ddb.dynamodb.operations import READS, Params, operation_kind
+from resilient_ddb.errors import DeadlineExceededError
 from resilient_ddb.events import Record
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_fallback, check_number, check_whole
 from resilient_ddb.policy.clock import Clock, Passing
+from resilient_ddb.policy.deadlines import is_beyond_deadline
 from resilient_ddb.policy.forks import tell_child
 
 if TYPE_CHECKING:
@@ -269,9 +271,13 @@ class Replica(Fallback):
         self._endpoint_url = endpoint_url
 
     def __call__(self, call: Call, error: Exception) -> Any:
-        """Make the same read in the other region."""
+        """Make the same read in the other region. Past the deadline, no client is made for that."""
         del error
-        return call.elsewhere(self._region, self._endpoint_url) if call.is_read else None
+        if not call.is_read:
+            return None
+        if is_beyond_deadline(0.0):
+            raise DeadlineExceededError(operation_name=call.operation, attempts=0)
+        return call.elsewhere(self._region, self._endpoint_url)
 
     def __repr__(self) -> str:
         endpoint = "" if self._endpoint_url is None else f", endpoint_url={self._endpoint_url!r}"

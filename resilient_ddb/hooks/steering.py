@@ -139,7 +139,7 @@ def circuits(target: Any) -> Circuits:
     a policy of its own has circuits apart, of the same names. Of a client or resource, a name stands for all of them:
     its state is that of one that is not closed, if there is any. What is forced holds for all of them.
     `circuits(orders)["write"].force_open("maintenance")` has every write of `orders` refused, in all that shares the
-    client, until `release()`. Another policy leaves it so.
+    client, until `release()`. Another policy leaves it so. A call about several tables goes by `*/write`, or `*/read`.
 
     Raises:
         TypeError: the target is not hardened.

@@ -44,10 +44,17 @@ def target_of(target: Any, asked_by: str) -> Target:
     known = getattr(client, "__dict__", {})
     if "_resilience" in known or "held" in known:  # the latter has a module-level async one
         return Target(client, table, writer)
+    takes = f"{asked_by} takes a hardened Table, client, resource or batch writer; got {_named(given)}"
+    if not isinstance(given, type) and any(callable(getattr(given, name, None)) for name in _MAKES_CLIENTS):
+        raise TypeError(f"{takes}: a Session has no circuits of its own: ask a client, resource or Table that it made")
     raise TypeError(
-        f"{asked_by} takes a hardened Table, client, resource or batch writer; got {_named(given)}: harden it first, "
-        "by resilient_ddb.harden(target), or make it with resilient_ddb.resource, client or table"
+        f"{takes}: harden it first, by resilient_ddb.harden(target), or make it with resilient_ddb.resource, client "
+        "or table"
     )
+
+
+_MAKES_CLIENTS = ("client", "create_client")
+"""What a Session of boto3's, botocore's, aiobotocore's or aioboto3's has."""
 
 
 def _named(target: Any) -> str:

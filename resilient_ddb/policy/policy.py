@@ -26,7 +26,8 @@ else:  # annotations can be evaluated without loading what only observers need
 class Timeouts(Settings):
     """How long one attempt may take, and a whole call.
 
-    A caller's own `Config(connect_timeout=..., read_timeout=...)` wins.
+    A caller's own `Config(connect_timeout=..., read_timeout=...)` wins over the policy that a client is made with.
+    A later policy wins over the Config if its timeouts differ from those before in any field.
 
     Raises:
         TypeError, ValueError: a value is no number above 0.

@@ -125,7 +125,7 @@ class ResilientTable(_Native, SharesClient, TableReads, _Table):
             max_workers: batches under way at once, each on a thread of its own. With more than one the key's
                 attributes have to be known: by `overwrite_by_pkeys`, or DescribeTable is asked.
             max_attempts: passes without any progress, the first included, before it gives up; the policy's
-                `retry.max_attempts` where it is None.
+                `retry.max_attempts` if it is None.
             on_unprocessed: `"raise"`, or a function that is given lists of requests: those that were refused, as they
                 are, and those given up after `max_attempts`. It is then theirs, and nothing is raised.
             flush_on_error: whether what is buffered is written also where the block ends in an exception.

@@ -168,6 +168,14 @@ async def test_the_opening_of_the_replicas_client_has_nobodys_context(world, rep
     assert seen == [("none", None)]
 
 
+async def test_past_the_deadline_no_client_is_opened_for_a_replica(world, replica, monkeypatch):
+    table = await world.table(retry=ONE, fallback=replica)
+    monkeypatch.setattr(AioClientCreator, "create_client", lambda *args, **options: pytest.fail("it takes some 0.1 s"))
+    with rddb.deadline(0, clock=world.clock), pytest.raises(rddb.DeadlineExceededError) as raised:
+        await table.get_item(Key=KEY)
+    assert raised.value.__notes__[-1] == "fallback replica failed: DeadlineExceededError"
+
+
 async def test_a_replicas_client_that_could_not_be_opened_is_opened_for_the_next_call(world, replica, monkeypatch):
     create, gate, begun = AioClientCreator.create_client, asyncio.Event(), asyncio.Event()
 

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+import botocore.session
 import pybreaker
 import pytest
 from botocore.exceptions import ClientError
@@ -277,6 +278,23 @@ def test_a_writer_tells_its_rate_and_how_far_it_was_lowered(server):
 def test_what_is_not_hardened_is_refused_with_how(make):
     with pytest.raises(TypeError, match=r"status takes a hardened .*: harden it first, by resilient_ddb.harden"):
         rddb.status(make())
+
+
+def aio_session():
+    pytest.importorskip("aiobotocore")
+    from aiobotocore.session import get_session  # noqa: PLC0415 - there are runs without aiobotocore
+
+    return rddb.aio.harden(get_session())
+
+
+@pytest.mark.parametrize("ask", [rddb.status, rddb.circuits])
+@pytest.mark.parametrize(
+    "make", [lambda: rddb.harden(boto3.Session()), lambda: rddb.harden(botocore.session.get_session()), aio_session]
+)
+def test_a_session_is_said_to_have_no_circuits_of_its_own(ask, make):
+    session = make()
+    with pytest.raises(TypeError, match=f"got a {type(session).__name__}: a Session has no circuits of its own"):
+        ask(session)
 
 
 def test_the_last_error_of_each_kind_is_kept():

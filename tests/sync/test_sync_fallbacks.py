@@ -169,6 +169,14 @@ def test_a_replica_keeps_the_callers_config_and_credentials(filled, hardened, mo
     assert siblings_credentials is credentials
 
 
+def test_past_the_deadline_no_client_is_made_for_a_replica(filled, monkeypatch):
+    table = filled.table(fallback=rddb.fallback.replica("us-west-2", endpoint_url="http://127.0.0.1:1"))
+    monkeypatch.setattr(ClientCreator, "create_client", lambda *args, **options: pytest.fail("it takes some 0.1 s"))
+    with rddb.deadline(0, clock=filled.clock), pytest.raises(rddb.DeadlineExceededError) as raised:
+        get(table)
+    assert raised.value.__notes__[-1] == "fallback replica failed: DeadlineExceededError"
+
+
 def asked_at(far, table):
     far.clear()
     with pytest.raises(ClientError):
