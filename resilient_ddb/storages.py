@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from .calls.circuit import CLOSED, HALF_OPEN, OPEN, Forced
+from .dynamodb.created import create_once
 from .errors.words import is_failed_condition
 from .policy.arguments import names_checked
 from .policy.checks import check_methods, check_number, check_sync_table
@@ -58,7 +59,7 @@ def dynamodb(
 
 @names_checked
 def create_table(dynamodb: Any, name: str) -> Any:
-    """Create a table for circuits, with TTL, and return it.
+    """Create a table for circuits, with TTL, if there is none of that name, and return it.
 
     Args:
         dynamodb: a sync resource: `resilient_ddb.resource("dynamodb")`.
@@ -67,16 +68,7 @@ def create_table(dynamodb: Any, name: str) -> Any:
     Raises:
         ClientError: the table can't be created.
     """
-    table = dynamodb.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": KEY, "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": KEY, "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    table.wait_until_exists()
-    settings = {"Enabled": True, "AttributeName": EXPIRES_AT}
-    dynamodb.meta.client.update_time_to_live(TableName=name, TimeToLiveSpecification=settings)
-    return table
+    return create_once(dynamodb, name, (KEY,), EXPIRES_AT)
 
 
 class _Known(NamedTuple):

@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from resilient_ddb.bulk.rate_leases import EXPIRES_AT, LIMITER, LONGEST_LEASE, WORKER, RateLease
 from resilient_ddb.calls.flows import Flow, run, run_async
 from resilient_ddb.calls.unanswered import unanswered
+from resilient_ddb.dynamodb.created import create_once
 from resilient_ddb.errors import DeadlineExceededError, attach
 from resilient_ddb.policy.arguments import names_checked
 from resilient_ddb.policy.checks import check_methods, check_number, check_sync_table
@@ -167,7 +168,7 @@ class SharedRateLimiter(Acquiring):
 
     @staticmethod
     def create_table(dynamodb: Any, name: str) -> Any:
-        """Create a lease table, with TTL, if there is none of that name, and give it.
+        """Create a lease table, with TTL, if there is none of that name, and return it.
 
         Args:
             dynamodb: a sync resource: `resilient_ddb.resource("dynamodb")`.
@@ -176,19 +177,7 @@ class SharedRateLimiter(Acquiring):
         Raises:
             ClientError: the table can't be created.
         """
-        table, errors = dynamodb.Table(name), dynamodb.meta.client.exceptions
-        try:
-            table.load()
-        except errors.ResourceNotFoundException:
-            is_ours = _create(dynamodb, name)
-        else:
-            is_ours = False
-        table.wait_until_exists()
-        if is_ours:
-            dynamodb.meta.client.update_time_to_live(
-                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES_AT}
-            )
-        return table
+        return create_once(dynamodb, name, (LIMITER, WORKER), EXPIRES_AT)
 
     def __enter__(self) -> Self:
         return self
@@ -308,21 +297,6 @@ class SharedRateLimiter(Acquiring):
         text = "rate limiter %s: its lease could not be %s: %s: %s"
         is_expected = isinstance(error, (ClientError, BotoCoreError))
         _log.warning(text, self._name, what, type(error).__name__, error, exc_info=not is_expected)
-
-
-def _create(dynamodb: Any, name: str) -> bool:
-    """Create a lease table, and tell whether nobody else was quicker."""
-    keys = ((LIMITER, "HASH"), (WORKER, "RANGE"))
-    try:
-        dynamodb.create_table(
-            TableName=name,
-            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
-            BillingMode="PAY_PER_REQUEST",
-        )
-    except dynamodb.meta.client.exceptions.ResourceInUseException:
-        return False
-    return True
 
 
 def _keep(reference: weakref.ref[SharedRateLimiter], stop: threading.Event, pause: float | None) -> None:

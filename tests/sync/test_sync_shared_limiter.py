@@ -374,28 +374,6 @@ def test_a_forked_process_is_another_worker(make_table, request, leases, dynamod
             assert worker.share == RATE
 
 
-def test_the_lease_table_is_created_once_and_cleans_up_by_ttl(leases, dynamodb_local):
-    dynamodb = rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
-    again = rddb.SharedRateLimiter.create_table(dynamodb, leases.name)
-    assert again.name == leases.name
-    told = dynamodb.meta.client.describe_time_to_live(TableName=leases.name)["TimeToLiveDescription"]
-    assert told == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
-
-
-def test_two_may_create_the_lease_table_at_once(dynamodb_local, table_name):
-    dynamodb = rddb.resource("dynamodb", endpoint_url=dynamodb_local.endpoint_url)
-    made = []
-    create = dynamodb.create_table
-
-    def outrun(**arguments):
-        made.append(create(**arguments))
-        return create(**arguments)
-
-    dynamodb.create_table = outrun
-    assert rddb.SharedRateLimiter.create_table(dynamodb, table_name) == made[0]
-    made[0].delete()
-
-
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
