@@ -25,7 +25,7 @@ from resilient_ddb.events import (
     WaitEvent,
 )
 from resilient_ddb.policy.arguments import names_checked
-from resilient_ddb.policy.checks import check_number
+from resilient_ddb.policy.checks import check_methods, check_number
 from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.forks import tell_child
 
@@ -191,9 +191,11 @@ class LoggingObserver:
         `clock` tells when a summary is due.
 
         Raises:
-            TypeError, ValueError: `slow_call_duration` is no number above 0.
+            TypeError, ValueError: `logger` is no logger, or `slow_call_duration` is no number above 0.
         """
         check_number("slow_call_duration", slow_call_duration, above=0)
+        if logger is not None:
+            check_methods("logger", logger, "log", "isEnabledFor")
         self._logger = logger or logging.getLogger("resilient_ddb")
         self._slow_call_seconds = slow_call_duration
         self._clock = clock

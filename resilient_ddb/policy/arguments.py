@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from functools import wraps
-from inspect import CO_VARKEYWORDS
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from typing import Any, Final, TypeVar, cast
 
 Called = TypeVar("Called", bound=Callable[..., Any])
@@ -27,7 +28,7 @@ NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
 def names_checked(function: Called) -> Called:
-    """Return the function, with words for a name that it has not.
+    """Return the function, with words for a name that it has not, and for one argument too many.
 
     What takes `**params` is a verb: it hands on DynamoDB's parameters, whose names begin with a capital letter. What
     takes others, as `**options`, hands them on to a function that knows them.
@@ -37,9 +38,16 @@ def names_checked(function: Called) -> Called:
     known = frozenset(names)
     hands_on = bool(code.co_flags & CO_VARKEYWORDS)
     is_verb = hands_on and "params" in code.co_varnames
+    most = sys.maxsize if code.co_flags & CO_VARARGS else code.co_argcount
 
     @wraps(function)
     def checked(*args: Any, **given: Any) -> Any:
+        if len(args) > most:
+            from .meant import position_refusal  # noqa: PLC0415 - loaded if something is wrong
+
+            first = names[: code.co_argcount]
+            shown = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+            raise position_refusal(shown, [one for one in first if one != "self"], names[code.co_argcount :])
         if not given.keys() <= known:
             for name in given:
                 if name not in known and not (is_verb and (name[:1].isupper() or name in _OF_ITEMS)):

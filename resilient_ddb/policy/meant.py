@@ -248,6 +248,15 @@ def argument_refusal(
     return TypeError(f"{function}() has no argument {name!r}{words}")
 
 
+def position_refusal(function: str, by_position: Sequence[str], by_name: Sequence[str]) -> TypeError:
+    """Return the error for more arguments than a function takes by their position."""
+    takes = f"takes {' and '.join(by_position)} by position" if by_position else "takes its arguments by name"
+    if not by_name:
+        return TypeError(f"{function}() {takes}{', and no more' if by_position else ''}")
+    such_as = f"{function}({''.join(f'{one}, ' for one in by_position)}{by_name[0]}=...)"
+    return TypeError(f"{function}() {takes}{', and the others by name' if by_position else ''}, such as {such_as}")
+
+
 def meaning(function: str, name: str, own: Sequence[str], further: Sequence[str] = ()) -> str:
     """Return the argument that is meant, or the parameter of DynamoDB; an empty text if none looks like it."""
     in_words = _IN_WORDS.get((function.lower(), name))

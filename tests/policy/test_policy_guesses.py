@@ -307,3 +307,28 @@ def test_every_public_function_names_what_is_meant():
 def test_every_verb_names_what_is_meant(made):
     tables = (made.table, made.sharded, made.versioned)
     assert [name for one in tables for name, value in verbs_of(one) if not hasattr(value, "__wrapped__")] == []
+
+
+BY_POSITION = [
+    (lambda made: made.table.sharded, (3, "x"), "sharded() takes shards by position, and the others by name"),
+    (lambda made: made.table.query_items, ("x",), "query_items() takes its arguments by name, such as query_items("),
+    (lambda _: rddb.RateLimiter, (5, 6), "RateLimiter() takes units_per_second by position, and the others by name, such"),
+    (lambda _: rddb.lambda_deadline, (1, 2, 3), "lambda_deadline() takes context and margin by position, and no more"),
+    (lambda _: rddb.observers.EmfObserver, ("shop",), "by name, such as EmfObserver(namespace=...)"),
+]
+
+
+@pytest.mark.parametrize(("called", "args", "said"), BY_POSITION)
+def test_an_argument_too_many_by_position_is_told_how_it_is_given(made, called, args, said):
+    with pytest.raises(TypeError) as raised:
+        called(made)(*args)
+    assert said in str(raised.value)
+
+
+def test_no_function_leaves_an_argument_too_many_to_python(made):
+    tables = (made.table, made.sharded, made.versioned)
+    functions = [*public_functions(), *(found for one in tables for found in verbs_of(one))]
+    for name, function in functions:
+        if not any(each.kind is each.VAR_POSITIONAL for each in inspect.signature(function).parameters.values()):
+            with pytest.raises(TypeError, match=rf"^{name.rpartition('.')[2]}\(\) takes .*(by position|by name)"):
+                function(*range(20))
