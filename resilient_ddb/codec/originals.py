@@ -109,20 +109,20 @@ def _conditions(names: Sequence[str]) -> list[str]:
     return conditions
 
 
-class Original:
-    """Functions within an object: whether they are still those that its module was made with."""
+class Place:
+    """What is found in an object by (dotted) names: whether it is still there."""
 
     stands: Callable[[], bool]
-    """Returns whether all are there, and none was replaced or wrapped: some programs do that, and mean it."""
+    """Returns whether all is there, and nothing was replaced or wrapped: some programs do that, and mean it."""
 
-    def __init__(self, root: Any, names: Sequence[str], *modules: str) -> None:
-        """Remember the functions of these (dotted) names, if they are all there and of these modules."""
+    def __init__(self, root: Any, names: Sequence[str], is_sound: Callable[[str, Any], bool]) -> None:
+        """Remember what these names stand for; it never stands if one is not there, or what is found is not sound."""
         self.stands = _never
         try:
             found = [attrgetter(name)(root) for name in names]
         except AttributeError:
             return
-        if all(type(function) is FunctionType and home_of(function) in modules for function in found):
+        if all(map(is_sound, names, found)):
             self.stands = partial(self._stands_at_first, root, names, found, count(1))
 
     def _stands_at_first(self, root: Any, names: Sequence[str], found: Sequence[Any], calls: Iterator[int]) -> bool:
@@ -134,6 +134,14 @@ class Original:
             return all(attrgetter(name)(root) is each for name, each in zip(names, found, strict=True))
         except AttributeError:
             return False
+
+
+class Original(Place):
+    """Functions within an object: whether they are still those that its module was made with."""
+
+    def __init__(self, root: Any, names: Sequence[str], *modules: str) -> None:
+        """Remember the functions of these (dotted) names, if they are all there and of these modules."""
+        super().__init__(root, names, lambda _, found: type(found) is FunctionType and home_of(found) in modules)
 
 
 def _never() -> bool:
