@@ -84,7 +84,7 @@ def are_same(root=given):
 
 
 def _conditions(names: Sequence[str]) -> list[str]:
-    """Return what is to be asked for each name. What comes before its last part has a variable."""
+    """Return the condition for each name. What comes before its last part has a variable."""
     places = {name: at for at, name in enumerate(names)}
     homes = {name.rpartition(".")[0] for name in names}
     homes |= {home.rpartition(".")[0] for home in homes}
