@@ -6,10 +6,8 @@ somebody has put around one, as instrumentation does, is equal to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from itertools import count
 from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any
@@ -83,7 +81,7 @@ def are_same(root=given):
 
 
 def _conditions(names: Sequence[str]) -> list[str]:
-    """Return what is to be asked for each name. What comes before its last part has a variable."""
+    """Return the condition for each name. What comes before its last part has a variable."""
     places = {name: at for at, name in enumerate(names)}
     homes = {name.rpartition(".")[0] for name in names}
     homes |= {home.rpartition(".")[0] for home in homes}
@@ -108,35 +106,49 @@ def _conditions(names: Sequence[str]) -> list[str]:
     return conditions
 
 
-class Original:
-    """Functions within an object: whether they are still those that its module was made with."""
+class Place:
+    """What is found in an object by (dotted) names: whether it is still there."""
 
-    stands: Callable[[], bool]
-    """Returns whether all are there, and none was replaced or wrapped: some programs do that, and mean it."""
-
-    def __init__(self, root: Any, names: Sequence[str], *modules: str) -> None:
-        """Remember the functions of these (dotted) names, if they are all there and of these modules."""
-        self.stands = _never
+    def __init__(self, root: Any, names: Sequence[str], is_sound: Callable[[str, Any], bool]) -> None:
+        """Remember what these names stand for; it never stands if one is not there, or what is found is not sound."""
+        self._root = root
+        self._names = names
+        self._found: Sequence[Any] | None = None
+        self._looks = 0
+        self._are_same: Callable[[], bool] | None = None
         try:
             found = [attrgetter(name)(root) for name in names]
         except AttributeError:
             return
-        if all(type(function) is FunctionType and home_of(function) in modules for function in found):
-            self.stands = partial(self._stands_at_first, root, names, found, count(1))
+        if all(map(is_sound, names, found)):
+            self._found = found
 
-    def _stands_at_first(self, root: Any, names: Sequence[str], found: Sequence[Any], calls: Iterator[int]) -> bool:
+    def stands(self) -> bool:
+        """Return whether all is there, and nothing was replaced or wrapped: some programs do that, and mean it."""
+        are_same = self._are_same
+        return self._stands_at_first() if are_same is None else are_same()
+
+    def _stands_at_first(self) -> bool:
         """Return what `stands` does, without it being compiled yet: that takes as long as a hundred looks."""
-        if next(calls) > _FEW:
-            self.stands = sameness(names, found, root)
-            return self.stands()
+        found = self._found
+        if found is None:
+            return False
+        self._looks += 1
+        if self._looks > _FEW:
+            are_same = self._are_same = sameness(self._names, found, self._root)
+            return are_same()
         try:
-            return all(attrgetter(name)(root) is each for name, each in zip(names, found, strict=True))
+            return all(attrgetter(name)(self._root) is each for name, each in zip(self._names, found, strict=True))
         except AttributeError:
             return False
 
 
-def _never() -> bool:
-    return False
+class Original(Place):
+    """Functions within an object: whether they are still those that its module was made with."""
+
+    def __init__(self, root: Any, names: Sequence[str], *modules: str) -> None:
+        """Remember the functions of these (dotted) names, if they are all there and of these modules."""
+        super().__init__(root, names, lambda _, found: type(found) is FunctionType and home_of(found) in modules)
 
 
 _FEW = 10

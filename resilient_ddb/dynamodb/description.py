@@ -5,18 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from resilient_ddb.events import Record
+
+class _Described:
+    """The base of what is described: compared by its slots. It never changes, and is asked on each put."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self.__slots__])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Described) and type(other) is type(self) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
 
-class KeySchema(Record):
+class KeySchema(_Described):
     """The attributes of a key."""
 
-    partition: str
-    sort: str | None
+    __slots__ = ("partition", "sort")
 
     def __init__(self, partition: str, sort: str | None = None) -> None:
         """Be the key of these attributes."""
-        super().__init__(partition=partition, sort=sort)
+        self.partition = partition
+        self.sort = sort
 
     @property
     def names(self) -> list[str]:
@@ -24,27 +37,41 @@ class KeySchema(Record):
         return [self.partition] if self.sort is None else [self.partition, self.sort]
 
 
-class Index(Record):
+class Index(_Described):
     """An index of a table."""
 
-    is_global: bool
-    keys: frozenset[str]
-    """The attributes of its key."""
-    key: KeySchema | None
-    """Its key; None: the partition key, or the sort key, is made of several attributes."""
-    projected: frozenset[str] | None
-    """The attributes that it has; None: all."""
+    __slots__ = ("is_global", "key", "keys", "projected")
+
+    def __init__(
+        self, *, is_global: bool, keys: frozenset[str], key: KeySchema | None, projected: frozenset[str] | None
+    ) -> None:
+        """Be described.
+
+        Args:
+            is_global: whether it is a global one.
+            keys: the attributes of its key.
+            key: its key; None: the partition key, or the sort key, is made of several attributes.
+            projected: the attributes that it has; None: all.
+        """
+        self.is_global = is_global
+        self.keys = keys
+        self.key = key
+        self.projected = projected
 
     def has(self, attribute: str) -> bool:
         """Return whether the index has an attribute."""
         return self.projected is None or attribute in self.projected
 
 
-class TableDescription(Record):
+class TableDescription(_Described):
     """A table, and its indexes by their names."""
 
-    key: KeySchema
-    indexes: Mapping[str, Index]
+    __slots__ = ("indexes", "key")
+
+    def __init__(self, *, key: KeySchema, indexes: Mapping[str, Index]) -> None:
+        """Have this key, and these indexes."""
+        self.key = key
+        self.indexes = indexes
 
     def key_of(self, index: str | None) -> KeySchema | None:
         """Return the key of an index, or of the table itself; None: it is not known, or of several attributes."""

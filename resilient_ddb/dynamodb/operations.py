@@ -26,12 +26,13 @@ _WITH_TOKEN = ("TransactWriteItems", "ExecuteTransaction")
 _SECONDS_OF_A_TOKEN = 540.0
 """DynamoDB keeps it for 10 minutes: one is left for the last request to arrive in."""
 
-_SELECT = re.compile(r"\s*SELECT\b", re.IGNORECASE)
-_STATEMENT_TABLE = re.compile(r"""\b(?:FROM|INTO|UPDATE)\s+["']?([\w.\-]+)""", re.IGNORECASE)
+# Most processes need none of these: `re` compiles each where it is first asked for, and keeps it.
+_SELECT = r"(?i)\s*SELECT\b"
+_STATEMENT_TABLE = r"""(?i)\b(?:FROM|INTO|UPDATE)\s+["']?([\w.\-]+)"""
 # The four clause words are reserved in DynamoDB: they only occur as attribute names behind '#'.
-_CLAUSE = re.compile(r"(?<![#:\w.])(SET|REMOVE|ADD|DELETE)(?=[\s#])", re.IGNORECASE)
-_CONSTANT = re.compile(r":\w+|if_not_exists\s*\(\s*(?P<path>[^(),]+?)\s*,\s*:\w+\s*\)", re.IGNORECASE)
-_COMMA_OUTSIDE_PARENTHESES = re.compile(r",(?![^(]*\))")
+_CLAUSE = r"(?i)(?<![#:\w.])(SET|REMOVE|ADD|DELETE)(?=[\s#])"
+_CONSTANT = r"(?i):\w+|if_not_exists\s*\(\s*(?P<path>[^(),]+?)\s*,\s*:\w+\s*\)"
+_COMMA_OUTSIDE_PARENTHESES = r",(?![^(]*\))"
 
 Params = Mapping[str, Any]
 
@@ -128,7 +129,7 @@ def _actions(entries: Any) -> Iterator[tuple[str, Params]]:
 
 def statement_tables(params: Params) -> list[str]:
     """Return the tables that a request's PartiQL statements name."""
-    return [name for text in _statements(params) for name in _STATEMENT_TABLE.findall(text)]
+    return [name for text in _statements(params) for name in re.findall(_STATEMENT_TABLE, text)]
 
 
 def is_conditional(params: Params) -> bool:
@@ -194,14 +195,14 @@ def _is_constant_update(params: Params) -> bool:
 
 
 def _is_constant_expression(expression: str, values: Params) -> bool:
-    if len(pieces := _CLAUSE.split(expression)) == 1 or pieces[0].strip():
+    if len(pieces := re.split(_CLAUSE, expression)) == 1 or pieces[0].strip():
         return False
     return all(_is_constant_clause(word, body, values) for word, body in clauses_of(expression))
 
 
 def clauses_of(expression: str) -> list[tuple[str, str]]:
     """Return the clauses of an update expression: `SET`, `REMOVE`, `ADD` or `DELETE`, and what follows it."""
-    pieces = _CLAUSE.split(expression)
+    pieces = re.split(_CLAUSE, expression)
     return [(word.upper(), body) for word, body in zip(pieces[1::2], pieces[2::2], strict=True)]
 
 
@@ -210,7 +211,7 @@ def _is_constant_clause(word: str, body: str, values: Params) -> bool:
         return True
     if word == "REMOVE":  # a list's elements move up when one is taken out
         return "[" not in body
-    actions = [action.strip() for action in _COMMA_OUTSIDE_PARENTHESES.split(body)]
+    actions = [action.strip() for action in re.split(_COMMA_OUTSIDE_PARENTHESES, body)]
     if word == "ADD":  # to a set: the same set again; to a number: another number
         return all(action and _is_set(values.get(action.rsplit(None, 1)[-1])) for action in actions)
     return all(_is_constant_assignment(action) for action in actions)
@@ -218,7 +219,7 @@ def _is_constant_clause(word: str, body: str, values: Params) -> bool:
 
 def _is_constant_assignment(action: str) -> bool:
     target, _, value = action.partition("=")
-    constant = _CONSTANT.fullmatch(value.strip())
+    constant = re.fullmatch(_CONSTANT, value.strip())
     if constant is None or "[" in target:  # a list index past the end appends, and would append again
         return False
     return constant["path"] in (None, target.strip())
@@ -233,7 +234,7 @@ def _is_set(value: Any) -> bool:
 
 def _only_selects(params: Params) -> bool:
     texts = _statements(params)
-    return bool(texts) and all(_SELECT.match(text) for text in texts)
+    return bool(texts) and all(re.match(_SELECT, text) for text in texts)
 
 
 def _statements(params: Params) -> list[str]:
@@ -251,7 +252,7 @@ def set_as_well(expression: str | None, assignments: str) -> str:
     """Return an update expression that makes further assignments: its `SET` clause may only be there once."""
     if expression is None:
         return f"SET {assignments}"
-    pieces = _CLAUSE.split(expression)
+    pieces = re.split(_CLAUSE, expression)
     for index, word in enumerate(pieces):
         if index % 2 and word.upper() == "SET":
             return "".join([*pieces[: index + 1], f" {assignments},", *pieces[index + 1 :]])
@@ -260,7 +261,7 @@ def set_as_well(expression: str | None, assignments: str) -> str:
 
 def attributes_changed(expression: str, names: Mapping[str, str]) -> set[str]:
     """Return the top-level attributes that an update expression changes; `names` are its placeholders."""
-    pieces = _CLAUSE.split(expression)
-    actions = [action for body in pieces[2::2] for action in _COMMA_OUTSIDE_PARENTHESES.split(body)]
+    pieces = re.split(_CLAUSE, expression)
+    actions = [action for body in pieces[2::2] for action in re.split(_COMMA_OUTSIDE_PARENTHESES, body)]
     words = [re.split(r"[\s.\[=]", action.strip(), maxsplit=1)[0] for action in actions]
     return {names.get(word, word) for word in words}

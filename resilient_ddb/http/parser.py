@@ -20,11 +20,11 @@ BODY_LIMIT = 134_217_728
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _START = b"HTTP/1."
-_STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
+_STATUS = r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?"  # compiled where one is unusual
 _USUAL = "HTTP/1.1 200 OK"
 _USUAL_LINE = f"{_USUAL}\r\n"
 _LENGTH = re.compile(r"[0-9]{1,20}", re.ASCII)
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*)?)")
+_CHUNK = rb"([0-9A-Fa-f]{1,16})((?:;[\t\x20-\x7e\x80-\xff]*)?)"  # likewise
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
@@ -317,7 +317,7 @@ def _learn_form(names: tuple[str, ...]) -> None:
 
 def _read_status_line(line: str) -> tuple[str, int, str]:
     """Return the minor version, the status and the reason."""
-    found = _STATUS.fullmatch(line)
+    found = re.fullmatch(_STATUS, line)
     if found is None:
         raise BrokenResponse("The answer does not begin with a status line of HTTP/1.1.")
     minor, code, reason = found.groups("")
@@ -390,7 +390,7 @@ class _Chunks:
             raise BrokenResponse("The line of a chunk's size is longer than this library reads.")
         if end < 0:
             return -1
-        found = _CHUNK.fullmatch(line)
+        found = re.fullmatch(_CHUNK, line)
         if found is None:
             raise BrokenResponse("The size of a chunk is no hexadecimal number.")
         self._missing = int(found[1], 16)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Callable
-from operator import attrgetter
 from types import FunctionType
+from typing import Any
 
 import botocore.awsrequest
 import botocore.httpsession
@@ -21,7 +20,7 @@ import urllib3.connectionpool
 import urllib3.poolmanager
 import urllib3.response
 
-from resilient_ddb.codec.originals import Parts, home_of, sameness
+from resilient_ddb.codec.originals import Parts, Place, home_of
 
 _HOMES = (
     "botocore.awsrequest",
@@ -45,6 +44,11 @@ _PARTS = Parts(
     answer=urllib3.response.HTTPResponse,
     base=http.client.HTTPConnection,
     response=http.client.HTTPResponse,
+    in_awsrequest=botocore.awsrequest,
+    in_pool=urllib3.connectionpool,
+    in_connection=urllib3.connection,
+    in_http=http.client,
+    in_socket=socket,
 )
 _FUNCTIONS = (
     *("session.send", "session._get_connection_manager"),
@@ -60,43 +64,28 @@ _FUNCTIONS = (
 )
 # The names under which classes are found, and the modules that they are of.
 _CLASSES = {
-    "aws.AWSHTTPConnectionPool.ConnectionCls": "botocore.awsrequest",
-    "aws.AWSHTTPSConnectionPool.ConnectionCls": "botocore.awsrequest",
-    "aws.AWSHTTPConnection": "botocore.awsrequest",
-    "aws.AWSHTTPSConnection": "botocore.awsrequest",
-    "pools.HTTPConnectionPool.ConnectionCls": "urllib3.connection",
-    "urllib.HTTPConnection": "urllib3.connection",
-    "http.HTTPConnection": "http.client",
-    "http.HTTPResponse": "http.client",
-    "socket.socket": "socket",
+    "in_awsrequest.AWSHTTPConnectionPool.ConnectionCls": "botocore.awsrequest",
+    "in_awsrequest.AWSHTTPSConnectionPool.ConnectionCls": "botocore.awsrequest",
+    "in_awsrequest.AWSHTTPConnection": "botocore.awsrequest",
+    "in_awsrequest.AWSHTTPSConnection": "botocore.awsrequest",
+    "in_pool.HTTPConnectionPool.ConnectionCls": "urllib3.connection",
+    "in_connection.HTTPConnection": "urllib3.connection",
+    "in_http.HTTPConnection": "http.client",
+    "in_http.HTTPResponse": "http.client",
+    "in_socket.socket": "socket",
 }
 
 
-def _as_made() -> Callable[[], bool]:
-    """Return what says whether all is as it was made; never, if a part was replaced before this library was loaded."""
-    places = Parts(
-        functions=_PARTS,
-        aws=botocore.awsrequest,
-        pools=urllib3.connectionpool,
-        urllib=urllib3.connection,
-        http=http.client,
-        socket=socket,
-    )
-    functions = [f"functions.{name}" for name in _FUNCTIONS]
-    try:
-        found = [attrgetter(name)(places) for name in functions]
-    except AttributeError:  # an SDK that is built otherwise
-        return _never
-    classes = [attrgetter(name)(places) for name in _CLASSES]
-    sound = all(type(function) is FunctionType and home_of(function) in _HOMES for function in found)
-    if sound and all(cls.__module__ == home for cls, home in zip(classes, _CLASSES.values(), strict=True)):
-        return sameness([*functions, *_CLASSES], [*found, *classes], places)
-    return _never
+def _is_sound(name: str, found: Any) -> bool:
+    if name in _CLASSES:
+        return bool(found.__module__ == _CLASSES[name])
+    return type(found) is FunctionType and home_of(found) in _HOMES
 
 
-def _never() -> bool:
-    return False
+_MADE = Place(_PARTS, [*_FUNCTIONS, *_CLASSES], _is_sound)
+"""It never stands if a part was replaced before this library was loaded."""
 
 
-is_untouched = _as_made()
-"""Returns whether nothing between botocore and the wire was replaced or wrapped."""
+def is_untouched() -> bool:
+    """Return whether nothing between botocore and the wire was replaced or wrapped."""
+    return _MADE.stands()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import Field, fields, replace
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 
@@ -18,17 +21,17 @@ class Settings:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._values() == other._values()
+        cls: Any = type(self)
+        values = _values_of(cls)
+        return bool(values(self) == values(other))
 
     def __hash__(self) -> int:
-        return hash(self._values())
+        cls: Any = type(self)
+        return hash((cls, _values_of(cls)(self)))
 
     def __repr__(self) -> str:
-        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in _fields_of(self) if one.repr)
+        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in _fields_of(type(self)) if one.repr)
         return f"{type(self).__qualname__}({', '.join(shown)})"
-
-    def _values(self) -> tuple[Any, ...]:
-        return tuple([getattr(self, one.name) for one in _fields_of(self)])
 
     if not TYPE_CHECKING:  # type checkers go by the fields
 
@@ -56,5 +59,11 @@ class Settings:
         return replace(self, **changes)  # type: ignore[type-var]  # each class beneath is a dataclass
 
 
-def _fields_of(settings: Any) -> tuple[Field[Any], ...]:
-    return fields(settings)
+def _fields_of(cls: Any) -> tuple[Field[Any], ...]:
+    return fields(cls)
+
+
+@cache
+def _values_of(cls: type) -> Callable[[Any], Any]:
+    """Return what reads all settings of one, in C: a Table with a policy of its own is found by them."""
+    return attrgetter(*[one.name for one in _fields_of(cls)])

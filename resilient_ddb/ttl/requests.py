@@ -28,7 +28,7 @@ _LEGACY = (_LEGACY_PROJECTION, "QueryFilter", "ScanFilter", "KeyConditions", "Co
 """Parameters that DynamoDB does not take beside expressions."""
 _LIVE = f"(attribute_not_exists({TTL}) OR NOT attribute_type({TTL}, {NUMBER}) OR {TTL} > {NOW})"
 """DynamoDB compares values of one type only: without the part on types, items with a TTL of text would be dropped."""
-_WORD = re.compile(r"(?<![\w:#])#?[A-Za-z_]\w*")
+_WORD = r"(?<![\w:#])#?[A-Za-z_]\w*"
 Params = Mapping[str, Any]
 
 
@@ -248,7 +248,7 @@ def _names_in_key_condition(params: Params, attribute: str) -> bool:
     if not isinstance(condition, str):
         return attribute in expressions.attributes_of(condition)
     names = params.get(NAMES) if isinstance(params.get(NAMES), Mapping) else {}
-    return any((names or {}).get(word, word) == attribute for word in _WORD.findall(condition))
+    return any((names or {}).get(word, word) == attribute for word in re.findall(_WORD, condition))
 
 
 # What is added.
