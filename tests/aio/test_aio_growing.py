@@ -232,7 +232,8 @@ async def test_a_point_read_that_finds_nothing_looks_at_all_places_at_one_moment
     monkeypatch.setattr(ShardReads, "all", missed)
     docs = either.table.sharded(**AFTER)
     projected = {"ProjectionExpression": "#n", "ExpressionAttributeNames": {"#n": "n"}}
-    for params, expected in (({}, {**KEY, "n": 5, "text": "x"}), (projected, {"n": 5})):
+    none_of_it = {"ProjectionExpression": "gone"}
+    for params, expected in (({}, {**KEY, "n": 5, "text": "x"}), (projected, {"n": 5}), (none_of_it, {})):
         either.proxy.clear()
         answer = await done(docs.get_item(Key=KEY, ReturnConsumedCapacity="TOTAL", **params))
         assert operations(either) == ["BatchGetItem", "TransactGetItems"]
