@@ -30,6 +30,7 @@ from .one_place import (
     cleared,
     has_failed,
     if_there,
+    is_refused,
     reasons_of,
     refuse_old,
     was_gone,
@@ -309,7 +310,7 @@ class ShardedVerbs:
                 return error, None
             if has_failed(own) and "Item" in own:
                 return error, True
-            failed = beginning.failed(error, own)
+            failed = beginning.failed(error, next(filter(is_refused, (own, *reasons)), own))
             try:
                 raise failed from (None if failed is error else error)
             finally:

@@ -324,6 +324,21 @@ async def test_a_condition_that_fails_on_nothing_shows_nothing(either):
     assert caught.value.response["Item"]["pk"] == {"S": "a"}
 
 
+@pytest.mark.parametrize("reasons", [("{}",), ("None", "{}")])
+@pytest.mark.parametrize(
+    "code", ["TransactionConflict", "ProvisionedThroughputExceeded", "ItemCollectionSizeLimitExceeded"]
+)
+async def test_what_dynamodb_has_against_it_is_raised_as_ever(either, code, reasons):
+    either.proxy.plan = [faults.CancelTransaction(reasons=tuple(reason.format(code) for reason in reasons))]
+    docs = either.table.sharded(**AFTER)
+    with pytest.raises(ClientError) as caught:
+        await done(docs.update_item(Key=KEY, **ADD))
+    assert caught.value.response["Error"]["Code"] == f"{code}Exception"
+    assert isinstance(caught.value, docs.meta.client.exceptions.from_code(f"{code}Exception"))
+    assert "CancellationReasons" not in caught.value.response
+    assert rddb.call_facts(caught.value).operation == "TransactWriteItems"
+
+
 async def test_what_it_took_is_told_as_ever(either):
     docs = either.table.sharded(**AFTER)
     asked = {"ReturnConsumedCapacity": "TOTAL", "ReturnItemCollectionMetrics": "SIZE"}
