@@ -398,6 +398,9 @@ class Core:
                     lane.begin_held(forced)
                 else:
                     lane.hold(forced)
+                decided = self.forced.get(lane.name)
+                if decided is not forced:  # by another thread meanwhile, which may have been here before
+                    lane.hold(decided)
         return lane
 
     def force(self, name: str, forced: Forced | None) -> None:

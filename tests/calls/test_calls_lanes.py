@@ -52,6 +52,20 @@ def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
     assert lane(core, "t") is not used
 
 
+@pytest.mark.parametrize("decided", [None, Forced("closed", "it is well")])
+def test_what_is_decided_while_a_lane_is_made_holds(core, decided):
+    class Asked(type(core.forced)):
+        def get(self, name):
+            found = super().get(name)
+            if found is not None and found is not decided:
+                core.force(name, decided)  # another thread, just before this one has held it
+            return found
+
+    core.forced = Asked()
+    core.force("t/read", Forced("open", "maintenance"))
+    assert lane(core, "t").circuit.forced == decided
+
+
 def of_own_policy(core, policy):
     return core.with_policy(policy, "t").lane("GetItem", {"TableName": "t"})
 
