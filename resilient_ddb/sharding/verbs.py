@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -384,6 +385,8 @@ class ShardedVerbs:
     def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
         """Write in a transaction whose entries have the keys that callers see."""
         keys = yield from self._keys()
+        # One token for all rounds: a request of an earlier one, whose reply was lost, may still be on its way.
+        params = {"ClientRequestToken": str(uuid4()), **params}
         with Doubts() as doubts:
             for left in reversed(range(ROUNDS)):
                 entries, checks = [], []

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
-from emulators import plain_resource
+from emulators import plain_client, plain_resource
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from properties import examples
@@ -201,6 +201,32 @@ async def test_an_item_that_is_moved_again_and_again_is_written_all_the_same(mac
     await done(mine.update_item(Key=KEY, **ADD))
     [stored] = either.stored()
     assert stored["n"] == 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delayed(faults.ResetBefore):
+    """Keep the first update on its way, and let another machine work meanwhile."""
+
+    work: object
+    kept: list
+
+    def matches(self, call):
+        is_update = any("Update" in entry for entry in call.params.get("TransactItems", ()))
+        if not is_update or self.kept:
+            return False
+        self.kept.append(call.params)
+        self.work()
+        return True
+
+
+async def test_an_update_that_arrives_late_is_not_made_twice(machines, dynamodb_local):
+    either, kept = machines.either, []
+    machines.place("new", n=5)
+    either.proxy.plan = [Delayed(work=lambda: machines.place("old", n=5), kept=kept)]
+    await done(either.table.sharded(**AFTER).idempotent_update(Key=KEY, **ADD))
+    assert [item["n"] for item in either.stored()] == [6]
+    plain_client(dynamodb_local.endpoint_url).transact_write_items(**kept[0])
+    assert [item["n"] for item in either.stored()] == [6]
 
 
 async def test_what_another_adds_to_an_item_that_is_moved_is_not_lost(machines):
