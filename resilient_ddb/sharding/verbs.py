@@ -218,7 +218,7 @@ class ShardedVerbs:
                     return outcome
                 last: ClientError = outcome
                 if left:
-                    doubts.settle(last)
+                    doubts.go_on(last)
             last.add_note(f"the item was moved, or deleted and put anew, before each of {attempts} attempts")
             try:
                 raise last
@@ -273,7 +273,7 @@ class ShardedVerbs:
                     return outcome
                 last: ClientError = outcome
                 if left:
-                    doubts.settle(last)
+                    doubts.go_on(last)
             last.add_note(f"the item was moved before each of {ROUNDS} attempts")
             try:
                 raise last
@@ -411,7 +411,7 @@ class ShardedVerbs:
                         raise
                     last = error
                 if left:
-                    doubts.settle(last)
+                    doubts.go_on(last)
             last.add_note(f"an item was moved before each of {ROUNDS} attempts")
             try:
                 raise last

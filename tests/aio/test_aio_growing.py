@@ -229,6 +229,30 @@ async def test_an_update_that_arrives_late_is_not_made_twice(machines, dynamodb_
     assert [item["n"] for item in either.stored()] == [6]
 
 
+@dataclass(frozen=True, kw_only=True)
+class DownAfter(faults.ServerError):
+    """Fail all reads once a request is on its way."""
+
+    kept: list
+
+    def matches(self, call):
+        return call.operation == "BatchGetItem" and bool(self.kept)
+
+
+@pytest.mark.parametrize(("verb", "where"), [("idempotent_update", "new"), ("update_item", "nowhere")])
+async def test_who_is_left_while_a_request_is_on_its_way_is_told_so(machines, caplog, verb, where):
+    either, kept = machines.either, []
+    machines.place(where, n=5)
+    work = lambda: machines.place("old", n=5)  # noqa: E731 - it is handed on
+    either.proxy.plan = [Delayed(work=work, kept=kept), DownAfter(kept=kept)]
+    with pytest.raises(rddb.UnprocessedKeysError, match="InternalServerError") as caught:
+        await done(getattr(either.table.sharded(**AFTER), verb)(Key=KEY, **ADD))
+    assert rddb.call_facts(caught.value).ambiguous
+    assert caught.value.__notes__[-1].startswith("AMBIGUOUS: the reply to an earlier request")
+    assert "TransactWriteItems" in caplog.text
+    assert "AMBIGUOUS" in caplog.text
+
+
 async def test_what_another_adds_to_an_item_that_is_moved_is_not_lost(machines):
     either = machines.either
     mine, theirs = either.table.sharded(**AFTER), machines.other.sharded(**BEFORE)
