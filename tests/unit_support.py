@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pybreaker
 import pytest
 from botocore.exceptions import ClientError
 
@@ -52,6 +53,24 @@ class SleepingClock(FakeClock):
 
     def time(self):
         return super().time() + self.slept
+
+
+class ComparedClock(FakeClock):
+    """A clock that is compared by its values, as a dataclass is: it can't be hashed."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return isinstance(other, ComparedClock)
+
+
+class ComparedListener(pybreaker.CircuitBreakerListener):
+    """A listener that is compared by its values, as a dataclass is: it can't be hashed."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return isinstance(other, ComparedListener)
 
 
 class FakeHost:

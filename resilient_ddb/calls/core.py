@@ -13,6 +13,7 @@ from resilient_ddb.dynamodb.operations import OF_ONE_ITEM, Params, operation_kin
 from resilient_ddb.dynamodb.reserved import SHARD, VALUES
 from resilient_ddb.events import RELEASED, CircuitEvent, ErrorKind
 from resilient_ddb.fallback import Chain, Fallback, FallbackFunction
+from resilient_ddb.policy.base import Settings
 from resilient_ddb.policy.circuit_breaker import CircuitBreaker
 from resilient_ddb.policy.forks import tell_child
 from resilient_ddb.policy.living import living
@@ -396,6 +397,9 @@ class Core:
                     lane.begin_held(forced)
                 else:
                     lane.hold(forced)
+                decided = self.forced.get(lane.name)
+                if decided is not forced:  # by another thread meanwhile, which may have been here before
+                    lane.hold(decided)
         return lane
 
     def force(self, name: str, forced: Forced | None) -> None:
@@ -516,7 +520,39 @@ def circuit_name(table: str | None, kind: str) -> str:
 
 def lane_settings(policy: Policy) -> tuple[Any, ...]:
     """Return what lanes go by. Policies that differ in other things only, such as a fallback, have the same lanes."""
-    return policy.circuit_breaker, policy.retry_budget, policy.clock, policy.random
+    settings = (policy.circuit_breaker, policy.retry_budget, policy.clock, policy.random)
+    try:
+        hash(settings)
+    except TypeError:  # of a clock or a listener that is compared by its values, as a dataclass is
+        return tuple(map(_hashable, settings))
+    return settings
+
+
+class _Itself:
+    """Stands for an object that can't be hashed: it is equal to that very object only."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other._found is self._found
+
+    def __hash__(self) -> int:
+        return id(self._found)
+
+
+def _hashable(setting: Any) -> Any:
+    if isinstance(setting, Settings):
+        return tuple(map(_hashable, vars(setting).values()))
+    if isinstance(setting, tuple):
+        return tuple(map(_hashable, setting))
+    try:
+        hash(setting)
+    except TypeError:
+        return _Itself(setting)
+    return setting
 
 
 def _make_breaker(circuit: Circuit) -> pybreaker.CircuitBreaker:

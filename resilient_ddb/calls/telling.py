@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from resilient_ddb.errors import CallFacts, call_facts
+from resilient_ddb.errors import CallFacts, attach, call_facts
 from resilient_ddb.errors.words import code_of_error
 from resilient_ddb.events import (
     AttemptEvent,
@@ -175,12 +175,13 @@ class Doubts:
     """What a flow keeps from being told too early: calls of its own that left a write in doubt.
 
     A flow may find out what became of such a write, or go on so that it does not matter. Then nobody has to look for
-    it. The flow makes the call `over` this, and says by `settle` that it is so. What is not settled as the block ends
-    is told as a write in doubt.
+    it. The flow makes the call `over` this, and says by `settle` that it is so, or by `go_on` that it will be if the
+    flow ends well. What is not settled as the block ends is told as a write in doubt.
     """
 
     def __init__(self) -> None:
         self._held: list[tuple[CallFacts, Core, CallEndEvent]] = []
+        self._passed: list[CallFacts | None] = []
         self._is_over = False
 
     def over(self, call: Callable[[], Any]) -> Callable[[], Any]:
@@ -195,7 +196,13 @@ class Doubts:
 
     def settle(self, error: BaseException) -> None:
         """Report that the call which ended in an error, if it is held, has left nothing in doubt."""
-        settled = call_facts(error)
+        self._settle(call_facts(error))
+
+    def go_on(self, error: BaseException) -> None:
+        """Record that the flow sends its write again. A request of the call that ended in an error may arrive later."""
+        self._passed.append(call_facts(error))
+
+    def _settle(self, settled: CallFacts | None) -> None:
         for held in [held for held in self._held if held[0] is settled]:
             self._held.remove(held)
             _, core, event = held
@@ -204,13 +211,26 @@ class Doubts:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._is_over = True
+        if error is None:
+            for passed in self._passed:
+                self._settle(passed)
+        elif any(held[0] is passed for held in self._held for passed in self._passed):
+            _say_in_doubt(error)
         outer = _DOUBTS.get()
         for facts, core, event in self._held:
             if outer is None or not outer.hold(facts, core, event):
                 core.warn(event)
         self._held.clear()
+
+
+def _say_in_doubt(error: BaseException) -> None:
+    """Say of the error that ends a flow that an earlier request of its write may have been applied, or may be yet."""
+    facts = call_facts(error)
+    if isinstance(error, Exception) and facts is not None and not facts.ambiguous:
+        note = "AMBIGUOUS: the reply to an earlier request of this write was lost, it may have been applied"
+        attach(error, facts.replaced(ambiguous=True), note)
 
 
 def in_shard(number: int | None, call: Callable[[], Any]) -> Callable[[], Any]:

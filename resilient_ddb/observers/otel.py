@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from resilient_ddb._version import __version__
@@ -34,6 +35,8 @@ PREFIX = "resilient_ddb."
 _SCHEMA = f"https://opentelemetry.io/schemas/{SEMANTIC_CONVENTIONS}"
 _MOST_SPANS = 10_000
 _NAME = "resilient_ddb"
+_CURRENT: ContextVar[int] = ContextVar("resilient_ddb_otel_current", default=0)
+"""The number of the call whose span is current."""
 
 
 class OpenTelemetryObserver:
@@ -53,7 +56,7 @@ class OpenTelemetryObserver:
             "db.client.operation.duration", "s", "Duration of database client operations."
         )
         self._metrics = {metric.name: _instrument(meter, metric) for metric in METRICS if metric is not CALL_DURATION}
-        self._spans: dict[int, tuple[Any, Any]] = {}
+        self._spans: dict[int, tuple[Any, Any, int]] = {}
 
     def __call__(self, event: AnyEvent) -> None:
         """Accept an event."""
@@ -105,7 +108,8 @@ class OpenTelemetryObserver:
             span.set_attribute("aws.dynamodb.table_names", [event.table])
         while len(self._spans) >= _MOST_SPANS:  # of calls that never ended: their context is gone
             self._spans.pop(next(iter(self._spans)), None)
-        self._spans[event.call] = (span, context.attach(trace.set_span_in_context(span)))
+        self._spans[event.call] = (span, context.attach(trace.set_span_in_context(span)), _CURRENT.get())
+        _CURRENT.set(event.call)
 
     def _add(self, event: Any, name: str, facts: dict[str, Any]) -> None:
         found = self._spans.get(event.call)
@@ -116,8 +120,10 @@ class OpenTelemetryObserver:
         found = self._spans.pop(event.call, None)
         if found is None:
             return
-        span, token = found
-        context.detach(token)
+        span, token, outer = found
+        if _CURRENT.get() == event.call:  # else what it was current in has ended: a write in doubt is told of later
+            context.detach(token)
+            _CURRENT.set(outer)
         named = {
             "aws.request_id": event.request_id,
             "aws.dynamodb.index_name": event.index,

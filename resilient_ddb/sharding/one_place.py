@@ -45,6 +45,15 @@ _RETURNED = {
 }
 _OF_TRANSACTION = ("ReturnConsumedCapacity", "ReturnItemCollectionMetrics")
 _AGGREGATED = ("ConsumedCapacity", "ItemCollectionMetrics")
+_CODES = {
+    _FAILED: "ConditionalCheckFailedException",
+    "ItemCollectionSizeLimitExceeded": "ItemCollectionSizeLimitExceededException",
+    "ProvisionedThroughputExceeded": "ProvisionedThroughputExceededException",
+    "ThrottlingError": "ThrottlingException",
+    "TransactionConflict": "TransactionConflictException",
+    "ValidationError": "ValidationException",
+}
+"""The code of a write by itself for each reason of a transaction that DynamoDB cancels."""
 _OF_ANSWER = frozenset({"Item", "CancellationReasons", "Message", "message"})
 
 
@@ -53,8 +62,8 @@ def rounds_flow(
 ) -> Flow[Response]:
     """Try a write until it is made, `most` times at most. The last error is raised.
 
-    `tried` gives the response, or an error that says no more than that the item was not where it had been seen. Such an
-    error leaves nothing in doubt if there is another try.
+    `tried` gives the response, or an error that says no more than that the item was not where it had been seen. A
+    request of such a try may still be on its way. It leaves nothing in doubt if a later try is made.
     """
     with Doubts() as doubts:
         for left in reversed(range(most)):
@@ -63,7 +72,7 @@ def rounds_flow(
                 return outcome
             last: ClientError = outcome
             if left:
-                doubts.settle(last)
+                doubts.go_on(last)
         last.add_note(f"{what_happened} before each of {most} attempts")
         try:
             raise last
@@ -134,6 +143,11 @@ def absences(table: Any, keys: ShardKeys, key: Item, homes: Sequence[str]) -> li
 def has_failed(reason: Mapping[str, Any]) -> bool:
     """Return whether an entry of a transaction failed by its condition."""
     return reason.get("Code") == _FAILED
+
+
+def is_refused(reason: Mapping[str, Any]) -> bool:
+    """Return whether DynamoDB has something against an entry of a transaction."""
+    return bool(reason.get("Code", "None") != "None")
 
 
 def reasons_of(error: ClientError) -> list[Mapping[str, Any]]:
@@ -215,18 +229,13 @@ class Beginning:
         return made
 
     def failed(self, error: ClientError, reason: Mapping[str, Any]) -> ClientError:
-        """Return the error as the verb by itself would have raised it: the caller's own condition, or its request."""
-        exceptions = self._table.meta.client.exceptions
-        codes = {
-            _FAILED: ("ConditionalCheckFailedException", exceptions.ConditionalCheckFailedException),
-            "ValidationError": ("ValidationException", ClientError),
-        }
-        if reason.get("Code") not in codes:
+        """Return the error as the verb by itself would have raised it: by a reason for which DynamoDB cancelled it."""
+        code = _CODES.get(reason.get("Code", ""))
+        if code is None:
             return error
-        code, kind = codes[reason["Code"]]
+        kind = self._table.meta.client.exceptions.from_code(code)
         response = {name: value for name, value in error.response.items() if name not in _OF_ANSWER}
-        message = reason.get("Message", "The conditional request failed")
-        response["Error"] = {"Code": code, "Message": message}
+        response["Error"] = {"Code": code, "Message": reason.get("Message", error.response["Error"]["Message"])}
         made: ClientError = kind(response, error.operation_name)
         attach_facts_of(error, made)
         return made

@@ -70,7 +70,8 @@ class ShardReads(BatchReads):
         transact = self._table.meta.client.transact_get_items
         response = yield unanswered(partial(transact, TransactItems=gets, **self._returned))
         self.responses.append(dict(response))
-        return [found["Item"] for found in response.get("Responses") or () if found.get("Item")]
+        # An item that has none of the attributes asked for is empty, and there all the same.
+        return [found["Item"] for found in response.get("Responses") or () if "Item" in found]
 
     @property
     def unread(self) -> list[Item]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -31,6 +32,7 @@ from .one_place import (
     cleared,
     has_failed,
     if_there,
+    is_refused,
     reasons_of,
     refuse_old,
     rounds_flow,
@@ -299,7 +301,7 @@ class ShardedVerbs:
                 return error, None
             if has_failed(own) and "Item" in own:
                 return error, True
-            failed = beginning.failed(error, own)
+            failed = beginning.failed(error, next(filter(is_refused, (own, *reasons)), own))
             try:
                 raise failed from (None if failed is error else error)
             finally:
@@ -373,6 +375,8 @@ class ShardedVerbs:
     def _transact(self, params: Mapping[str, Any]) -> Flow[Response]:
         """Write in a transaction whose entries have the keys that callers see."""
         keys = yield from self._keys()
+        # One token for all rounds: a request of an earlier one, whose reply was lost, may still be on its way.
+        params = {"ClientRequestToken": str(uuid4()), **params}
 
         def tried(doubts: Doubts) -> Flow[Response | ClientError]:
             entries, checks = [], []

@@ -10,6 +10,7 @@ from aio_support import ACCESS, is_closed, other_tasks, until
 from aiobotocore.client import AioClientCreator
 from botocore.exceptions import ClientError
 from cycle_support import collected_afterwards
+from unit_support import ComparedClock, ComparedListener
 
 import resilient_ddb as rddb
 from resilient_ddb import aio
@@ -134,6 +135,13 @@ async def test_a_replica_goes_by_the_policy_of_whoever_asks(world):
             assert [await asked(by) for by in (table, own, table)] == [2, 4, 2]
             rddb.set_policy(dynamodb, policy.replace(retry=attempts(3)))
             assert [await asked(by) for by in (table, own)] == [3, 4]
+
+
+async def test_a_replica_is_asked_by_a_policy_that_can_not_be_hashed(world, replica):
+    breaker = rddb.CircuitBreaker(listeners=[ComparedListener()])
+    table = await world.table(retry=ONE, circuit_breaker=breaker, clock=ComparedClock(), fallback=replica)
+    world.proxy.plan = [faults.Throttle()]
+    assert where(await table.get_item(Key=KEY)) == {"replica": ELSEWHERE}
 
 
 async def test_the_replicas_client_is_opened_once_and_closed_with_the_table(world, replica, opens):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import ClientError
-from emulators import plain_resource
+from emulators import plain_client, plain_resource
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from properties import examples
@@ -203,6 +203,56 @@ async def test_an_item_that_is_moved_again_and_again_is_written_all_the_same(mac
     assert stored["n"] == 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class Delayed(faults.ResetBefore):
+    """Keep the first update on its way, and let another machine work meanwhile."""
+
+    work: object
+    kept: list
+
+    def matches(self, call):
+        is_update = any("Update" in entry for entry in call.params.get("TransactItems", ()))
+        if not is_update or self.kept:
+            return False
+        self.kept.append(call.params)
+        self.work()
+        return True
+
+
+async def test_an_update_that_arrives_late_is_not_made_twice(machines, dynamodb_local):
+    either, kept = machines.either, []
+    machines.place("new", n=5)
+    either.proxy.plan = [Delayed(work=lambda: machines.place("old", n=5), kept=kept)]
+    await done(either.table.sharded(**AFTER).idempotent_update(Key=KEY, **ADD))
+    assert [item["n"] for item in either.stored()] == [6]
+    plain_client(dynamodb_local.endpoint_url).transact_write_items(**kept[0])
+    assert [item["n"] for item in either.stored()] == [6]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownAfter(faults.ServerError):
+    """Fail all reads once a request is on its way."""
+
+    kept: list
+
+    def matches(self, call):
+        return call.operation == "BatchGetItem" and bool(self.kept)
+
+
+@pytest.mark.parametrize(("verb", "where"), [("idempotent_update", "new"), ("update_item", "nowhere")])
+async def test_who_is_left_while_a_request_is_on_its_way_is_told_so(machines, caplog, verb, where):
+    either, kept = machines.either, []
+    machines.place(where, n=5)
+    work = lambda: machines.place("old", n=5)  # noqa: E731 - it is handed on
+    either.proxy.plan = [Delayed(work=work, kept=kept), DownAfter(kept=kept)]
+    with pytest.raises(rddb.UnprocessedKeysError, match="InternalServerError") as caught:
+        await done(getattr(either.table.sharded(**AFTER), verb)(Key=KEY, **ADD))
+    assert rddb.call_facts(caught.value).ambiguous
+    assert caught.value.__notes__[-1].startswith("AMBIGUOUS: the reply to an earlier request")
+    assert "TransactWriteItems" in caplog.text
+    assert "AMBIGUOUS" in caplog.text
+
+
 async def test_what_another_adds_to_an_item_that_is_moved_is_not_lost(machines):
     either = machines.either
     mine, theirs = either.table.sharded(**AFTER), machines.other.sharded(**BEFORE)
@@ -232,7 +282,8 @@ async def test_a_point_read_that_finds_nothing_looks_at_all_places_at_one_moment
     monkeypatch.setattr(ShardReads, "all", missed)
     docs = either.table.sharded(**AFTER)
     projected = {"ProjectionExpression": "#n", "ExpressionAttributeNames": {"#n": "n"}}
-    for params, expected in (({}, {**KEY, "n": 5, "text": "x"}), (projected, {"n": 5})):
+    none_of_it = {"ProjectionExpression": "gone"}
+    for params, expected in (({}, {**KEY, "n": 5, "text": "x"}), (projected, {"n": 5}), (none_of_it, {})):
         either.proxy.clear()
         answer = await done(docs.get_item(Key=KEY, ReturnConsumedCapacity="TOTAL", **params))
         assert operations(either) == ["BatchGetItem", "TransactGetItems"]
@@ -321,6 +372,21 @@ async def test_a_condition_that_fails_on_nothing_shows_nothing(either):
     with pytest.raises(docs.meta.client.exceptions.ConditionalCheckFailedException) as caught:
         await done(docs.put_item(Item=KEY, ConditionExpression="attribute_not_exists(pk)", **shown))
     assert caught.value.response["Item"]["pk"] == {"S": "a"}
+
+
+@pytest.mark.parametrize("reasons", [("{}",), ("None", "{}")])
+@pytest.mark.parametrize(
+    "code", ["TransactionConflict", "ProvisionedThroughputExceeded", "ItemCollectionSizeLimitExceeded"]
+)
+async def test_what_dynamodb_has_against_it_is_raised_as_ever(either, code, reasons):
+    either.proxy.plan = [faults.CancelTransaction(reasons=tuple(reason.format(code) for reason in reasons))]
+    docs = either.table.sharded(**AFTER)
+    with pytest.raises(ClientError) as caught:
+        await done(docs.update_item(Key=KEY, **ADD))
+    assert caught.value.response["Error"]["Code"] == f"{code}Exception"
+    assert isinstance(caught.value, docs.meta.client.exceptions.from_code(f"{code}Exception"))
+    assert "CancellationReasons" not in caught.value.response
+    assert rddb.call_facts(caught.value).operation == "TransactWriteItems"
 
 
 async def test_what_it_took_is_told_as_ever(either):

@@ -1,7 +1,7 @@
 """What a client keeps for each table is bounded, whatever names it meets."""
 
 import pytest
-from unit_support import make_core
+from unit_support import ComparedClock, ComparedListener, make_core
 
 import resilient_ddb as rddb
 from resilient_ddb.calls import core as core_module
@@ -50,6 +50,37 @@ def test_a_call_that_is_under_way_ends_in_its_own_lane(core):
         lane(core, f"t-{number}")
     used.circuit.record(permit, HealthSign.SUCCESS, 0.0)
     assert lane(core, "t") is not used
+
+
+@pytest.mark.parametrize("decided", [None, Forced("closed", "it is well")])
+def test_what_is_decided_while_a_lane_is_made_holds(core, decided):
+    class Asked(type(core.forced)):
+        def get(self, name):
+            found = super().get(name)
+            if found is not None and found is not decided:
+                core.force(name, decided)  # another thread, just before this one has held it
+            return found
+
+    core.forced = Asked()
+    core.force("t/read", Forced("open", "maintenance"))
+    assert lane(core, "t").circuit.forced == decided
+
+
+def of_own_policy(core, policy):
+    return core.with_policy(policy, "t").lane("GetItem", {"TableName": "t"})
+
+
+def test_lanes_go_by_what_can_not_be_hashed(core):
+    clock, listener = ComparedClock(), ComparedListener()
+
+    def policy(clock, listener, **more):
+        return rddb.Policy(clock=clock, circuit_breaker=rddb.CircuitBreaker(listeners=[listener]), **more)
+
+    kept = of_own_policy(core, policy(clock, listener))
+    assert of_own_policy(core, policy(clock, listener, fallback=lambda call, error: None)) is kept
+    assert of_own_policy(core, policy(ComparedClock(), listener)) is not kept
+    assert of_own_policy(core, policy(clock, ComparedListener())) is not kept
+    assert of_own_policy(core, rddb.Policy(clock=clock)) is of_own_policy(core, rddb.Policy(clock=clock))
 
 
 def taken_away(lane, *names):

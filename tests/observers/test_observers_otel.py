@@ -106,6 +106,21 @@ def test_no_span_stays_current_after_its_call(told):
     assert told.observer._spans == {}  # noqa: SLF001 - memory that must not grow
 
 
+def test_a_write_that_is_told_as_in_doubt_later_ends_its_span_without_a_word(rim, server, told, caplog):
+    server.answer = lambda operation, params: SERVER_ERROR
+    side = server.side(rim, policy(told, retry=rddb.Retry(max_attempts=2)))
+    side.table = side.table.versioned()
+    with told.tracer.start_as_current_span("handler") as handler:
+        [error] = side.many("put_item", 1, Item=KEY)
+        assert rddb.call_facts(error).ambiguous
+        assert trace.get_current_span() is handler
+    [span] = told.spans("DynamoDB.PutItem")
+    assert span.parent.span_id == handler.get_span_context().span_id
+    assert span.attributes["resilient_ddb.ambiguous"] is True
+    assert [record for record in caplog.records if record.name.startswith("opentelemetry")] == []
+    side.close()
+
+
 def test_a_span_that_another_instrumentation_begins_is_the_child_of_ours(server, told):
     side = server.side("sync", policy(told))
 

@@ -10,6 +10,7 @@ from botocore.client import ClientCreator
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ParamValidationError, WaiterError
 from emulators import CREDENTIALS
+from unit_support import ComparedClock, ComparedListener
 
 import resilient_ddb as rddb
 from resilient_ddb.sharding import RANDOM
@@ -208,6 +209,16 @@ def test_a_replica_goes_by_the_policy_of_whoever_asks(filled, far, hardened):
     assert (asked_at(far, table), asked_at(far, own), asked_at(far, table)) == (2, 4, 2)
     rddb.set_policy(dynamodb, policy.replace(retry=attempts(3)))
     assert (asked_at(far, table), asked_at(far, own)) == (3, 4)
+
+
+def test_a_replica_is_asked_by_a_policy_that_can_not_be_hashed(filled, far, hardened):
+    breaker = rddb.CircuitBreaker(listeners=[ComparedListener()])
+    fallback = rddb.fallback.replica("us-west-2", endpoint_url=far.endpoint_url)
+    policy = filled.policy(retry=ONCE, circuit_breaker=breaker, clock=ComparedClock(), fallback=fallback)
+    dynamodb = hardened(filled.proxy.endpoint_url, policy)
+    filled.proxy.plan = OUTAGE
+    assert asked_at(far, dynamodb.Table(filled.name)) == 1
+    assert asked_at(far, dynamodb.Table(filled.name, policy=policy)) == 1
 
 
 def test_a_replicas_circuit_is_not_the_one_that_a_storage_shares(filled, far, hardened):

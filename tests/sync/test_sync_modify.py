@@ -578,7 +578,7 @@ def test_modify_returns_the_ttl_as_it_is_stored(world):
 
 
 def test_max_attempts_goes_by_name(world):
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="takes Key and change by position, and the others by name"):
         world.table().versioned().modify(KEY, lambda item: item, 5)
 
 
