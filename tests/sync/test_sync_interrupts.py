@@ -214,21 +214,29 @@ def query_all(table):
     return _items(table, "query", {}, None, None)
 
 
+def read_until_interrupted(reading, given, interrupt, of="pk"):
+    """Add what is read to `given` until the interrupt comes; return whether it came."""
+    trace = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        for item in reading:
+            given.append(item[of])
+    except KeyboardInterrupt:
+        sys.settrace(trace)
+        return True
+    finally:
+        sys.settrace(trace)
+    return False
+
+
 @pytest.mark.parametrize("read", [get_all, get_all_of_a_generator, query_all])
 @on_a_thread_of_its_own
 def test_no_item_is_lost_wherever_ctrl_c_comes_and_the_reading_goes_on(watchdog, read):
     for at in itertools.count(1, 5):
         watchdog()
-        reading, given, trace = read(Readable()), [], sys.gettrace()
-        sys.settrace(Interrupt(at))
-        try:
-            for item in reading:
-                given.append(item["pk"])  # noqa: PERF401 - one by one
+        reading, given = read(Readable()), []
+        if not read_until_interrupted(reading, given, Interrupt(at)):
             break
-        except KeyboardInterrupt:
-            sys.settrace(trace)
-        finally:
-            sys.settrace(trace)
         given += [item["pk"] for item in reading]
         missing = [key["pk"] for key in getattr(reading, "missing", [])]
         assert given + missing == sorted(given) + missing, f"line {at}"
@@ -275,16 +283,9 @@ def test_no_item_of_an_async_table_is_lost_wherever_ctrl_c_comes(watchdog, keys)
 
     for at in itertools.count(1, 11):
         watchdog()
-        reading, given, trace = AsyncBatchGet(AsyncReadable(), keys(), {}, None), [], sys.gettrace()
-        sys.settrace(Interrupt(at))
-        try:
-            for item in Awaiting(reading):
-                given.append(item["pk"])  # noqa: PERF401 - one by one
+        reading, given = AsyncBatchGet(AsyncReadable(), keys(), {}, None), []
+        if not read_until_interrupted(Awaiting(reading), given, Interrupt(at)):
             break
-        except KeyboardInterrupt:
-            sys.settrace(trace)
-        finally:
-            sys.settrace(trace)
         given += [item["pk"] for item in Awaiting(reading)]
         assert sorted(given + [key["pk"] for key in reading.missing]) == list(NUMBERS), f"line {at}"
     assert at > 100
@@ -325,16 +326,9 @@ def test_no_item_of_several_keys_is_lost_in_silence_wherever_ctrl_c_comes(watchd
         )
         request = requested(shelf, list(shelf.sources))
         reading = ItemIterator(making(shelf, request)(), "query_many_items", SimpleNamespace(name="t"))
-        given, trace = [], sys.gettrace()
-        sys.settrace(InterruptBetweenItems(at))
-        try:
-            for item in reading:
-                given.append(item["id"])  # noqa: PERF401 - one by one
+        given = []
+        if not read_until_interrupted(reading, given, InterruptBetweenItems(at), of="id"):
             break
-        except KeyboardInterrupt:
-            sys.settrace(trace)
-        finally:
-            sys.settrace(trace)
         try:
             given += [item["id"] for item in reading]
         except (RuntimeError, PaginationError):  # which items were given is not known
