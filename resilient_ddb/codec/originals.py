@@ -67,7 +67,7 @@ def sameness(
     conditions = _conditions(names)
     conditions += [f"{name!r} not in held{at}" for at, (_, members) in enumerate(without) for name in sorted(members)]
     exec(_FUNCTION.format(" and ".join(conditions)), known)  # noqa: S102 - of names in this package
-    made: Callable[..., bool] = known["are_same"]
+    made: Callable[..., bool] = known.pop("are_same")  # else it would know itself, and keep all that was found
     return made
 
 

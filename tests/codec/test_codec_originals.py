@@ -1,14 +1,16 @@
 """A part that somebody has wrapped is not the original, however equal the wrapper says it is."""
 
 import types
+import weakref
 from functools import partial
 
 import pytest
 from boto3.dynamodb import transform
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.auth import SigV4Auth
+from cycle_support import without_collector
 
-from resilient_ddb.codec.originals import Original, home_of, is_own, is_same
+from resilient_ddb.codec.originals import Original, home_of, is_own, is_same, sameness
 from resilient_ddb.codec.values import boto3_deserializes_as_usual, boto3_serializes_as_usual
 from resilient_ddb.hooks.listeners import Listeners
 from resilient_ddb.hooks.signing import botocore_signs_as_usual
@@ -72,6 +74,16 @@ def test_a_part_that_was_wrapped_from_the_first_never_stands():
     assert Original(home, ["two"], __name__).stands()
     assert not Original(home, ["two"], "elsewhere").stands()
     assert not Original(home, ["three"], __name__).stands()
+
+
+def test_what_is_compiled_keeps_nothing_once_nobody_has_it():
+    found = Handlers()
+    home, gone = types.SimpleNamespace(one=found), weakref.ref(found)
+    with without_collector():
+        are_same = sameness(["one"], [found])
+        assert are_same(home)
+        del are_same, home, found
+        assert gone() is None
 
 
 class Handlers:
