@@ -41,6 +41,8 @@ _VALUES = {"content-length": "([0-9]{1,20})", "connection": "(keep-alive)"}
 _FEW = 20
 """A form is compiled once it was seen more often: that takes as long as a hundred heads."""
 _MOST_FORMS = 16
+_MOST_LINES = 64
+"""DynamoDB's heads have a dozen lines. It takes most of a second to compile a form of thousands."""
 _forms: dict[tuple[str, ...], _Form | int] = {}
 """The forms by the names of their headers; those that are not compiled yet by how often they were seen."""
 _last_form: _Form | None = None
@@ -305,6 +307,8 @@ class _Form:
 def _learn_form(names: tuple[str, ...]) -> None:
     """Count a head with these names, and read those that follow by its form if there were a few."""
     global _last_form  # noqa: PLW0603 - one server's answers come after each other
+    if len(names) > _MOST_LINES:
+        return
     known = _forms.get(names, 0)
     if isinstance(known, _Form):
         _last_form = known

@@ -410,6 +410,12 @@ def test_a_few_answers_are_read_without_their_form_being_compiled():
         assert parsing._last_form is None  # noqa: SLF001 - it takes as long as a hundred heads
 
 
+def test_no_form_is_compiled_of_a_head_with_very_many_lines():
+    lines = b"".join(b"x-%d: y\r\n" % number for number in range(100))
+    with forms(OK + lines + b"Content-Length: 0\r\n\r\n", 30):
+        assert not parsing._forms  # noqa: SLF001 - one of thousands of lines takes most of a second
+
+
 def test_an_error_shows_nothing_of_what_came():
     with pytest.raises(BrokenResponse) as refused:
         read(b"HTTP/1.1 200 OK\r\nsecret\r\n\r\n")
