@@ -449,7 +449,8 @@ def _may_be_traced() -> bool:
     return type(held) is not dict or _TRACE in held
 
 
-_TRACE: Any = getattr(os.environ, "encodekey", str)("_X_AMZN_TRACE_ID")
+_TRACE: Any = "_X_AMZN_TRACE_ID" if os.name == "nt" else b"_X_AMZN_TRACE_ID"
+"""As Python holds it, also if a test has put something in the place of `os.environ` as this is loaded."""
 
 
 def _key(operation: str, params: Any) -> Key | None:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -521,6 +522,20 @@ def test_lambdas_trace_is_sent(server, client, ordinary, monkeypatch):
     monkeypatch.delenv("_X_AMZN_TRACE_ID")
     assert is_taken(client)
     assert not any(line.startswith("X-Amzn-Trace-Id") for line in server.take()[-1][0])
+
+
+def test_lambdas_trace_is_sent_also_if_the_environment_was_replaced_as_the_path_was_loaded():
+    script = (
+        "import os, botocore.client;"
+        "real, os.environ = os.environ, dict(os.environ);"
+        "from resilient_ddb.hooks import plain_calls;"
+        "os.environ = real;"
+        "assert not plain_calls._may_be_traced();"
+        "real['_X_AMZN_TRACE_ID'] = 'Root=1-a';"
+        "assert plain_calls._may_be_traced()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "_X_AMZN_TRACE_ID"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)  # noqa: S603 - our own script
 
 
 # The switch, and what outlives calls.
