@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar, cast
 Called = TypeVar("Called", bound=Callable[..., Any])
 _OF_ITEMS = frozenset({"ttl_seconds", "expected_version"})
 """Parameters of this library's own that verbs hand on to other verbs."""
+_OF_ALL_VERBS = "ReturnConsumedCapacity"
+"""A parameter of DynamoDB's that all verbs take."""
 
 
 class NotGiven(Enum):
@@ -47,7 +49,8 @@ def names_checked(function: Called) -> Called:
 
             first = names[: code.co_argcount]
             shown = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
-            raise position_refusal(shown, [one for one in first if one != "self"], names[code.co_argcount :])
+            others = (*names[code.co_argcount :], *((_OF_ALL_VERBS,) if is_verb else ()))
+            raise position_refusal(shown, [one for one in first if one != "self"], others)
         if not given.keys() <= known:
             for name in given:
                 if name not in known and not (is_verb and (name[:1].isupper() or name in _OF_ITEMS)):

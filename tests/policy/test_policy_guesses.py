@@ -311,6 +311,7 @@ def test_every_verb_names_what_is_meant(made):
 
 BY_POSITION = [
     (lambda made: made.table.sharded, (3, "x"), "sharded() takes shards by position, and the others by name"),
+    (lambda made: made.sharded.put_item, ({}, "x"), "put_item() takes Item by position, and the others by name"),
     (lambda made: made.table.query_items, ("x",), "query_items() takes its arguments by name, such as query_items("),
     (lambda _: rddb.RateLimiter, (5, 6), "RateLimiter() takes units_per_second by position, and the others by"),
     (lambda _: rddb.lambda_deadline, (1, 2, 3), "lambda_deadline() takes context and margin by position, and no more"),
