@@ -78,6 +78,28 @@ def connect(
         failure = None  # the error knows this frame: they would keep each other
 
 
+class TakenOver:
+    """A socket as TLS takes it over. It is asked for its timeout as the handshake begins.
+
+    Only then: before that, what is trusted is loaded, which takes long where there is little CPU.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Stand for a socket that is connected."""
+        self._connected = connected
+        self.due: float | None = None
+        """When the handshake must have ended; None: it has not begun, or has no limit."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connected, name)
+
+    def gettimeout(self) -> float | None:
+        """Return the seconds that the handshake may take."""
+        left = self._connected.gettimeout()
+        self.due = None if left is None else now() + left
+        return left
+
+
 class Connection:
     """A connection on which one request at a time is sent, and its answer read."""
 
