@@ -253,6 +253,20 @@ async def test_who_is_left_while_a_request_is_on_its_way_is_told_so(machines, ca
     assert "AMBIGUOUS" in caplog.text
 
 
+async def test_whose_item_has_a_double_by_now_is_not_told_that_nothing_was_written(machines):
+    either = machines.either
+
+    def work():
+        machines.place("old", n=5)
+        either.direct.put_item(Item={"pk": PLACES["new"], "sk": NUMBER, "n": 6})
+
+    either.proxy.plan = [Delayed(work=work, kept=[])]
+    with pytest.raises(rddb.DuplicateShardItemError) as caught:
+        await done(either.table.sharded(**AFTER).update_item(Key=KEY, **ADD))
+    assert rddb.call_facts(caught.value).ambiguous
+    assert "nothing was written" not in " ".join(caught.value.__notes__)
+
+
 async def test_modify_tells_nobody_of_a_request_on_its_way_that_meets_the_item_now(machines, caplog):
     either = machines.either
     machines.place("nowhere")
