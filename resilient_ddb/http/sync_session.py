@@ -21,7 +21,7 @@ from urllib3 import exceptions as ux
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
 from urllib3.response import HTTPResponse
 
-from resilient_ddb.policy.clock import LATE_SECONDS, SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from resilient_ddb.policy.policy import Timeouts
 
@@ -224,8 +224,8 @@ class LeanSession:
             if not isinstance(error, Exception):
                 raise
             failure = _unsent(_of_connecting(error, url, in_handshake=connected is not None))
-            if taken_over is not None and taken_over.due is not None and isinstance(error, TimeoutError):
-                failure.client_was_busy = now() - taken_over.due > LATE_SECONDS  # type: ignore[attr-defined]  # `classification` asks for it
+            if taken_over is not None and isinstance(error, TimeoutError):
+                failure.client_was_busy = taken_over.is_too_late()  # type: ignore[attr-defined]  # `classification` asks for it
             try:
                 raise failure from error
             finally:

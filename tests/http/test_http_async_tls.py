@@ -184,6 +184,24 @@ async def _be_busy_once(listening):
     found.close()
 
 
+async def test_a_handshake_that_times_out_on_an_event_loop_with_some_work_counts():
+    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # connected by the system, and served by nobody
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        async with table_at(url, attempts=1, connect=1.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
+            working = asyncio.create_task(_work_on())
+            assert (await end_of(table.get_item(**KEY)))[0].__name__ == "ConnectTimeoutError"
+            working.cancel()
+            assert rddb.circuits(table)["read"].state == "open"
+
+
+async def _work_on():
+    """Leave the loop's other tasks their turn each 60 ms: a connection is made by a few of them."""
+    while True:
+        time.sleep(0.06)  # noqa: ASYNC251 - that is what it is about
+        await asyncio.sleep(0)
+
+
 class AnswersEarly:
     """Answers one request that it has not read, and reads no more of it before it is told to end."""
 
