@@ -125,7 +125,7 @@ class Pool:
                 late = aiohttp.ServerTimeoutError(
                     f"Connection timeout to host {target.scheme}://{target.host_header}{target.path}"
                 )
-                by = min(*ended_at, self.loop.time()) - (limit.when() or 0.0)
+                by = min([*ended_at, self.loop.time()]) - (limit.when() or 0.0)
                 late.client_was_busy = is_too_busy(by, patience or 0.0)  # type: ignore[attr-defined]  # `_in_aiobotocores_words` asks for it
                 raise late from error
             raise aiohttp.ClientConnectorError(key, error) from error
