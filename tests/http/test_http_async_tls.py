@@ -175,6 +175,16 @@ async def test_a_handshake_that_a_busy_event_loop_times_out_says_nothing_of_the_
             assert rddb.circuits(table)["read"].state == "closed"
 
 
+async def test_a_connection_may_be_made_without_any_limit():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        pool = Pool(asyncio.get_running_loop(), 1)
+        target = target_of(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        connection = await pool.connect(target, None, None)
+        assert connection.is_open()
+        connection.abort()
+        await pool.close()
+
+
 async def _be_busy_once(listening):
     """Do nothing else for longer than connecting may take, from when a connection is there."""
     loop = asyncio.get_running_loop()
