@@ -198,7 +198,7 @@ async def test_a_handshake_that_times_out_on_an_event_loop_with_some_work_counts
     breaker = rddb.CircuitBreaker(minimum_calls=1)
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connected by the system, and served by nobody
         url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-        async with table_at(url, attempts=1, connect=1.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
+        async with table_at(url, attempts=1, connect=2.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
             working = asyncio.create_task(_work_on())
             assert (await end_of(table.get_item(**KEY)))[0].__name__ == "ConnectTimeoutError"
             working.cancel()
