@@ -223,7 +223,10 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
 
 
 class DuplicateShardItemError(ResilienceError):
-    """One key was found in several shards of a table: which item is meant can't be told. Nothing was written."""
+    """One key was found in several shards of a table: which item is meant can't be told. Nothing was written.
+
+    If `resilience.ambiguous` is true, an earlier request of the same write got no answer, and may still be applied.
+    """
 
     def __init__(self, *, operation_name: str, table: str, items: Sequence[Mapping[str, Any]]) -> None:
         """Take the items that were found."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import aiohttp
 
-from resilient_ddb.policy.clock import LATE_SECONDS, Moment, have_passed
+from resilient_ddb.policy.clock import Moment, have_passed, is_too_busy
 
 from .aio_connection import Connection
 from .aio_names import Names
@@ -110,10 +110,10 @@ class Pool:
             aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError: it could not be made. Nothing was sent.
         """
         key: Any = _Key(target.host, target.port, context is not None)
-        limit = asyncio.timeout(patience)
+        limit, ended_at = asyncio.timeout(patience), list[float]()
         try:
             async with limit:
-                made = await self._connected(target, context)
+                made = await self._connected_by(limit.when(), ended_at, target, context)
         except ssl.CertificateError as error:
             raise aiohttp.ClientConnectorCertificateError(key, error) from error
         except ssl.SSLError as error:
@@ -125,10 +125,26 @@ class Pool:
                 late = aiohttp.ServerTimeoutError(
                     f"Connection timeout to host {target.scheme}://{target.host_header}{target.path}"
                 )
-                late.client_was_busy = self.loop.time() - (limit.when() or 0.0) > LATE_SECONDS  # type: ignore[attr-defined]  # `_in_aiobotocores_words` asks for it
+                by = min([*ended_at, self.loop.time()]) - (limit.when() or 0.0)
+                late.client_was_busy = is_too_busy(by, patience or 0.0)  # type: ignore[attr-defined]  # `_in_aiobotocores_words` asks for it
                 raise late from error
             raise aiohttp.ClientConnectorError(key, error) from error
         return made
+
+    async def _connected_by(
+        self, end: float | None, ended_at: list[float], target: Target, context: ssl.SSLContext | None
+    ) -> Connection:
+        """Return a connection. If `end` passes meanwhile, the event loop says in `ended_at` when it saw that.
+
+        The task that waits is told some turns later, each of which may be long.
+        """
+        if end is None:
+            return await self._connected(target, context)
+        watch = self.loop.call_at(end, lambda: ended_at.append(self.loop.time()))
+        try:
+            return await self._connected(target, context)
+        finally:
+            watch.cancel()
 
     async def _connected(self, target: Target, context: ssl.SSLContext | None) -> Connection:
         tls: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 from urllib3.util import connection as urllib3_connection
 
-from resilient_ddb.policy.clock import Moment, have_passed
+from resilient_ddb.policy.clock import Moment, have_passed, is_too_busy
 
 from .descriptors import asker
 from .parser import BrokenResponse, Response, ResponseParser
@@ -76,6 +76,33 @@ def connect(
         raise failure or OSError("getaddrinfo returns an empty list")
     finally:
         failure = None  # the error knows this frame: they would keep each other
+
+
+class TakenOver:
+    """A socket as TLS takes it over. It is asked for its timeout as the handshake begins.
+
+    Only then: before that, what is trusted is loaded, which takes long where there is little CPU.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Stand for a socket that is connected, and has the timeout of the handshake."""
+        self._connected = connected
+        self._patience = connected.gettimeout()
+        self._begun_at: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connected, name)
+
+    def gettimeout(self) -> float | None:
+        """Return the seconds that the handshake may take."""
+        self._begun_at = now()
+        return self._patience
+
+    def is_too_late(self) -> bool:
+        """Return whether the handshake, if it began, ends now so late that this program was too busy for it."""
+        if self._begun_at is None or self._patience is None:
+            return False
+        return is_too_busy(now() - self._begun_at - self._patience, self._patience)
 
 
 class Connection:

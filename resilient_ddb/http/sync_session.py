@@ -21,14 +21,14 @@ from urllib3 import exceptions as ux
 from urllib3.connection import CertificateError  # type: ignore[attr-defined]  # of urllib3 1.26 as well
 from urllib3.response import HTTPResponse
 
-from resilient_ddb.policy.clock import LATE_SECONDS, SYSTEM_CLOCK, Clock
+from resilient_ddb.policy.clock import SYSTEM_CLOCK, Clock
 from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from resilient_ddb.policy.policy import Timeouts
 
 from .fast_path import Counters
 from .parser import BrokenResponse, Response
 from .plain import Target, is_plain, message_of, target_of
-from .sync_connections import Connection, Pool, connect, now, time_left
+from .sync_connections import Connection, Pool, TakenOver, connect, now, time_left
 from .sync_guards import is_untouched
 
 _MOST_SERVERS = 10
@@ -210,14 +210,13 @@ class LeanSession:
         own = self.own_timeouts()
         timeout = _connect_timeout(original) if own is None else own.connect
         connected: Any = None
-        due: float | None = None
+        taken_over: TakenOver | None = None
         try:
             connected = connect(target.host, target.port, original._socket_options or (), timeout, end)  # noqa: SLF001 - as above
             if target.scheme == "https":
-                left = time_left(timeout, end)
-                due = None if left is None else now() + left
-                connected.settimeout(left)
-                connected = self._secured(connected, url)
+                connected.settimeout(time_left(timeout, end))
+                taken_over = TakenOver(connected)
+                connected = self._secured(taken_over, url)
             return Connection(connected)
         except BaseException as error:
             if connected is not None:
@@ -225,8 +224,8 @@ class LeanSession:
             if not isinstance(error, Exception):
                 raise
             failure = _unsent(_of_connecting(error, url, in_handshake=connected is not None))
-            if due is not None and isinstance(error, TimeoutError):
-                failure.client_was_busy = now() - due > LATE_SECONDS  # type: ignore[attr-defined]  # `classification` asks for it
+            if taken_over is not None and isinstance(error, TimeoutError):
+                failure.client_was_busy = taken_over.is_too_late()  # type: ignore[attr-defined]  # `classification` asks for it
             try:
                 raise failure from error
             finally:

@@ -7,6 +7,8 @@ from typing import Protocol
 
 LATE_SECONDS = 0.05
 """What comes so late after its time comes late because this program was busy, or had no CPU."""
+_TURNS = 5
+"""So often this program has to have its turn while a connection is made, with TLS."""
 _STEP_SECONDS = 1.0
 
 
@@ -77,3 +79,11 @@ class Passing:
             self._missed += 0.0 if self._ahead is None else max(0.0, ahead - self._ahead)
             self._ahead = ahead
         return steady + self._missed
+
+
+def is_too_busy(late: float, patience: float) -> bool:
+    """Return whether this program could make no connection within `patience` seconds, as it was `late` at their end.
+
+    A program that is less busy, all the time, could make one: else no outage would be seen by it.
+    """
+    return late > max(LATE_SECONDS, patience / _TURNS)

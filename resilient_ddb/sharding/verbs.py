@@ -171,7 +171,7 @@ class ShardedVerbs:
         for item in items:
             keys.as_seen(item)
         error = DuplicateShardItemError(operation_name=operation, table=self._table.name, items=items)
-        found_again = "nothing was written, and the same will be found again"
+        found_again = "none of the items was chosen, and the same will be found again"
         attach(error, error.resilience, f"{operation} on {self._table.name}: {found_again}")
         return error
 

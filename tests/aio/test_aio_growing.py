@@ -211,8 +211,8 @@ class Delayed(faults.ResetBefore):
     kept: list
 
     def matches(self, call):
-        is_update = any("Update" in entry for entry in call.params.get("TransactItems", ()))
-        if not is_update or self.kept:
+        actions = [action for entry in call.params.get("TransactItems", ()) for action in entry]
+        if self.kept or not {"Put", "Update"}.intersection(actions):
             return False
         self.kept.append(call.params)
         self.work()
@@ -251,6 +251,29 @@ async def test_who_is_left_while_a_request_is_on_its_way_is_told_so(machines, ca
     assert caught.value.__notes__[-1].startswith("AMBIGUOUS: the reply to an earlier request")
     assert "TransactWriteItems" in caplog.text
     assert "AMBIGUOUS" in caplog.text
+
+
+async def test_whose_item_has_a_double_by_now_is_not_told_that_nothing_was_written(machines):
+    either = machines.either
+
+    def work():
+        machines.place("old", n=5)
+        either.direct.put_item(Item={"pk": PLACES["new"], "sk": NUMBER, "n": 6})
+
+    either.proxy.plan = [Delayed(work=work, kept=[])]
+    with pytest.raises(rddb.DuplicateShardItemError) as caught:
+        await done(either.table.sharded(**AFTER).update_item(Key=KEY, **ADD))
+    assert rddb.call_facts(caught.value).ambiguous
+    assert "nothing was written" not in " ".join(caught.value.__notes__)
+
+
+async def test_modify_tells_nobody_of_a_request_on_its_way_that_meets_the_item_now(machines, caplog):
+    either = machines.either
+    machines.place("nowhere")
+    work = lambda: machines.place("old", n=5, version=1)  # noqa: E731 - it is handed on
+    either.proxy.plan = [Delayed(work=work, kept=[])]
+    assert await answered("modify", either.table.sharded(**AFTER)) == 6
+    assert "AMBIGUOUS" not in caplog.text
 
 
 async def test_what_another_adds_to_an_item_that_is_moved_is_not_lost(machines):

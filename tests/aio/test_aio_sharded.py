@@ -103,7 +103,7 @@ async def test_an_item_in_two_shards(world):
         assert caught.value.items == both
         assert isinstance(caught.value, rddb.ResilienceError)
         [note] = caught.value.__notes__
-        assert note.endswith(f" on {world.name}: nothing was written, and the same will be found again")
+        assert note.endswith(f" on {world.name}: none of the items was chosen, and the same will be found again")
     assert len(world.stored(n=1) + world.stored(n=4)) == 2
     decided = world.table.sharded(5, on_duplicate=lambda items: max(items, key=lambda item: item["n"]), by=RANDOM)
     assert (await done(decided.get_item(Key={"pk": "a", "sk": 1})))["Item"] == both[1]

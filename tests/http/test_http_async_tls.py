@@ -175,6 +175,16 @@ async def test_a_handshake_that_a_busy_event_loop_times_out_says_nothing_of_the_
             assert rddb.circuits(table)["read"].state == "closed"
 
 
+async def test_a_connection_may_be_made_without_any_limit():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        pool = Pool(asyncio.get_running_loop(), 1)
+        target = target_of(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        connection = await pool.connect(target, None, None)
+        assert connection.is_open()
+        connection.abort()
+        await pool.close()
+
+
 async def _be_busy_once(listening):
     """Do nothing else for longer than connecting may take, from when a connection is there."""
     loop = asyncio.get_running_loop()
@@ -182,6 +192,24 @@ async def _be_busy_once(listening):
     found, _ = await loop.sock_accept(listening)
     time.sleep(1.3)  # noqa: ASYNC251 - that is what it is about
     found.close()
+
+
+async def test_a_handshake_that_times_out_on_an_event_loop_with_some_work_counts():
+    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # connected by the system, and served by nobody
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        async with table_at(url, attempts=1, connect=2.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
+            working = asyncio.create_task(_work_on())
+            assert (await end_of(table.get_item(**KEY)))[0].__name__ == "ConnectTimeoutError"
+            working.cancel()
+            assert rddb.circuits(table)["read"].state == "open"
+
+
+async def _work_on():
+    """Leave the loop's other tasks their turn each 60 ms: a connection is made by a few of them."""
+    while True:
+        time.sleep(0.06)  # noqa: ASYNC251 - that is what it is about
+        await asyncio.sleep(0)
 
 
 class AnswersEarly:

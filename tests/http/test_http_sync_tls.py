@@ -203,6 +203,26 @@ def test_a_handshake_that_times_out_late_says_nothing_of_the_table(late, state):
         table.meta.client.close()
 
 
+def test_a_handshake_that_begins_late_counts_if_it_times_out(monkeypatch):
+    """To load what is trusted takes long where there is little CPU. The server has all of its time after that."""
+    load = ssl.SSLContext.load_verify_locations
+
+    def load_slowly(context, *args, **kwargs):
+        time.sleep(0.3)
+        load(context, *args, **kwargs)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load_slowly)
+    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    timeouts = rddb.Timeouts(connect=0.2)
+    policy = rddb.Policy(circuit_breaker=breaker, retry=rddb.Retry(max_attempts=1), timeouts=timeouts)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # connected by the system, and served by nobody
+        table = table_at(f"https://127.0.0.1:{listener.getsockname()[1]}", policy=policy)
+        with pytest.raises(ReadTimeoutError):
+            table.get_item(Key=ITEM)
+        assert rddb.circuits(table)["read"].state == "open"
+        table.meta.client.close()
+
+
 def test_the_context_is_botocores_own(authority, good):
     with TlsServer(script, good) as server:
         table = table_at(server.url, verify=str(authority.bundle))
