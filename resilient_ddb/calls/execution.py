@@ -137,6 +137,11 @@ class Execution:
         if core.observers:
             telling.call_started(self)
 
+    @property
+    def deadline(self) -> Deadline | None:
+        """Return the deadline of the call: its caller's, or the policy's call timeout, whichever comes first."""
+        return self._deadline
+
     # Before an attempt.
     def remaining(self) -> float | None:
         """Return the seconds until the deadline, or None if there is none."""

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from resilient_ddb.calls.execution import Execution
+from resilient_ddb.policy.deadlines import Deadline, current_deadline
 from resilient_ddb.policy.policy import Timeouts
 
 CURRENT: ContextVar[Execution | None] = ContextVar("resilient_ddb.call", default=None)
@@ -21,7 +22,8 @@ WITHOUT_BODY = (204, 304)
 KEY = "resilient_ddb"
 """Under which a request context has its call."""
 _METADATA = "ResponseMetadata"
-_SHORTEST_READ_TIMEOUT = 0.001
+SHORTEST_READ_TIMEOUT = 0.001
+"""Seconds. Less would be no timeout for the SDK, or an error."""
 _SDK_RETRIES = "retry-config-dynamodb"
 _SDK_MAX_ATTEMPTS = "seed-max-attempts-dynamodb"
 
@@ -77,9 +79,9 @@ def begin_attempt(context: MutableMapping[str, Any]) -> None:
         execution.admit_again()
     execution.prepares()
     left, own = execution.remaining(), execution.core.timeouts
-    if left is not None:  # cut to what the deadline leaves; botocore before 1.43 takes no notice
+    if left is not None:  # before 1.43 botocore takes no notice of this, but the connections cut it, too
         allowed = context["client_config"].read_timeout if own is None else own.read
-        left = max(left, _SHORTEST_READ_TIMEOUT)
+        left = max(left, SHORTEST_READ_TIMEOUT)
         context["read_timeout"] = left if allowed is None else min(allowed, left)
     elif own is not None:
         context["read_timeout"] = own.read
@@ -89,6 +91,12 @@ def own_timeouts() -> Timeouts | None:
     """Return the timeouts of the present call, if it goes by other ones than its client."""
     execution = CURRENT.get()
     return None if execution is None else execution.core.timeouts
+
+
+def deadline_of_call() -> Deadline | None:
+    """Return the deadline of the present call; that of the caller's block if there is no call."""
+    execution = CURRENT.get()
+    return current_deadline() if execution is None else execution.deadline
 
 
 def before_send(request: Any, **_: Any) -> None:

@@ -52,6 +52,8 @@ class LeanSession:
         """What those seconds are measured with, by both of its times."""
         self.own_timeouts: Callable[[], Timeouts | None] = lambda: None
         """Returns the timeouts of the present call; None: they are the client's."""
+        self.deadline_of_call: Callable[[], Deadline | None] = current_deadline
+        """Returns the deadline of the present call; None: it has none."""
         self._came_over_the_wire = came_over_the_wire
         self._pools: dict[tuple[str, str, int], Pool] = {}
 
@@ -93,7 +95,7 @@ class LeanSession:
 
         Raises what botocore's session raises. An error has `nothing_was_sent` if that is sure.
         """
-        deadline, end = _limits(request)
+        deadline, end = self._limits(request)
         target, message = self._plain(request)
         if target is None:
             response: AWSResponse = self.original.send(request)
@@ -120,7 +122,20 @@ class LeanSession:
 
         Raises what `send` raises.
         """
-        return self._deliver(target, message, request, *_limits(request))
+        return self._deliver(target, message, request, *self._limits(request))
+
+    def _limits(self, request: Any) -> tuple[Deadline | None, float | None]:
+        """Return the deadline, and the moment at which it passes; (None, None) if there is none.
+
+        Raises ConnectTimeoutError: it has passed, for instance while credentials were fetched for the signature.
+        """
+        deadline = self.deadline_of_call()
+        if deadline is None:
+            return None, None
+        left = deadline.remaining()
+        if left <= 0:
+            raise _unsent(_too_late(request))
+        return deadline, now() + left
 
     def _deliver(
         self, target: Target, message: bytes, request: Any, deadline: Deadline | None, end: float | None
@@ -244,20 +259,6 @@ class LeanSession:
         finally:
             del vars(made)["_new_conn"]  # it knows the connection that it is of
         return secured
-
-
-def _limits(request: Any) -> tuple[Deadline | None, float | None]:
-    """Return the deadline, and the moment at which it passes; (None, None) if there is none.
-
-    Raises ConnectTimeoutError: it has passed, for instance while credentials were fetched for the signature.
-    """
-    deadline = current_deadline()
-    if deadline is None:
-        return None, None
-    left = deadline.remaining()
-    if left <= 0:
-        raise _unsent(_too_late(request))
-    return deadline, now() + left
 
 
 class _Answer(AWSResponse):  # type: ignore[misc]  # botocore has no types of its own

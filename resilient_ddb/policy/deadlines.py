@@ -189,7 +189,7 @@ def deadline(seconds: float | None, *, clock: Clock = SYSTEM_CLOCK) -> Bound:
     Within the block no attempt begins after the deadline, and no back-off begins that would end after it: the call
     raises `DeadlineExceededError` at once instead. An async attempt under way is cancelled at the deadline; a
     sync one ends with it, connecting, sending or reading. Off the fast path it ends with its read timeout, which is
-    cut to what is left where botocore allows it (1.43 and later).
+    cut to what is left.
     Deadlines nest: the earliest holds. Works in threads and tasks alike, as `with`, in async code too.
 
     As a decorator, `@deadline(2)`, it bounds each call of a function, plain or `async def`.

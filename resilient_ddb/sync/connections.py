@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Any
 from botocore.httpsession import URLLib3Session
 from urllib3 import Timeout
 
-from resilient_ddb.hooks.handlers import WITHOUT_BODY, came_over_the_wire, own_timeouts
+from resilient_ddb.hooks.handlers import (
+    SHORTEST_READ_TIMEOUT,
+    WITHOUT_BODY,
+    came_over_the_wire,
+    deadline_of_call,
+    own_timeouts,
+)
 from resilient_ddb.http.fast_path import ANOTHER_SESSION, SWITCHED_OFF, Counters, is_wanted
 from resilient_ddb.http.sync_session import LeanSession
 
 if TYPE_CHECKING:
+    from resilient_ddb.policy.deadlines import Deadline
     from resilient_ddb.policy.policy import Policy
 
 _INTERIM = range(100, 200)
@@ -48,10 +55,13 @@ class _Pool:
     def urlopen(self, *args: Any, **kwargs: Any) -> Any:
         """Send a request."""
         kwargs["redirect"] = False
-        timeout, own = kwargs.get("timeout"), own_timeouts()
+        timeout = kwargs.get("timeout")
+        own, deadline = own_timeouts(), deadline_of_call()
         if own is not None:  # botocore before 1.43 says nothing of a request's own
             read = timeout.read_timeout if isinstance(timeout, Timeout) else own.read
-            kwargs["timeout"] = Timeout(connect=own.connect, read=read)
+            kwargs["timeout"] = timeout = Timeout(connect=own.connect, read=read)
+        if deadline is not None:  # nor of a deadline
+            kwargs["timeout"] = _cut(timeout if isinstance(timeout, Timeout) else self.timeout, deadline)  # type: ignore[attr-defined]  # mixed in
         return super().urlopen(*args, **kwargs)  # type: ignore[misc]  # mixed in
 
     def _new_conn(self) -> Any:
@@ -59,6 +69,16 @@ class _Pool:
         if getattr(made, "_original_response_cls", None) is HTTPResponse:  # botocore's own, and nobody else's
             made._original_response_cls = made.response_class = FinalResponse  # noqa: SLF001 - has no public name
         return made
+
+
+def _cut(timeout: Any, deadline: Deadline) -> Timeout:
+    """Return a pool's timeout, cut to what the deadline leaves."""
+    left = max(deadline.remaining(), SHORTEST_READ_TIMEOUT)
+    connect, read = timeout.connect_timeout, timeout.read_timeout
+    return Timeout(
+        connect=min(connect, left) if isinstance(connect, int | float) else left,
+        read=min(read, left) if isinstance(read, int | float) else left,
+    )
 
 
 def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters, before: LeanSession | None) -> Any:
@@ -83,6 +103,7 @@ def on_the_fast_path(http_session: Any, policy: Policy, counters: Counters, befo
     lean.connection_max_idle = policy.timeouts.connection_max_idle
     lean.clock = policy.clock
     lean.own_timeouts = own_timeouts
+    lean.deadline_of_call = deadline_of_call
     return lean
 
 

@@ -377,7 +377,7 @@ async def test_hangs_under_a_deadline_say_the_same_on_both_tables(world, seconds
     settings = {
         "retry": ONE,
         "circuit_breaker": TRIPS,
-        "timeouts": rddb.Timeouts(call=call_timeout),  # older botocore hangs for its read timeout
+        "timeouts": rddb.Timeouts(call=call_timeout),
         "clock": rddb.Policy().clock,
     }
     sync, table = world.sync_table(**settings), await world.table(**settings)

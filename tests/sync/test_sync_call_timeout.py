@@ -1,6 +1,7 @@
 """`Timeouts(call=...)`, deadlines as decorators, on sync and async tables, over the wire."""
 
 import asyncio
+import time
 
 import pytest
 from both_rims import NEEDS_AIO
@@ -51,11 +52,18 @@ def test_a_call_ends_with_its_waits(world, get):
 
 
 @BOTH
-def test_an_attempt_that_hangs_ends_with_the_call(world, get):
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize(("limit", "said"), [("call", r"call timeout of 0\.2 s"), ("block", "the deadline")])
+def test_an_attempt_that_hangs_ends_with_the_call(world, get, fast_path, limit, said):
     world.proxy.plan = [faults.Hang()]
-    how = policy(world, 0.2).replace(clock=rddb.Policy().clock)
-    with pytest.raises(rddb.DeadlineExceededError, match=r"call timeout of 0\.2 s passed: 1 attempt"):
+    how = policy(world, 0.2 if limit == "call" else None).replace(clock=rddb.Policy().clock, fast_path=fast_path)
+    began = time.monotonic()
+    with (
+        pytest.raises(rddb.DeadlineExceededError, match=f"{said} passed: 1 attempt"),
+        rddb.deadline(0.2 if limit == "block" else None),
+    ):
         get(world, how)
+    assert time.monotonic() - began < 20  # or 30, which is its read timeout
 
 
 def test_a_decorated_function_is_held_to_its_deadline(world):
