@@ -159,7 +159,7 @@ class Record:
             delattr(cls, name)  # it would stand before the fact
 
     def __init__(self, **facts: Any) -> None:
-        """Take all facts, by name; those that have a default may be left out."""
+        """Make it of all facts, by name; those that have a default may be left out."""
         if self._defaults:
             facts = {**self._defaults, **facts}
         if facts.keys() != self._known:

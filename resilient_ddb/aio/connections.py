@@ -190,7 +190,7 @@ def counted(client: Any) -> tuple[int, int] | None:
 
 
 def leave_to_parent(client: Any) -> None:
-    """Take the open connections from an aiobotocore client in a forked process, so that it makes new ones."""
+    """Remove the open connections of an aiobotocore client in a forked process, so that it makes new ones."""
     http = client._endpoint.http_session  # noqa: SLF001 - aiobotocore has no public way to any of this
     if not isinstance(http, AIOHTTPSession):
         client._endpoint.http_session = _ParentsSession()  # noqa: SLF001 - as above

@@ -17,7 +17,7 @@ class Pending(Coroutine[Any, Any, T]):
     __slots__ = ("_coroutine", "_name")
 
     def __init__(self, coroutine: Coroutine[Any, Any, T], name: str) -> None:
-        """Stand for `coroutine`, which `name` describes."""
+        """Wrap `coroutine`, which `name` describes."""
         self._coroutine = coroutine
         self._name = name
 

@@ -47,7 +47,7 @@ class AsyncResource(ServiceResource):  # type: ignore[misc]  # boto3 has no type
     _made_by: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take boto3's arguments: the identifiers, and `client`."""
+        """Make it of boto3's arguments: the identifiers, and `client`."""
         if type(self).meta is None:  # no class was made of it
             raise TypeError(f"{type(self).__name__} names a type, for annotations: make one by {self._made_by}")
         super().__init__(*args, **kwargs)

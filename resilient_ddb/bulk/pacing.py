@@ -199,7 +199,7 @@ class ReadRate:
     def __init__(
         self, limiter: Limiter, clock: Clock, estimate: float, table: Any = None, *, least: float | None = None
     ) -> None:
-        """Take so many units from `limiter` for the first request, for each part of it; waits are told of `table`.
+        """Acquire so many units from `limiter` for the first request, for each part of it; waits are told of `table`.
 
         A part costs `least` units at least, whatever an answer says; the estimate if left out.
         """

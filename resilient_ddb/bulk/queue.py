@@ -158,7 +158,7 @@ class Queue:
         return self._ready() >= max(self._size, least)
 
     def cut(self) -> Batch:
-        """Take out the next batch, which is then under way: 25 requests and 16 MB at most, and no key that is."""
+        """Return the next batch, which is then under way: 25 requests and 16 MB at most, and no key that is."""
         from_piece = bool(self._pieces)
         chosen = self._still_wanted(self._pieces[0]) if from_piece else self._choose()
         requests: list[Request] = []

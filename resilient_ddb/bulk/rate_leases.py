@@ -117,7 +117,7 @@ class RateLease:
         return 0.0 if self._is_over(held) else float(held.share)
 
     def reserve(self, units: float) -> float | None:
-        """Take units, and return the seconds to wait before they may be used; None if there is no share."""
+        """Return the seconds to wait before these units, which are reserved, may be used; None if there is no share."""
         if not self.share:
             return None
         bucket = self._bucket  # read after the share: a new share's bucket is there first

@@ -26,7 +26,7 @@ class Limiter(Protocol):
     """What the library asks of a limiter, wherever it takes a rate."""
 
     def reserve(self, units: float) -> float:
-        """Take units, and return the seconds to wait before they may be used."""
+        """Reserve units, and return the seconds to wait before they may be used."""
         ...
 
     def charge(self, units: float) -> None:
@@ -85,7 +85,7 @@ class CapacityBucket:
         return self._rate if self._burst is None else self._burst
 
     def reserve(self, units: float) -> float:
-        """Take units now, into debt if need be, and return the seconds to wait before they may be used.
+        """Reserve units now, into debt if need be, and return the seconds to wait before they may be used.
 
         More than `burst` may be taken at once: the wait is longer then.
 
@@ -130,7 +130,7 @@ def taking_flow(
     operation: str,
     tell: Callable[[float], None] | None = None,
 ) -> Flow[float]:
-    """Take units by `reserve`, wait until they may be used, and return the seconds waited. `tell` is told first.
+    """Acquire units by `reserve`: wait until they may be used, and return the seconds waited. `tell` is told first.
 
     Raises:
         DeadlineExceededError: the deadline comes first; nothing was taken.

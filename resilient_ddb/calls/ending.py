@@ -190,7 +190,7 @@ def _explain(execution: Execution, error: Exception) -> Exception:
 
 
 def _say_where_it_leads(error: Exception) -> None:
-    """Say of a redirect, which is not followed, to which server it leads: a captive portal's, or a gateway's."""
+    """Add a note to the error of a redirect: to which server it leads, such as a captive portal's or a gateway's."""
     response = getattr(error, "response", None)
     metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
     if metadata.get("HTTPStatusCode") in _REDIRECTS:

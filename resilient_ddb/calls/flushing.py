@@ -26,7 +26,7 @@ _observed: weakref.WeakSet[Observed] = weakref.WeakSet()
 
 
 def flush_at_end(observed: Observed) -> None:
-    """Have `flush_observers` flush the observers of something, as long as it lives."""
+    """Register something whose observers `flush_observers` flushes, as long as it lives."""
     _observed.add(observed)
 
 

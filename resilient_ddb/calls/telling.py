@@ -229,7 +229,7 @@ class Doubts:
 
 
 def _say_in_doubt(error: BaseException) -> None:
-    """Say of the error that ends a flow that an earlier request of its write may have been applied, or may be yet."""
+    """Mark the error that ends a flow as ambiguous: an earlier request of its write may be applied, now or later."""
     facts = call_facts(error)
     if isinstance(error, Exception) and facts is not None and not facts.ambiguous:
         note = "AMBIGUOUS: the reply to an earlier request of this write was lost, it may have been applied"

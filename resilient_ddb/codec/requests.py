@@ -34,7 +34,7 @@ def compile_typing(shape: Any) -> Step:
 
 
 def _nothing(_: Any) -> None:
-    """Do nothing: there are no values to type."""
+    """Return at once: there are no values to type."""
 
 
 def _typing(shape: Any) -> Step | None:

@@ -27,7 +27,6 @@ class KeySchema(_Described):
     __slots__ = ("partition", "sort")
 
     def __init__(self, partition: str, sort: str | None = None) -> None:
-        """Be the key of these attributes."""
         self.partition = partition
         self.sort = sort
 
@@ -45,7 +44,7 @@ class Index(_Described):
     def __init__(
         self, *, is_global: bool, keys: frozenset[str], key: KeySchema | None, projected: frozenset[str] | None
     ) -> None:
-        """Be described.
+        """Describe an index.
 
         Args:
             is_global: whether it is a global one.
@@ -69,7 +68,6 @@ class TableDescription(_Described):
     __slots__ = ("indexes", "key")
 
     def __init__(self, *, key: KeySchema, indexes: Mapping[str, Index]) -> None:
-        """Have this key, and these indexes."""
         self.key = key
         self.indexes = indexes
 

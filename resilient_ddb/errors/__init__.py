@@ -99,7 +99,7 @@ class ResilienceError(ClientError):  # type: ignore[misc]  # botocore has no typ
     """What is known of the call. In an error that a test makes by itself: what its arguments say."""
 
     def __init__(self, error_response: Mapping[str, Any], operation_name: str, **facts: Any) -> None:
-        """Take a response as botocore shapes it, and what is known of the call.
+        """Make an error of a response as botocore shapes it, and of what is known of the call.
 
         Args:
             error_response: `{"Error": {"Code": ..., "Message": ...}}`, and more.
@@ -199,7 +199,7 @@ class DeadlineExceededError(ResilienceError, TimeoutError):
         told: str | None = None,
         failed: str | None = None,
     ) -> None:
-        """Say after how many attempts the deadline passed.
+        """Tell after how many attempts the deadline passed.
 
         `response` is the last failed attempt's; `call_timeout` the policy's, if that is the deadline, in seconds.
         `before` is what comes next, if the deadline has not passed yet, but comes before that: "the next attempt".
@@ -229,7 +229,7 @@ class DuplicateShardItemError(ResilienceError):
     """
 
     def __init__(self, *, operation_name: str, table: str, items: Sequence[Mapping[str, Any]]) -> None:
-        """Take the items that were found."""
+        """Make an error of the items that were found."""
         self.items = [dict(item) for item in items]
         """The items, with native values, in the order of their shards, those of the present layout first."""
         message = f"{len(self.items)} items with one key were found in shards of table {table!r}: which one is meant?"
@@ -276,7 +276,7 @@ class UnprocessedItemsError(_Leftovers, ResilienceError):
     def __init__(
         self, *, operation_name: str, table: str, requests: Sequence[Mapping[str, Any]], why: str, attempts: int = 0
     ) -> None:
-        """Take the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why.
+        """Make an error of the write requests (`{"PutRequest": ...}` or `{"DeleteRequest": ...}`) left over, and why.
 
         `attempts` is the number of batches that the writer has sent, those that were written included. It becomes
         `resilience.attempts`. If a call's error was the reason, `resilience` has that call's facts instead.
@@ -301,7 +301,7 @@ class UnprocessedKeysError(_Leftovers, ResilienceError):
     def __init__(
         self, *, operation_name: str, table: str, keys: Sequence[Mapping[str, Any]], why: str, attempts: int = 0
     ) -> None:
-        """Take the keys left over, and why. `attempts` is the number of requests that gave none of them.
+        """Make an error of the keys left over, and why. `attempts` is the number of requests that gave none of them.
 
         If a call's error was the reason, `resilience` has that call's facts instead.
         """
@@ -336,7 +336,7 @@ class VersionConflictError(ResilienceError):
         expected: int | None,
         current: dict[str, Any] | None,
     ) -> None:
-        """Take the response to the write whose condition failed, and what it is about."""
+        """Make an error of the response to the write whose condition failed, and of what it is about."""
         super().__init__(error_response, operation_name, table=table, kind=ErrorKind.CONDITIONAL, attempts=1)
         self.expected = expected
         self.current = current

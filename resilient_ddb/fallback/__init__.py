@@ -126,7 +126,7 @@ class Chain(Fallback):
 
 
 def _nothing(_: Remembered) -> None:
-    """Do nothing but what is done in any case."""
+    """Run only what is done in any case."""
 
 
 class Stale(Fallback):

@@ -44,7 +44,7 @@ class Keys:
     __slots__ = ("access_key", "secret_key", "token")
 
     def __init__(self, frozen: Any) -> None:
-        """Take over the SDK's frozen credentials.
+        """Copy the SDK's frozen credentials.
 
         Raises:
             ValueError: they have what can't stand in a header as it is.

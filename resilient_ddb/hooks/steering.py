@@ -57,7 +57,7 @@ class CircuitHandle:
 
     @names_checked
     def force_closed(self, reason: str) -> None:
-        """Let every call through from now on, whatever fails, until `release`.
+        """Admit every call from now on, whatever fails, until `release`.
 
         Raises:
             TypeError, ValueError: `reason` is no text, or empty.

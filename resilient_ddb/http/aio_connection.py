@@ -23,7 +23,7 @@ class Connection(asyncio.Protocol):
     """Sends a request and reads its answer. What fails is raised as aiohttp raises it: aiobotocore's words follow."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[Connection], None]) -> None:
-        """Be a connection of `loop`; `on_lost` is called once it is there no more."""
+        """Make a connection of `loop`; `on_lost` is called once it is there no more."""
         self._loop = loop
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     # What the loop tells.
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._beneath = _beneath(transport)
         found = transport.get_extra_info("socket")

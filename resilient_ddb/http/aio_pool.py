@@ -45,7 +45,7 @@ class Pool:
     """Connections of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        """Let `most` be in use at a time; 0 is no limit, as with aiohttp."""
+        """Allow `most` to be in use at a time; 0 is no limit, as with aiohttp."""
         self.loop = loop
         self.permits = asyncio.Semaphore(most or _NO_LIMIT)
         """One for each request under way: first come, first served."""

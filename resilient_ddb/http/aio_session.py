@@ -82,7 +82,7 @@ class Caller(Protocol):
         ...
 
     def apart(self) -> AbstractContextManager[None]:
-        """Do something that must keep nothing of the call that it is done for."""
+        """Run something that must keep nothing of the call that it is done for."""
 
 
 class ProtocolSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore has no types of its own

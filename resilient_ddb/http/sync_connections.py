@@ -85,7 +85,7 @@ class TakenOver:
     """
 
     def __init__(self, connected: socket.socket) -> None:
-        """Stand for a socket that is connected, and has the timeout of the handshake."""
+        """Wrap a socket that is connected, and has the timeout of the handshake."""
         self._connected = connected
         self._patience = connected.gettimeout()
         self._begun_at: float | None = None

@@ -48,7 +48,7 @@ class OpenTelemetryObserver:
 
     @names_checked
     def __init__(self, tracer_provider: Any = None, meter_provider: Any = None, *, traces: bool = True) -> None:
-        """Take the providers of spans and of metrics, by default the global ones; without `traces`, metrics only."""
+        """Use these providers of spans and of metrics, by default the global ones; without `traces`, metrics only."""
         tracer = trace.get_tracer(_NAME, __version__, tracer_provider, _SCHEMA)
         self._tracer = tracer if traces else None
         meter = get_meter(_NAME, __version__, meter_provider, _SCHEMA)

@@ -144,7 +144,7 @@ def counted(client: Any) -> tuple[int, int] | None:
 
 
 def leave_to_parent(client: Any) -> None:
-    """Take the open connections from a boto3 client in a forked process, so that it makes new ones.
+    """Remove the open connections of a boto3 client in a forked process, so that it makes new ones.
 
     Only this process's handles are closed: nothing goes over the wire, no close_notify either, so that the parent's
     calls go on. No lock is waited for: a thread of the parent may have held it.

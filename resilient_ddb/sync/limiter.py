@@ -19,14 +19,14 @@ class Acquiring(ABC):
 
     @abstractmethod
     def reserve(self, units: float) -> float:
-        """Take units now, and return the seconds to wait before they may be used."""
+        """Reserve units now, and return the seconds to wait before they may be used."""
 
     @abstractmethod
     def charge(self, units: float) -> None:
         """Settle what was consumed beyond what was reserved; less than 0 gives back."""
 
     def acquire(self, units: float = 1.0) -> float:
-        """Take units, sleep until they may be used, and return the seconds waited.
+        """Acquire units: sleep until they may be used, and return the seconds waited.
 
         Raises:
             DeadlineExceededError: a deadline (`resilient_ddb.deadline`) comes first; nothing was taken.
@@ -35,13 +35,13 @@ class Acquiring(ABC):
         return run(taking_flow(self, units, self._clock, self.reserve, time.sleep, _ACQUIRE))
 
     async def acquire_async(self, units: float = 1.0) -> float:
-        """Do what `acquire` does, for a task. One that is cancelled while it waits gives its units back."""
+        """Acquire units as `acquire` does, for a task. One that is cancelled while it waits gives its units back."""
         import asyncio  # noqa: PLC0415 - it is loaded by now
 
         return await run_async(taking_flow(self, units, self._clock, self.reserve_async, asyncio.sleep, _ACQUIRE))
 
     async def reserve_async(self, units: float) -> float:
-        """Do what `reserve` does, for a task: where that asks others first, the event loop goes on meanwhile."""
+        """Reserve units as `reserve` does, for a task: if that asks others first, the event loop goes on."""
         return self.reserve(units)
 
 

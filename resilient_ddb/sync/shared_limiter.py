@@ -65,7 +65,7 @@ class SharedRateLimiter(Acquiring):
         clock: Clock = SYSTEM_CLOCK,
         **options: Any,
     ) -> None:
-        """Take part in a rate. Nothing is sent yet.
+        """Join a shared rate. Nothing is sent yet.
 
         Args:
             table: the lease table, by its name or as a sync Table, for async code too. See `create_table`.
@@ -101,7 +101,7 @@ class SharedRateLimiter(Acquiring):
         tell_child(self)
 
     def _in_child(self) -> None:
-        """Be a worker of its own in a forked process: the lease, its thread and its locks are the parent's."""
+        """Begin as a worker of its own in a forked process: the lease, its thread and its locks are the parent's."""
         self._begin()
         client = getattr(getattr(self._table, "meta", None), "client", None)
         if client is not None and not hasattr(client, "_resilience"):  # boto3's own; a hardened one does so by itself
@@ -123,7 +123,7 @@ class SharedRateLimiter(Acquiring):
         return self._lease.share
 
     def reserve(self, units: float) -> float:
-        """Take units now, into debt if need be, and return the seconds to wait before they may be used.
+        """Reserve units now, into debt if need be, and return the seconds to wait before they may be used.
 
         Where this worker has no share, it joins first: this takes a few requests, and up to half a lease until the
         others have made room.
@@ -136,7 +136,7 @@ class SharedRateLimiter(Acquiring):
         return run(self._reserving(units, self._renew_once, time.sleep))
 
     async def reserve_async(self, units: float) -> float:
-        """Do what `reserve` does, for a task: the lease table is asked in a thread."""
+        """Reserve units as `reserve` does, for a task: the lease table is asked in a thread."""
         import asyncio  # noqa: PLC0415 - it is loaded by now
 
         renew = partial(asyncio.to_thread, self._renew_once)
@@ -161,7 +161,7 @@ class SharedRateLimiter(Acquiring):
             self._leave()
 
     async def aclose(self) -> None:
-        """Do what `close` does, for a task."""
+        """Leave as `close` does, for a task."""
         import asyncio  # noqa: PLC0415 - it is loaded by now
 
         await asyncio.to_thread(self.close)
@@ -199,7 +199,7 @@ class SharedRateLimiter(Acquiring):
         return f"SharedRateLimiter({self._table!r}, {self._name!r}, {self._rate!r})"
 
     def _begin(self) -> None:
-        """Be a worker that nobody knows yet."""
+        """Begin as a worker that nobody knows yet."""
         self._renewing = threading.Lock()
         """Held while a request for the lease is under way, by the thread that makes it. Callers don't wait for it."""
         self._stop = threading.Event()

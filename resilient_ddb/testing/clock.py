@@ -37,7 +37,7 @@ class FakeClock:
         return 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass."""
+        """Advance the clock by `seconds`."""
         if seconds < 0:
             raise ValueError(f"seconds must be 0 or more: time does not go back; got {seconds!r}")
         with self._lock:

@@ -64,7 +64,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Unprocessed(Fault):
-    """Do only a part of a batch; the rest comes back in `UnprocessedItems` or `UnprocessedKeys`, HTTP 200."""
+    """Process only a part of a batch; the rest comes back in `UnprocessedItems` or `UnprocessedKeys`, HTTP 200."""
 
     share: float = 0.5
     """The share of the batch's entries that is left undone, spread over it; above 0.0, up to 1.0. Their

@@ -36,7 +36,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, units: float, now: float) -> bool:
-        """Take `units` if they are there.
+        """Consume `units` if they are there.
 
         What is larger than the bucket passes when the bucket is full, and leaves a debt: it would never
         pass otherwise.

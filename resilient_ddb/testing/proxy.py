@@ -177,7 +177,7 @@ class FaultProxy:
         await asyncio.to_thread(self.stop)
 
     def __repr__(self) -> str:
-        """Say where it stands."""
+        """Return a text that says where it listens, and where it leads."""
         where = "stopped" if self._server is None else self.endpoint_url
         return f"<FaultProxy {where} -> {self.upstream}>"
 

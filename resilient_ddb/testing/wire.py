@@ -185,7 +185,7 @@ class Upstream:
     """Where requests go, with connections kept for the next one. Belongs to one event loop."""
 
     def __init__(self, url: str) -> None:
-        """Take an `http://` or `https://` URL without a path."""
+        """Send requests to an `http://` or `https://` URL without a path."""
         if not isinstance(url, str):
             raise TypeError(f"upstream must be a URL such as 'http://127.0.0.1:8000'; got {url!r}")
         parts = urlsplit(url)

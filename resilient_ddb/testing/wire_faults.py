@@ -38,7 +38,7 @@ class Hang(Fault):
     """Never answer: hold the connection until the client leaves or the proxy stops. Nothing is forwarded."""
 
     def act(self, _call: Call, /) -> Act:
-        """Say nothing."""
+        """Answer nothing."""
         return Refuse(answer=End.HANG)
 
 

@@ -46,7 +46,7 @@ class Request:
         positions: Mapping[int, bool] | None = None,
         is_as_given: bool = False,
     ) -> None:
-        """Be the request of these parameters. What of them was changed is not the caller's.
+        """Make the request of these parameters. What of them was changed is not the caller's.
 
         Args:
             params: the parameters.
@@ -78,7 +78,7 @@ class Want:
         index: Index | None = None,
         native: bool = True,
     ) -> None:
-        """Say so.
+        """Describe which items are left out.
 
         Args:
             table: the table's name.

@@ -83,7 +83,7 @@ def _now(clock: Clock, skew: float) -> int:
 
 
 def _nothing() -> None:
-    """Do nothing: nobody must be told of milliseconds."""
+    """Return at once: nobody must be told of milliseconds."""
 
 
 class Expired(Record):

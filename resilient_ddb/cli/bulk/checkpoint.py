@@ -120,7 +120,7 @@ def is_count(value: Any) -> bool:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Be the only program at a piece of work while it holds the lock at `path`. A program that is killed lets go of it.
+    """Hold the lock at `path`: no other program is at this piece of work. A program that is killed lets go of it.
 
     Raises:
         BulkError: another program is at it, or there can be no file.

@@ -58,7 +58,7 @@ class Estimate:
     """Adds items up."""
 
     def __init__(self, description: Mapping[str, Any], units_per_second: float | None, price: float) -> None:
-        """Take what DescribeTable said, the rate of the load, and the price of a million units in US dollars."""
+        """Estimate by what DescribeTable said, the rate of the load, and the price of a million units in US dollars."""
         self._indexes = [_Index(index, description) for index in indexes(description)]
         self._described = bool(description)
         if units_per_second is not None:

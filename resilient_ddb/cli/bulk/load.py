@@ -38,7 +38,7 @@ class Load:
     """One run of the command over its files."""
 
     def __init__(self, options: LoadOptions, target: Target, sink: Sink, figures: Figures, shown: Progress) -> None:
-        """Take what was opened.
+        """Load by what was opened.
 
         Raises:
             BulkError: a file can't be read, or the table can't be sharded so.

@@ -25,7 +25,7 @@ class Output(Protocol):
     """Takes items. Errors of the disk are OSErrors."""
 
     def write(self, item: Mapping[str, Any]) -> None:
-        """Take an item."""
+        """Accept an item."""
         ...
 
     def commit(self) -> int | None:
@@ -85,7 +85,7 @@ class Stream:
         self._write = sys.stdout.buffer.write
 
     def write(self, item: Mapping[str, Any]) -> None:
-        """Write an item."""
+        """Accept an item."""
         self._write(self._line(item).encode() + b"\n")
 
     def commit(self) -> None:
@@ -97,7 +97,7 @@ class Stream:
         sys.stdout.buffer.flush()
 
     def finish(self) -> None:
-        """Do nothing: all is where it is found."""
+        """Return at once: all is where it is found."""
 
     def close(self) -> None:
         """Leave it open, as it is not ours. If nobody reads it any more, Python must not write to it at its end."""
@@ -126,7 +126,7 @@ class LineFile:
         self._file.seek(position)
 
     def write(self, item: Mapping[str, Any]) -> None:
-        """Write an item."""
+        """Accept an item."""
         self._file.write(self._line(item).encode() + b"\n")
 
     def commit(self) -> int:

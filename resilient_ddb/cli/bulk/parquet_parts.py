@@ -73,7 +73,7 @@ class ParquetParts:
         return _part_in(self._folder, number)
 
     def write(self, item: Mapping[str, Any]) -> None:
-        """Take an item."""
+        """Accept an item."""
         self._rows.append(item)
         self._bytes += item_size(item)
 

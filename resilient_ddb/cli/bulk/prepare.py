@@ -21,7 +21,7 @@ class Preparation:
     """What is done to each item."""
 
     def __init__(self, options: LoadOptions, keys: Sequence[KeyAttribute]) -> None:
-        """Take what the options ask for, and the keys that items must have, the table's partition key first.
+        """Prepare items by the options, and by the keys that items must have, the table's partition key first.
 
         Raises:
             BulkError: the table can't be sharded so.
