@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -48,6 +49,26 @@ def table_at(url, *, config=None, attempts=2, read=20.0, connect=20.0, connectio
         fast_path=options.pop("fast_path", None),
     )
     return aio.table("t", endpoint_url=url, policy=chosen, config=config, **ACCESS, **options)
+
+
+class MovedClock:
+    """The real time, also that of the running event loop, and what a test adds: the time for which it was busy."""
+
+    def __init__(self):
+        self._added = 0.0
+        asyncio.get_running_loop().time = self.monotonic
+
+    def monotonic(self):
+        return time.monotonic() + self._added
+
+    def time(self):
+        return time.time() + self._added
+
+    def wait(self, seconds):
+        return seconds
+
+    def be_busy(self, seconds):
+        self._added += seconds
 
 
 async def session_of(table):

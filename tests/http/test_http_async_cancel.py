@@ -14,7 +14,7 @@ pytest.importorskip("aiobotocore")
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioRefreshableCredentials
 from aiobotocore.session import AioSession
-from http_async_support import ADD, KEY, certificate, of_key, table_at, until
+from http_async_support import ADD, KEY, MovedClock, certificate, of_key, table_at, until
 from wire_server import WireServer
 
 import resilient_ddb as rddb
@@ -167,13 +167,13 @@ async def test_of_a_read_that_the_deadline_cut_its_wait_for_a_connection_says_no
 
 async def test_calls_that_are_cut_because_the_loop_was_blocked_say_nothing_about_the_table():
     with WireServer(lambda _, params, number: [0.1 if number > 1 else 0.0, of_key(params)]) as server:
-        settings = {"clock": rddb.Policy().clock, "circuit_breaker": TRIPS.replace(minimum_calls=5)}
-        async with table_at(server.url, **settings) as table:
+        clock = MovedClock()
+        async with table_at(server.url, clock=clock, circuit_breaker=TRIPS.replace(minimum_calls=5)) as table:
             await table.get_item(**KEY)
-            with rddb.deadline(0.3):
+            with rddb.deadline(10, clock=clock):
                 tasks = [asyncio.create_task(table.get_item(**KEY)) for _ in range(10)]
                 await until(lambda: len(server.operations) > 1)
-            time.sleep(0.4)  # noqa: ASYNC251 - somebody's code that should not
+            clock.be_busy(11)  # somebody's code that should not
             await asyncio.wait(tasks, timeout=SOON)
             assert rddb.circuits(table)["read"].state == "closed"
 
@@ -241,12 +241,13 @@ async def test_a_write_that_is_cancelled_while_it_waits_for_a_connection_is_told
 
 async def test_nothing_is_sent_after_a_deadline_that_passed_while_it_was_signed():
     with WireServer(lambda _, params, __: [of_key(params)]) as server:
-        async with table_at(server.url, clock=rddb.Policy().clock) as table:
+        clock = MovedClock()
+        async with table_at(server.url, clock=clock) as table:
             await table.get_item(**KEY)
             client = await table.meta.client.current("get_item")
             # A provider of credentials that blocks, and the loop with it.
-            client.meta.events.register("before-sign.dynamodb", lambda **_: time.sleep(0.15))
-            with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(0.1):
+            client.meta.events.register("before-sign.dynamodb", lambda **_: clock.be_busy(11))
+            with pytest.raises(rddb.DeadlineExceededError) as raised, rddb.deadline(10, clock=clock):
                 await table.update_item(**ADD)
             assert not raised.value.resilience.ambiguous
         assert server.operations == ["GetItem"]

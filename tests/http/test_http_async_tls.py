@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import time
 
 import pytest
 
@@ -19,6 +18,7 @@ from http_async_support import (
     ADD,
     BY_AIOHTTP,
     KEY,
+    MovedClock,
     TlsServer,
     certificate,
     end_of,
@@ -164,12 +164,12 @@ async def test_a_handshake_that_fails_is_surely_not_sent(says, certificates):
 
 
 async def test_a_handshake_that_a_busy_event_loop_times_out_says_nothing_of_the_table():
-    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    breaker, clock = rddb.CircuitBreaker(minimum_calls=1), MovedClock()
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connected by the system, and served by nobody
         url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-        async with table_at(url, attempts=1, connect=1.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
+        async with table_at(url, attempts=1, circuit_breaker=breaker, clock=clock) as table:
             end = asyncio.create_task(end_of(table.get_item(**KEY)))
-            busy = asyncio.create_task(_be_busy_once(listening))
+            busy = asyncio.create_task(_be_busy_once(listening, clock))
             assert (await end)[0].__name__ == "ConnectTimeoutError"
             await busy
             assert rddb.circuits(table)["read"].state == "closed"
@@ -185,30 +185,30 @@ async def test_a_connection_may_be_made_without_any_limit():
         await pool.close()
 
 
-async def _be_busy_once(listening):
+async def _be_busy_once(listening, clock):
     """Do nothing else for longer than connecting may take, from when a connection is there."""
     loop = asyncio.get_running_loop()
     listening.setblocking(False)
     found, _ = await loop.sock_accept(listening)
-    time.sleep(1.3)  # noqa: ASYNC251 - that is what it is about
+    clock.be_busy(26.0)
     found.close()
 
 
 async def test_a_handshake_that_times_out_on_an_event_loop_with_some_work_counts():
-    breaker = rddb.CircuitBreaker(minimum_calls=1)
+    breaker, clock = rddb.CircuitBreaker(minimum_calls=1), MovedClock()
     with socket.create_server(("127.0.0.1", 0)) as listening:  # connected by the system, and served by nobody
         url = f"https://127.0.0.1:{listening.getsockname()[1]}"
-        async with table_at(url, attempts=1, connect=2.0, circuit_breaker=breaker, clock=rddb.Policy().clock) as table:
-            working = asyncio.create_task(_work_on())
+        async with table_at(url, attempts=1, circuit_breaker=breaker, clock=clock) as table:
+            working = asyncio.create_task(_work_on(clock))
             assert (await end_of(table.get_item(**KEY)))[0].__name__ == "ConnectTimeoutError"
             working.cancel()
             assert rddb.circuits(table)["read"].state == "open"
 
 
-async def _work_on():
+async def _work_on(clock):
     """Leave the loop's other tasks their turn each 60 ms: a connection is made by a few of them."""
     while True:
-        time.sleep(0.06)  # noqa: ASYNC251 - that is what it is about
+        clock.be_busy(0.06)
         await asyncio.sleep(0)
 
 

@@ -17,6 +17,7 @@ from urllib3.exceptions import InsecureRequestWarning
 from wire_server import answer
 
 import resilient_ddb as rddb
+from resilient_ddb.http import sync_connections
 from resilient_ddb.testing import FakeClock
 
 ITEM = {"pk": "a"}
@@ -181,8 +182,16 @@ def test_a_handshake_that_does_not_end_ends_with_the_deadline_and_nothing_was_se
     assert (raised.value.resilience.ambiguous, raised.value.resilience.attempts) == (False, 1)
 
 
+@pytest.fixture
+def busy(monkeypatch):
+    """Return what moves the time by so many seconds: as if this program had been busy for so long."""
+    added = []
+    monkeypatch.setattr(sync_connections, "now", lambda: time.monotonic() + sum(added))
+    return added.append
+
+
 @pytest.mark.parametrize(("late", "state"), [(0.0, "open"), (0.3, "closed")])
-def test_a_handshake_that_times_out_late_says_nothing_of_the_table(late, state):
+def test_a_handshake_that_times_out_late_says_nothing_of_the_table(late, state, busy):
     """This program had no CPU meanwhile, or another thread had the interpreter."""
     breaker = rddb.CircuitBreaker(minimum_calls=1)
     timeouts = rddb.Timeouts(connect=0.2)
@@ -191,8 +200,7 @@ def test_a_handshake_that_times_out_late_says_nothing_of_the_table(late, state):
         table = table_at(f"https://127.0.0.1:{listener.getsockname()[1]}", policy=policy)
 
         def time_out(connected, _):
-            if late:
-                time.sleep(connected.gettimeout() + late)
+            busy(connected.gettimeout() + late)
             raise TimeoutError("The handshake operation timed out")
 
         lean(table)._secured = time_out  # noqa: SLF001 - the handshake itself can't be held up from outside
@@ -203,12 +211,12 @@ def test_a_handshake_that_times_out_late_says_nothing_of_the_table(late, state):
         table.meta.client.close()
 
 
-def test_a_handshake_that_begins_late_counts_if_it_times_out(monkeypatch):
+def test_a_handshake_that_begins_late_counts_if_it_times_out(monkeypatch, busy):
     """To load what is trusted takes long where there is little CPU. The server has all of its time after that."""
     load = ssl.SSLContext.load_verify_locations
 
     def load_slowly(context, *args, **kwargs):
-        time.sleep(0.3)
+        busy(0.3)
         load(context, *args, **kwargs)
 
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load_slowly)
